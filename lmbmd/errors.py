@@ -1,0 +1,37 @@
+"""One kind of error for everything a user can mend: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LmbmdError(Exception):
+    """A user-facing error: printed as one paragraph, never with a traceback.
+
+    Args:
+        what: the fault, with the offending value in it.
+        where: the place, as ``file:key``, a frame, an atom or a folder.
+        remedy: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f" {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{advice}"
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """A clause that names the valid choice closest to ``name``, or lists them all."""
+    choices = sorted(set(map(str, choices)))
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{by_lower[close[0]]}'?"
+    return f"Valid: {', '.join(choices)}." if choices else "There is no valid choice."
