@@ -1,0 +1,20 @@
+# Table of contents of the pipeline: a bottle's recipe in, a report on Li⁺ solvation out.
+#   snakemake                                  all cores of this machine (profiles/default)
+#   snakemake --workflow-profile slurm         a cluster (profiles/slurm)
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/compose.smk"
+include: "workflow/rules/build.smk"
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/contacts.smk"
+include: "workflow/rules/describe.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/index.html",

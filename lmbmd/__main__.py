@@ -1,0 +1,7 @@
+"""``python -m lmbmd``: the same as the ``lmbmd`` command."""
+
+import sys
+
+from lmbmd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,22 @@
+# The study, validated before any job exists. Everything the rules ask of it is a method of `STUDY`.
+import sys
+
+from lmbmd import stages
+from lmbmd.formulation.study import load_study_or_exit
+
+# The interpreter that runs Snakemake runs the jobs. A global, not a param: its path must not rerun anything.
+PY = sys.executable
+STUDY_FILE = config.get("study", "config/config.yaml")
+STUDY = load_study_or_exit(STUDY_FILE, other_keys=set(config) - {"study"})
+
+
+wildcard_constraints:
+    formulation=r"[a-z0-9][a-z0-9._-]*",
+    temperature=r"\d+(\.\d+)?",
+    replica=r"\d+",
+
+
+localrules:
+    all,
+    compose,
+    spec,

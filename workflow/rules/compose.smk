@@ -1,0 +1,11 @@
+# What is in the bottle: integer counts, box edge, asked against realised amounts.
+rule compose:
+    output:
+        "results/{formulation}/composition.json",
+    params:
+        recipe=lambda wildcards: STUDY.recipe_text(wildcards.formulation),
+        stage=stages.COMPOSE,
+    log:
+        "logs/compose/{formulation}.log",
+    shell:
+        "{PY:q} -m lmbmd compose {wildcards.formulation} --study {STUDY_FILE:q} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,24 @@
+# Everything that is said about one state point, from all its replicas.
+rule describe:
+    input:
+        composition=rules.compose.output,
+        atoms="results/{formulation}/r1/atoms.parquet",
+        runs=lambda wildcards: expand(
+            "results/{{formulation}}/{{temperature}}K/r{replica}/{file}",
+            replica=STUDY.replicas(wildcards.formulation),
+            file=["contacts.arrow", "rdf.npz", "run.json"],
+        ),
+    output:
+        table="results/{formulation}/{temperature}K/descriptors.parquet",
+        csv="results/{formulation}/{temperature}K/descriptors.csv",
+        described="results/{formulation}/{temperature}K/described.json",
+        tables=directory("results/{formulation}/{temperature}K/tables"),
+    params:
+        options=STUDY.describe_text(),
+        stage=stages.DESCRIBE,
+        folder=lambda wildcards, output: output.table.rpartition("/")[0],
+    log:
+        "logs/describe/{formulation}.{temperature}K.log",
+    shell:
+        "{PY:q} -m lmbmd describe {params.folder:q} --composition {input.composition:q} --atoms {input.atoms:q}"
+        " --study {STUDY_FILE:q} > {log:q} 2>&1"

@@ -1,0 +1,33 @@
+# One page per formulation, and the page that lists and compares them.
+rule report:
+    input:
+        composition=rules.compose.output,
+        described=lambda wildcards: expand(
+            "results/{{formulation}}/{temperature}K/described.json",
+            temperature=STUDY.temperatures(wildcards.formulation),
+        ),
+    output:
+        page="results/{formulation}/report.html",
+        figures=directory("results/{formulation}/figures"),
+    params:
+        stage=stages.REPORT,
+    log:
+        "logs/report/{formulation}.log",
+    shell:
+        "{PY:q} -m lmbmd report {wildcards.formulation} --study {STUDY_FILE:q} --results results > {log:q} 2>&1"
+
+
+rule index:
+    input:
+        pages=expand(rules.report.output.page, formulation=STUDY.names),
+    output:
+        page="results/index.html",
+        csv="results/features.csv",
+        parquet="results/features.parquet",
+    params:
+        stage=stages.REPORT,
+        names=STUDY.names,
+    log:
+        "logs/index.log",
+    shell:
+        "{PY:q} -m lmbmd index --study {STUDY_FILE:q} --results results > {log:q} 2>&1"
