@@ -1,0 +1,190 @@
+"""Who exists: species and salts, read from ``force_fields/species.yaml``.
+
+Imports nothing heavy, because Snakemake reads the library whenever it draws its graph.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import lmbmd
+from lmbmd.errors import LmbmdError, nearest
+
+
+@dataclass(frozen=True)
+class Species:
+    """One kind of molecule or ion.
+
+    Attributes:
+        name: ASCII key without a charge, e.g. ``"FSI"``.
+        smiles: one molecule, with its charge.
+        formula: Hill order, without the charge.
+        charge: formal charge in e.
+        roles: parts it usually plays, the most usual first; a formulation decides for itself.
+        sites: donor-atom kinds, name → SMARTS whose first atom is the site; empty for a monatomic ion.
+        density_g_cm3: of the pure liquid at ``density_T_K``; None for ions.
+        cas: registry number, "" if none is sure.
+    """
+
+    name: str
+    title: str
+    smiles: str
+    formula: str
+    charge: int
+    molar_mass_g_mol: float
+    roles: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    sites: Mapping[str, str] = field(default_factory=dict, hash=False)
+    density_g_cm3: float | None = None
+    density_T_K: float | None = None
+    density_source: str = ""
+    cas: str = ""
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms in one molecule, counted from the formula."""
+        return sum(int(count or 1) for count in re.findall(r"[A-Z][a-z]?(\d*)", self.formula))
+
+    @property
+    def molar_volume_cm3_mol(self) -> float | None:
+        """Volume of one mole of the pure liquid; None for ions."""
+        return None if self.density_g_cm3 is None else self.molar_mass_g_mol / self.density_g_cm3
+
+
+@dataclass(frozen=True)
+class Salt:
+    """One formula unit of a salt: how many of which ions.
+
+    ``molar_volume_cm3_mol`` is its apparent molar volume in solution, good to about 15 %: it sets the box before
+    equilibration and nothing else.
+    """
+
+    name: str
+    title: str
+    ions: Mapping[str, int] = field(hash=False)
+    molar_volume_cm3_mol: float
+    source: str
+    aliases: tuple[str, ...] = ()
+    cas: str = ""
+
+
+@dataclass(frozen=True)
+class Library:
+    """All species and salts by name, and the names that mean two molecules (``ambiguous``: name → reason)."""
+
+    species: Mapping[str, Species]
+    salts: Mapping[str, Salt]
+    ambiguous: Mapping[str, str] = field(default_factory=dict)
+
+    def find_species(self, name: str, *, where: str | None = None) -> Species:
+        """The species of that name or alias, whatever its case, spaces, sub- and superscripts.
+
+        Raises:
+            LmbmdError: if the name is unknown, ambiguous, or a salt's.
+        """
+        if _plain(name) in _names(self.salts):
+            raise LmbmdError(f"'{name}' is a salt, not a species.", where=where, remedy="Put it under 'salts'.")
+        return self._find(name, "species", self.species, where)
+
+    def find_salt(self, name: str, *, where: str | None = None) -> Salt:
+        """The salt of that name or alias, whatever its case, spaces, sub- and superscripts.
+
+        Raises:
+            LmbmdError: if the name is unknown, ambiguous, or a species'.
+        """
+        if _plain(name) in _names(self.species):
+            valid = f"Salts: {', '.join(sorted(self.salts))}."
+            raise LmbmdError(f"'{name}' is a species, not a salt.", where=where, remedy=valid)
+        return self._find(name, "salt", self.salts, where)
+
+    def _find(self, name: str, kind: str, entries: Mapping[str, Any], where: str | None) -> Any:
+        found = _names(entries).get(_plain(name))
+        if found:
+            return entries[found]
+        for term, reason in self.ambiguous.items():
+            if _plain(term) == _plain(name):
+                raise LmbmdError(f"'{name}' is ambiguous: {reason}.", where=where, remedy="Write which one you mean.")
+        advice = nearest(name, [n for key, entry in entries.items() for n in (key, *entry.aliases)])
+        if not advice.startswith("Did"):  # the list of all aliases helps nobody
+            advice = nearest(name, entries)
+        raise LmbmdError(f"there is no {kind} '{name}'.", where=where, remedy=advice)
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: ``"PF₆⁻"`` and ``"pf6-"`` are one."""
+    text = unicodedata.normalize("NFKC", str(name)).replace("\N{MINUS SIGN}", "-")
+    return "".join(text.split()).casefold()
+
+
+def _names(entries: Mapping[str, Any]) -> dict[str, str]:
+    return {_plain(n): name for name, entry in entries.items() for n in (name, *entry.aliases)}
+
+
+def force_fields_folder() -> Path:
+    """The folder with ``species.yaml`` and the released sets: inside an installed package, or of the repository.
+
+    Raises:
+        LmbmdError: if the installation has none.
+    """
+    package = Path(lmbmd.__file__).parent
+    for folder in (package / "_force_fields", package.parent / "force_fields"):
+        if (folder / "species.yaml").is_file():
+            return folder
+    raise LmbmdError(
+        "this installation has no force fields.", where=str(package), remedy="Install lmbmd again, with pip."
+    )
+
+
+@cache
+def load_library() -> Library:
+    """Every species and salt that lmbmd knows.
+
+    Raises:
+        LmbmdError: if ``species.yaml`` contradicts itself.
+    """
+    path = force_fields_folder() / "species.yaml"
+    return read_library(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def read_library(text: str, *, where: str) -> Library:
+    """Parse the text of a species file and check that every name means one thing and every salt is neutral."""
+    data = yaml.safe_load(text)
+    species = {name: _species(name, entry) for name, entry in data["species"].items()}
+    salts = {name: _salt(name, entry) for name, entry in data["salts"].items()}
+    seen: dict[str, str] = {}
+    for name, entry in [*species.items(), *salts.items()]:
+        for key in {_plain(n) for n in (name, *entry.aliases)}:
+            if key in seen:
+                raise LmbmdError(f"'{key}' names both {seen[key]} and {name}.", where=where, remedy="Keep one.")
+            seen[key] = name
+    for salt in salts.values():
+        unknown = [ion for ion in salt.ions if ion not in species]
+        if unknown:
+            raise LmbmdError(f"{salt.name} needs {unknown[0]}.", where=where, remedy=nearest(unknown[0], species))
+        charge = sum(n * species[ion].charge for ion, n in salt.ions.items())
+        if charge:
+            raise LmbmdError(f"{salt.name} has charge {charge:+d}.", where=where, remedy="Mend the counts of its ions.")
+    return Library(species, salts, data.get("ambiguous", {}))
+
+
+def _species(name: str, entry: dict[str, Any]) -> Species:
+    entry = dict(entry)
+    density = entry.pop("density", {})
+    lists = {key: tuple(entry.pop(key, ())) for key in ("roles", "aliases")}
+    return Species(
+        name=name, **lists, **entry, density_g_cm3=density.get("g_cm3"), density_T_K=density.get("T_K"),
+        density_source=density.get("source", ""),
+    )  # fmt: skip
+
+
+def _salt(name: str, entry: dict[str, Any]) -> Salt:
+    entry = dict(entry)
+    return Salt(name=name, aliases=tuple(entry.pop("aliases", ())), **entry)
