@@ -218,6 +218,6 @@ def random_frames(
                 edge=np.outer(distance, [1, 0, 0]).astype(np.float32),
                 centre=rng.uniform(0, 30, (len(atoms.centres), 3)).astype(np.float32),
                 molecule=rng.uniform(0, 30, (atoms.n_molecules, 3)).astype(np.float32),
-            )  # fmt: skip
+            )
         )
     return frames
