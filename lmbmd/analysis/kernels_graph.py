@@ -94,3 +94,98 @@ def _find(parent: np.ndarray, offset: np.ndarray, node: int) -> tuple[int, int, 
         z += offset[node, 2]
         node = parent[node]
     return node, x, y, z
+
+
+@njit(cache=True)
+def shapes(order: np.ndarray, start: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gyration tensor and longest pair of groups of points.
+
+    Args:
+        order: point numbers, group after group.
+        start: (n_groups + 1,) where each group begins in ``order``.
+        position: (n_points, 3), Å.
+
+    Returns:
+        tensor: (n_groups, 3, 3), the mean of (x − x̄)(x − x̄)ᵀ over the points, Å².
+        longest: (n_groups,), the largest distance between two points, Å; 0 for one point.
+    """
+    n = len(start) - 1
+    tensor = np.zeros((n, 3, 3))
+    longest = np.zeros(n)
+    for g in range(n):
+        first, last = start[g], start[g + 1]
+        count = last - first
+        if count < 2:
+            continue
+        mean = np.zeros(3)
+        for i in range(first, last):
+            for k in range(3):
+                mean[k] += position[order[i], k]
+        mean /= count
+        square = 0.0
+        for i in range(first, last):
+            p = order[i]
+            x, y, z = position[p, 0] - mean[0], position[p, 1] - mean[1], position[p, 2] - mean[2]
+            tensor[g, 0, 0] += x * x
+            tensor[g, 1, 1] += y * y
+            tensor[g, 2, 2] += z * z
+            tensor[g, 0, 1] += x * y
+            tensor[g, 0, 2] += x * z
+            tensor[g, 1, 2] += y * z
+            for j in range(i + 1, last):
+                q = order[j]
+                dx = position[p, 0] - position[q, 0]
+                dy = position[p, 1] - position[q, 1]
+                dz = position[p, 2] - position[q, 2]
+                square = max(square, dx * dx + dy * dy + dz * dz)
+        tensor[g, 1, 0], tensor[g, 2, 0], tensor[g, 2, 1] = tensor[g, 0, 1], tensor[g, 0, 2], tensor[g, 1, 2]
+        tensor[g] /= count
+        longest[g] = np.sqrt(square)
+    return tensor, longest
+
+
+@njit(cache=True)
+def pair_counts(
+    points: np.ndarray, box: np.ndarray, inverse: np.ndarray, reach_A: float, bin_A: float, radius_A: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of a periodic point set, by minimum image.
+
+    Exact for distances below half the smallest perpendicular width of the cell, whatever its shape: there
+    every fractional component of the shortest image is below one half.
+
+    Args:
+        points: (n, 3) Å. box: rows are lattice vectors, Å; inverse: its inverse.
+        reach_A, bin_A: extent and bin of the histogram.
+        radius_A: neighbours of each point are counted within this.
+
+    Returns:
+        pairs: (n_bins,) int64, unordered pairs in each bin.
+        neighbours: (n,) int64, other points within ``radius_A``.
+        nearest: (n,) distance to the nearest other point, Å; inf for a lone point.
+    """
+    n = len(points)
+    pairs = np.zeros(int(np.rint(reach_A / bin_A)), np.int64)
+    neighbours = np.zeros(n, np.int64)
+    nearest = np.full(n, np.inf)
+    fractional = points @ inverse
+    for i in range(n):
+        for j in range(i + 1, n):
+            a = fractional[j, 0] - fractional[i, 0]
+            b = fractional[j, 1] - fractional[i, 1]
+            c = fractional[j, 2] - fractional[i, 2]
+            a -= np.rint(a)
+            b -= np.rint(b)
+            c -= np.rint(c)
+            x = a * box[0, 0] + b * box[1, 0] + c * box[2, 0]
+            y = a * box[0, 1] + b * box[1, 1] + c * box[2, 1]
+            z = a * box[0, 2] + b * box[1, 2] + c * box[2, 2]
+            r = np.sqrt(x * x + y * y + z * z)
+            nearest[i] = min(nearest[i], r)
+            nearest[j] = min(nearest[j], r)
+            if r <= radius_A:
+                neighbours[i] += 1
+                neighbours[j] += 1
+            k = int(r / bin_A)
+            if k < len(pairs):
+                pairs[k] += 1
+    return pairs, neighbours, nearest

@@ -1,0 +1,123 @@
+"""Tables, descriptors and notes about clusters, over all replicas of a state point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.clusters import CLUSTER_SERIES, ClusterResult
+from lmbmd.analysis.statistics import estimate_mean
+from lmbmd.tables import AtomTable, Descriptor
+
+#: Full diameter of a homogeneous sphere with a radius of gyration of one.
+SPHERE_DIAMETER_PER_RG = 2 * np.sqrt(5 / 3)
+
+Tables = tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]
+
+
+def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables:
+    """What ``Clusters`` found, for the descriptor table, the figures and the reader.
+
+    Args:
+        results: one per replica of the same box.
+        atoms: of that box.
+
+    Returns:
+        descriptors: the means of ``CLUSTER_SERIES`` over the frames in which they are defined, and the diameter
+            of the homogeneous sphere with the mean radius of gyration, 2 √(5/3) R_g.
+        tables: ``cluster_sizes`` (n_ions, clusters_per_frame, ion_fraction, error, percolating),
+            ``cluster_population`` (n_centres, n_anions, per_frame, percolating), ``cluster_charge`` (charge_e,
+            per_frame).
+        notes: percolation and clusters too long for the box.
+    """
+    centres = ", ".join(dict.fromkeys(atoms.species[k].name for k in atoms.species_id[atoms.centres]))
+    descriptors = []
+    for name, (unit, meaning) in CLUSTER_SERIES.items():
+        mean = estimate_mean([r.series[name] for r in results])
+        method = meaning if np.isfinite(mean.value) else f"{meaning}; no finite cluster was seen"
+        descriptors.append(Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method))
+        if name == "cluster_rg":
+            factor = SPHERE_DIAMETER_PER_RG
+            meaning = "2 √(5/3) Rg, the diameter of a homogeneous sphere with this Rg"
+            descriptors.append(
+                Descriptor(
+                    "cluster_rg_diameter",
+                    centres,
+                    factor * mean.value,
+                    factor * mean.error,
+                    unit,
+                    mean.n_effective,
+                    method if np.isnan(mean.value) else meaning,
+                )  # fmt: skip
+            )
+    tables = {
+        "cluster_sizes": _sizes(results),
+        "cluster_population": _population(results),
+        "cluster_charge": _charges(results),
+    }
+    return descriptors, tables, _notes(results)
+
+
+def _sizes(results: Sequence[ClusterResult]) -> pd.DataFrame:
+    """Size distribution; percolating clusters, whose size grows with the box, are rows of their own."""
+    frames = sum(r.n_frames for r in results)
+    rows = []
+    kinds = sorted({(bool(k[4] > 0), int(k[1] + k[2])) for r in results for k in r.counts})
+    for percolating, n in kinds:
+        share = []
+        total = 0
+        for r in results:
+            chosen = r.counts[((r.counts[:, 4] > 0) == percolating) & (r.counts[:, 1] + r.counts[:, 2] == n)]
+            per_frame = np.bincount(chosen[:, 0], weights=chosen[:, 5], minlength=r.n_frames)
+            total += int(chosen[:, 5].sum())
+            share.append(per_frame * n / r.n_ions)
+        mean = estimate_mean(share)
+        rows.append((n, total / frames, mean.value, mean.error, percolating))
+    return pd.DataFrame(rows, columns=["n_ions", "clusters_per_frame", "ion_fraction", "error", "percolating"])
+
+
+def _population(results: Sequence[ClusterResult]) -> pd.DataFrame:
+    frames = sum(r.n_frames for r in results)
+    counts = pd.DataFrame(
+        np.concatenate([r.counts for r in results]),
+        columns=["frame", "n_centres", "n_anions", "charge_e", "rank", "count"],
+    )
+    counts["percolating"] = counts["rank"] > 0
+    grouped = counts.groupby(["n_centres", "n_anions", "percolating"], as_index=False)["count"].sum()
+    grouped["per_frame"] = grouped["count"] / frames
+    return grouped[["n_centres", "n_anions", "per_frame", "percolating"]]
+
+
+def _charges(results: Sequence[ClusterResult]) -> pd.DataFrame:
+    frames = sum(r.n_frames for r in results)
+    counts = np.concatenate([r.counts for r in results])
+    charges, where = np.unique(counts[:, 3], return_inverse=True)
+    per_frame = np.bincount(where, weights=counts[:, 5]) / frames
+    return pd.DataFrame({"charge_e": charges, "per_frame": per_frame})
+
+
+def _notes(results: Sequence[ClusterResult]) -> list[dict[str, str]]:
+    notes = []
+    frames = sum(r.n_frames for r in results)
+    percolating = sum(int((r.rank > 0).sum()) for r in results)
+    if percolating:
+        rank = max(int(r.rank.max()) for r in results)
+        text = (
+            f"In {percolating} of {frames} frames a cluster is connected to its own periodic image (in up to {rank} "
+            "independent directions). Such a network has no radius and no diameter; it is listed apart and the sizes "
+            "below are those of the other clusters."
+        )
+        notes.append({"topic": "cluster", "text": text})
+    oversized = sum(r.oversized for r in results)
+    if oversized:
+        longest = max(r.longest_A for r in results) / 10
+        width = min(r.smallest_width_A for r in results) / 10
+        text = (
+            f"In {oversized} of {frames} frames a finite cluster is longer than half the box (up to {longest:.1f} nm in "
+            f"a box of {width:.1f} nm): its size is limited by the box. Simulate a box of at least "
+            f"{2 * longest:.0f} nm."
+        )
+        notes.append({"topic": "box", "text": text})
+    return notes

@@ -1,0 +1,82 @@
+"""Voronoi cells of a periodic set of points: how much of the box belongs to each molecule."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import Voronoi
+
+
+def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
+    """Volume of the Voronoi cell of each point in a periodic box of any shape.
+
+    The box is surrounded by a margin of its own images, wide enough that no missing image could cut a cell:
+    a Voronoi vertex at distance ρ from its point is right if every point within 2ρ is there. The margin grows
+    until that holds, so the result is exact. V = Σ over faces of (area × distance of the two points) / 6.
+
+    Args:
+        points_A: (n, 3), wrapped or not, no two alike.
+        box_A: (3, 3), lattice vectors as rows.
+
+    Returns:
+        (n,) Å³; they add up to the volume of the box.
+    """
+    n, volume = len(points_A), abs(np.linalg.det(box_A))
+    inverse = np.linalg.inv(box_A)
+    width = 1 / np.linalg.norm(inverse, axis=0)
+    fractional = points_A @ inverse
+    fractional -= np.floor(fractional)
+    margin = 2.2 * (volume / n) ** (1 / 3)
+    while True:
+        cloud = _with_images(fractional, margin / width) @ box_A
+        if len(cloud) < 5:  # Qhull needs a simplex
+            margin *= 2
+            continue
+        diagram = Voronoi(cloud)
+        needed = _farthest_vertex(diagram, n) * 2
+        if needed <= margin:
+            return _volumes(diagram, n)
+        margin = min(needed * 1.01, margin * 1.5)
+
+
+def _with_images(fractional: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it."""
+    clouds = [fractional]
+    reach = np.ceil(margin).astype(int)
+    for cell in np.ndindex(*(2 * reach + 1)):
+        shift = np.array(cell) - reach
+        if shift.any():
+            image = fractional + shift
+            clouds.append(image[((image > -margin) & (image < 1 + margin)).all(axis=1)])
+    return np.concatenate(clouds)
+
+
+def _farthest_vertex(diagram: Voronoi, n: int) -> float:
+    """Largest distance from one of the first ``n`` points to a vertex of its cell; inf if a cell is open."""
+    regions = [diagram.regions[r] for r in diagram.point_region[:n]]
+    vertex = np.concatenate([np.asarray(r, dtype=np.int64) for r in regions])
+    if not len(vertex) or (vertex < 0).any():
+        return np.inf
+    owner = np.repeat(np.arange(n), [len(r) for r in regions])
+    return float(np.linalg.norm(diagram.vertices[vertex] - diagram.points[owner], axis=1).max())
+
+
+def _volumes(diagram: Voronoi, n: int) -> np.ndarray:
+    pairs = diagram.ridge_points
+    wanted = np.flatnonzero((pairs < n).any(axis=1))
+    corners = [diagram.ridge_vertices[i] for i in wanted]
+    count = np.array([len(c) for c in corners])
+    flat = diagram.vertices[np.concatenate([np.asarray(c) for c in corners])]
+    start = np.append(0, np.cumsum(count)[:-1])
+    face = np.repeat(np.arange(len(wanted)), count)
+    following = np.arange(len(flat)) + 1
+    following[start + count - 1] = start
+    # Corners come in order round a face; the fan from the first corner adds up to twice the vector area.
+    spoke = flat - flat[start[face]]
+    fan = np.cross(spoke, spoke[following])
+    area = 0.5 * np.linalg.norm(np.add.reduceat(fan, start), axis=1)
+    a, b = pairs[wanted].T
+    share = area * np.linalg.norm(diagram.points[a] - diagram.points[b], axis=1) / 6
+    volumes = np.zeros(len(diagram.points))
+    np.add.at(volumes, a, share)
+    np.add.at(volumes, b, share)
+    return volumes[:n]
