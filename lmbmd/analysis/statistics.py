@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-#: An error bar from fewer independent samples than this is printed as "error not reliable".
+#: An error bar from fewer independent samples than RELIABLE_N_EFFECTIVE + RELIABLE_PER_SKEWNESS * skewness²
+#: is printed as "error not reliable" (a fraction p needs about 10 + 5 / p).
 RELIABLE_N_EFFECTIVE = 10.0
+RELIABLE_PER_SKEWNESS = 5.0
 #: Independent samples per replica below which nothing is said about stationarity.
 STATIONARITY_N_EFFECTIVE = 20.0
 #: Probability of calling a stationary series drifting.
@@ -33,6 +35,7 @@ class Estimate:
         source: where the error comes from: "within replicas", "between replicas" (the larger of the two is
             used), "replicas disagree" (beyond chance, 1 %: each counts as one sample), "constant", "one sample"
             or "no samples".
+        skewness: of the values; a mean of few samples of a skewed quantity (a rare state) is not Gaussian.
     """
 
     value: float
@@ -40,11 +43,13 @@ class Estimate:
     n_effective: float
     degrees_of_freedom: float = float("nan")
     source: str = ""
+    skewness: float = 0.0
 
     @property
     def reliable(self) -> bool:
         """Whether enough independent samples were seen for the error to be believed."""
-        return bool(np.isfinite(self.error)) and self.n_effective >= RELIABLE_N_EFFECTIVE
+        needed = RELIABLE_N_EFFECTIVE + RELIABLE_PER_SKEWNESS * self.skewness**2
+        return bool(np.isfinite(self.error)) and self.n_effective >= needed
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval from Student's t; wider than ±1.96 errors where the error is itself uncertain."""
@@ -260,17 +265,39 @@ def _with_error(value: float, deviations: Sequence[np.ndarray]) -> Estimate:
     within = max(within, products[0] / (frames * (frames - 1.0)))
     variance, freedom, source = within, max(frames / (2.0 * window), 1.0), "within replicas"
     if replicas >= 3:
-        count = np.array([np.isfinite(y).sum() for y in deviations]) / frames
-        between = sum(np.nansum(y) ** 2 for y in deviations) / frames**2 / (1.0 - (count**2).sum())
+        between = _between(deviations)
         if between > within:
             variance, source = between, "between replicas"
-            # Beyond chance: something changes too slowly for any run, so that each replica is one sample.
-            if between > within * stats.f.ppf(0.99, replicas - 1, freedom):
-                source, freedom = "replicas disagree", replicas - 1.0
+        if _replicas_disagree(deviations, between):
+            source, freedom = "replicas disagree", replicas - 1.0
     spread = products[0] / frames + variance
     most = replicas if source == "replicas disagree" else frames
     n_effective = float(np.clip(spread / variance, 1.0, most))
-    return Estimate(value, float(np.sqrt(variance)), n_effective, float(freedom), source)
+    skewness = float(np.mean(defined**3) / np.mean(defined**2) ** 1.5)
+    return Estimate(value, float(np.sqrt(variance)), n_effective, float(freedom), source, skewness)
+
+
+def _between(deviations: Sequence[np.ndarray]) -> float:
+    """Variance of the mean as told by the scatter of the replica means."""
+    frames = np.array([np.isfinite(y).sum() for y in deviations], float)
+    sums = np.array([np.nansum(y) for y in deviations])
+    return float((sums**2).sum() / (frames.sum() ** 2 - (frames**2).sum()))
+
+
+def _replicas_disagree(deviations: Sequence[np.ndarray], between: float) -> bool:
+    """Whether the replica means scatter beyond what the fluctuations inside the replicas explain (F test, 1 %).
+
+    If so, something changes too slowly to be seen in any one run, and each replica is one sample.
+    """
+    replicas = len(deviations)
+    products, pairs = _lagged_products([y - np.nanmean(y) for y in deviations])
+    if products[0] <= 0.0:
+        return True
+    window, frames = _window(products / np.maximum(pairs, 1)), pairs[0]
+    fraction = min(replicas * _two_sided(pairs[:window]) / frames**2, 0.9)
+    within = max(_two_sided(products[:window]), products[0]) / frames**2 / (1.0 - fraction)
+    freedom = max(frames / (2.0 * window) - replicas, 1.0)
+    return between > within * stats.f.ppf(0.99, replicas - 1, freedom)
 
 
 def _lagged_products(deviations: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
