@@ -1,0 +1,5 @@
+"""The only reader of trajectories, and the map from foreign topologies to an atom table."""
+
+from lmbmd.trajectory.frames import Frames, read_frames
+
+__all__ = ["Frames", "read_frames"]

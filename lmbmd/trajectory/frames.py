@@ -1,0 +1,236 @@
+"""The only reader of trajectories: any file MDAnalysis reads, as a stream of checked frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import AtomTable, Frame
+
+#: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
+_DENSEST_PER_A3 = 1.0
+#: A box edge that differs from that of the first frame by more than this factor has changed its unit.
+_UNIT_JUMP = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of a trajectory, read when iterated, as often as wanted; picklable, so that a process can read a part.
+
+    Attributes:
+        source: path of an XTC file, read directly, or an MDAnalysis reader.
+        name: what to call it in messages.
+        n_atoms: atoms per frame, as the atom table has them.
+        numbers: the frames wanted, counted from 0 in the trajectory.
+        order: (n_atoms,) where each atom of the atom table stands in the trajectory, or None if in the same order.
+        interval_ps: time between stored frames where the file does not know it; None to believe the file.
+        first_box: box of the trajectory's first wanted frame, against which every frame is checked.
+    """
+
+    source: Any
+    name: str
+    n_atoms: int
+    numbers: range
+    order: np.ndarray | None = None
+    interval_ps: float | None = None
+    first_box: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def part(self, first: int, last: int) -> Frames:
+        """The frames ``first`` to ``last`` − 1 of these."""
+        return replace(self, numbers=self.numbers[first:last])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames in order.
+
+        Raises:
+            LmbmdError: naming the frame, if it cannot be read, has no box or a box in another unit, or has
+                positions that are no numbers.
+        """
+        read = _xtc_frames if isinstance(self.source, Path) else _reader_frames
+        for number, time_ps, positions, box in read(self):
+            if self.interval_ps is not None:
+                time_ps = number * self.interval_ps
+            _check_box(box, self.n_atoms, self.first_box, f"{self.name}, frame {number}")
+            if not np.isfinite(positions.sum(dtype=float)):
+                raise LmbmdError(
+                    "a position is not a number.",
+                    where=f"{self.name}, frame {number}",
+                    remedy="The simulation blew up, or the file is damaged; use only the frames before it.",
+                )
+            yield Frame(number, time_ps, positions if self.order is None else positions[self.order], box)
+
+
+def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
+    """Decode XTC frames straight into fresh arrays, without MDAnalysis' index files beside the trajectory."""
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    with XTCFile(str(frames.source)) as file:
+        for k, number in enumerate(frames.numbers):
+            positions = np.empty((frames.n_atoms, 3), np.float32)
+            try:
+                if k == 0 or frames.numbers.step != 1:
+                    file.seek(number)
+                found = file.read_direct_x(positions)
+            except (OSError, StopIteration) as error:
+                raise _unreadable(frames, number, error) from error
+            positions *= 10.0
+            yield number, float(found.time), positions, found.box.astype(float) * 10.0
+
+
+def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
+    reader = frames.source.copy()
+    try:
+        for number in frames.numbers:
+            try:
+                step = reader[number]
+            except (OSError, EOFError, ValueError, IndexError, StopIteration) as error:
+                raise _unreadable(frames, number, error) from error
+            box = step.triclinic_dimensions
+            yield (
+                number, float(step.time), np.array(step.positions, np.float32),
+                np.zeros((3, 3)) if box is None else np.array(box, float),
+            )  # fmt: skip
+    finally:
+        reader.close()
+
+
+def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
+    return LmbmdError(
+        f"the frame cannot be read ({error or type(error).__name__}).",
+        where=f"{frames.name}, frame {number}",
+        remedy=f"The file is cut short or damaged there; analyse the frames before it with stop = {number}.",
+    )
+
+
+def _check_box(box: np.ndarray, n_atoms: int, first_box: np.ndarray | None, where: str) -> None:
+    volume = abs(float(np.linalg.det(box)))
+    if not np.isfinite(volume) or volume < 1e-6:
+        raise LmbmdError(
+            "there is no periodic box (its volume is zero).",
+            where=where,
+            remedy="Distances and densities need one: write the trajectory with its box.",
+        )
+    if n_atoms / volume > _DENSEST_PER_A3:
+        raise LmbmdError(
+            f"the box holds {n_atoms / volume:.0f} atoms per Å³.",
+            where=where,
+            remedy="Its lengths are probably in nm; lmbmd needs them in Å, as MDAnalysis reads them.",
+        )
+    if first_box is not None:
+        ratio = np.linalg.norm(box, axis=1) / np.linalg.norm(first_box, axis=1)
+        worst = ratio[np.argmax(np.abs(np.log(ratio)))]
+        if max(worst, 1 / worst) > _UNIT_JUMP:
+            raise LmbmdError(
+                f"the box is {worst:.3g} times as long as in the first frame.",
+                where=where,
+                remedy="It seems to change its length unit (Å or nm) there; convert or split the trajectory.",
+            )
+
+
+def read_frames(
+    topology: str | os.PathLike[str] | None,
+    trajectory: Any,
+    atoms: AtomTable,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int | None = None,
+    order: np.ndarray | None = None,
+    interval_ps: float | None = None,
+) -> Frames:
+    """Open a trajectory.
+
+    Args:
+        topology: a topology file, needed only where the trajectory does not stand alone; else None.
+        trajectory: a file that MDAnalysis reads, or an MDAnalysis Universe.
+        atoms: who every atom is.
+        start, stop, step: which frames, as in a slice.
+        order: where each atom of ``atoms`` stands in the trajectory, from ``species_map.atom_table``.
+        interval_ps: time between stored frames, for files that do not know it.
+
+    Returns:
+        The frames: iterable, sized, and divisible into parts.
+
+    Raises:
+        LmbmdError: if the file cannot be read, has another number of atoms than the atom table, has no frame, or
+            its first frame has no box or lengths in nm.
+    """
+    name = str(getattr(trajectory, "filename", None) or trajectory)
+    if hasattr(trajectory, "trajectory"):
+        name = str(trajectory.trajectory.filename)
+    source, n_atoms, n_frames = _open(topology, trajectory, len(atoms), name)
+    if n_atoms != len(atoms):
+        raise LmbmdError(
+            f"the trajectory has {n_atoms} atoms, the atom table {len(atoms)}.",
+            where=name,
+            remedy="Give the topology (or atoms.parquet) that belongs to this trajectory.",
+        )
+    numbers = range(n_frames)[slice(start, stop, step)]
+    if not numbers or numbers.step < 1:
+        raise LmbmdError(
+            f"no frame is left of {n_frames} with start = {start}, stop = {stop}, step = {step}.",
+            where=name,
+            remedy="Frames count from 0, stop is not included, step is positive.",
+        )
+    frames = Frames(source, name, n_atoms, numbers, order, interval_ps)
+    first = next(iter(frames))
+    _check_bonds(first, atoms, name)
+    return replace(frames, first_box=first.box)
+
+
+def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int]:
+    """The source, its number of atoms and of frames."""
+    import MDAnalysis as mda
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    try:
+        if hasattr(trajectory, "trajectory"):
+            reader = trajectory.trajectory
+        elif Path(trajectory).suffix.lower() == ".xtc":
+            reader = None
+        elif topology is not None:
+            reader = mda.Universe(str(topology), str(trajectory), **_engine(topology, trajectory)).trajectory
+        else:
+            kind = mda.coordinates.core.get_reader_for(str(trajectory))
+            reader = kind(str(trajectory), n_atoms=n_atoms)
+        if reader is not None and (reader.format != "XTC" or reader.transformations):
+            return reader, reader.n_atoms, reader.n_frames
+        path = Path(trajectory if reader is None else reader.filename)
+        with XTCFile(str(path)) as file:
+            return path, file.n_atoms, len(file.offsets)
+    except LmbmdError:
+        raise
+    except Exception as error:  # readers raise whatever their format makes them stumble over
+        raise LmbmdError(
+            f"MDAnalysis cannot read the trajectory ({error or type(error).__name__}).",
+            where=name,
+            remedy="Check that the file exists, is complete, and that its name ends with its format.",
+        ) from error
+
+
+def _engine(topology: Any, trajectory: Any) -> dict[str, str]:
+    """A DCD beside a LAMMPS topology counts time as LAMMPS does."""
+    lammps = Path(topology).suffix.lower() in (".data", ".lmp", ".lammps")
+    return {"format": "LAMMPS"} if lammps and Path(trajectory).suffix.lower() == ".dcd" else {}
+
+
+def _check_bonds(frame: Frame, atoms: AtomTable, name: str) -> None:
+    """Positions in nm in a box in Å show as atoms of a molecule much closer together than any bond."""
+    same = np.flatnonzero(np.diff(atoms.molecule) == 0)
+    if len(same) == 0:
+        return
+    distance = np.linalg.norm(frame.positions[same + 1].astype(float) - frame.positions[same], axis=1)
+    if np.median(distance) < 0.5:
+        raise LmbmdError(
+            f"neighbouring atoms of a molecule are {np.median(distance):.3f} Å apart.",
+            where=f"{name}, frame {frame.index}",
+            remedy="Positions are probably in nm; lmbmd needs them in Å, as MDAnalysis reads them.",
+        )
