@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -251,39 +251,62 @@ _FRAME_SCHEMA = pa.schema(
         ("count", pa.list_(pa.int32())),
         ("atom", pa.list_(pa.int32())),
         ("distance", pa.list_(pa.float32())),
-        ("edge", pa.list_(pa.float32())),
+        ("image", pa.list_(pa.int16())),
         ("centre", pa.list_(pa.float32())),
         ("molecule", pa.list_(pa.float32())),
     ]
 )
 
 
-def frame_record(frame: FrameContacts) -> pa.RecordBatch:
-    """One frame as an Arrow record batch of one row."""
-    row = {
-        "index": frame.index,
-        "time_ps": frame.time_ps,
-        "box": frame.box.ravel(),
-        "count": np.diff(frame.offsets).astype(np.int32),
-        "atom": frame.atom,
-        "distance": frame.distance,
-        "edge": frame.edge.ravel(),
-        "centre": frame.centre.ravel(),
-        "molecule": frame.molecule.ravel(),
-    }
-    return pa.RecordBatch.from_arrays([pa.array([row[f.name]], f.type) for f in _FRAME_SCHEMA], schema=_FRAME_SCHEMA)
+def edges_from_images(
+    image: np.ndarray, row: np.ndarray, partner: np.ndarray, centre: np.ndarray, molecule: np.ndarray, box: np.ndarray
+) -> np.ndarray:
+    """``FrameContacts.edge`` from lattice steps: ``molecule[partner] + image @ box − centre[row]``, float32 Å.
+
+    A contact file holds the steps, small whole numbers, instead of the edges; memory and file agree to the bit.
+    """
+    return (molecule[partner].astype(float) - centre[row] + image @ box).astype(np.float32)
+
+
+def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    """Frames as one Arrow record batch, a row per frame.
+
+    Args:
+        frames: for each frame a mapping with the keys of the file's columns; ``count`` is the number of contacts of
+            each centre, ``image`` (n_contacts, 3) as in ``edges_from_images``.
+    """
+    columns = []
+    for column in _FRAME_SCHEMA:
+        values = [frame[column.name] for frame in frames]
+        if not pa.types.is_nested(column.type):
+            columns.append(pa.array(values, column.type))
+            continue
+        flat = np.concatenate([np.ravel(v) for v in values])
+        item = pa.array(flat, column.type.value_type)
+        if pa.types.is_fixed_size_list(column.type):
+            columns.append(pa.FixedSizeListArray.from_arrays(item, type=column.type))
+        else:
+            offsets = np.append(0, np.cumsum([np.size(v) for v in values])).astype(np.int32)
+            columns.append(pa.ListArray.from_arrays(offsets, item, type=column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=_FRAME_SCHEMA)
 
 
 @contextmanager
-def writing_contacts(path: str | os.PathLike[str], header: dict) -> Iterator[pa.ipc.RecordBatchFileWriter]:
-    """Stream ``frame_record`` batches into an Arrow file; memory does not grow with the number of frames.
+def writing_contacts(
+    path: str | os.PathLike[str], header: Mapping[str, Any], first_atom: np.ndarray
+) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Stream ``contact_batch`` batches into an Arrow file; memory does not grow with the number of frames.
+
+    All batches but the last must hold equally many frames.
 
     Args:
         path: the file, which appears only when the block ends without an error.
         header: JSON-serialisable; must hold ``search_radius_A``.
+        first_atom: ``AtomTable.first_atom``, which tells the molecule of an atom.
     """
-    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": json.dumps(header)})
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    facts = {**header, "first_atom": np.asarray(first_atom).tolist()}
+    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": json.dumps(facts)})
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
     with replacing(path) as partial, pa.OSFile(str(partial), "wb") as sink:
         with pa.ipc.new_file(sink, schema, options=options) as writer:
             yield writer
@@ -291,7 +314,7 @@ def writing_contacts(path: str | os.PathLike[str], header: dict) -> Iterator[pa.
 
 @dataclass(frozen=True)
 class ContactFile:
-    """Contacts on disk, read one frame at a time."""
+    """Contacts on disk, read a batch of frames at a time."""
 
     path: Path
 
@@ -312,29 +335,47 @@ class ContactFile:
     def search_radius_A(self) -> float:
         return float(self.header["search_radius_A"])
 
-    @property
+    @cached_property
     def n_frames(self) -> int:
-        return self._file.num_record_batches
+        batches = self._file.num_record_batches
+        return (batches - 1) * self._batch_size + self._file.get_batch(batches - 1).num_rows if batches else 0
+
+    @cached_property
+    def _batch_size(self) -> int:
+        return self._file.get_batch(0).num_rows
+
+    @cached_property
+    def _molecule_of_atom(self) -> np.ndarray:
+        sizes = np.diff(self.header["first_atom"])
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def _frame(self, batch: pa.RecordBatch, i: int) -> FrameContacts:
+        get = lambda name: batch.column(name)[i].values.to_numpy(zero_copy_only=False)  # noqa: E731
+        box, atom = get("box").reshape(3, 3), get("atom")
+        centre, molecule = get("centre").reshape(-1, 3), get("molecule").reshape(-1, 3)
+        count = get("count")
+        row = np.repeat(np.arange(len(count)), count)
+        image, partner = get("image").reshape(-1, 3), self._molecule_of_atom[atom]
+        return FrameContacts(
+            index=batch.column("index")[i].as_py(),
+            time_ps=batch.column("time_ps")[i].as_py(),
+            box=box,
+            offsets=np.append(0, np.cumsum(count, dtype=np.int64)),
+            atom=atom,
+            distance=get("distance"),
+            edge=edges_from_images(image, row, partner, centre, molecule, box),
+            centre=centre,
+            molecule=molecule,
+        )
 
     def frame(self, i: int) -> FrameContacts:
         """Frame number ``i`` of the table, 0-based."""
-        batch = self._file.get_batch(i)
-        get = lambda name: batch.column(name)[0].values.to_numpy(zero_copy_only=False)  # noqa: E731
-        offsets = np.append(0, np.cumsum(get("count"), dtype=np.int64))
-        return FrameContacts(
-            index=batch.column("index")[0].as_py(),
-            time_ps=batch.column("time_ps")[0].as_py(),
-            box=get("box").reshape(3, 3),
-            offsets=offsets,
-            atom=get("atom"),
-            distance=get("distance"),
-            edge=get("edge").reshape(-1, 3),
-            centre=get("centre").reshape(-1, 3),
-            molecule=get("molecule").reshape(-1, 3),
-        )
+        return self._frame(self._file.get_batch(i // self._batch_size), i % self._batch_size)
 
     def __iter__(self) -> Iterator[FrameContacts]:
-        return (self.frame(i) for i in range(self.n_frames))
+        for b in range(self._file.num_record_batches):
+            batch = self._file.get_batch(b)
+            yield from (self._frame(batch, i) for i in range(batch.num_rows))
 
 
 @dataclass(frozen=True, eq=False)

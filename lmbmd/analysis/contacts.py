@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from lmbmd.analysis import kernels
 from lmbmd.analysis.rdf import RdfPairs, RdfSum
 from lmbmd.errors import LmbmdError
-from lmbmd.tables import AtomTable, ContactList, Frame, FrameContacts, Rdf
+from lmbmd.tables import (
+    AtomTable,
+    ContactFile,
+    ContactList,
+    Frame,
+    FrameContacts,
+    Rdf,
+    contact_batch,
+    edges_from_images,
+    writing_contacts,
+)
+from lmbmd.trajectory import Frames
 
 
 @dataclass(frozen=True)
@@ -145,11 +164,10 @@ def _grid(width: np.ndarray, reach: float, n_points: int) -> np.ndarray:
 def frame_contacts(scan: FrameScan, atoms: AtomTable) -> FrameContacts:
     """The contacts of one search, with their edges (centre → mass centre of the partner molecule)."""
     row = np.repeat(np.arange(len(scan.offsets) - 1), np.diff(scan.offsets))
-    edge = scan.molecule[atoms.molecule[scan.atom]].astype(float) - scan.centre[row] + scan.image @ scan.box
+    edge = edges_from_images(scan.image, row, atoms.molecule[scan.atom], scan.centre, scan.molecule, scan.box)
     return FrameContacts(
-        scan.index, scan.time_ps, scan.box, scan.offsets, scan.atom, scan.distance, edge.astype(np.float32),
-        scan.centre, scan.molecule,
-    )  # fmt: skip
+        scan.index, scan.time_ps, scan.box, scan.offsets, scan.atom, scan.distance, edge, scan.centre, scan.molecule
+    )
 
 
 def find_contacts(
@@ -170,16 +188,16 @@ def find_contacts(
     """
     options = options or ContactOptions()
     frames = list(frames)
-    search, total = Search(atoms, options), empty_rdf(atoms, options, len(frames))
+    search, total = Search(atoms, options), _empty_rdf(atoms, options, len(frames))
     found = []
     for i, frame in enumerate(frames):
         scan = search(frame)
-        total.add(i * total.n_blocks // len(frames), frame.volume_A3, scan.counts, scan.reach_A)
+        total.add(_block(i, len(frames), total.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
         found.append(frame_contacts(scan, atoms))
     return ContactList(found, options.search_radius_A), total.result()
 
 
-def empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfSum:
+def _empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfSum:
     """The RDF sums of a run of ``n_frames`` before its first frame.
 
     Raises:
@@ -188,3 +206,102 @@ def empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfSu
     if n_frames < 1:
         raise LmbmdError("there is no frame to analyse.", remedy="Check the trajectory and start, stop and step.")
     return RdfSum(RdfPairs.of(atoms), options.n_bins, options.bins_per_A, min(options.n_blocks, n_frames))
+
+
+def _block(i: int, n_frames: int, n_blocks: int) -> int:
+    """The block that frame ``i`` of ``n_frames`` belongs to; blocks differ by at most one frame."""
+    return i * n_blocks // n_frames
+
+
+def run_contacts(
+    frames: Frames,
+    atoms: AtomTable,
+    contacts_path: str | os.PathLike[str],
+    rdf_path: str | os.PathLike[str],
+    options: ContactOptions | None = None,
+    workers: int = 1,
+    header: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[ContactFile, Rdf]:
+    """Contacts and RDFs of a trajectory, streamed to files.
+
+    Frames are read and searched in parts of fixed size, in this process or in several. Parts are joined in order
+    and RDF counts are integers, so both files are the same to the bit for any number of workers. Memory does not
+    grow with the number of frames.
+
+    Args:
+        frames: from ``trajectory.read_frames``.
+        atoms: who every atom is.
+        contacts_path, rdf_path: files to write; they appear whole or not at all.
+        options: radii, bins and blocks.
+        workers: processes; 1 works in this one.
+        header: JSON-serialisable facts for the contact file's header, e.g. a provenance stamp.
+        progress: show a progress bar on a terminal.
+
+    Returns:
+        The contact file and the RDFs.
+
+    Raises:
+        LmbmdError: if a frame cannot be read or its box is too small, a file cannot be written, or a worker died.
+    """
+    options = options or ContactOptions()
+    n, size = len(frames), _part_size(len(atoms))
+    parts = [(first, min(first + size, n)) for first in range(0, n, size)]
+    total = _empty_rdf(atoms, options, n)
+    header = {"search_radius_A": options.search_radius_A, "options": asdict(options), **(header or {})}
+    bar = tqdm(total=n, unit="frame", desc="contacts", disable=None if progress else True)
+    with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
+        for rows, rdf in _scan_parts(frames, parts, Search(atoms, options), min(workers, len(parts))):
+            file.write(contact_batch(rows))
+            total.merge(rdf)
+            bar.update(len(rows))
+    rdf = total.result()
+    rdf.write(rdf_path)
+    return ContactFile(Path(contacts_path)), rdf
+
+
+def _part_size(n_atoms: int) -> int:
+    """Frames in a part: enough to hide what starting one costs, few enough for memory. Depends on nothing else."""
+    return min(max(2**20 // n_atoms, 1), 64)
+
+
+def _scan_part(
+    frames: Frames, first: int, last: int, n_frames: int, search: Search
+) -> tuple[list[dict[str, Any]], RdfSum]:
+    """Rows of the contact file and RDF sums for frames ``first`` … ``last`` − 1 of ``n_frames``."""
+    rows, rdf = [], _empty_rdf(search.atoms, search.options, n_frames)
+    for i, frame in enumerate(frames, start=first):
+        scan = search(frame)
+        rdf.add(_block(i, n_frames, rdf.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
+        row = {name: getattr(scan, name) for name in
+               ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule")}  # fmt: skip
+        rows.append({**row, "count": np.diff(scan.offsets)})
+    return rows, rdf
+
+
+def _scan_parts(
+    frames: Frames, parts: list[tuple[int, int]], search: Search, workers: int
+) -> Iterator[tuple[list[dict[str, Any]], RdfSum]]:
+    """Parts in order, scanned here or by several processes that are never more than a few parts ahead."""
+    n = len(frames)
+    if workers <= 1:
+        yield from (_scan_part(frames.part(a, b), a, b, n, search) for a, b in parts)
+        return
+    # Fresh processes: forking one that has threads (numba, Arrow) can deadlock.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting: deque = deque()
+        try:
+            for a, b in parts:
+                waiting.append(pool.submit(_scan_part, frames.part(a, b), a, b, n, search))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise LmbmdError(
+                f"one of {workers} worker processes died, probably for want of memory.",
+                where=frames.name,
+                remedy="Use fewer workers.",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -31,6 +31,7 @@ class Frames:
         order: (n_atoms,) where each atom of the atom table stands in the trajectory, or None if in the same order.
         interval_ps: time between stored frames where the file does not know it; None to believe the file.
         first_box: box of the trajectory's first wanted frame, against which every frame is checked.
+        offsets: (n_frames,) where each wanted frame of an XTC file begins, so that no part scans the file again.
     """
 
     source: Any
@@ -40,13 +41,15 @@ class Frames:
     order: np.ndarray | None = None
     interval_ps: float | None = None
     first_box: np.ndarray | None = None
+    offsets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def part(self, first: int, last: int) -> Frames:
         """The frames ``first`` to ``last`` − 1 of these."""
-        return replace(self, numbers=self.numbers[first:last])
+        offsets = None if self.offsets is None else self.offsets[first:last]
+        return replace(self, numbers=self.numbers[first:last], offsets=offsets)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order.
@@ -74,11 +77,12 @@ def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.nda
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
     with XTCFile(str(frames.source)) as file:
+        file.set_offsets(frames.offsets)
         for k, number in enumerate(frames.numbers):
             positions = np.empty((frames.n_atoms, 3), np.float32)
             try:
                 if k == 0 or frames.numbers.step != 1:
-                    file.seek(number)
+                    file.seek(k)
                 found = file.read_direct_x(positions)
             except (OSError, StopIteration) as error:
                 raise _unreadable(frames, number, error) from error
@@ -166,7 +170,7 @@ def read_frames(
     name = str(getattr(trajectory, "filename", None) or trajectory)
     if hasattr(trajectory, "trajectory"):
         name = str(trajectory.trajectory.filename)
-    source, n_atoms, n_frames = _open(topology, trajectory, len(atoms), name)
+    source, n_atoms, n_frames, offsets = _open(topology, trajectory, len(atoms), name)
     if n_atoms != len(atoms):
         raise LmbmdError(
             f"the trajectory has {n_atoms} atoms, the atom table {len(atoms)}.",
@@ -180,14 +184,16 @@ def read_frames(
             where=name,
             remedy="Frames count from 0, stop is not included, step is positive.",
         )
-    frames = Frames(source, name, n_atoms, numbers, order, interval_ps)
+    if offsets is not None:
+        offsets = offsets[numbers.start : numbers.stop : numbers.step]
+    frames = Frames(source, name, n_atoms, numbers, order, interval_ps, offsets=offsets)
     first = next(iter(frames))
     _check_bonds(first, atoms, name)
     return replace(frames, first_box=first.box)
 
 
-def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int]:
-    """The source, its number of atoms and of frames."""
+def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.ndarray | None]:
+    """The source, its number of atoms and of frames, and for XTC where each frame begins."""
     import MDAnalysis as mda
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
@@ -202,10 +208,10 @@ def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any,
             kind = mda.coordinates.core.get_reader_for(str(trajectory))
             reader = kind(str(trajectory), n_atoms=n_atoms)
         if reader is not None and (reader.format != "XTC" or reader.transformations):
-            return reader, reader.n_atoms, reader.n_frames
+            return reader, reader.n_atoms, reader.n_frames, None
         path = Path(trajectory if reader is None else reader.filename)
         with XTCFile(str(path)) as file:
-            return path, file.n_atoms, len(file.offsets)
+            return path, file.n_atoms, len(file.offsets), file.offsets
     except LmbmdError:
         raise
     except Exception as error:  # readers raise whatever their format makes them stumble over
