@@ -1,0 +1,205 @@
+"""Released parameter sets: one flexible molecule per species, verified against the manifest when loaded."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+import yaml
+from openmm import app, unit
+from rdkit import Chem
+
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.forcefield.library import force_fields_folder, load_library
+from lmbmd.provenance import sha256_of
+
+_SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterSet:
+    """A released set. Every file was compared with the manifest's hash when the set was loaded.
+
+    Attributes:
+        name, version: e.g. ``"sage-clp"``, ``"1.0.0"``.
+        folder: where it lies.
+        manifest: sources, licences, transformations and hashes, as written in ``manifest.yaml``.
+        systems: serialised System of each species.
+        molecules: names, elements, bonds and positions of each species.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    systems: Mapping[str, str]
+    molecules: Mapping[str, app.PDBFile]
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Names of the species it covers."""
+        return tuple(self.manifest["species"])
+
+    @property
+    def cut_off_A(self) -> float:
+        """Lennard-Jones and direct-space cut-off that the set is meant for, Å."""
+        return float(self.manifest["nonbonded"]["cut_off_A"])
+
+    @property
+    def switch_from_A(self) -> float:
+        """Distance from which the Lennard-Jones potential is switched off, Å."""
+        return float(self.manifest["nonbonded"]["switch_from_A"])
+
+    @property
+    def default_ion_charge_scale(self) -> float:
+        """Factor on the charges of ions that the set proposes; the files hold full charges."""
+        return float(self.manifest["ion_charge_scale"]["default"])
+
+    def citations(self, species: str) -> tuple[dict[str, str], ...]:
+        """Sources of a species' numbers, each with ``what`` and, where known, ``doi`` and ``licence``."""
+        self._require(species)
+        return tuple(dict(source) for source in self.manifest["species"][species]["sources"])
+
+    def system(self, species: str) -> openmm.System:
+        """A new System of one flexible molecule without constraints or cut-off, full charges, 1–4 exceptions included.
+
+        Raises:
+            LmbmdError: if the set lacks the species; the error names the sets that have it.
+        """
+        self._require(species)
+        return openmm.XmlSerializer.deserialize(self.systems[species])
+
+    def geometry(self, species: str) -> np.ndarray:
+        """Minimised positions about the centre of mass, (n_atoms, 3) float64, Å."""
+        return np.array(self._molecule(species).positions.value_in_unit(unit.angstrom))
+
+    def names(self, species: str) -> list[str]:
+        """Atom names, unique within the molecule, in the order of the System's particles."""
+        return [atom.name for atom in self._molecule(species).topology.atoms()]
+
+    def elements(self, species: str) -> list[str]:
+        """Element symbols, ``"Li"``, in the order of the System's particles."""
+        return [atom.element.symbol for atom in self._molecule(species).topology.atoms()]
+
+    def bonds(self, species: str) -> np.ndarray:
+        """Bonded pairs, (n_bonds, 2) int64, smaller index first, sorted."""
+        pairs = sorted(sorted((a.index, b.index)) for a, b in self._molecule(species).topology.bonds())
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    def site_of_atom(self, species: str) -> list[str]:
+        """Donor site of each atom by the patterns of ``species.yaml``; "" for an atom that is none.
+
+        Raises:
+            LmbmdError: if the set lacks the species, or an atom belongs to two sites.
+        """
+        graph = self._graph(species)
+        sites = [""] * graph.GetNumAtoms()
+        for site, smarts in load_library().find_species(species).sites.items():
+            for atom, *_ in graph.GetSubstructMatches(Chem.MolFromSmarts(smarts)):
+                if sites[atom] not in ("", site):
+                    raise LmbmdError(
+                        f"atom {atom} of {species} is both {sites[atom]} and {site}.",
+                        where="species.yaml",
+                        remedy="Make the patterns of its sites exclude each other.",
+                    )
+                sites[atom] = site
+        return sites
+
+    def _graph(self, species: str) -> Chem.Mol:
+        """Elements and single bonds: enough for patterns that ask for no bond order."""
+        graph = Chem.RWMol()
+        for symbol in self.elements(species):
+            atom = Chem.Atom(symbol)
+            atom.SetNoImplicit(True)
+            graph.AddAtom(atom)
+        for i, j in self.bonds(species).tolist():
+            graph.AddBond(i, j, Chem.BondType.SINGLE)
+        graph.UpdatePropertyCache(strict=False)
+        return graph.GetMol()
+
+    def _molecule(self, species: str) -> app.PDBFile:
+        self._require(species)
+        return self.molecules[species]
+
+    def _require(self, species: str) -> None:
+        if species in self.manifest["species"]:
+            return
+        others = sets_covering(species)
+        raise LmbmdError(
+            f"the parameter set {self.name}-{self.version} has no {species}.",
+            where="force_field",
+            remedy=f"It is in {', '.join(others)}." if others else "No released set has it.",
+        )
+
+
+def available_sets() -> tuple[str, ...]:
+    """Names of the released sets, with versions, sorted."""
+    folders = force_fields_folder().glob("*/manifest.yaml")
+    return tuple(sorted(path.parent.name for path in folders if _SET_NAME.fullmatch(path.parent.name)))
+
+
+def sets_covering(*species: str) -> tuple[str, ...]:
+    """Names of the released sets that hold all of ``species``."""
+    return tuple(name for name in available_sets() if set(species) <= set(_manifest(name)["species"]))
+
+
+def load_set(name: str) -> ParameterSet:
+    """A released set by its full name, ``"sage-clp-1.0.0"``.
+
+    Raises:
+        LmbmdError: if there is no such set, or a file of it is missing or was changed since its release.
+    """
+    if name not in available_sets():
+        raise LmbmdError(
+            f"there is no parameter set '{name}'.", where="force_field", remedy=nearest(name, available_sets())
+        )
+    return _load(name)
+
+
+@cache
+def _manifest(name: str) -> dict[str, Any]:
+    return yaml.safe_load((force_fields_folder() / name / "manifest.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def _load(name: str) -> ParameterSet:
+    return read_set(force_fields_folder() / name)
+
+
+def read_set(folder: Path) -> ParameterSet:
+    """Read a set from any folder, comparing every file with its manifest.
+
+    Raises:
+        LmbmdError: if a file is missing or differs from what the manifest says.
+    """
+    manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+    text = {}
+    for entry in manifest["species"].values():
+        for file, expected in entry["files"].items():
+            text[file] = _verified(folder / file, expected)
+    return ParameterSet(
+        name=manifest["name"],
+        version=manifest["version"],
+        folder=folder,
+        manifest=manifest,
+        systems={species: text[f"{species}.xml"] for species in manifest["species"]},
+        molecules={species: app.PDBFile(io.StringIO(text[f"{species}.pdb"])) for species in manifest["species"]},
+    )
+
+
+def _verified(path: Path, expected: str) -> str:
+    remedy = "Released sets are not edited: restore the file, or make a new version of the set."
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LmbmdError("this file of a released parameter set is missing.", where=str(path), remedy=remedy) from error
+    if sha256_of(data) != expected:
+        raise LmbmdError("this file of a released parameter set was changed.", where=str(path), remedy=remedy)
+    return data.decode("utf-8")
