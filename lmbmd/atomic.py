@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lmbmd.errors import LmbmdError
@@ -33,7 +33,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             remedy="Check that the folder exists, is writable and has space left.",
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or could never be made
+            partial.unlink()
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -1,0 +1,98 @@
+"""A made-up electrolyte for fast tests: an ion, a bent three-atom anion and a four-atom chain with hydrogens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import openmm
+
+from lmbmd.build.system import BuiltSystem, build_system
+
+ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent"}
+
+#: name, element, mass (amu), charge (e), sigma (nm), epsilon (kJ/mol), site
+_ATOMS = {
+    "Li": [("Li", "Li", 6.94, 1.0, 0.21, 0.08, "")],
+    "AN": [
+        ("O1", "O", 16.0, -0.55, 0.30, 0.7, "O"),
+        ("N1", "N", 14.0, 0.10, 0.32, 0.7, "N"),
+        ("O2", "O", 16.0, -0.55, 0.30, 0.7, "O"),
+    ],
+    "SOL": [
+        ("H1", "H", 1.008, 0.40, 0.11, 0.07, ""),
+        ("O1", "O", 16.0, -0.60, 0.30, 0.9, "O"),
+        ("C1", "C", 12.0, 0.10, 0.34, 0.4, ""),
+        ("H2", "H", 1.008, 0.10, 0.24, 0.1, ""),
+    ],
+}
+_POSITIONS_A = {
+    "Li": [(0, 0, 0)],
+    "AN": [(-1.1, 0.5, 0), (0, 0, 0), (1.1, 0.5, 0)],
+    "SOL": [(-0.6, 0.8, 0), (0, 0, 0), (1.4, 0.1, 0), (1.9, 0.8, 0.66)],
+}
+#: bonds (i, j, nm, kJ/mol/nm²), angles (i, j, k, rad, kJ/mol/rad²), torsions (i, j, k, l, n, phase, kJ/mol)
+_BONDS = {
+    "Li": [],
+    "AN": [(0, 1, 0.12, 2e5), (1, 2, 0.12, 2e5)],
+    "SOL": [(0, 1, 0.1, 4e5), (1, 2, 0.14, 2.5e5), (2, 3, 0.11, 3e5)],
+}
+_ANGLES = {"Li": [], "AN": [(0, 1, 2, 2.2, 500.0)], "SOL": [(0, 1, 2, 1.9, 400.0), (1, 2, 3, 1.9, 400.0)]}
+_TORSIONS = {"Li": [], "AN": [], "SOL": [(0, 1, 2, 3, 3, 0.0, 1.5)]}
+
+
+@dataclass
+class ToySet:
+    """Answers like a parameter set of ``lmbmd.forcefield``."""
+
+    name: str = "toy"
+    version: str = "1.0.0"
+    species: tuple[str, ...] = field(default=tuple(ROLES))
+
+    def system(self, species: str) -> openmm.System:
+        system = openmm.System()
+        nonbonded, bonds = openmm.NonbondedForce(), openmm.HarmonicBondForce()
+        angles, torsions = openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce()
+        for _, _, mass, charge, sigma, epsilon, _ in _ATOMS[species]:
+            system.addParticle(mass)
+            nonbonded.addParticle(charge, sigma, epsilon)
+        for bond in _BONDS[species]:
+            bonds.addBond(*bond)
+        for angle in _ANGLES[species]:
+            angles.addAngle(*angle)
+        for torsion in _TORSIONS[species]:
+            torsions.addTorsion(*torsion)
+        nonbonded.createExceptionsFromBonds([(i, j) for i, j, *_ in _BONDS[species]], 5 / 6, 0.5)
+        for force in (bonds, angles, torsions, nonbonded):
+            system.addForce(force)
+        return system
+
+    def geometry(self, species: str) -> np.ndarray:
+        return np.array(_POSITIONS_A[species], dtype=float)
+
+    def names(self, species: str) -> list[str]:
+        return [atom[0] for atom in _ATOMS[species]]
+
+    def elements(self, species: str) -> list[str]:
+        return [atom[1] for atom in _ATOMS[species]]
+
+    def site_of_atom(self, species: str) -> list[str]:
+        return [atom[6] for atom in _ATOMS[species]]
+
+    def bonds(self, species: str) -> np.ndarray:
+        return np.array([(i, j) for i, j, *_ in _BONDS[species]], dtype=int).reshape(-1, 2)
+
+
+def toy_box(counts: dict[str, int], edge_A: float, *, scale: float = 1.0, cutoff_nm: float = 1.0) -> BuiltSystem:
+    """A System of toy molecules; where they are is up to the caller."""
+    return build_system(counts, ROLES, ToySet(), scale, edge_A, cutoff_nm=cutoff_nm)
+
+
+def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.ndarray:
+    """Molecules on a cubic lattice in random order, unrotated: no overlap where the lattice is wide enough. Å."""
+    total = sum(counts.values())
+    side = int(np.ceil(total ** (1 / 3) - 1e-9))
+    cells = np.random.default_rng(seed).permutation(side**3)[:total]
+    points = np.stack(np.unravel_index(cells, (side,) * 3), axis=1) * edge_A / side
+    species = [name for name, n in counts.items() for _ in range(n)]
+    return np.concatenate([np.array(_POSITIONS_A[s], float) + p for s, p in zip(species, points, strict=True)])
