@@ -1,0 +1,162 @@
+"""Amounts as people write them: a number and the basis it is counted on, which must be spelt out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lmbmd.errors import LmbmdError, nearest
+
+Basis = Literal[
+    "mol/L of solution", "mol/L of solvent", "mol/kg of solvent", "mol parts", "volume parts", "mass parts",
+    "wt%", "vol%", "rest",
+]  # fmt: skip
+
+#: Bases that only compare components with each other, and so leave the size of their pool open.
+PARTS: tuple[Basis, ...] = ("mol parts", "volume parts", "mass parts")
+
+#: One example of each basis, in its canonical spelling.
+EXAMPLES = (
+    "1 mol/L of solution", "1 mol/L of solvent", "2 mol/kg of solvent", "1.2 mol parts", "3 volume parts",
+    "7 mass parts", "2 wt%", "5 vol%", "rest",
+)  # fmt: skip
+
+_PER_LITRE = r"(?:mol ?(?:/|per) ?(?:l|litre|liter|dm3)|mol l-1|(?-i:M)|molar)"
+_SPELLINGS: tuple[tuple[Basis, str], ...] = (
+    ("mol/L of solution", rf"{_PER_LITRE} (?:of )?(?:the )?(?:solution|electrolyte)"),
+    ("mol/L of solvent", rf"{_PER_LITRE} (?:of )?(?:the )?solvents?"),
+    ("mol/kg of solvent", r"(?:mol ?(?:/|per) ?kg|mol kg-1|molal)(?: (?:of )?(?:the )?solvents?)?"),
+    ("mol parts", r"mol(?:e|es)?(?: parts?)?|parts? by mol(?:e|es)?|by mol(?:e|es)?|mol/mol"),
+    ("volume parts", r"(?:v|vol|volumes?)(?: parts?)?|parts? by vol(?:ume)?|by vol(?:ume)?|v/v"),
+    ("mass parts", r"(?:mass|wt|weight)(?: parts?)?|parts? by (?:mass|weight)|by (?:mass|weight)|w/w|m/m"),
+    ("wt%", r"(?:wt|mass|weight) ?%|% by (?:mass|weight)|% ?\(?w/w\)?"),
+    ("vol%", r"(?:vol|volume) ?%|% by vol(?:ume)?|% ?\(?v/v\)?"),
+)
+_AMBIGUOUS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (rf"{_PER_LITRE}", "does not say what the litre is a litre of", EXAMPLES[:3]),
+    (r"(?-i:m)", "may mean molal or a mistyped molar", EXAMPLES[:3]),
+    (r"%|percent", "does not say whether it is by mass or by volume", ("wt%", "vol%")),
+    (r"mol ?%|% by mole?|(?:mol |mole )?fraction", "is not offered, as salts can be counted as one or as ions",
+     ("mol parts",)),
+    (r"parts?|", "has no basis", PARTS),
+    (r"ppm|ppb", "does not say whether it is by mass or by volume", ("wt%",)),
+)  # fmt: skip
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of a component: ``value`` on ``basis``, and the ``text`` it was read from.
+
+    The bases, with n in moles of formula units, v molar volumes, M molar masses, sums over the whole bottle
+    unless "solvent", which means all solvents and diluents (no salts, no additives):
+
+    * ``mol/L of solution``: n / Σ n v; ``mol/L of solvent``: n / Σ_solvent n v (ideal mixing of densities);
+    * ``mol/kg of solvent`` (molality): n / Σ_solvent n M;
+    * ``mol parts``, ``volume parts``, ``mass parts``: n, n v, n M, relative to the others given in such parts;
+    * ``wt%``, ``vol%``: 100 n M / Σ n M, 100 n v / Σ n v, of the whole electrolyte;
+    * ``rest``: whatever fills the bottle up; its value is None.
+    """
+
+    value: float | None
+    basis: Basis
+    text: str = field(compare=False)
+
+    def __str__(self) -> str:
+        """The canonical spelling, which ``parse_amount`` reads back as an equal amount."""
+        return self.basis if self.value is None else f"{str(self.value).removesuffix('.0')} {self.basis}"
+
+
+def parse_amount(text: object) -> Amount:
+    """Read one amount, such as ``"1 mol/L of solution"``, ``"3 volume parts"``, ``"2 wt%"`` or ``"rest"``.
+
+    Raises:
+        LmbmdError: if it has no number, no or an ambiguous basis, or is not positive.
+    """
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise LmbmdError(f"{shown(text)} is not an amount.", remedy=_spell(EXAMPLES))
+    plain = _plain(str(text))
+    if plain.casefold() in {"rest", "the rest", "remainder", "balance"}:
+        return Amount(None, "rest", str(text))
+    match = re.fullmatch(rf"({_NUMBER}) ?(.*)", plain, re.IGNORECASE)
+    if match is None:
+        raise LmbmdError(f"{shown(text)} is not an amount: it must begin with a number.", remedy=_spell(EXAMPLES))
+    value, basis = _checked(float(match[1]), text), _basis(match[2], match[1], text)
+    if basis.endswith("%") and value >= 100:
+        raise LmbmdError(f"{shown(text)} leaves no room for anything else.", remedy="Give less than 100 %.")
+    return Amount(value, basis, str(text))
+
+
+def parse_ratio(names: str, text: object) -> dict[str, Amount]:
+    """Read a ratio over several species, ``"EC:EMC"`` and ``"3:7 volume parts"``, as one amount for each.
+
+    Raises:
+        LmbmdError: if there are not as many numbers as species, or the basis is not one of parts.
+    """
+    species = [name.strip() for name in names.split(":")]
+    match = re.fullmatch(rf"({_NUMBER}(?: ?: ?{_NUMBER})*) ?(.*)", _plain(str(text)), re.IGNORECASE)
+    if match is None:
+        raise LmbmdError(f"{shown(text)} is not a ratio.", remedy="Write one like '3:7 volume parts'.")
+    numbers = [number.strip() for number in match[1].split(":")]
+    if len(numbers) != len(species):
+        what = f"'{names}' names {len(species)} species, but {shown(text)} has {_count(len(numbers), 'number')}."
+        raise LmbmdError(what, remedy="Give one number for each species, in the same order.")
+    if not all(species) or len(set(species)) != len(species):
+        raise LmbmdError(f"'{names}' names an empty or repeated species.", remedy="Name each species once.")
+    basis = _basis(match[2], match[1], text)
+    if basis not in PARTS:
+        raise LmbmdError(f"{shown(text)} is a ratio, which has no {basis}.", remedy=_spell(PARTS, match[1]))
+    values = [_checked(float(number), text) for number in numbers]
+    return {s: Amount(v, basis, f"{n} {basis}") for s, v, n in zip(species, values, numbers, strict=True)}
+
+
+def shown(value: object) -> str:
+    """A value as error messages quote it: on one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…{text[-1]}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").replace("⁻", "-").split())
+
+
+def _checked(value: float, text: object) -> float:
+    if value <= 0:
+        raise LmbmdError(
+            f"{shown(text)} is not a positive amount.", remedy="Give more than zero, or leave the component out."
+        )
+    if not 1e-9 <= value <= 1e9:
+        raise LmbmdError(f"{shown(text)} is out of range.", remedy="Give a number from 1e-9 to 1e9.")
+    return value
+
+
+def _basis(unit: str, number: str, text: object) -> Basis:
+    unit = unit.strip()
+    for basis, pattern in _SPELLINGS:
+        if re.fullmatch(pattern, unit, re.IGNORECASE):
+            return basis
+    for pattern, why, offers in _AMBIGUOUS:
+        if re.fullmatch(pattern, unit, re.IGNORECASE):
+            raise LmbmdError(f"{shown(text)} {why}.", remedy=_spell(offers, number))
+    if unit.startswith(","):
+        raise LmbmdError(f"{shown(text)} has a decimal comma.", remedy="Write decimals with a point.")
+    if unit.startswith(":"):
+        remedy = "Write a ratio as 'EC:EMC: 3:7 volume parts', or give each species its own parts."
+        raise LmbmdError(f"{shown(text)} is a ratio, but stands for one species.", remedy=remedy)
+    bases = [basis for basis, _ in _SPELLINGS]
+    advice = nearest(unit, bases)
+    raise LmbmdError(f"{shown(text)}: '{unit[:40]}' is no basis that lmbmd knows.", remedy=advice)
+
+
+def _spell(offers: tuple[str, ...], number: str = "") -> str:
+    full = [
+        offer if offer in EXAMPLES and not number else f"{number} {re.sub(r'^[0-9.]+ ', '', offer)}" for offer in offers
+    ]
+    return f"Write {', '.join(repr(o) for o in full[:-1])}{' or ' if len(full) > 1 else ''}{full[-1]!r}."
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")

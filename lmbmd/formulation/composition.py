@@ -1,0 +1,376 @@
+"""Integer counts for a bottle: neutral by construction, as true to the recipe as the size allows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmbmd.atomic import write_text
+from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.library import Library
+from lmbmd.formulation.amounts import PARTS
+from lmbmd.formulation.models import Formulation, Size
+from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve
+from lmbmd.provenance import canonical_json, sha256_of
+from lmbmd.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
+
+#: Counts are sought within this fraction of the size that was asked for.
+WINDOW = 0.05
+#: Edge of the smallest box in units of the cut-off: two, and a tenth more as boxes fluctuate and estimates err.
+EDGE_PER_CUTOFF = 2.2
+#: As many molecules of a component as its statistics need; fewer are noted.
+ENOUGH_MOLECULES = 10
+
+_NM3_PER_CM3_MOL = 1e21 / AVOGADRO_PER_MOL
+
+
+@dataclass(frozen=True)
+class Realised:
+    """One line of asked against realised: both in the basis of the recipe; ``rest`` is compared in wt%.
+
+    Parts are scaled so that each pool has the sum that was asked for. ``relative_error`` is realised/asked − 1.
+    """
+
+    component: str
+    text: str
+    basis: str
+    asked: float
+    realised: float
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A component of the box: ``units`` formula units or molecules, and the facts that were used for it."""
+
+    name: str
+    role: str
+    units: int
+    species: dict[str, int]
+    molar_mass_g_mol: float
+    molar_volume_cm3_mol: float
+    density_g_cm3: float | None
+    density_T_K: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What is put in the box.
+
+    Attributes:
+        formulation: its name.
+        recipe_sha256: hash of everything that decided the composition.
+        counts: molecules of each species, ions by themselves; cations, anions, then solvents, diluents, additives.
+        roles: role of each species in this bottle.
+        charges: formal charge of each species, e.
+        ingredients: the same by component, with the molar masses and densities that were used.
+        asked_realised: how well the integers meet the recipe.
+        n_atoms: atoms in the box.
+        box_edge_A: edge of the cube at ideal mixing of the densities near 298 K: a start, not a result.
+        density_g_cm3: at that edge.
+        force_field, ion_charge_scale, seed: for the build.
+        notes: what the reader of a report must know.
+    """
+
+    formulation: str
+    recipe_sha256: str
+    counts: dict[str, int]
+    roles: dict[str, str]
+    charges: dict[str, int]
+    ingredients: tuple[Ingredient, ...]
+    asked_realised: tuple[Realised, ...]
+    n_atoms: int
+    box_edge_A: float
+    density_g_cm3: float
+    force_field: str
+    ion_charge_scale: float
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        charge = sum(n * self.charges[s] for s, n in self.counts.items())
+        if charge != 0:
+            raise ValueError(f"the box has a net charge of {charge:+d} e")
+
+    def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]:
+        """Concentrations of every component in a box of that volume: (component, quantity, value, unit).
+
+        Args:
+            volume_A3: mean volume of the simulated box; the ideal-mixing volume if not given.
+
+        Quantities: ``count`` (1), ``molarity`` (mol/L of solution), ``molality`` (mol/kg of solvents and diluents),
+        ``per cation`` (1, if there is a salt), ``mass fraction`` (1). Last, for the whole box, ``density`` (g/cm³).
+        """
+        volume_cm3 = (volume_A3 or self.box_edge_A**3) / ANGSTROM3_PER_CM3
+        mass_g = sum(i.units * i.molar_mass_g_mol for i in self.ingredients) / AVOGADRO_PER_MOL
+        solvent_g = sum(i.units * i.molar_mass_g_mol for i in self.ingredients if i.role in ("solvent", "diluent"))
+        cations = sum(n for s, n in self.counts.items() if self.charges[s] > 0)
+        rows: list[tuple[str, str, float, str]] = []
+        for i in self.ingredients:
+            rows.append((i.name, "count", float(i.units), "1"))
+            rows.append((i.name, "molarity", 1000 * i.units / AVOGADRO_PER_MOL / volume_cm3, "mol/L"))
+            if solvent_g:
+                rows.append((i.name, "molality", 1000 * i.units / solvent_g, "mol/kg"))
+            if cations:
+                rows.append((i.name, "per cation", i.units / cations, "1"))
+            rows.append((i.name, "mass fraction", i.units * i.molar_mass_g_mol / AVOGADRO_PER_MOL / mass_g, "1"))
+        rows.append(("", "density", mass_g / volume_cm3, "g/cm³"))
+        return rows
+
+    def write(self, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None) -> None:
+        """Write as JSON."""
+        data = {**asdict(self), "provenance": dict(provenance or {})}
+        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Composition:
+        """Read what ``write`` wrote.
+
+        Raises:
+            LmbmdError: if the file is missing or is not a composition.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data.pop("provenance", None)
+            data["ingredients"] = tuple(Ingredient(**i) for i in data["ingredients"])
+            data["asked_realised"] = tuple(Realised(**r) for r in data["asked_realised"])
+            data["notes"] = tuple(data["notes"])
+            return cls(**data)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LmbmdError(
+                f"this is no composition ({error}).", where=str(path), remedy="Run the compose stage again."
+            ) from error
+
+
+def compose(formulation: Formulation, library: Library, *, cutoff_nm: float = 1.0) -> Composition:
+    """Integer counts for a bottle.
+
+    The recipe becomes one mole ratio (``resolve``). Sizes within 5 % of the target are tried, each rounded to whole
+    formula units, and the one whose worst amount is closest to the recipe wins, to 0.1 %; among equals, the one
+    nearest to the target. ``ion_pairs`` is met exactly, ``box_edge_nm`` is a lower bound. Salts are counted in
+    formula units, so the charge is zero by construction.
+
+    Args:
+        formulation: the bottle.
+        library: species and salts.
+        cutoff_nm: of the non-bonded forces; the box must be at least 2.2 times as wide.
+
+    Raises:
+        LmbmdError: if the recipe has no solution, describes no liquid, a component would have too few molecules or
+            too wrong an amount at this size, or the box is too small for the cut-off.
+    """
+    where = formulation.where()
+    components = find_components(formulation, library)
+    moles = resolve(components, where)
+    check_liquid(components, moles, where)
+    box = _Box(components, moles, formulation.size, where, formulation.where("size"))
+    units = box.best(box.target())
+    box.check_molecules(units)
+    box.check_edge(units, EDGE_PER_CUTOFF * cutoff_nm)
+    box.check_tolerance(units)
+    return _composition(formulation, library, components, moles, units)
+
+
+class _Box:
+    """A mole ratio and a size target, and the search for whole numbers that meet both."""
+
+    def __init__(
+        self, components: Sequence[Component], moles: np.ndarray, size: Size, where: str, size_key: str
+    ) -> None:
+        self.components, self.moles, self.size, self.where, self.size_key = components, moles, size, where, size_key
+        self.atoms = np.array([c.n_atoms for c in components])
+        self.cations = np.array([c.cations for c in components])
+        self.volume_nm3 = Weights.of(components).volume * _NM3_PER_CM3_MOL
+
+    def target(self) -> float:
+        """The number of formula units and molecules that the size asks for."""
+        if self.size.atoms is not None:
+            return self.size.atoms / float(self.moles @ self.atoms)
+        if self.size.box_edge_nm is not None:
+            return self.size.box_edge_nm**3 / float(self.moles @ self.volume_nm3)
+        if not self.cations.any():
+            raise LmbmdError(
+                "the size is in ion pairs, but there is no salt.", where=self.size_key,
+                remedy="Give 'atoms' or 'box_edge_nm'.",
+            )  # fmt: skip
+        return self.size.ion_pairs / float(self.moles @ self.cations)
+
+    def best(self, target: float) -> np.ndarray:
+        """The counts that meet the recipe best near ``target`` formula units and molecules."""
+        low, high = target * (1 - WINDOW), target * (1 + WINDOW)
+        if self.size.box_edge_nm is not None:
+            low, high = target, target * (1 + WINDOW)
+        trials = self._trials(low, high, target)
+        if self.size.box_edge_nm is not None:
+            trials = trials[trials @ self.volume_nm3 >= target * (self.moles @ self.volume_nm3) * (1 - 1e-12)]
+        if self.size.ion_pairs is not None:
+            off = np.abs(trials @ self.cations - round(target * (self.moles @ self.cations)))
+            trials = trials[off == off.min()]
+        trials = trials[trials.any(axis=1)] if trials.any() else trials
+        worst = np.abs(realised_amounts(self.components, self.moles, trials)[1]).max(axis=1)
+        distance = np.abs(trials @ self.atoms - target * (self.moles @ self.atoms))
+        return trials[np.lexsort((distance, worst.round(3)))[0]]
+
+    def _trials(self, low: float, high: float, target: float) -> np.ndarray:
+        """Every distinct rounding of the mole ratio for totals from ``low`` to ``high``, one per row."""
+        steps = [
+            (np.arange(math.ceil(low * x - 0.5), math.floor(high * x - 0.5) + 1) + 0.5) / x for x in self.moles if x > 0
+        ]
+        edges = np.unique(np.concatenate([[low, high], *steps]))
+        edges = edges[(edges >= low) & (edges <= high)]
+        totals = np.append((edges[1:] + edges[:-1]) / 2, target)
+        return np.vstack([np.rint(np.outer(totals, self.moles)), np.ceil(target * self.moles)]).astype(np.int64)
+
+    def check_molecules(self, units: np.ndarray) -> None:
+        """Refuse a component that has no molecule, or fewer than the size's ``min_molecules``."""
+        few = np.flatnonzero(units < self.size.min_molecules)
+        if few.size:
+            i = few[np.argmin(self.moles[few])]
+            enough = max(ENOUGH_MOLECULES, self.size.min_molecules)
+            count = "no molecule" if units[i] == 0 else f"only {units[i]}"
+            raise LmbmdError(
+                f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.", where=self.size_key,
+                remedy=f"The smallest box with {enough} of it {self._advice(self._holding(i, enough))}",
+            )  # fmt: skip
+
+    def check_edge(self, units: np.ndarray, least_nm: float) -> None:
+        """Refuse a box narrower than the cut-off allows."""
+        if self._edge_nm(units) < least_nm:
+            total = math.ceil(least_nm * 1000) ** 3 / 1e9 / float(self.moles @ self.volume_nm3)
+            raise LmbmdError(
+                f"a box of {self._told(units)} is narrower than {EDGE_PER_CUTOFF:g} cut-offs, {least_nm:.2f} nm.",
+                where=self.size_key, remedy=f"The smallest that will do {self._advice(total)}",
+            )  # fmt: skip
+
+    def check_tolerance(self, units: np.ndarray) -> None:
+        """Refuse whole numbers that miss an amount by more than the size's ``tolerance``."""
+        errors = realised_amounts(self.components, self.moles, units[None])[1][0]
+        i = int(np.abs(errors).argmax())
+        if abs(errors[i]) <= self.size.tolerance:
+            return
+        total = float(units.sum())
+        for _ in range(400):
+            total *= 1.02
+            trial = self.best(total)
+            if np.abs(realised_amounts(self.components, self.moles, trial[None])[1]).max() <= self.size.tolerance:
+                break
+        raise LmbmdError(
+            f"in a box of {self._told(units)} the amount of {self.components[i].name} is {errors[i]:+.1%} off, "
+            f"beyond the tolerance of {self.size.tolerance:.1%}.",
+            where=self.size_key, remedy=f"A box that would do {self._advice(total)}",
+        )  # fmt: skip
+
+    def _holding(self, i: int, molecules: int) -> float:
+        """The smallest total that rounds to at least so many of component ``i``."""
+        return molecules / float(self.moles[i])
+
+    def _edge_nm(self, units: np.ndarray) -> float:
+        return float(units @ self.volume_nm3) ** (1 / 3)
+
+    def _told(self, units: np.ndarray) -> str:
+        return f"{int(units @ self.atoms)} atoms ({self._edge_nm(units):.2f} nm)"
+
+    def _advice(self, total: float) -> str:
+        edge = math.ceil(100 * self._edge_nm(total * self.moles) - 1e-9) / 100
+        atoms = math.ceil(total * float(self.moles @ self.atoms))
+        return f"has an edge of {edge:.2f} nm and {atoms} atoms: 'size: {{box_edge_nm: {edge:.2f}}}'."
+
+
+def realised_amounts(
+    components: Sequence[Component], moles: np.ndarray, units: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What whole numbers make of the recipe.
+
+    Args:
+        components: the recipe.
+        moles: its exact solution, by which ``rest`` is judged.
+        units: (n_trials, n_components) counts.
+
+    Returns:
+        The realised amounts in each component's own basis, their relative errors, both shaped like ``units``, and
+        the amounts asked for (n_components,).
+    """
+    weights = Weights.of(components)
+    asked = np.array([c.amount.value if c.amount.value is not None else np.nan for c in components], dtype=float)
+    realised = np.empty(units.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for i, component in enumerate(components):
+            basis = component.amount.basis
+            if basis in PARTS:
+                pool = np.array([c.amount.basis == basis for c in components])
+                weight = weights.of_parts(basis) * pool
+                realised[:, i] = units[:, i] * weight[i] * asked[pool].sum() / (units @ weight)
+                continue
+            numerator, total = weights.fraction("wt%" if basis == "rest" else basis, i)
+            realised[:, i] = (units @ numerator) / (units @ total)
+            if basis == "rest":
+                asked[i] = (moles @ numerator) / (moles @ total)
+        errors = np.nan_to_num(realised / asked - 1.0, nan=-1.0, posinf=1e9)
+    return realised, errors, asked
+
+
+def _composition(
+    formulation: Formulation, library: Library, components: Sequence[Component], moles: np.ndarray, units: np.ndarray
+) -> Composition:
+    roles = {"salts": "salt", "solvents": "solvent", "diluents": "diluent", "additives": "additive"}
+    ingredients = tuple(
+        Ingredient(
+            c.name, "salt" if c.is_salt else roles[c.section], int(n), dict(c.species), c.molar_mass_g_mol,
+            c.molar_volume_cm3_mol, c.density_g_cm3, c.density_T_K, c.source,
+        )
+        for c, n in zip(components, units, strict=True)
+    )  # fmt: skip
+    counts: dict[str, int] = {}
+    role: dict[str, str] = {}
+    for i in ingredients:
+        for species, n in i.species.items():
+            charge = library.species[species].charge
+            counts[species] = counts.get(species, 0) + n * i.units
+            role[species] = "cation" if charge > 0 else "anion" if charge < 0 else i.role
+    order = ["cation", "anion", "solvent", "diluent", "additive"]
+    names = sorted(counts, key=lambda s: (order.index(role[s]), s))
+    values, errors, asked = realised_amounts(components, moles, units[None])
+    weights = Weights.of(components)
+    volume_cm3 = float(units @ weights.volume) / AVOGADRO_PER_MOL
+    return Composition(
+        formulation=formulation.name,
+        recipe_sha256=sha256_of(canonical_json(formulation.recipe()).encode()),
+        counts={s: counts[s] for s in names},
+        roles={s: role[s] for s in names},
+        charges={s: library.species[s].charge for s in names},
+        ingredients=ingredients,
+        asked_realised=tuple(
+            Realised(
+                c.name,
+                c.amount.text,
+                "wt%" if c.amount.basis == "rest" else c.amount.basis,
+                float(a),
+                float(v),
+                float(e),
+            )
+            for c, a, v, e in zip(components, asked, values[0], errors[0], strict=True)
+        ),
+        n_atoms=int(sum(n * c.n_atoms for c, n in zip(components, units, strict=True))),
+        box_edge_A=(volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3),
+        density_g_cm3=float(units @ weights.mass) / AVOGADRO_PER_MOL / volume_cm3,
+        force_field=formulation.force_field,
+        ion_charge_scale=formulation.ion_charge_scale,
+        seed=formulation.seed,
+        notes=_notes(components, units),
+    )
+
+
+def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...]:
+    return tuple(
+        f"The box holds {n} of {c.name}, fewer than {ENOUGH_MOLECULES}: what is said about it is not significant."
+        for c, n in zip(components, units, strict=True)
+        if n < ENOUGH_MOLECULES
+    )

@@ -1,0 +1,183 @@
+"""One bottle: what is in it, how much of it to simulate, and under which conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)  # fmt: skip
+
+from lmbmd.errors import LmbmdError
+from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio, shown
+from lmbmd.formulation.validation import fault, place, saying, validated
+from lmbmd.formulation.yamlfile import Lines, read_yaml
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Whole = Annotated[int, Strict()]
+FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+NAME = r"[a-z0-9][a-z0-9._-]{0,79}"
+
+Section = Literal["salts", "solvents", "diluents", "additives"]
+SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
+
+#: Names that a formulation may not have, as files of the study stand beside its folder.
+_RESERVED = {"index.html", "features.csv", "features.parquet"}
+
+
+def _section(data: Any) -> Any:
+    """Amounts by species. A key with colons, ``EC:EMC``, stands for several."""
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise LmbmdError(f"{shown(data)} is not a list of amounts.", remedy=f"Write 'species: {EXAMPLES[0]}' lines.")
+    amounts: dict[str, Amount] = {}
+    for name, text in data.items():
+        for species, amount in (parse_ratio(name, text) if ":" in str(name) else {str(name): text}).items():
+            if species in amounts:
+                raise LmbmdError(f"'{species}' stands here twice.", remedy="Give each species one amount.")
+            amounts[species] = amount
+    return amounts
+
+
+def _many(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
+    for T in values:
+        if not 100 <= T <= 1000:
+            remedy = "Temperatures are in kelvin, from 100 to 1000; 25 degrees Celsius are 298.15."
+            raise LmbmdError(f"{T:g} is out of range.", remedy=remedy)
+        if float(f"{T:g}") != T:
+            raise LmbmdError(f"{T!r} has more than six digits.", remedy=f"Write {T:g}.")
+    if len(set(values)) != len(values):
+        raise LmbmdError(f"{list(values)} repeats a temperature.", remedy="Give each temperature once.")
+    return values
+
+
+Temperatures = Annotated[
+    tuple[Number, ...],
+    BeforeValidator(_many),
+    Field(min_length=1, max_length=100),
+    AfterValidator(saying(_temperatures)),
+]
+AmountText = Annotated[
+    Amount,
+    PlainValidator(saying(lambda value: value if isinstance(value, Amount) else parse_amount(value))),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "number and basis", "examples": list(EXAMPLES)}),
+]
+Amounts = Annotated[dict[str, AmountText], BeforeValidator(saying(_section))]
+
+
+class Size(BaseModel):
+    """How large a box: one of three targets, and how well it must meet the recipe."""
+
+    model_config = FROZEN
+
+    atoms: Whole | None = Field(None, ge=1, le=20_000_000, description="about so many atoms, within 5 %")
+    ion_pairs: Whole | None = Field(None, ge=1, le=1_000_000, description="exactly so many cations")
+    box_edge_nm: Number | None = Field(None, gt=0, le=100, description="an edge at least so long, before equilibration")
+    tolerance: Number = Field(0.05, gt=0, le=0.5, description="largest |realised/asked - 1| of any amount")
+    min_molecules: Whole = Field(1, ge=1, description="fewest formula units of any component")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Size:
+        given = [key for key in ("atoms", "ion_pairs", "box_edge_nm") if getattr(self, key) is not None]
+        if len(given) != 1:
+            what = f"{' and '.join(given)} are given together." if given else "no size is given."
+            raise fault(what, "Give exactly one of 'atoms', 'ion_pairs' and 'box_edge_nm'.")
+        return self
+
+
+class Conditions(BaseModel):
+    """What a bottle says about its simulation. A study's ``defaults`` say it for all bottles that do not."""
+
+    model_config = FROZEN
+
+    size: Size = Field(Size(atoms=10_000), description="size target; replaced as a whole, never merged")
+    force_field: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,79}$")] = Field(
+        "sage-clp-1.0.0", description="a released set of force_fields/, with its version"
+    )
+    ion_charge_scale: Number = Field(0.8, ge=0.5, le=1.0, description="factor on the charges of all ions")
+    temperature_K: Temperatures = Field((298.15,), description="one temperature or a list of them")
+    pressure_bar: Number = Field(1.0, gt=0, le=10_000)
+    replicas: Whole = Field(1, ge=1, le=1000, description="independent packings and velocities")
+    seed: Whole = Field(1, ge=0, le=2**31 - 1, description="all random numbers follow from it")
+
+
+class Formulation(Conditions):
+    """One bottle. Amounts are by species name; see ``amounts.Amount`` for their bases."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(description="the file's name without .yaml")
+    salts: Amounts = Field({}, description="salts by name, each with its amount of formula units")
+    solvents: Amounts = Field({}, description="neutral molecules that dissolve the salts")
+    diluents: Amounts = Field({}, description="neutral molecules that are meant not to coordinate")
+    additives: Amounts = Field({}, description="further molecules or salts; not counted as solvent")
+    title: str = Field("", max_length=200)
+    source: str = Field("", max_length=2000, description="where the recipe is from")
+    notes: str = Field("", max_length=10_000)
+    _path: Path | None = PrivateAttr(None)
+    _lines: Lines = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Formulation:
+        if not any(getattr(self, section) for section in SECTIONS):
+            raise fault("the bottle is empty.", f"Give at least one of {', '.join(SECTIONS)}.")
+        return self
+
+    @property
+    def temperatures(self) -> tuple[str, ...]:
+        """Temperatures in K as they are written in paths."""
+        return tuple(f"{T:g}" for T in self.temperature_K)
+
+    def where(self, *key: str) -> str:
+        """The place of a key, for error messages."""
+        file = str(self._path or self.name)
+        return f"{file}:{place(key, self._lines)}" if key else file
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides the composition and the boxes built from it, and nothing else; plain data."""
+        return self.model_dump(
+            mode="json", include={"name", *SECTIONS, "size", "force_field", "ion_charge_scale", "seed"}
+        )
+
+
+def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None) -> Formulation:
+    """Read one bottle from its YAML file; the file's stem is its name.
+
+    Args:
+        path: the file.
+        defaults: values of ``Conditions`` for keys that the file does not give.
+
+    Raises:
+        LmbmdError: naming the file, the key, the value and the remedy.
+    """
+    path = Path(path)
+    name = path.stem
+    if not re.fullmatch(NAME, name) or name in _RESERVED:
+        remedy = "Name the file with lower-case letters, digits, '.', '_' and '-', then '.yaml'."
+        raise LmbmdError(f"{shown(name)} cannot name a formulation.", where=str(path), remedy=remedy)
+    data, lines = read_yaml(path)
+    if "name" in data:
+        raise LmbmdError(
+            "a formulation has no key 'name'.", where=f"{path}:{place(('name',), lines)}",
+            remedy="Its name is the name of its file; a longer one goes under 'title'.",
+        )  # fmt: skip
+    formulation = validated(Formulation, {**(defaults or {}), **data, "name": name}, path=path, lines=lines)
+    formulation._path, formulation._lines = path, lines
+    return formulation

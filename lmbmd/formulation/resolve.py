@@ -1,0 +1,316 @@
+"""From amounts on mixed bases to one mole ratio.
+
+Every basis is one homogeneous linear equation in the moles of the components, given molar masses, molar
+volumes and ideal mixing. The bottle is the null space of all of them, which must be one ray of positive numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.forcefield.library import Library, Salt, Species
+from lmbmd.formulation.amounts import PARTS, Amount
+from lmbmd.formulation.models import SECTIONS, Formulation, Section
+
+#: Fewer solvent molecules per cation than this is no liquid electrolyte.
+MIN_SOLVENT_PER_CATION = 0.5
+
+
+@dataclass(frozen=True)
+class Component:
+    """One line of the recipe: a salt counted in formula units, or a neutral molecule.
+
+    ``species`` says how many of which species one unit has. ``density_g_cm3`` and ``density_T_K`` are None for a
+    salt, whose ``molar_volume_cm3_mol`` is an apparent one in solution.
+    """
+
+    name: str
+    section: Section
+    amount: Amount
+    where: str
+    species: Mapping[str, int]
+    cations: int
+    molar_mass_g_mol: float
+    molar_volume_cm3_mol: float
+    n_atoms: int
+    density_g_cm3: float | None
+    density_T_K: float | None
+    source: str
+
+    @property
+    def is_salt(self) -> bool:
+        return self.cations > 0
+
+    @property
+    def is_solvent(self) -> bool:
+        """Whether it counts in amounts per litre or per kilogram of solvent."""
+        return self.section in ("solvents", "diluents")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Masses and volumes of the components as arrays, in the order of the recipe."""
+
+    mass: np.ndarray
+    volume: np.ndarray
+    solvent: np.ndarray
+
+    @classmethod
+    def of(cls, components: Sequence[Component]) -> Weights:
+        return cls(
+            np.array([c.molar_mass_g_mol for c in components]),
+            np.array([c.molar_volume_cm3_mol for c in components]),
+            np.array([c.is_solvent for c in components], dtype=float),
+        )
+
+    def of_parts(self, basis: str) -> np.ndarray:
+        return {"mol parts": np.ones_like(self.mass), "volume parts": self.volume, "mass parts": self.mass}[basis]
+
+    def fraction(self, basis: str, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients a, b of the amount of component ``i`` as a·n / b·n, for every basis but parts and rest."""
+        scale, own, total = {
+            "mol/L of solution": (1000.0, np.ones_like(self.mass), self.volume),
+            "mol/L of solvent": (1000.0, np.ones_like(self.mass), self.volume * self.solvent),
+            "mol/kg of solvent": (1000.0, np.ones_like(self.mass), self.mass * self.solvent),
+            "wt%": (100.0, self.mass, self.mass),
+            "vol%": (100.0, self.volume, self.volume),
+        }[basis]
+        numerator = np.zeros_like(self.mass)
+        numerator[i] = scale * own[i]
+        return numerator, total
+
+
+def find_components(formulation: Formulation, library: Library) -> tuple[Component, ...]:
+    """The bottle's components with their facts, in the order of the recipe.
+
+    Raises:
+        LmbmdError: for an unknown name, an ion or a salt where a molecule is due, a component given twice, a salt
+            that is not neutral, or a species without a density.
+    """
+    found: dict[str, Component] = {}
+    for section in SECTIONS:
+        for name, amount in getattr(formulation, section).items():
+            component = _component(name, section, amount, library, formulation.where(section, name))
+            if component.name in found:
+                other = found[component.name]
+                raise LmbmdError(
+                    f"{component.name} stands under '{other.section}' and again under '{section}'.",
+                    where=component.where, remedy="Give each component one line with its whole amount.",
+                )  # fmt: skip
+            found[component.name] = component
+    return tuple(found.values())
+
+
+def _component(name: str, section: Section, amount: Amount, library: Library, where: str) -> Component:
+    entry = _entry(name, section, library, where)
+    if isinstance(entry, Salt):
+        ions = {library.find_species(ion, where=where): n for ion, n in entry.ions.items()}
+        charge = sum(ion.charge * n for ion, n in ions.items())
+        if charge != 0:
+            remedy = "Mend the ions of this salt in the species library."
+            raise LmbmdError(
+                f"the salt {entry.name} is not neutral: its ions add up to {charge:+d} e.", where=where, remedy=remedy
+            )
+        return Component(
+            entry.name, section, amount, where, {ion.name: n for ion, n in ions.items()},
+            sum(n for ion, n in ions.items() if ion.charge > 0),
+            sum(n * ion.molar_mass_g_mol for ion, n in ions.items()), entry.molar_volume_cm3_mol,
+            sum(n * ion.n_atoms for ion, n in ions.items()), None, None, entry.source,
+        )  # fmt: skip
+    if entry.charge:
+        salts = [salt.name for salt in library.salts.values() if entry.name in salt.ions]
+        what = f"{entry.name} is an ion ({entry.charge:+d} e), which cannot come alone."
+        raise LmbmdError(what, where=where, remedy=f"Add it as a salt: {', '.join(salts) or 'none is known'}.")
+    if entry.molar_volume_cm3_mol is None or entry.density_g_cm3 is None:
+        raise LmbmdError(
+            f"{entry.name} has no density in the species library.", where=where,
+            remedy="Add its density, which is needed to size the box.",
+        )  # fmt: skip
+    return Component(
+        entry.name, section, amount, where, {entry.name: 1}, 0, entry.molar_mass_g_mol, entry.molar_volume_cm3_mol,
+        entry.n_atoms, entry.density_g_cm3, entry.density_T_K, entry.density_source,
+    )  # fmt: skip
+
+
+def _entry(name: str, section: Section, library: Library, where: str) -> Salt | Species:
+    if section == "salts":
+        return library.find_salt(name, where=where)
+    if section == "additives":
+        try:
+            return library.find_salt(name, where=where)
+        except LmbmdError:
+            pass
+        try:
+            return library.find_species(name, where=where)
+        except LmbmdError as error:
+            if not error.what.startswith("there is no species"):
+                raise
+            remedy = nearest(name, [*library.species, *library.salts])
+            raise LmbmdError(f"there is no species or salt '{name}'.", where=where, remedy=remedy) from None
+    return library.find_species(name, where=where)
+
+
+def resolve(components: Sequence[Component], where: str) -> np.ndarray:
+    """Mole fractions of the components (formula units of salts), which sum to one.
+
+    Args:
+        components: the recipe.
+        where: the formulation, for error messages about the whole recipe.
+
+    Raises:
+        LmbmdError: if the amounts leave something open, contradict each other, or describe no liquid.
+    """
+    _check_closed(components, where)
+    _check_room(components, where)
+    rows = _equations(components)
+    n = len(components)
+    if rows:
+        # Unknowns scaled to mass, rows to unit length: the singular values are then comparable.
+        scale = 1.0 / Weights.of(components).mass
+        matrix = np.array(rows) * scale
+        matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+        _, singular, basis = np.linalg.svd(matrix, full_matrices=True)
+        rank = int((singular > 1e-10).sum())
+    else:
+        scale, rank, basis = np.ones(1), 0, np.eye(n)
+    if rank != n - 1:
+        raise _contradiction(components, where)
+    moles = basis[-1] * scale
+    moles = moles / moles.sum() if moles.sum() else moles
+    lacking = [c.name for c, x in zip(components, moles, strict=True) if not x > 1e-12]
+    if lacking:
+        raise LmbmdError(
+            f"the amounts leave nothing for {', '.join(lacking)}.", where=where,
+            remedy="Lower the fixed amounts; together they already fill the bottle.",
+        )  # fmt: skip
+    return moles
+
+
+def solvent_per_cation(components: Sequence[Component], moles: np.ndarray) -> float:
+    """Molecules listed under ``solvents`` per cation; infinite without a salt."""
+    cations = sum(c.cations * x for c, x in zip(components, moles, strict=True))
+    return (
+        sum(x for c, x in zip(components, moles, strict=True) if c.section == "solvents") / cations
+        if cations
+        else np.inf
+    )
+
+
+def check_liquid(components: Sequence[Component], moles: np.ndarray, where: str) -> None:
+    """Refuse a bottle with fewer than ``MIN_SOLVENT_PER_CATION`` solvent molecules per cation."""
+    ratio = solvent_per_cation(components, moles)
+    if ratio < MIN_SOLVENT_PER_CATION:
+        what = f"only {ratio:.2f} solvent molecules are left for each cation (limit {MIN_SOLVENT_PER_CATION:g})."
+        raise LmbmdError(what, where=where, remedy=_other_readings(components, where))
+
+
+def _equations(components: Sequence[Component]) -> list[np.ndarray]:
+    weights = Weights.of(components)
+    rows = []
+    for i, component in enumerate(components):
+        if component.amount.basis not in (*PARTS, "rest"):
+            numerator, total = weights.fraction(component.amount.basis, i)
+            rows.append(numerator - component.amount.value * total)
+    for basis in PARTS:
+        pool = [i for i, c in enumerate(components) if c.amount.basis == basis]
+        weight = weights.of_parts(basis)
+        for i in pool[1:]:
+            row = np.zeros(len(components))
+            row[pool[0]] = weight[pool[0]] / components[pool[0]].amount.value
+            row[i] = -weight[i] / components[i].amount.value
+            rows.append(row)
+    return rows
+
+
+def _check_closed(components: Sequence[Component], where: str) -> None:
+    """Exactly one thing may be open: the ``rest``, or the common size of one pool of parts."""
+    open_ = {}
+    for basis in (*PARTS, "rest"):
+        names = [c.name for c in components if c.amount.basis == basis]
+        if basis == "rest" and len(names) > 1:
+            raise LmbmdError(
+                f"{_listed(names)} are all 'rest'.", where=where,
+                remedy="Only one component can fill up; share it out in parts, such as '3 volume parts'.",
+            )  # fmt: skip
+        if names:
+            open_[basis] = names
+    if len(open_) > 1:
+        groups = "; ".join(f"{_listed(names)} in '{basis}'" for basis, names in open_.items())
+        raise LmbmdError(
+            f"nothing ties these amounts together: {groups}.", where=where,
+            remedy="Give all but one group per litre, per kilogram or in %, or all of them in the same kind of parts.",
+        )  # fmt: skip
+    per_solvent = [c for c in components if c.amount.basis in ("mol/L of solvent", "mol/kg of solvent")]
+    if per_solvent and not any(c.is_solvent for c in components):
+        raise LmbmdError(
+            f"{per_solvent[0].name} is given as '{per_solvent[0].amount}', but there is no solvent.",
+            where=per_solvent[0].where, remedy="Add a solvent or a diluent.",
+        )  # fmt: skip
+    if len(components) > 1 and not open_ and not _closes(components):
+        raise _contradiction(components, where)
+
+
+def _closes(components: Sequence[Component]) -> bool:
+    """Whether fixed amounts only might still agree: all in one kind of percent, adding up to 100."""
+    bases = {c.amount.basis for c in components}
+    return bases in ({"wt%"}, {"vol%"}) and abs(sum(c.amount.value for c in components) - 100) < 1e-9
+
+
+def _contradiction(components: Sequence[Component], where: str) -> LmbmdError:
+    total = {b: sum(c.amount.value for c in components if c.amount.basis == b) for b in ("wt%", "vol%")}
+    sums = "".join(
+        f" ({b} adds up to {t:g})" for b, t in total.items() if t and {c.amount.basis for c in components} == {b}
+    )
+    return LmbmdError(
+        f"every amount is fixed, so nothing can fill the bottle up{sums}.", where=where,
+        remedy="Give one component, usually the solvent, the amount 'rest', or the solvents '3 volume parts' each.",
+    )  # fmt: skip
+
+
+def _check_room(components: Sequence[Component], where: str) -> None:
+    """Refuse amounts per litre of solution, or in percent, that alone fill the bottle."""
+    litre = [c for c in components if c.amount.basis == "mol/L of solution"]
+    filled = sum(c.amount.value * c.molar_volume_cm3_mol for c in litre)
+    filled += sum(10 * c.amount.value for c in components if c.amount.basis == "vol%")
+    if litre and filled >= 1000:
+        grams = sum(c.amount.value * c.molar_mass_g_mol for c in litre)
+        each = ", ".join(f"{c.amount.value:g} mol {c.name} of {c.molar_volume_cm3_mol:.0f} cm³/mol" for c in litre)
+        raise LmbmdError(
+            f"one litre of solution cannot hold this: {each} have {grams:.0f} g and fill {filled:.0f} cm³.",
+            where=litre[0].where, remedy=_other_readings(components, where),
+        )  # fmt: skip
+    for basis in ("wt%", "vol%"):
+        total = sum(c.amount.value for c in components if c.amount.basis == basis)
+        others = [c.name for c in components if c.amount.basis != basis]
+        if total >= 100 - 1e-9 and others:
+            what = f"the amounts in {basis} add up to {total:g}, which leaves nothing for {_listed(others)}."
+            raise LmbmdError(what, where=where, remedy="Lower them.")
+
+
+def _other_readings(components: Sequence[Component], where: str) -> str:
+    """What the same numbers would mean per litre or per kilogram of solvent."""
+    readings = []
+    for basis in ("mol/L of solvent", "mol/kg of solvent"):
+        changed = [
+            replace(c, amount=replace(c.amount, basis=basis)) if c.amount.basis == "mol/L of solution" else c
+            for c in components
+        ]
+        if changed == list(components):
+            continue
+        try:
+            ratio = solvent_per_cation(changed, resolve(changed, where))
+        except LmbmdError:
+            continue
+        if ratio >= MIN_SOLVENT_PER_CATION:
+            readings.append(f"'{basis}' would leave {ratio:.2f} solvent molecules per cation")
+    if readings:
+        return f"Perhaps another basis is meant: {'; '.join(readings)}."
+    return "Lower the amount of salt."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

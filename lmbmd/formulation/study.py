@@ -1,0 +1,264 @@
+"""A study: bottles, and how all of them are simulated and analysed. Everything the workflow asks is a method here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.formulation.composition import Composition, compose
+from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation, load_formulation
+from lmbmd.formulation.options import AnalysisOptions, PlatformOptions, Protocol
+from lmbmd.formulation.validation import place, validated
+from lmbmd.formulation.yamlfile import Lines, read_yaml
+from lmbmd.provenance import canonical_json, derived_seed
+
+
+class StudyFile(BaseModel):
+    """What ``config/config.yaml`` may say."""
+
+    model_config = FROZEN
+
+    study: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(description="its name")
+    formulations: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+        Field(min_length=1),
+    ] = Field(description="a folder or a file, or a list of them, from this file's folder")
+    defaults: Conditions = Field(Conditions(), description="for every formulation that does not say otherwise")
+    protocol: Protocol = Protocol()
+    platform: PlatformOptions = PlatformOptions()
+    analysis: AnalysisOptions = AnalysisOptions()
+
+
+class Run(NamedTuple):
+    """One simulation; ``temperature`` as it is written in paths."""
+
+    formulation: str
+    temperature: str
+    replica: int
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A validated study. ``formulations`` and ``compositions`` are by name, in alphabetical order."""
+
+    path: Path
+    name: str
+    formulations: Mapping[str, Formulation]
+    compositions: Mapping[str, Composition]
+    protocol: Protocol
+    platform: PlatformOptions
+    analysis: AnalysisOptions
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the formulations."""
+        return tuple(self.formulations)
+
+    def formulation(self, name: str) -> Formulation:
+        """One bottle.
+
+        Raises:
+            LmbmdError: if the study has none of that name.
+        """
+        if name not in self.formulations:
+            remedy = nearest(name, self.names)
+            raise LmbmdError(f"the study has no formulation '{name}'.", where=str(self.path), remedy=remedy)
+        return self.formulations[name]
+
+    def composition(self, name: str) -> Composition:
+        """What is put in the box for one bottle."""
+        self.formulation(name)
+        return self.compositions[name]
+
+    def temperatures(self, name: str) -> tuple[str, ...]:
+        """Temperatures of a bottle in K, as they are written in paths."""
+        return self.formulation(name).temperatures
+
+    def replicas(self, name: str) -> range:
+        """Numbers of a bottle's replicas: 1, 2, 3 …"""
+        return range(1, self.formulation(name).replicas + 1)
+
+    def runs(self) -> list[Run]:
+        """Every simulation of the study."""
+        return [Run(f, T, r) for f in self.names for T in self.temperatures(f) for r in self.replicas(f)]
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """Everything that decides a composition: the bottle, and the library's facts about what is in it."""
+        facts = [
+            [i.name, i.species, i.molar_mass_g_mol, i.molar_volume_cm3_mol] for i in self.composition(name).ingredients
+        ]
+        return {**self.formulation(name).recipe(), "facts": facts}
+
+    def spec(self, name: str, temperature: str, replica: int | str) -> dict[str, Any]:
+        """All physics of one run besides its System and its start: protocol, temperature, pressure, seeds.
+
+        Raises:
+            LmbmdError: if the study has no such run.
+        """
+        formulation = self.formulation(name)
+        if temperature not in formulation.temperatures:
+            what = f"'{name}' is not simulated at {temperature} K."
+            raise LmbmdError(what, where=str(self.path), remedy=nearest(temperature, formulation.temperatures))
+        if int(replica) not in self.replicas(name):
+            what = f"'{name}' has no replica {replica}."
+            raise LmbmdError(what, where=str(self.path), remedy=f"It has {formulation.replicas}, numbered from 1.")
+        seeds = {
+            purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K")
+            for purpose in ("velocities", "thermostat", "barostat")
+        }
+        return {
+            "temperature_K": float(temperature),
+            "pressure_bar": formulation.pressure_bar,
+            "protocol": self.protocol.model_dump(mode="json"),
+            "seeds": seeds,
+        }
+
+    def packing_seed(self, name: str, replica: int | str) -> int:
+        """The seed of one packing, which all temperatures share."""
+        return derived_seed(self.formulation(name).seed, name, int(replica), "packing")
+
+    def contacts_options(self) -> dict[str, Any]:
+        """Options of the contacts stage: its frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
+        return self.analysis.model_dump(mode="json", include=_CONTACTS)
+
+    def describe_options(self) -> dict[str, Any]:
+        """Options of the describe stage; contacts need not be searched again for them."""
+        return self.analysis.model_dump(mode="json", exclude=_CONTACTS)
+
+    def recipe_text(self, name: str) -> str:
+        """``recipe`` as canonical JSON; a change of it composes and builds anew."""
+        return canonical_json(self.recipe(name))
+
+    def spec_text(self, name: str, temperature: str, replica: int | str) -> str:
+        """``spec`` as canonical JSON; a change of it simulates anew."""
+        return canonical_json(self.spec(name, temperature, replica))
+
+    def contacts_text(self) -> str:
+        """``contacts_options`` as canonical JSON."""
+        return canonical_json(self.contacts_options())
+
+    def describe_text(self) -> str:
+        """``describe_options`` as canonical JSON."""
+        return canonical_json(self.describe_options())
+
+
+_CONTACTS = {"frame_stride", "search_radius_A", "rdf_radius_A", "bins_per_A"}
+
+
+def load_study(path: str | Path, library: Library | None = None) -> Study:
+    """Read a study, and check and compose every bottle of it.
+
+    A bottle's own key wins over the study's ``defaults``, which win over lmbmd's; keys are replaced whole.
+
+    Raises:
+        LmbmdError: naming the file, the key, the value and the remedy.
+    """
+    path = Path(path)
+    library = library or load_library()
+    data, lines = read_yaml(path)
+    file = validated(StudyFile, data, path=path, lines=lines)
+    _check_sites(file.analysis.cutoffs_A, library, path, lines)
+    defaults = file.defaults.model_dump(exclude_unset=True)
+    formulations = {}
+    for entry in _files(file.formulations, path, lines):
+        formulation = load_formulation(entry, defaults)
+        if formulation.name in formulations:
+            other = formulations[formulation.name].where()
+            raise LmbmdError(
+                f"two formulations are called '{formulation.name}': {other} and {entry}.",
+                where=f"{path}:{place(('formulations',), lines)}", remedy="Rename one of the files.",
+            )  # fmt: skip
+        formulations[formulation.name] = formulation
+    compositions = {}
+    for name, formulation in sorted(formulations.items()):
+        compositions[name] = compose(formulation, library)
+        check_coverage(compositions[name].counts, formulation)
+    return Study(
+        path, file.study, dict(sorted(formulations.items())), compositions, file.protocol, file.platform, file.analysis
+    )
+
+
+def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Study:
+    """``load_study`` for the Snakefile: an error is printed as one paragraph and ends the program.
+
+    Args:
+        path: the study's file.
+        other_keys: keys given to Snakemake's ``--config`` besides ``study``; there must be none.
+    """
+    try:
+        for key in other_keys:
+            raise LmbmdError(
+                f"unknown key '{key}'.", where="--config",
+                remedy="Only '--config study=FILE' is understood; everything else is written in that file.",
+            )  # fmt: skip
+        return load_study(path)
+    except LmbmdError as error:
+        _exit(error)
+
+
+def _exit(error: LmbmdError) -> NoReturn:
+    print(f"lmbmd: {error}", file=sys.stderr)
+    raise SystemExit(error.exit_code)
+
+
+def check_coverage(species: Iterable[str], formulation: Formulation) -> None:
+    """Refuse a bottle with a species that its force field does not have.
+
+    Raises:
+        LmbmdError: naming the sets that have all of the bottle's species.
+    """
+    species, sets, wanted = list(species), _released_sets(), formulation.force_field
+    where = formulation.where("force_field")
+    if wanted not in sets:
+        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
+    lacking = [s for s in species if s not in sets[wanted]]
+    if lacking:
+        others = [name for name, has in sets.items() if set(species) <= has]
+        remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
+        raise LmbmdError(f"{wanted} has no {', '.join(lacking)}.", where=where, remedy=remedy)
+
+
+@cache
+def _released_sets() -> dict[str, frozenset[str]]:
+    """Released sets and their species, told by their files: opening a set takes seconds, which no dry-run has."""
+    manifests = sorted(force_fields_folder().glob("*/manifest.yaml"))
+    return {m.parent.name: frozenset(xml.stem for xml in m.parent.glob("*.xml")) for m in manifests}
+
+
+def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
+    """The formulation files that a study names, relative to its own folder."""
+    found: list[Path] = []
+    for entry in entries:
+        target = path.parent / entry
+        inside = sorted([*target.glob("*.yaml"), *target.glob("*.yml")]) if target.is_dir() else [target]
+        if not inside or not target.exists():
+            what = "holds no .yaml file" if target.exists() else "does not exist"
+            near = nearest(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
+            raise LmbmdError(
+                f"'{entry}' {what}.", where=f"{path}:{place(('formulations',), lines)}",
+                remedy="Add a formulation to it." if target.exists() else f"It is looked for at {target}. {near}",
+            )  # fmt: skip
+        found += inside
+    return found
+
+
+def _check_sites(cutoffs: Mapping[str, float], library: Library, path: Path, lines: Lines) -> None:
+    """Refuse a cut-off for a donor site that no species has. ``FSI:O`` may also be written ``Li-FSI:O``."""
+    sites = [f"{s.name}:{site}" for s in library.species.values() for site in s.sites]
+    ions = [s.name for s in library.species.values() if s.charge > 0]
+    valid = {f"{ion}-{site}" for ion in ions for site in sites} | set(sites)
+    for key in cutoffs:
+        if key not in valid:
+            raise LmbmdError(
+                f"no species has a donor site '{key}'.",
+                where=f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}", remedy=nearest(key, sites),
+            )  # fmt: skip
