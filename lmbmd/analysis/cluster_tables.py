@@ -32,32 +32,27 @@ def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables
             per_frame).
         notes: percolation and clusters too long for the box.
     """
-    centres = ", ".join(dict.fromkeys(atoms.species[k].name for k in atoms.species_id[atoms.centres]))
+    centres = centre_names(atoms)
     descriptors = []
     for name, (unit, meaning) in CLUSTER_SERIES.items():
         mean = estimate_mean([r.series[name] for r in results])
         method = meaning if np.isfinite(mean.value) else f"{meaning}; no finite cluster was seen"
         descriptors.append(Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method))
         if name == "cluster_rg":
-            factor = SPHERE_DIAMETER_PER_RG
-            meaning = "2 √(5/3) Rg, the diameter of a homogeneous sphere with this Rg"
-            descriptors.append(
-                Descriptor(
-                    "cluster_rg_diameter",
-                    centres,
-                    factor * mean.value,
-                    factor * mean.error,
-                    unit,
-                    mean.n_effective,
-                    method if np.isnan(mean.value) else meaning,
-                )  # fmt: skip
-            )
+            sphere = f"2 √(5/3) Rg, the homogeneous sphere with this Rg; Rg: {method}"
+            value, error = SPHERE_DIAMETER_PER_RG * mean.value, SPHERE_DIAMETER_PER_RG * mean.error
+            descriptors.append(Descriptor("cluster_rg_diameter", centres, value, error, unit, mean.n_effective, sphere))
     tables = {
         "cluster_sizes": _sizes(results),
         "cluster_population": _population(results),
         "cluster_charge": _charges(results),
     }
     return descriptors, tables, _notes(results)
+
+
+def centre_names(atoms: AtomTable) -> str:
+    """The species looked from, for a descriptor's ``species``."""
+    return ", ".join(dict.fromkeys(atoms.species[k].name for k in atoms.species_id[atoms.centres]))
 
 
 def _sizes(results: Sequence[ClusterResult]) -> pd.DataFrame:
@@ -115,8 +110,8 @@ def _notes(results: Sequence[ClusterResult]) -> list[dict[str, str]]:
         longest = max(r.longest_A for r in results) / 10
         width = min(r.smallest_width_A for r in results) / 10
         text = (
-            f"In {oversized} of {frames} frames a finite cluster is longer than half the box (up to {longest:.1f} nm in "
-            f"a box of {width:.1f} nm): its size is limited by the box. Simulate a box of at least "
+            f"In {oversized} of {frames} frames a finite cluster is longer than half the box (up to {longest:.1f} nm "
+            f"in a box of {width:.1f} nm): its size is limited by the box. Simulate a box of at least "
             f"{2 * longest:.0f} nm."
         )
         notes.append({"topic": "box", "text": text})

@@ -1,0 +1,350 @@
+"""The CIPA call: criteria with thresholds, the share of centres in compact clusters, and how sure that is.
+
+Pure functions of what ``Clusters`` and ``Compactness`` measured. Theory: docs/theory/cipa.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from lmbmd.analysis.clusters import ClusterResult
+from lmbmd.analysis.compactness import CompactnessResult
+from lmbmd.analysis.nulls import NULL_MODELS, NullModel
+from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.tables import AtomTable
+
+#: What a formulation can be called.
+COMPACT = "compact aggregates"
+NOT_COMPACT = "no compact aggregates"
+SMALL = "compact clusters, but smaller than CIPA"
+NETWORK = "network, not a finite cluster"
+BOX_TOO_SMALL = "box too small to tell"
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class CipaThresholds:
+    """Every number that the CIPA call rests on. All are choices (docs/theory/cipa.md says why these).
+
+    Attributes:
+        ions_min: a compact aggregate has at least this many ions,
+        diameter_min_nm, diameter_max_nm: an equivalent-sphere diameter, bound solvent included, between these,
+        contacts_per_ion_min: at least this many contacts per ion (2.5 is a quarter of a ring per ion),
+        density_ratio_min: this many times the box's number density of centres round its centres,
+        z_min: by at least this many standard deviations of the null model,
+        anisotropy_max: and at most this relative shape anisotropy.
+        null_model: which null model z is taken against, "labels" or "pairs".
+        present_share: compact aggregates are called present above this share of the centres, absent below it.
+        percolating_frames_max: above this share of percolating frames the call is "network".
+        box_width_min_nm, rarest_species_min: below either the call is "box too small to tell".
+    """
+
+    ions_min: float = 20
+    diameter_min_nm: float = 2.5
+    diameter_max_nm: float = 5.0
+    contacts_per_ion_min: float = 2.5
+    density_ratio_min: float = 1.3
+    z_min: float = 3.0
+    anisotropy_max: float = 0.4
+    null_model: NullModel = "pairs"
+    present_share: float = 0.1
+    percolating_frames_max: float = 0.1
+    box_width_min_nm: float = 8.0
+    rarest_species_min: int = 10
+
+    def __post_init__(self) -> None:
+        if self.null_model not in NULL_MODELS:
+            raise LmbmdError(
+                f"there is no null model '{self.null_model}'.", remedy=nearest(self.null_model, NULL_MODELS)
+            )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "null_model" and not value > 0:
+                raise LmbmdError(f"{field.name} = {value} is no threshold.", remedy="Give a positive number.")
+        if self.diameter_min_nm >= self.diameter_max_nm:
+            raise LmbmdError(
+                f"diameter_min_nm = {self.diameter_min_nm:g} is not below diameter_max_nm = {self.diameter_max_nm:g}."
+            )
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What a finite cluster must meet, all of it."""
+        return (
+            Criterion("ions", "ions_min", "≥", "ions", True),
+            Criterion("diameter_nm", "diameter_min_nm", "≥", "nm", True),
+            Criterion("diameter_nm", "diameter_max_nm", "≤", "nm"),
+            Criterion("contacts_per_ion", "contacts_per_ion_min", "≥", "1"),
+            Criterion("density_ratio", "density_ratio_min", "≥", "1"),
+            Criterion(f"z_{self.null_model}", "z_min", "≥", "1"),
+            Criterion("anisotropy", "anisotropy_max", "≤", "1"),
+        )
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion on one cluster: a column of ``CompactnessResult.clusters`` against a threshold.
+
+    ``is_size`` marks the two lower bounds on size, which small compact clusters miss.
+    """
+
+    column: str
+    threshold: str
+    direction: str
+    unit: str
+    is_size: bool = False
+
+    def met(self, values: np.ndarray, thresholds: CipaThresholds) -> np.ndarray:
+        """Which values meet it; NaN never does."""
+        bound = getattr(thresholds, self.threshold)
+        return np.asarray(values) >= bound if self.direction == "≥" else np.asarray(values) <= bound
+
+
+def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: bool = False) -> np.ndarray:
+    """Share of the centres that are in compact clusters, for each sampled frame; (F,).
+
+    Args:
+        small: ask for clusters that are compact but miss a lower bound on size.
+    """
+    table = result.clusters
+    size = table["rank"].to_numpy() == 0
+    packing = size.copy()
+    for criterion in thresholds.criteria:
+        met = criterion.met(table[criterion.column], thresholds)
+        if criterion.is_size:
+            size &= met
+        else:
+            packing &= met
+    chosen = packing & ~size if small else packing & size
+    counted = np.bincount(table["frame"][chosen], weights=table["n_centres"][chosen], minlength=len(result.time_ps))
+    return counted / result.n_centres
+
+
+@dataclass(frozen=True)
+class Variation:
+    """The compact share with one choice changed.
+
+    Attributes:
+        choice: the name of the threshold, ``"null_model"`` or ``"cutoff"``.
+        setting: its value here.
+        share: the compact share.
+        call: COMPACT, NOT_COMPACT or UNDECIDED, from the share alone.
+    """
+
+    choice: str
+    setting: str
+    share: Estimate
+    call: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The CIPA call for a state point.
+
+    Attributes:
+        call: one of COMPACT, NOT_COMPACT, SMALL, NETWORK, BOX_TOO_SMALL, UNDECIDED.
+        sentence: the call with its numbers and its reason.
+        share, small_share: of the centres in compact clusters, and in compact clusters below CIPA size.
+        percolating: share of all frames in which a cluster percolates.
+        width_nm: smallest perpendicular width of the box in any frame.
+        rarest: molecules of the rarest species.
+        variations: the sensitivity of ``share``.
+    """
+
+    call: str
+    sentence: str
+    share: Estimate
+    small_share: Estimate
+    percolating: Estimate
+    width_nm: float
+    rarest: int
+    variations: tuple[Variation, ...]
+
+
+def call_of(share: Estimate, thresholds: CipaThresholds) -> str:
+    """COMPACT or NOT_COMPACT where the 95 % interval lies on one side of ``present_share``, else UNDECIDED.
+
+    A share without an error bar (one frame) is taken at its value.
+    """
+    low, high = share.interval() if np.isfinite(share.error) else (share.value, share.value)
+    if low > thresholds.present_share:
+        return COMPACT
+    return NOT_COMPACT if high < thresholds.present_share else UNDECIDED
+
+
+def sensitivity(
+    measured: Sequence[CompactnessResult],
+    thresholds: CipaThresholds,
+    shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
+) -> tuple[Variation, ...]:
+    """The compact share with each threshold ±20 %, each null model, and each shifted contact cut-off.
+
+    Args:
+        measured: one per replica.
+        shifted: shift of all contact cut-offs in Å → what ``Compactness`` measured with it, one per replica.
+    """
+
+    def vary(choice: str, setting: str, results: Sequence[CompactnessResult], changed: CipaThresholds) -> Variation:
+        share = estimate_mean([compact_share(r, changed) for r in results])
+        return Variation(choice, setting, share, call_of(share, changed))
+
+    variations = [vary("none", "as set", measured, thresholds)]
+    for name in dict.fromkeys(c.threshold for c in thresholds.criteria):
+        for factor in (0.8, 1.2):
+            value = getattr(thresholds, name) * factor
+            variations.append(vary(name, f"{value:g}", measured, replace(thresholds, **{name: value})))
+    for model in NULL_MODELS:
+        variations.append(vary("null_model", model, measured, replace(thresholds, null_model=model)))
+    for shift, results in sorted((shifted or {}).items()):
+        variations.append(vary("cutoff", f"{shift:+g} Å", results, thresholds))
+    return tuple(variations)
+
+
+def decide(
+    clusters: Sequence[ClusterResult],
+    measured: Sequence[CompactnessResult],
+    atoms: AtomTable,
+    thresholds: CipaThresholds | None = None,
+    shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
+) -> Verdict:
+    """Call the state point. The share of aggregated ions (AGG) plays no part in it.
+
+    The first that applies: percolating in more frames than ``percolating_frames_max`` → NETWORK; a box below
+    the size rule → BOX_TOO_SMALL; then the compact share and every variation of it must lie on the same side
+    of ``present_share``, or the call is UNDECIDED. Without compact aggregates, SMALL if the share of compact
+    clusters below CIPA size is above ``present_share``.
+
+    Args:
+        clusters, measured: one each per replica.
+        atoms: of the box.
+        thresholds, shifted: see ``sensitivity``.
+    """
+    thresholds = thresholds or CipaThresholds()
+    share = estimate_mean([compact_share(r, thresholds) for r in measured])
+    small = estimate_mean([compact_share(r, thresholds, small=True) for r in measured])
+    percolating = estimate_mean([r.series["percolating_frames"] for r in clusters])
+    width = min(r.smallest_width_A for r in clusters) / 10
+    counts = np.bincount(atoms.molecule_species)
+    rarest = int(counts[counts > 0].min())
+    variations = sensitivity(measured, thresholds, shifted)
+    changes = [v for v in variations if v.call != variations[0].call]
+    if percolating.value > thresholds.percolating_frames_max:
+        call = NETWORK
+    elif width < thresholds.box_width_min_nm or rarest < thresholds.rarest_species_min:
+        call = BOX_TOO_SMALL
+    elif changes or variations[0].call == UNDECIDED:
+        call = UNDECIDED
+    elif variations[0].call == NOT_COMPACT and call_of(small, thresholds) == COMPACT:
+        call = SMALL
+    else:
+        call = variations[0].call
+    verdict = Verdict(call, "", share, small, percolating, width, rarest, variations)
+    return replace(verdict, sentence=_sentence(verdict, thresholds, measured, changes))
+
+
+def _sentence(
+    verdict: Verdict, thresholds: CipaThresholds, measured: Sequence[CompactnessResult], changes: Sequence[Variation]
+) -> str:
+    frames = sum(len(r.time_ps) for r in measured)
+    seen = f"{_percent(verdict.share)} of the centres are in compact clusters of CIPA size"
+    basis = f"({frames} frames, {len(measured)} replica{'s' * (len(measured) > 1)})"
+    if verdict.call == NETWORK:
+        text = (
+            f"a cluster is connected to its own periodic image in {_percent(verdict.percolating)} of the frames "
+            f"(limit {thresholds.percolating_frames_max:.0%}), so it has no diameter."
+        )
+        if verdict.width_nm < thresholds.box_width_min_nm:
+            text += (
+                f" In a box of {verdict.width_nm:.1f} nm a large droplet can do the same: repeat in a box of at least "
+                f"{thresholds.box_width_min_nm:g} nm."
+            )
+    elif verdict.call == BOX_TOO_SMALL:
+        text = (
+            f"the box is {verdict.width_nm:.1f} nm wide and holds {verdict.rarest} molecules of its rarest species; "
+            f"a call needs {thresholds.box_width_min_nm:g} nm and {thresholds.rarest_species_min}. In this box {seen} "
+            f"{basis}."
+        )
+    elif verdict.call == UNDECIDED:
+        reason = "its error bar spans the limit"
+        if changes:
+            listed = ", ".join(f"{v.choice} = {v.setting} ({_percent(v.share)})" for v in changes)
+            reason = f"that changes with {listed}"
+        text = f"{seen} {basis}, limit {thresholds.present_share:.0%}, but {reason}."
+    else:
+        text = f"{seen} {basis}, limit {thresholds.present_share:.0%}; no variation of the thresholds changes the side."
+        if verdict.call == SMALL:
+            text += f" {_percent(verdict.small_share)} are in compact clusters that are smaller."
+        if verdict.call == COMPACT:
+            text += " Whether that is more than in the parent without diluent only a matched run can tell."
+    return f"{verdict.call[0].upper()}{verdict.call[1:]}: {text}"
+
+
+def _percent(x: Estimate) -> str:
+    error = f" ± {100 * x.error:.1f}" if np.isfinite(x.error) else ""
+    return f"{100 * x.value:.1f}{error} %" + ("" if error else " (no error bar)")
+
+
+@dataclass(frozen=True)
+class FractalDimension:
+    """Exponent of R_g ~ N^(1/d_f) over finite clusters.
+
+    Attributes:
+        value, error: d_f and its standard error; NaN if ``reason`` says so.
+        smallest, largest: sizes it spans, ions.
+        reason: "" or why there is no value.
+    """
+
+    value: float
+    error: float
+    smallest: int
+    largest: int
+    reason: str
+
+
+#: Sizes must span this many octaves (factors of two), each half octave with this many clusters, for a d_f.
+LEAST_OCTAVES, LEAST_CLUSTERS = 3, 3
+
+
+def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> FractalDimension:
+    """Mass fractal dimension of the finite clusters of five ions and more.
+
+    Clusters are put into half-octave classes of N; d_f is the inverse slope of the class means of ln R_g against
+    those of ln N, all classes alike. The error is a jackknife over blocks of consecutive frames of each replica.
+    """
+    label, x, y = [], [], []
+    for i, r in enumerate(results):
+        label.append(i * blocks + r.finite_frame * blocks // r.n_frames)
+        x.append(r.finite[:, 0])
+        y.append(r.finite[:, 1])
+    label, size, rg = np.concatenate(label), np.concatenate(x), np.concatenate(y)
+    nan = float("nan")
+    if not len(size):
+        return FractalDimension(nan, nan, 0, 0, "no finite cluster of five ions")
+    classes = np.floor(2 * np.log2(size)).astype(int)
+    used, where = np.unique(classes, return_inverse=True)
+    full = np.bincount(where) >= LEAST_CLUSTERS
+    keep = full[where]
+    span = (int(size[keep].min()), int(size[keep].max())) if keep.any() else (0, 0)
+    if not keep.any() or span[1] < span[0] * 2**LEAST_OCTAVES:
+        return FractalDimension(nan, nan, *span, f"sizes span less than {LEAST_OCTAVES} octaves")
+    n_blocks = len(results) * blocks
+    shape = (n_blocks, len(used))
+    flat = label[keep] * len(used) + where[keep]
+    total = lambda w: np.bincount(flat, weights=w, minlength=n_blocks * len(used)).reshape(shape)  # noqa: E731
+    sums = np.stack([total(np.ones(keep.sum())), total(np.log(size[keep])), total(np.log(rg[keep]))])
+    value = _inverse_slope(sums.sum(axis=1))
+    filled = np.flatnonzero(sums[0].any(axis=1))
+    left_out = np.array([_inverse_slope(sums.sum(axis=1) - sums[:, b]) for b in filled])
+    m = len(left_out)
+    error = float(np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum())) if m > 1 else nan
+    return FractalDimension(value, error, *span, "")
+
+
+def _inverse_slope(sums: np.ndarray) -> float:
+    count, x, y = sums[:, sums[0] > 0]
+    x, y = x / count, y / count
+    x = x - x.mean()
+    return float(x @ x / (x @ y))

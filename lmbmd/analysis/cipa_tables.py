@@ -1,0 +1,259 @@
+"""Tables, descriptors and notes of the CIPA analysis, over all replicas of a state point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter1d
+
+from lmbmd.analysis.cipa import CipaThresholds, Verdict, decide, fractal_dimension
+from lmbmd.analysis.cluster_tables import Tables, centre_names
+from lmbmd.analysis.clusters import ClusterResult
+from lmbmd.analysis.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
+from lmbmd.analysis.nulls import NULL_MODELS, poisson_nearest_A
+from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.tables import AtomTable, Descriptor
+
+#: Where the first centre–centre peak is looked for, the width of the Gaussian that smooths g(r), and the radius of
+#: the first centre–centre shell if none is given, Å.
+PEAK_WINDOW_A, SMOOTHING_A, SHELL_A = (3.0, 9.0), 0.3, 7.5
+
+_COLUMNS = (
+    "criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met", "null_model",
+)  # fmt: skip
+
+
+def cipa_tables(
+    clusters: Sequence[ClusterResult],
+    measured: Sequence[CompactnessResult],
+    atoms: AtomTable,
+    thresholds: CipaThresholds | None = None,
+    shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
+    shell_A: float = SHELL_A,
+) -> Tables:
+    """The CIPA block of a state point.
+
+    Args:
+        clusters, measured: what ``Clusters`` and ``Compactness`` found, one each per replica.
+        atoms: of the box.
+        thresholds: of the call.
+        shifted: shift of all contact cut-offs in Å → what ``Compactness`` found with it, one per replica.
+        shell_A: first minimum of the centre–centre RDF, Å.
+
+    Returns:
+        descriptors.
+        tables: ``cipa``, rows with a threshold first and then rows for information, ``met`` being True, False or
+            None; values of single clusters are means over the centres, each counting its own cluster, percolating
+            ones left out where they have no such value. ``null`` and ``null_sd`` are the mean and the standard
+            deviation of one frame in the null model ``null_model``, z = (value − null) / null_sd.
+            ``cipa_sensitivity`` (choice, setting, share, error, call), ``cipa_g`` (r_A, g, g_labels, g_pairs) and
+            ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
+        notes: the verdict; its ``call`` is the bare call.
+    """
+    thresholds = thresholds or CipaThresholds()
+    verdict = decide(clusters, measured, atoms, thresholds, shifted)
+    rows = _call_rows(verdict, measured, thresholds) + _information_rows(measured, shell_A)
+    dimension = fractal_dimension(clusters)
+    scaling = dimension.reason or f"clusters of {dimension.smallest}–{dimension.largest} ions"
+    rows.append(_row("fractal dimension", Estimate(dimension.value, dimension.error, 0), "1"))
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    tables = {
+        "cipa": table.astype({"met": object}),
+        "cipa_sensitivity": pd.DataFrame(
+            [(v.choice, v.setting, v.share.value, v.share.error, v.call) for v in verdict.variations],
+            columns=["choice", "setting", "share", "error", "call"],
+        ),
+        "cipa_g": _g_table(measured),
+        "cipa_nearest": _nearest_table(measured),
+    }
+    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A)
+    descriptors.append(
+        Descriptor(
+            "cluster_fractal_dimension", centre_names(atoms), dimension.value, dimension.error, "1", float("nan"),
+            f"Rg ~ N^(1/d_f); {scaling}",
+        )
+    )  # fmt: skip
+    return descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}]
+
+
+def _row(
+    criterion: str,
+    mean: Estimate,
+    unit: str,
+    threshold: float = np.nan,
+    direction: str = "",
+    null: tuple[float, float] = (np.nan, np.nan),
+    null_model: str = "",
+) -> tuple:
+    met = None
+    if direction:
+        met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
+    z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
+    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model)
+
+
+def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
+    """Mean over centres of a property of the cluster each is in, over the clusters that have it."""
+    series = []
+    for r in measured:
+        table = r.clusters[
+            np.isfinite(r.clusters[column]) & ((r.clusters["rank"] == 0) | (column == "contacts_per_ion"))
+        ]
+        frame, weight = table["frame"].to_numpy(), table["n_centres"].to_numpy(float)
+        top = np.bincount(frame, weights=weight * table[column], minlength=len(r.time_ps))
+        bottom = np.bincount(frame, weights=weight, minlength=len(r.time_ps))
+        series.append(np.where(bottom > 0, top / np.maximum(bottom, 1), np.nan))
+    return estimate_mean(series)
+
+
+def _null(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Mean, and standard deviation over the drawings of one frame, of (F, S) arrays, one per replica."""
+    pooled = np.concatenate(values)
+    pooled = pooled[np.isfinite(pooled).all(axis=1)]
+    if not len(pooled):
+        return float("nan"), float("nan")
+    return float(pooled.mean()), float(np.sqrt(pooled.var(axis=1, ddof=1).mean()))
+
+
+def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], thresholds: CipaThresholds) -> list[tuple]:
+    """Rows with a threshold: the criteria of one cluster, then those of the formulation."""
+    names = {
+        "ions_min": "ions in the cluster",
+        "diameter_min_nm": "diameter with bound solvent, at least",
+        "diameter_max_nm": "diameter with bound solvent, at most",
+        "contacts_per_ion_min": "contacts per ion",
+        "density_ratio_min": "local density over bulk, in clusters",
+        "z_min": "z of the cluster's local density",
+        "anisotropy_max": "shape anisotropy",
+    }
+    rows = []
+    for c in thresholds.criteria:
+        bound = getattr(thresholds, c.threshold)
+        model = thresholds.null_model if c.threshold == "z_min" else ""
+        mean = cluster_mean(measured, c.column)
+        rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model))
+    exact = lambda x: Estimate(x, 0.0, float("nan"))  # noqa: E731
+    rows += [
+        _row("share of centres in compact clusters", verdict.share, "1", thresholds.present_share, "≥"),
+        _row("frames that percolate", verdict.percolating, "1", thresholds.percolating_frames_max, "≤"),
+        _row("smallest box width", exact(verdict.width_nm), "nm", thresholds.box_width_min_nm, "≥"),
+        _row("molecules of the rarest species", exact(verdict.rarest), "1", thresholds.rarest_species_min, "≥"),
+    ]
+    return rows
+
+
+def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> list[tuple]:
+    """Rows without a threshold, each quantity that has null models once per model."""
+    rows = [
+        _row("diameter without bound solvent", cluster_mean(measured, "bare_diameter_nm"), "nm"),
+        _row("bound solvent per centre", cluster_mean(measured, "solvent_per_centre"), "1"),
+    ]
+    nearest = estimate_mean([r.nearest_A.mean(axis=1) if r.n_centres > 1 else [np.nan] for r in measured])
+    poisson = float(np.mean(_poisson(measured)))
+    rows.append(_row("nearest centre–centre distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
+    quantities = [("nearest centre–centre distance", "Å", nearest, [r.null_nearest_A for r in measured])]
+    for radius in DENSITY_RADII_A:
+        seen, null = zip(*(r.density_ratio(radius) for r in measured), strict=True)
+        quantities.append((f"local density over bulk, {radius / 10:g} nm", "1", estimate_mean(seen), null))
+    seen, null = zip(*(r.neighbours(shell_A) for r in measured), strict=True)
+    quantities.append((f"centre–centre CN, {shell_A:g} Å", "1", estimate_mean(seen), null))
+    for m, model in enumerate(NULL_MODELS):
+        for name, unit, mean, null in quantities:
+            chance = _null([x[:, m] for x in null])
+            rows.append(_row(name, mean, unit, null=chance, null_model=model))
+    spacing, random = _lattice_spacing(measured)
+    rows.append(_row("spacing n^(−1/3) at the local density", spacing, "Å", null=(random, np.nan), null_model="bulk"))
+    position, height, null_height = _first_peak(measured)
+    nan = float("nan")
+    rows.append(_row("first centre–centre peak, position", Estimate(position, nan, nan), "Å"))
+    for m, model in enumerate(NULL_MODELS):
+        null = (null_height[m], nan)
+        rows.append(
+            _row("first centre–centre peak, height", Estimate(height, nan, nan), "1", null=null, null_model=model)
+        )
+    return rows
+
+
+def _poisson(measured: Sequence[CompactnessResult]) -> np.ndarray:
+    return np.concatenate([poisson_nearest_A(r.n_centres / r.volume_A3) for r in measured])
+
+
+def _lattice_spacing(measured: Sequence[CompactnessResult]) -> tuple[Estimate, float]:
+    """(local density)^(−1/3) within 0.8 nm, a centre counted in its own sphere's bulk, and the same for the box."""
+    local, bulk = [], []
+    for r in measured:
+        density = r.n_centres / r.volume_A3
+        with np.errstate(divide="ignore"):
+            spacing = (r.density_ratio(8.0)[0] * density) ** (-1 / 3)
+        local.append(np.where(np.isfinite(spacing), spacing, np.nan))
+        bulk.append(density ** (-1 / 3))
+    return estimate_mean(local), float(np.concatenate(bulk).mean())
+
+
+def _mean_g(measured: Sequence[CompactnessResult]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    curves = [r.g() for r in measured]
+    weight = np.array([len(r.time_ps) for r in measured], float)
+    weight /= weight.sum()
+    g = sum(w * c[1] for w, c in zip(weight, curves, strict=True))
+    return curves[0][0], g, sum(w * c[2] for w, c in zip(weight, curves, strict=True))
+
+
+def _first_peak(measured: Sequence[CompactnessResult]) -> tuple[float, float, np.ndarray]:
+    """Position and height of the highest point of the smoothed g(r) in the window, and the nulls' heights there."""
+    r, g, null = _mean_g(measured)
+    inside = (r >= PEAK_WINDOW_A[0]) & (r <= PEAK_WINDOW_A[1])
+    smooth = lambda y: gaussian_filter1d(np.nan_to_num(y), SMOOTHING_A / BIN_A, axis=-1)  # noqa: E731
+    y, chance = smooth(g)[inside], smooth(null)[:, inside]
+    top = int(np.argmax(y))
+    if not y[top] > 0:
+        return float("nan"), float("nan"), np.full(len(NULL_MODELS), np.nan)
+    return float(r[inside][top]), float(y[top]), chance[:, top]
+
+
+def _g_table(measured: Sequence[CompactnessResult]) -> pd.DataFrame:
+    r, g, null = _mean_g(measured)
+    return pd.DataFrame({"r_A": r, "g": g} | {f"g_{model}": null[m] for m, model in enumerate(NULL_MODELS)})
+
+
+def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -> pd.DataFrame:
+    """Distribution of nearest centre–centre distances, and 4 π n r² exp(−4 π n r³/3) of random points."""
+    found = np.concatenate([r.nearest_A.ravel() for r in measured])
+    found = found[np.isfinite(found)]
+    density = np.concatenate([r.n_centres / r.volume_A3 for r in measured]).mean()
+    edges = np.arange(0, max(found.max(initial=0.0), 3 * density ** (-1 / 3)) + bin_A, bin_A)
+    count = np.histogram(found, edges)[0]
+    r = 0.5 * (edges[1:] + edges[:-1])
+    poisson = -np.diff(np.exp(-4 / 3 * np.pi * density * edges**3)) / bin_A
+    return pd.DataFrame({"r_A": r, "density": count / max(len(found), 1) / bin_A, "poisson": poisson})
+
+
+def _descriptors(
+    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float
+) -> list[Descriptor]:
+    def descriptor(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
+        return Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method)
+
+    nearest = [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
+    ratio = [x / poisson_nearest_A(r.n_centres / r.volume_A3) for x, r in zip(nearest, measured, strict=True)]
+    found = [
+        descriptor("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
+        descriptor("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
+        descriptor("cluster_diameter", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
+        descriptor(
+            "cluster_bare_diameter", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"
+        ),
+        descriptor("centre_nearest_distance", estimate_mean(nearest), "Å", "mean over centres"),
+        descriptor("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
+        descriptor(
+            "centre_centre_cn",
+            estimate_mean([r.neighbours(shell_A)[0] for r in measured]),
+            "1",
+            f"within {shell_A:g} Å",
+        ),
+    ]
+    for radius in DENSITY_RADII_A:
+        mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])
+        found.append(descriptor(f"local_density_ratio_{radius / 10:g}nm", mean, "1", "over the box mean (n − 1)/V"))
+    return found
