@@ -1,0 +1,100 @@
+"""When a run has equilibrated: a test of two series, the same for every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: A drift within this many of its standard errors is none.
+SIGMAS = 2.0
+#: The density's drift must also be known this well, relative to the mean: a short or slow series cannot pass.
+RESOLUTION = 0.005
+#: Statistically independent samples wanted in each half.
+LEAST_SAMPLES = 5.0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How much the mean of a series changed between the two halves of its window.
+
+    Attributes:
+        mean: over the window.
+        change: mean of the second half less that of the first.
+        error: standard error of ``change``.
+        n_effective: independent samples in the poorer half.
+    """
+
+    mean: float
+    change: float
+    error: float
+    n_effective: float
+
+    @property
+    def stationary(self) -> bool:
+        """No change beyond ``SIGMAS`` standard errors, seen with enough independent samples."""
+        return self.n_effective >= LEAST_SAMPLES and abs(self.change) <= SIGMAS * self.error
+
+
+def drift(series: Sequence[float] | np.ndarray) -> Drift:
+    """Compare the two halves of a series, equally spaced in time.
+
+    Each half's standard error is s·√(g/n), with the statistical inefficiency g = 1 + 2 Στ (1 − τ/n) C(τ), summed up
+    to the first negative autocorrelation (Chodera et al., doi:10.1021/ct0502864). Correlations are measured about
+    the mean of each half, so that the drift itself does not count as noise between the halves.
+    """
+    x = np.asarray(series, dtype=float)
+    half = len(x) // 2
+    if half < 2:
+        return Drift(float(x.mean()) if len(x) else float("nan"), 0.0, float("inf"), 0.0)
+    parts = (x[len(x) - 2 * half : len(x) - half], x[len(x) - half :])
+    n_effective = [half / inefficiency(part) for part in parts]
+    variance = sum(part.var(ddof=1) / n for part, n in zip(parts, n_effective, strict=True))
+    change = float(parts[1].mean() - parts[0].mean())
+    return Drift(float(x.mean()), change, float(np.sqrt(variance)), min(n_effective))
+
+
+def inefficiency(x: np.ndarray) -> float:
+    """Statistical inefficiency g ≥ 1 of one series: n/g samples are independent."""
+    n = len(x)
+    delta = x - x.mean()
+    variance = delta @ delta / n
+    if variance == 0:
+        return 1.0
+    padded = np.fft.rfft(delta, 2 * n)
+    correlation = np.fft.irfft(padded * padded.conj())[:n] / (n * variance)
+    negative = np.flatnonzero(correlation <= 0)
+    stop = negative[0] if len(negative) else n
+    # The lag sum of C(τ)·(1 − τ/n): the transform's normalisation by n already holds the factor (1 − τ/n).
+    return max(1.0, 1.0 + 2.0 * float(correlation[1:stop].sum()))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether equilibration has ended, and on what grounds."""
+
+    stationary: bool
+    density: Drift
+    potential: Drift
+    reason: str
+
+
+def judge(density_g_cm3: Sequence[float], potential_kJ_mol: Sequence[float]) -> Verdict:
+    """Whether density and potential energy are stationary over the later half of the equilibration so far.
+
+    Both series must show no drift beyond two standard errors between the two quarters, with five independent samples
+    in each, and the drift of the density must be known to 0.5 % of its mean. This ends an equilibration; it does not
+    prove that slow modes, such as the exchange of ion pairs, have relaxed.
+    """
+    window = slice(len(density_g_cm3) // 2, None)
+    density, potential = drift(density_g_cm3[window]), drift(potential_kJ_mol[window])
+    faults = []
+    for name, d in (("density", density), ("potential energy", potential)):
+        if d.n_effective < LEAST_SAMPLES:
+            faults.append(f"only {d.n_effective:.1f} independent samples of the {name} in half of the window")
+        elif not d.stationary:
+            faults.append(f"the {name} still changes by {d.change:+.3g} ± {d.error:.2g}")
+    if not faults and density.error > RESOLUTION * abs(density.mean):
+        faults.append(f"the density's drift is known to ± {density.error:.2g} only")
+    return Verdict(not faults, density, potential, "; ".join(faults) or "density and potential energy are stationary")
