@@ -1,0 +1,42 @@
+"""What each number on a page means (definitions.yaml), and what no number on it can mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One entry of the list at the end of a page.
+
+    Attributes:
+        key: its anchor is ``def-<key>``.
+        title: the term.
+        text: the definition, one paragraph.
+        doi: where it comes from, if anywhere.
+    """
+
+    key: str
+    title: str
+    text: str
+    doi: str = ""
+
+
+def _read() -> dict[str, Definition]:
+    text = resources.files("lmbmd.report").joinpath("definitions.yaml").read_text("utf-8")
+    return {key: Definition(key=key, **entry) for key, entry in yaml.safe_load(text).items()}
+
+
+DEFINITIONS = _read()
+
+#: What bulk structure cannot tell, so that nobody reads it into a page: (quantity, why).
+NOT_COMPUTED = (
+    ("Interphase (SEI, CEI)", "its composition and growth are chemical reactions at an electrode; this is a bulk liquid"),
+    ("Redox stability", "no electrons are treated; orbital energies of single molecules are no windows either"),
+    ("Transport", "conductivity, diffusion, transference number and viscosity need longer runs and their own analysis"),
+    ("Desolvation and plating", "barriers, deposit shape and coulombic efficiency belong to the interface"),
+    ("Cell performance", "cycle life and rate capability are three links further down the causal chain"),
+)

@@ -1,0 +1,113 @@
+"""What depends on time: residence correlations, the state log, per-frame series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.report import formatting as fmt
+from lmbmd.report.drawing import SMALL, Drawing, axes, thinned, titled
+from lmbmd.report.inputs import STATE_COLUMNS, Replica, StatePoint
+from lmbmd.report.palette import INK, LINES, MUTED
+
+_STATE = {
+    "density_g_cm3": ("Density", "density (g/cm³)"),
+    "temperature_K": ("Temperature", "temperature (K)"),
+    "potential_kJ_mol": ("Potential energy", "potential energy (MJ/mol)"),
+}
+
+
+def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
+    """Continuous and intermittent residence correlation functions, one panel each."""
+    table = point.table("residence_curves")
+    if table is None:
+        return []
+    drawings = []
+    for correlation, curves in table.groupby("correlation", sort=False):
+        figure, ax = axes((4.3, 2.9))
+        scale, unit = (1000.0, "ns") if curves.t_ps.max() > 2000 else (1.0, "ps")
+        words = []
+        for partner, rows in curves.groupby("partner", sort=False):
+            rows, _ = thinned(rows.sort_values("t_ps"))
+            who, ink = fmt.site(str(partner)), colour.get(str(partner).partition(":")[0], MUTED)
+            t, c, error = rows.t_ps / scale, rows.c.to_numpy(float), np.nan_to_num(rows.c_error.to_numpy(float))
+            ax.fill_between(t, np.clip(c - error, 0, None), c + error, color=ink, alpha=0.2, linewidth=0)
+            ax.plot(t, c, color=ink, label=who)
+            words.append(
+                f"{who} ends at {fmt.number(c[-1], error[-1])} after {fmt.duration(float(rows.t_ps.iloc[-1]))}"
+            )
+        ax.axhline(np.exp(-1), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        ax.text(1, np.exp(-1) + 0.015, "1/e ", color=MUTED, fontsize=8, ha="right", transform=ax.get_yaxis_transform())
+        ax.set(xlabel=f"time ({unit})", ylabel="C(t)", ylim=(0, 1.03), title=str(correlation).capitalize())
+        ax.set_xlim(0, float(curves.t_ps.max() / scale) or 1)
+        ax.legend(loc="upper right")
+        alt = f"{str(correlation).capitalize()} residence correlation: " + "; ".join(words)
+        name = f"{point.label}-residence-{fmt.slug(correlation)}"
+        drawings.append(Drawing(name, f"{str(correlation).capitalize()} residence", alt, "", curves, figure))
+    return drawings
+
+
+def state(point: StatePoint) -> list[Drawing]:
+    """Density, temperature and potential energy against time, one line per replica."""
+    logs = [(replica, replica.state) for replica in point.replicas if _usable(replica)]
+    if not logs:
+        return []
+    drawings = []
+    for column, (title, label) in _STATE.items():
+        figure, ax = axes(SMALL)
+        longest = max(float(log.time_ps.max()) for _, log in logs)
+        per, unit = (1000.0, "ns") if longest > 2000 else (1.0, "ps")
+        words, kept = [], []
+        for i, (replica, log) in enumerate(logs):
+            rows, step = thinned(log)
+            values = rows[column] / (1000.0 if column == "potential_kJ_mol" else 1.0)
+            ax.plot(
+                rows.time_ps / per,
+                values,
+                color=LINES[i % len(LINES)],
+                linewidth=0.8,
+                label=f"replica {replica.number}",
+            )
+            kept.append(rows[["time_ps", column]].assign(replica=replica.number))
+            words.append(f"replica {replica.number} from {fmt.number(values.iloc[0])} to {fmt.number(values.iloc[-1])}")
+        target = point.temperature_K if column == "temperature_K" else None
+        if target:
+            ax.axhline(target, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        ax.set(xlabel=f"time ({unit})", ylabel=label)
+        ax.ticklabel_format(useOffset=False, style="plain", axis="y")
+        titled(ax, title, min(len(logs), 3) if len(logs) > 1 else 0)
+        alt = f"{label} against time: " + "; ".join(words)
+        caption = f"Every {step}th logged value." if step > 1 else ""
+        data = pd.concat(kept, ignore_index=True)
+        drawings.append(Drawing(f"{point.label}-{fmt.slug(column)}", title, alt, caption, data, figure))
+    return drawings
+
+
+def _usable(replica: Replica) -> bool:
+    log = replica.state
+    return log is not None and not log.empty and set(STATE_COLUMNS) <= set(log.columns)
+
+
+def series(point: StatePoint) -> list[Drawing]:
+    """Per-frame values of structural quantities, one panel each, a line per replica."""
+    table = point.table("timeseries")
+    if table is None:
+        return []
+    drawings = []
+    for quantity, rows in table.groupby("quantity", sort=False):
+        figure, ax = axes(SMALL)
+        per, unit = (1000.0, "ns") if rows.time_ps.max() > 2000 else (1.0, "ps")
+        words = []
+        for i, (replica, one) in enumerate(rows.groupby("replica", sort=True)):
+            one, _ = thinned(one.sort_values("time_ps"))
+            ax.plot(one.time_ps / per, one.value, color=LINES[i % len(LINES)], linewidth=0.8)
+            words.append(
+                f"replica {replica:g} from {fmt.number(one.value.iloc[0])} to {fmt.number(one.value.iloc[-1])}"
+            )
+        title = str(quantity).replace("_", " ")
+        ax.set(xlabel=f"time ({unit})", title=title[:1].upper() + title[1:], ylabel=title)
+        alt = f"{title} against time: " + "; ".join(words)
+        drawings.append(Drawing(f"{point.label}-series-{fmt.slug(quantity)}", title, alt, "", rows, figure))
+    return drawings

@@ -1,0 +1,236 @@
+"""One self-contained HTML page per formulation, and the figures beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from lmbmd import stages
+from lmbmd.atomic import replacing, write_text
+from lmbmd.report import content, figures_ions, figures_shell, figures_time, narrative, palette
+from lmbmd.report import formatting as fmt
+from lmbmd.report.definitions import DEFINITIONS, NOT_COMPUTED, Definition
+from lmbmd.report.drawing import Drawing, styled
+from lmbmd.report.inputs import Results, StatePoint
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A finished page and its figures."""
+
+    html: str
+    drawings: tuple[Drawing, ...]
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``report.html`` and ``figures/`` (each figure as SVG, PNG and its data as CSV) into a folder.
+
+        The page goes last: where it is, its figures are.
+        """
+        folder = Path(folder)
+        for drawing in self.drawings:
+            stem = folder / "figures" / drawing.name
+            write_text(f"{stem}.svg", drawing.svg())
+            with replacing(f"{stem}.png") as partial:
+                partial.write_bytes(drawing.png())
+            with replacing(f"{stem}.csv") as partial:
+                drawing.data.to_csv(partial, index=False)
+        write_text(folder / "report.html", self.html)
+        return folder / "report.html"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One section of a state point: its blocks are drawings and tables, in order."""
+
+    key: str
+    title: str
+    lead: str
+    blocks: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
+
+
+def formulation_page(results: Results) -> Page:
+    """The report of one formulation, all its temperatures.
+
+    Computes nothing: every number comes from the describe stage's tables or the engine's log, and is rounded as its
+    error allows. What is absent is said to be absent. The same inputs give the same bytes.
+
+    Args:
+        results: from ``load_results`` (or made by hand).
+    """
+    colour = palette.colours(results.roles or _species_seen(results))
+    drawings: list[Drawing] = []
+    points = []
+    with styled():
+        for point in results.state_points:
+            chapters = _chapters(point, colour)
+            drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
+            points.append({
+                "point": point, "chapters": chapters, "verdict": narrative.verdict(point),
+                "summary": narrative.summary(point, results), "headlines": narrative.headlines(point, results),
+                "remarks": [note for note in point.described.notes if note.get("topic") not in _PLACED],
+            })  # fmt: skip
+        html = environment().get_template("report.html.j2").render(
+            results=results, points=points, header=_header(results), colour=colour, definitions=_definitions(results),
+            not_computed=NOT_COMPUTED, method=_method(results), files=[f for p in results.state_points for f in p.files],
+            stage=stages.REPORT,
+        )  # fmt: skip
+    return Page(html, tuple(drawings))
+
+
+#: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
+_PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics"})
+
+
+def _chapters(point: StatePoint, colour: Mapping[str, str]) -> list[Chapter]:
+    return [
+        Chapter("composition", "What was asked, what was simulated", "", _blocks(
+            _table(content.composition(point), "composition")), tuple(point.notes("composition"))),
+        Chapter("shell", "Level 1 · The primary shell",
+                "Who touches a centre: radial distribution functions (line, left axis) with the running coordination number "
+                "(dashed, right axis), and the first shell inside the marked cut-off.", _blocks(
+            _figures(figures_shell.rdf(point, colour), "small", "rdf"),
+            _table(content.coordination(point), "coordination"),
+            _figures(figures_shell.shells(point, colour), "wide", "shell"),
+            _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
+            _figures(figures_shell.solvent_states(point), "medium", "solvent_states"),
+            _table(content.solvent_states(point), "solvent-states")), tuple(point.notes("cutoff"))),
+        Chapter("pairs", "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
+                "How many ions of the other sign an ion touches. The three conventions answer three different questions and "
+                "are never mixed.", _blocks(
+            _figures([*figures_ions.speciation(point), *figures_ions.sensitivity(point)], "medium", "speciation_anion"),
+            _table(content.speciation(point), "speciation"),
+            _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"))),
+        Chapter("meso", "Level 3 · Clusters and compact aggregates (CIPA)",
+                "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
+                "connectivity, each against what chance alone would give; a high AGG fraction is not enough.", _blocks(
+            _figures([*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)], "medium",
+                     "cluster_sizes"),
+            _figures(figures_ions.cluster_charge(point), "small", "cluster"),
+            _table(content.cipa(point), "cipa")), tuple(point.notes("cluster", "box", "cipa"))),
+        Chapter("dynamics", "How long contacts last", "", _blocks(
+            _figures(figures_time.residence(point, colour), "medium", "residence"),
+            _table(content.residence(point), "residence"))),
+        Chapter("convergence", "Is it converged?",
+                "Production only. A quantity that still drifts has no mean to report.", _blocks(
+            _figures(figures_time.state(point), "small", "state"),
+            _figures(figures_time.series(point), "small", "timeseries"),
+            _table(content.all_numbers(point), "numbers", folded="All descriptors with errors and independent samples")),
+            tuple(point.notes("statistics"))),
+    ]  # fmt: skip
+
+
+def _blocks(*blocks: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
+    return tuple(block for block in blocks if block)
+
+
+def _figures(drawings: list[Drawing], width: str, definition: str) -> Mapping[str, Any] | None:
+    return {"drawings": drawings, "width": width, "definition": definition} if drawings else None
+
+
+def _table(table: content.Table | None, key: str, folded: str = "") -> Mapping[str, Any] | None:
+    return {"table": table, "key": key, "folded": folded} if table and table.rows else None
+
+
+def _header(results: Results) -> list[tuple[str, str]]:
+    """What a reader must know before the first number."""
+    runs = [replica.run for point in results.state_points for replica in point.replicas]
+    lengths = sorted({run["production_ns"] for run in runs if run.get("production_ns")})
+    scale = results.composition.get("ion_charge_scale")
+    facts = [
+        ("temperature", ", ".join(f"{point.temperature_K:g} K" for point in results.state_points)),
+        ("force field", results.composition.get("force_field") or results.force_field.get("name") or "not recorded"),
+        ("ion charges", "not recorded" if scale is None else f"× {scale:g}"),
+        ("production", " and ".join(f"{fmt.number(float(ns))} ns" for ns in lengths) or "not recorded"),
+        ("runs", str(len(runs)) if runs else "not recorded"),
+    ]
+    if results.counts:
+        facts.append(("box", ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())))
+    return [(name, str(value)) for name, value in facts]
+
+
+def _method(results: Results) -> list[Mapping[str, Any] | None]:
+    details = {point.label: point.details for point in results.state_points}
+    runs = {
+        f"{point.label} replica {replica.number}": replica.run
+        for point in results.state_points for replica in point.replicas
+    }  # fmt: skip
+    hidden = {"counts", "roles", "rows", "title"}
+    recipe = {key: value for key, value in results.composition.items() if key not in hidden}
+    return list(_blocks(
+        _table(content.runs(results), "runs"),
+        _table(content.facts(results.force_field, "Force field, as its manifest describes it."), "force-field"),
+        _table(content.facts(recipe, "Composition record."), "recipe", folded="Composition record"),
+        _table(content.facts(details, "Analysis options, input hashes and versions."), "analysis",
+               folded="Analysis options, input hashes, versions"),
+        _table(content.facts(runs, "Run records."), "run-records", folded="Run records: seeds, versions, hashes"),
+    ))  # fmt: skip
+
+
+def _definitions(results: Results) -> list[Definition]:
+    """The glossary, then one entry per descriptor in the describe stage's own words."""
+    seen: dict[str, Definition] = {}
+    for point in results.state_points:
+        for row in point.described.descriptors.itertuples(index=False):
+            key = f"d-{fmt.slug(row.name)}"
+            title = str(row.name).replace("_", " ")
+            seen.setdefault(key, Definition(key, title, f"{row.method} Unit: {fmt.unit(str(row.unit)) or '1'}."))
+    return [*DEFINITIONS.values(), *(seen[key] for key in sorted(seen))]
+
+
+def _species_seen(results: Results) -> dict[str, str]:
+    """Without a composition: species named in the tables, without a role."""
+    seen: dict[str, str] = {}
+    for point in results.state_points:
+        table = point.table("cn")
+        for name in [] if table is None else [*table.centre, *table.species]:
+            seen.setdefault(str(name), "")
+    return seen
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates with everything escaped; an undefined name is an error, not a blank."""
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("lmbmd.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters |= {
+        "species": fmt.species, "unit": fmt.unit, "slug": fmt.slug, "number": fmt.number, "percent": fmt.percent,
+        "href": lambda path: quote(str(path)), "linked": linked,
+    }  # fmt: skip
+    style = resources.files("lmbmd.report").joinpath("templates/style.css").read_text("utf-8")
+    script = resources.files("lmbmd.report").joinpath("templates/sort.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    env.globals |= {
+        "style": Markup(style), "sort_script": Markup(script), "sort_hash": f"sha256-{digest}",
+        "svg": lambda drawing: Markup(drawing.inline()), "text_on": palette.text_on, "classes": palette.CLASSES,
+    }  # fmt: skip
+    return env
+
+
+_LINK = re.compile(r"(?:doi:|https://doi\.org/)(10\.\d{4,9}/[^\s\"'<>;,]+)|(https://[^\s\"'<>]+)")
+
+
+def linked(text: str) -> Markup:
+    """Text with its DOIs and https addresses as links; all else escaped."""
+    parts, end = [], 0
+    for match in _LINK.finditer(text):
+        shown = match.group().rstrip(".)")
+        doi = match[1].rstrip(".)") if match[1] else ""
+        target = f"https://doi.org/{quote(doi)}" if doi else shown
+        parts += [Markup.escape(text[end : match.start()]), Markup('<a href="{}">{}</a>').format(target, shown)]
+        end = match.start() + len(shown)
+    return Markup("").join([*parts, Markup.escape(text[end:])])
