@@ -1,0 +1,285 @@
+"""From counted correlations to times with errors, tables and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.lifetimes import Correlation, Exchange, ResidenceResult
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import AtomTable, Descriptor
+from lmbmd.units import PS_PER_NS
+
+#: Points of a curve that go into a table, spaced logarithmically.
+MAX_POINTS = 200
+#: Part of the excess correlation below which the integral is continued by the exponential tail.
+TAIL_FROM = 0.05
+#: Anion residence times that a run should last.
+WANTED_RESIDENCE_TIMES = 10.0
+
+_KIND = {
+    "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
+    "continuous": "together at every frame from 0 to t",
+    "mended": "together at every frame from 0 to t after breaks up to {tolerance:g} ps are mended",
+}
+_STATE = {
+    "contact": ("residence", "contact of the first shell"),
+    "CIP": ("cip_pair", "contact with an anion that touches this centre only"),
+    "AGG": ("agg_pair", "contact with an anion that touches two and more centres"),
+    "cluster": ("cluster_membership", "two ions in the same cluster"),
+}
+
+
+def decay_time_ps(time_ps: np.ndarray, c: np.ndarray) -> float:
+    """Time at which C first falls to 1/e, interpolated exponentially between points; NaN if it does not."""
+    below = np.flatnonzero(c <= np.exp(-1.0))
+    if not len(below) or below[0] == 0:
+        return float("nan")
+    i = below[0]
+    high, low = np.log(c[i - 1]), np.log(max(c[i], 1e-300))
+    return float(time_ps[i - 1] + (time_ps[i] - time_ps[i - 1]) * (high + 1.0) / (high - low))
+
+
+def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) -> float:
+    """∫ (C − C∞) / (1 − C∞) dt, C∞ = ``random``.
+
+    Exponential interpolation between points (exact for an exponential) up to where 5 % are left, or the last
+    point if there is more; beyond, the exponential fitted to the later half of what lies before. NaN if the
+    last point is above 1/e, or if the tail does not fall.
+    """
+    excess = (c - random) / (1.0 - random) if random < 1.0 else np.zeros_like(c)
+    small = np.flatnonzero(excess <= TAIL_FROM)
+    cut = int(small[0]) if len(small) else len(excess) - 1
+    if excess[cut] <= 0.0:
+        cut -= 1
+    if cut < 1 or excess[cut] > np.exp(-1.0) or (excess[: cut + 1] <= 0.0).any():
+        return float("nan")
+    t, y = time_ps[: cut + 1], excess[: cut + 1]
+    ratio = np.log(y[:-1] / y[1:])
+    flat = np.abs(ratio) < 1e-9
+    mean = np.where(flat, y[:-1], (y[:-1] - y[1:]) / np.where(flat, 1.0, ratio))
+    later = slice(min(cut // 2, cut - 1), None)
+    slope = np.polyfit(t[later], np.log(y[later]), 1)[0]
+    return float((mean * np.diff(t)).sum() - y[-1] / slope) if slope < 0.0 else float("nan")
+
+
+def jackknife(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray | float],
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    replica: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A statistic of summed counts, and its standard error from leaving out one group at a time.
+
+    For three and more replicas, the larger of this and the error from leaving out one replica at a time.
+
+    Args:
+        statistic: function of the numerators and denominators summed over groups.
+        numerators, denominators: (n_groups, …), groups of all replicas.
+        replica: (n_groups,) which replica each group belongs to.
+
+    Returns:
+        value and error; the error is NaN with a single group, or where leaving one out leaves no value.
+    """
+    value = np.asarray(statistic(numerators.sum(axis=0), denominators.sum(axis=0)), float)
+    replicas = np.unique(replica)
+    error = np.full_like(value, np.nan)
+    for labels in [np.arange(len(replica)), replica][: 2 if len(replicas) >= 3 else 1]:
+        kept = [labels != i for i in np.unique(labels)]
+        if len(kept) < 2:
+            break
+        values = np.array([statistic(numerators[k].sum(axis=0), denominators[k].sum(axis=0)) for k in kept])
+        spread = np.sqrt((len(kept) - 1) / len(kept) * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+        error = spread if labels is not replica else np.maximum(error, spread)
+    return value, error
+
+
+def residence_tables(
+    results: Sequence[ResidenceResult], atoms: AtomTable
+) -> tuple[list[Descriptor], dict[str, pd.DataFrame], tuple[dict[str, str], ...]]:
+    """Descriptors, tables and notes on lifetimes from the runs of one state point.
+
+    A time is given only if C falls to 1/e within half of the shortest run; otherwise it is NaN, and the
+    outcome says how far C had come by then. Errors are jackknife errors over groups of centres (stretches of
+    the run for cluster membership) and, for three and more runs, over runs, whichever is larger.
+
+    Args:
+        results: one per replica.
+        atoms: who the atoms are.
+
+    Returns:
+        descriptors; tables ``residence``, ``residence_curves`` (contacts), ``residence_states``,
+        ``residence_states_curves`` (CIP and AGG pairs, cluster membership); notes of topic "convergence".
+
+    Raises:
+        LmbmdError: if the runs differ in frame interval.
+    """
+    intervals = [r.interval_ps for r in results if r.n_frames > 1]
+    interval, n_frames = (intervals or [float("nan")])[0], min(r.n_frames for r in results)
+    for i, other in enumerate(intervals):
+        if abs(other - interval) > 0.01 * interval:
+            raise LmbmdError(
+                f"frames are {other:g} ps apart, those of the first run {interval:g} ps.",
+                where=f"replica {i + 1}",
+                remedy="Analyse runs written at the same interval together, the others apart.",
+            )
+    several = len(np.unique(atoms.species_id[atoms.centres])) > 1
+    descriptors: list[Descriptor] = []
+    rows: list[dict] = []
+    curves: list[pd.DataFrame] = []
+    for found in _across_runs([r.correlations for r in results], ("centre", "partner", "state", "kind")):
+        row, curve = _lifetime(found, interval, n_frames)
+        rows.append(row)
+        curves.append(curve)
+        descriptors += _time_descriptors(row, several)
+    for found in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+        descriptors.append(_exchange_descriptor(found, interval, [r.n_frames for r in results], several))
+    convergence, notes = _run_length(rows, interval * (n_frames - 1), atoms, several)
+    tables = _tables(rows, curves)
+    return descriptors + convergence, tables, notes
+
+
+def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
+    """Items of all runs with equal keys, each with the number of its run, in order of first appearance."""
+    same: dict[tuple, list] = {}
+    for i, run in enumerate(runs):
+        for item in run:
+            same.setdefault(tuple(getattr(item, key) for key in keys), []).append((i, item))
+    return list(same.values())
+
+
+def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames: int) -> tuple[dict, pd.DataFrame]:
+    """The row of the residence table and the curve of one correlation function."""
+    first = found[0][1]
+    # Runs of other lengths share the lags of the shortest.
+    n_lags = min(len(c.lag) for _, c in found)
+    time = first.lag[:n_lags] * interval_ps if n_frames > 1 else np.zeros(1)
+    together = np.concatenate([c.together[:, :n_lags] for _, c in found]).astype(float)
+    origins = np.concatenate([c.origins[:, :n_lags] for _, c in found]).astype(float)
+    replica = np.repeat([i for i, _ in found], [len(c.together) for _, c in found])
+    some = origins[:, 0] > 0
+    together, origins, replica = together[some], origins[some], replica[some]
+    random = float(np.mean([c.random for _, c in found]))
+    usable = first.lag[:n_lags] <= n_frames // 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        c, c_error = jackknife(np.divide, together, origins, replica)
+        outcome = _outcome(time[usable], c[usable], random)
+        tau, tau_error, integral, integral_error = 4 * [float("nan")]
+        if outcome == "decayed":
+            tau, tau_error = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
+            long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
+            integral, integral_error = jackknife(long, together, origins, replica)
+    row = {
+        "centre": first.centre, "partner": first.partner, "state": first.state, "correlation": first.kind,
+        "tau_ps": float(tau), "error": float(tau_error), "outcome": outcome, "integral_ps": float(integral),
+        "integral_error": float(integral_error), "random": random, "tolerance_ps": first.tolerance_ps,
+        "departures": float(sum(c.departures for _, c in found)),
+    }  # fmt: skip
+    points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
+    curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
+    for column in ("correlation", "state", "partner", "centre"):
+        curve.insert(0, column, row[column])
+    return row, curve
+
+
+def _outcome(time_ps: np.ndarray, c: np.ndarray, random: float) -> str:
+    """ "decayed", or why there is no time."""
+    if len(c) < 2:
+        return "not decayed: the run is too short to see any time pass"
+    level = np.exp(-1.0)
+    if c[1] <= level:
+        return f"not resolved: C({time_ps[1]:g} ps) = {c[1]:.3g}, below 1/e within one frame interval"
+    if (c <= level).any():
+        return "decayed"
+    reason = f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
+    return f"{reason}; random exchange in this box leaves C at {random:.2g}" if random > 0.5 * level else reason
+
+
+def _named(row: dict, several: bool) -> str:
+    return f"{row['centre']}-{row['partner']}" if several and row["centre"] else row["partner"]
+
+
+def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
+    name, meaning = _STATE[row["state"]]
+    kind = _KIND[row["correlation"]].format(tolerance=row["tolerance_ps"])
+    definition = f"{row['correlation']}: {meaning}, {kind}"
+    decayed = row["outcome"] == "decayed"
+    why = "" if decayed else f"; {row['outcome']}"
+    no_tail = "" if np.isfinite(row["integral_ps"]) or not decayed else "; its tail does not fall exponentially"
+    species, events = _named(row, several), row["departures"]
+    time = Descriptor(
+        f"{name}_time_{row['correlation']}_ps", species, row["tau_ps"], row["error"], "ps", events,
+        f"1/e time; {definition}{why}",
+    )  # fmt: skip
+    if row["state"] != "contact":
+        return [time]
+    integral = Descriptor(
+        f"{name}_integral_{row['correlation']}_ps", species, row["integral_ps"], row["integral_error"], "ps", events,
+        f"integral of the excess over C at random ({row['random']:.2g}); {definition}{why}{no_tail}",
+    )  # fmt: skip
+    return [time, integral]
+
+
+def _exchange_descriptor(
+    found: list[tuple[int, Exchange]], interval_ps: float, n_frames: list[int], several: bool
+) -> Descriptor:
+    """Losses per centre and ns."""
+    first = found[0][1]
+    losses = np.concatenate([e.losses for _, e in found])
+    observed_ns = np.concatenate([e.centres * (n_frames[i] - 1) * interval_ps / PS_PER_NS for i, e in found])
+    replica = np.repeat([i for i, _ in found], [len(e.losses) for _, e in found])
+    method = f"contacts lost per centre and ns, breaks up to {first.tolerance_ps:g} ps not counted"
+    total, time_ns = int(losses.sum()), float(observed_ns.sum())
+    species = _named({"centre": first.centre, "partner": first.partner}, several)
+    if not time_ns > 0.0:
+        value, error, method = float("nan"), float("nan"), f"{method}; a single frame shows no exchange"
+    elif total == 0:
+        # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
+        value, error, method = 0.0, float("nan"), f"{method}; none was seen: below {3.0 / time_ns:.2g} at 95 %"
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value, error = jackknife(np.divide, losses.astype(float), observed_ns, replica)
+    return Descriptor("exchange_rate_per_ns", species, float(value), float(error), "1/ns", float(total), method)
+
+
+def _run_length(
+    rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
+) -> tuple[list[Descriptor], tuple[dict[str, str], ...]]:
+    """How many anion residence times the shortest run lasts: a descriptor and a note per anion."""
+    anions = {s.name for s in atoms.species if s.role == "anion" or s.charge < 0}
+    descriptors, notes = [], []
+    for row in rows:
+        if row["partner"] not in anions or (row["state"], row["correlation"]) != ("contact", "intermittent"):
+            continue
+        species, tau, method = _named(row, several), row["tau_ps"], "length of the shortest run / residence time"
+        value, error = run_ps / tau, run_ps * row["error"] / tau**2
+        if np.isnan(tau):
+            method = f"{method}; {row['outcome']}"
+            text = f"{species}: residence is {row['outcome']}."
+            if row["outcome"].startswith("not decayed"):
+                text += " The run is too short to call the speciation converged."
+        else:
+            text = f"{species}: the shortest run lasts {value:.3g} residence times ({tau:.3g} ps)."
+            if value < WANTED_RESIDENCE_TIMES:
+                text += f" Fewer than {WANTED_RESIDENCE_TIMES:g}: the speciation may not be converged."
+        descriptors.append(
+            Descriptor("run_length_in_residence_times", species, value, error, "1", row["departures"], method)
+        )
+        notes.append({"topic": "convergence", "text": text})
+    return descriptors, tuple(notes)
+
+
+def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", "outcome", "integral_ps"]
+    columns += ["integral_error", "random", "tolerance_ps", "departures"]
+    times = pd.DataFrame(rows, columns=columns)
+    blank = pd.DataFrame(columns=["centre", "partner", "state", "correlation", "t_ps", "c", "c_error"])
+    points = pd.concat(curves, ignore_index=True) if curves else blank
+    tables = {}
+    for name, table in (("residence", times), ("residence_curves", points)):
+        contact = table["state"] == "contact"
+        tables[name] = table[contact].drop(columns="state").reset_index(drop=True)
+        tables[name.replace("residence", "residence_states")] = table[~contact].reset_index(drop=True)
+    return tables
