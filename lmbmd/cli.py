@@ -1,0 +1,138 @@
+"""The ``lmbmd`` command: one subcommand per verb. A user's mistake is one paragraph and an exit code, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lmbmd
+from lmbmd import stages
+from lmbmd.errors import LmbmdError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        arguments: the command line without the program's name; ``sys.argv`` if not given.
+
+    Returns:
+        The exit code: 0 done, 2 a mistake that the user can mend, 85 a simulation that is not finished and
+        goes on when the same command is run again.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except LmbmdError as error:
+        print(textwrap.fill(f"lmbmd {options.verb}: {error}", 100, break_long_words=False), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lmbmd", description=lmbmd.__doc__)
+    parser.add_argument("--version", action="version", version=f"lmbmd {lmbmd.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, help: str, *, study: bool = False) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help, description=help)
+        sub.set_defaults(run=run)
+        if study:
+            sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
+        return sub
+
+    sub = verb("compose", _compose, "integer counts of one bottle, written to composition.json", study=True)
+    sub.add_argument("formulation")
+    sub.add_argument("--out", type=Path, required=True)
+
+    sub = verb("build", _build, "pack one box: system.xml, start.pdb, atoms.parquet")
+    sub.add_argument("composition", type=Path)
+    sub.add_argument("--replica", type=int, default=1)
+    sub.add_argument("--out", type=Path, required=True)
+
+    sub = verb("spec", _spec, "all physics of one run, written to spec.json", study=True)
+    sub.add_argument("formulation")
+    sub.add_argument("temperature")
+    sub.add_argument("replica")
+    sub.add_argument("--out", type=Path, required=True)
+
+    sub = verb("simulate", _simulate, "equilibrate and produce; run it again to go on after a kill", study=True)
+    for name in ("spec", "system", "start", "atoms", "work", "out"):
+        sub.add_argument(f"--{name}", type=Path, required=True)
+    sub.add_argument("--log", type=Path, help="messages go to this file too")
+
+    sub = verb("contacts", _contacts, "find every contact and all RDFs of one trajectory", study=True)
+    for name in ("atoms", "trajectory", "contacts", "rdf"):
+        sub.add_argument(f"--{name}", type=Path, required=True)
+    sub.add_argument("--workers", type=int, default=1)
+
+    sub = verb("describe", _describe, "shells, speciation, clusters, CIPA and lifetimes of one state point", study=True)
+    sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
+    sub.add_argument("--composition", type=Path, required=True)
+    sub.add_argument("--atoms", type=Path, required=True)
+
+    sub = verb("report", _report, "the page of one formulation", study=True)
+    sub.add_argument("formulation")
+    sub.add_argument("--results", type=Path, default=Path("results"))
+
+    sub = verb("index", _index, "the page that lists and compares all formulations, and features.csv", study=True)
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    return parser
+
+
+def _compose(options: argparse.Namespace) -> None:
+    from lmbmd import provenance
+    from lmbmd.formulation.study import load_study
+
+    composition = load_study(options.study).composition(options.formulation)
+    composition.write(options.out, provenance.stamp(stages.COMPOSE, {}))
+
+
+def _build(options: argparse.Namespace) -> None:
+    from lmbmd.build import build_box
+    from lmbmd.forcefield.parameters import load_set
+    from lmbmd.formulation.composition import Composition
+    from lmbmd.provenance import derived_seed
+
+    composition = Composition.read(options.composition)
+    build_box(
+        composition,
+        load_set(composition.force_field),
+        ion_charge_scale=composition.ion_charge_scale,
+        seed=derived_seed(composition.seed, composition.formulation, options.replica, "packing"),
+        out_dir=options.out,
+        inputs={"composition": options.composition},
+    )
+
+
+def _spec(options: argparse.Namespace) -> None:
+    from lmbmd.atomic import write_text
+    from lmbmd.formulation.study import load_study
+
+    spec = load_study(options.study).spec(options.formulation, options.temperature, options.replica)
+    write_text(options.out, json.dumps(spec, indent=1) + "\n")
+
+
+def _contacts(options: argparse.Namespace) -> None:
+    from lmbmd import provenance
+    from lmbmd.analysis.contacts import ContactOptions, run_contacts
+    from lmbmd.formulation.study import load_study
+    from lmbmd.tables import AtomTable
+    from lmbmd.trajectory import read_frames
+
+    chosen = load_study(options.study).contacts_options()
+    stride = chosen.pop("frame_stride")
+    atoms = AtomTable.read(options.atoms)
+    frames = read_frames(None, options.trajectory, atoms, step=stride)
+    inputs = {"atoms": options.atoms, "trajectory": options.trajectory}
+    header = {"provenance": provenance.stamp(stages.CONTACTS, inputs, frame_stride=stride)}
+    run_contacts(
+        frames, atoms, options.contacts, options.rdf, ContactOptions(**chosen), workers=options.workers, header=header
+    )
