@@ -1,0 +1,375 @@
+"""Everything that is said about one state point: one pass over the contacts of each replica, then tables.
+
+Which fold makes which table is written in ``_Replica`` and ``describe``; what each number means in
+docs/theory/descriptors.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lmbmd import stages
+from lmbmd.analysis.cipa import CipaThresholds, compact_share
+from lmbmd.analysis.cipa_tables import cipa_tables
+from lmbmd.analysis.cluster_tables import cluster_tables
+from lmbmd.analysis.clusters import Clusters
+from lmbmd.analysis.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.convergence import convergence, few_molecules
+from lmbmd.analysis.cutoffs import (
+    LI_FALLBACK_A,
+    LI_WINDOW_A,
+    Cutoff,
+    Cutoffs,
+    centre_species,
+    first_shell_cutoffs,
+    second_shell_cutoffs,
+)
+from lmbmd.analysis.lifetime_tables import residence_tables
+from lmbmd.analysis.lifetimes import Residence
+from lmbmd.analysis.liquid import Recipe, composition_table, pooled_rdf, rdf_table, second_shell_cn
+from lmbmd.analysis.rows import descriptor
+from lmbmd.analysis.shell_tables import shell_tables
+from lmbmd.analysis.shells import Shells, kind
+from lmbmd.analysis.speciation import SecondShell, Speciation
+from lmbmd.analysis.speciation_tables import separation_tables, speciation_tables
+from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.tables import AtomTable, Contacts, Described, Descriptor, FrameContacts, Rdf, descriptor_frame
+from lmbmd.units import PS_PER_NS
+
+#: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
+TIMESERIES_POINTS = 500
+
+
+@dataclass(frozen=True)
+class DescribeOptions:
+    """What can be chosen about a description; all radii in Å.
+
+    Attributes:
+        centre: the species whose shells are described; the lithium species, else the only centre, if empty.
+        cutoffs_A: first-shell radii by donor site (``"FSI:O"``); the others come from the RDFs.
+        cutoff_window_A, cutoff_fallback_A: see ``cutoffs.first_minimum``; for Li⁺, moved for other ions.
+        cutoff_shift_A: all cut-offs are moved by ± this for the sensitivity table.
+        top_shells: shell types that become descriptors.
+        agg_ii_from: centres from which on an anion is AGG-II.
+        cipa, compactness: thresholds of the CIPA call, and how compactness is measured.
+    """
+
+    centre: str = ""
+    cutoffs_A: Mapping[str, float] = field(default_factory=dict)
+    cutoff_window_A: tuple[float, float] = LI_WINDOW_A
+    cutoff_fallback_A: float = LI_FALLBACK_A
+    cutoff_shift_A: float = 0.3
+    top_shells: int = 10
+    agg_ii_from: int = 3
+    cipa: CipaThresholds = field(default_factory=CipaThresholds)
+    compactness: CompactnessOptions = field(default_factory=CompactnessOptions)
+
+    def __post_init__(self) -> None:
+        if self.agg_ii_from < 3:
+            raise LmbmdError(f"agg_ii_from = {self.agg_ii_from} leaves no AGG-I.", remedy="Give 3 or more.")
+        if not self.cutoff_shift_A > 0:
+            raise LmbmdError(f"cutoff_shift_A = {self.cutoff_shift_A} is no shift.", remedy="Give 0.3, for instance.")
+
+
+def primary_centre(atoms: AtomTable, name: str = "") -> str:
+    """The species whose shells are described.
+
+    Raises:
+        LmbmdError: if there is no monatomic cation, none of this name, or several and none is lithium.
+    """
+    centres = centre_species(atoms)
+    if not centres:
+        raise LmbmdError("there is no monatomic cation to look from.", remedy="Give the centre a role of 'cation'.")
+    if name:
+        if name not in centres:
+            raise LmbmdError(f"'{name}' is no centre of this box.", remedy=nearest(name, centres))
+        return name
+    elements = dict(zip(atoms.species_id[atoms.centres], atoms.element[atoms.centres], strict=True))
+    lithium = [atoms.species[k].name for k, element in elements.items() if element == "Li"]
+    if lithium or len(centres) == 1:
+        return (lithium or centres)[0]
+    raise LmbmdError(f"there are several centres: {', '.join(centres)}.", remedy="Say which with the option 'centre'.")
+
+
+def describe(
+    runs: Sequence[tuple[Contacts, Rdf]],
+    atoms: AtomTable,
+    options: DescribeOptions | None = None,
+    composition: Recipe | None = None,
+) -> Described:
+    """Describe a state point from the contacts and RDFs of its replicas.
+
+    Each contact table is read once, frame by frame; what is kept per frame are counts, so memory grows with frames
+    by a few hundred bytes each.
+
+    Args:
+        runs: contacts and RDFs, one pair per replica of the same box.
+        atoms: who the atoms are.
+        options: see ``DescribeOptions``.
+        composition: what was asked for; without it the composition is told by species.
+
+    Returns:
+        descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
+        frames and time per replica, stage).
+
+    Raises:
+        LmbmdError: if there is no run, centre or frame, replicas do not fit together, or an option is wrong.
+    """
+    options = options or DescribeOptions()
+    if not runs:
+        raise LmbmdError("there is no run to describe.", remedy="Run the contacts stage first.")
+    centre = primary_centre(atoms, options.centre)
+    rdf = pooled_rdf([r for _, r in runs])
+    cutoffs = first_shell_cutoffs(rdf, atoms, options.cutoffs_A, options.cutoff_window_A, options.cutoff_fallback_A)
+    second = second_shell_cutoffs(rdf, atoms, centre)
+    _check_reach(cutoffs, [contacts for contacts, _ in runs], options.cutoff_shift_A)
+    replicas = []
+    for number, (contacts, _) in enumerate(runs, start=1):
+        replica = _Replica(atoms, centre, cutoffs, second, options, contacts.n_frames)
+        for frame in contacts:
+            replica.add(frame, number)
+        replicas.append(replica)
+    return _Account(atoms, centre, options, rdf, cutoffs, second, replicas, composition).described()
+
+
+def _check_reach(cutoffs: Cutoffs, tables: Sequence[Contacts], shift_A: float) -> None:
+    longest = max(cutoffs.rows, key=lambda row: row.cutoff_A, default=None)
+    for number, contacts in enumerate(tables, start=1):
+        if not contacts.n_frames:
+            raise LmbmdError(
+                "its contact table holds no frame.", where=f"replica {number}", remedy="Run the contacts stage again."
+            )
+        if longest and longest.cutoff_A + shift_A > contacts.search_radius_A + 1e-6:
+            raise LmbmdError(
+                f"the cut-off of {longest.centre}–{longest.partner}, {longest.cutoff_A:.2f} Å, plus the shift of "
+                f"{shift_A:g} Å is beyond the search radius of {contacts.search_radius_A:g} Å.",
+                where=f"replica {number}",
+                remedy="Give smaller cut-offs, or search contacts with a larger search_radius_A.",
+            )
+
+
+class _Replica:
+    """All folds of one replica, fed frame by frame."""
+
+    def __init__(
+        self,
+        atoms: AtomTable,
+        centre: str,
+        cutoffs: Cutoffs,
+        second: Sequence[Cutoff],
+        options: DescribeOptions,
+        n_frames: int,
+    ) -> None:
+        self._atoms, self._cutoffs = atoms, cutoffs
+        anions = [s.name for s in atoms.species if kind(s) == "anion"]
+        radius = {row.partner: row.cutoff_A for row in second if row.partner in anions}
+        # An anion without a donor site has no contacts and no second shell to be in.
+        self.radius = {name: radius.get(name, 0.0) for name in anions}
+        self.shells, self.speciation = Shells(atoms, centre), Speciation(atoms, centre)
+        self.separation = SecondShell(atoms, centre, self.radius)
+        self.clusters, self.residence = Clusters(atoms), Residence(atoms)
+        self.compactness = Compactness(atoms, n_frames, options.compactness)
+        self._folds = [self.shells, self.speciation, self.separation, self.clusters, self.compactness]
+        self.shifted = {
+            shift: (Shells(atoms, centre), Speciation(atoms, centre), Compactness(atoms, n_frames, options.compactness))
+            for shift in (-options.cutoff_shift_A, options.cutoff_shift_A)
+        }
+        self.irregular = ""
+        self.volume_A3: list[float] = []
+        self.time_ps: list[float] = []
+
+    def add(self, full: FrameContacts, number: int) -> None:
+        if len(full.molecule) != self._atoms.n_molecules or len(full.centre) != len(self._atoms.centres):
+            raise LmbmdError(
+                "its contacts are of another box than the atom table.",
+                where=f"replica {number}, frame {full.index}",
+                remedy="Replicas described together must hold the same molecules in the same order.",
+            )
+        shell = self._cutoffs.first_shell(full, self._atoms)
+        for fold in self._folds:
+            fold.add(shell, full)
+        if not self.irregular:
+            try:
+                self.residence.add(shell, full)
+            except LmbmdError as error:
+                self.irregular = f"Replica {number}: {error}"
+        for shift, folds in self.shifted.items():
+            moved = self._cutoffs.first_shell(full, self._atoms, shift)
+            for fold in folds:
+                fold.add(moved, full)
+        self.volume_A3.append(full.volume_A3)
+        self.time_ps.append(full.time_ps)
+
+    @property
+    def sampled_ns(self) -> float:
+        return (self.time_ps[-1] - self.time_ps[0]) / PS_PER_NS
+
+
+@dataclass(frozen=True, eq=False)
+class _Account:
+    """From finished folds to a Described."""
+
+    atoms: AtomTable
+    centre: str
+    options: DescribeOptions
+    rdf: Rdf
+    cutoffs: Cutoffs
+    second: Sequence[Cutoff]
+    replicas: Sequence[_Replica]
+    recipe: Recipe | None
+
+    def described(self) -> Described:
+        atoms, centre, replicas, options = self.atoms, self.centre, self.replicas, self.options
+        shells = [r.shells.result() for r in replicas]
+        speciation = [r.speciation.result() for r in replicas]
+        clusters = [r.clusters.result() for r in replicas]
+        measured = [r.compactness.result() for r in replicas]
+        shifted = {
+            shift: [[fold.result() for fold in r.shifted[shift]] for r in replicas] for shift in replicas[0].shifted
+        }
+        compact = {shift: [r[2] for r in results] for shift, results in shifted.items()}
+        separation = [r.separation.result() for r in replicas], replicas[0].separation.labels
+        volumes = [np.array(r.volume_A3) for r in replicas]
+        series = _series(shells, speciation, clusters)
+        lifetimes = self._lifetimes()
+        parts = [
+            self._radial(shells),
+            shell_tables(shells, atoms, centre, options.top_shells),
+            speciation_tables(speciation, centre, options.agg_ii_from),
+            separation_tables(*separation, atoms, centre, replicas[0].radius),
+            cluster_tables(clusters, atoms),
+            cipa_tables(clusters, measured, atoms, options.cipa, compact),
+            lifetimes,
+            self._composition(volumes),
+        ]
+        rows = [row for part in parts for row in part[0]]
+        tables = {name: table for part in parts for name, table in part[1].items()}
+        middle = [[s, p, c] for s, p, c in zip(shells, speciation, measured, strict=True)]
+        tables["sensitivity"] = _sensitivity({**shifted, 0.0: middle}, options.cipa)
+        tables["timeseries"] = self._timeseries({**series, "density_g_cm3": self._density(volumes)})
+        notes, tables["convergence"] = convergence(
+            [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes)
+        )
+        notes += [note for part in parts if len(part) > 2 for note in part[2] if note["topic"] != "convergence"]
+        notes += self._cutoff_notes() + few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
+        return Described(descriptor_frame(rows), tables, tuple(notes), self._facts())
+
+    def _facts(self) -> dict:
+        return {
+            "stage": stages.DESCRIBE,
+            "centre": self.centre,
+            "options": {**asdict(self.options), "cutoffs_A": dict(self.options.cutoffs_A)},
+            "replicas": [{"frames": len(r.time_ps), "sampled_ns": r.sampled_ns} for r in self.replicas],
+        }
+
+    def _composition(self, volumes: list[np.ndarray]) -> tuple:
+        rows, table = composition_table(volumes, self.atoms, self.recipe)
+        return rows, {"composition": table}
+
+    def _density(self, volumes: list[np.ndarray]) -> list[np.ndarray]:
+        table = composition_table([np.ones(1)], self.atoms)[1]
+        per_volume = float(table[table.quantity == "density"].simulated.iloc[0])
+        return [per_volume / v for v in volumes]
+
+    def _radial(self, shells: Sequence) -> tuple[list[Descriptor], dict[str, pd.DataFrame]]:
+        """RDF and cut-off tables, peaks, cut-offs and second shells."""
+        rows = []
+        unknown = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
+        for row in self.cutoffs.rows:
+            if row.centre == self.centre:
+                why = row.rule.removeprefix("fallback: ")
+                rows += [
+                    descriptor("rdf_peak_A", row.partner, unknown(row.peak_A), "Å", "first maximum of g(r)", why),
+                    descriptor("rdf_peak_g", row.partner, unknown(row.peak_g), "1", "height of the first maximum", why),
+                    descriptor("cutoff_A", row.partner, unknown(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
+                ]
+        for row in self.second:
+            k = shells[0].ligands.index(row.partner) if row.partner in shells[0].ligands else -1
+            if k >= 0 and (self.centre, row.partner) in self.rdf.pairs:
+                bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
+                value = second_shell_cn(self.rdf, self.centre, row.partner, row.cutoff_A, bound)
+                method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
+                rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
+        cutoffs = pd.concat([self.cutoffs.table(), Cutoffs(tuple(self.second), np.empty(0)).table()])
+        cutoffs.insert(2, "shell", ["first"] * len(self.cutoffs.rows) + ["second"] * len(self.second))
+        return rows, {"rdf": rdf_table(self.rdf), "cutoffs": cutoffs.reset_index(drop=True)}
+
+    def _lifetimes(self) -> tuple:
+        irregular = [r.irregular for r in self.replicas if r.irregular]
+        if irregular:
+            text = f"Lifetimes were not computed. {irregular[0]}"
+            return [], {}, [{"topic": "statistics", "text": text}]
+        return residence_tables([r.residence.result() for r in self.replicas], self.atoms)
+
+    def _timeseries(self, series: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
+        tables = []
+        for quantity, runs in series.items():
+            for number, (values, replica) in enumerate(zip(runs, self.replicas, strict=True), start=1):
+                time, mean = _thinned(np.array(replica.time_ps), np.asarray(values, float))
+                columns = {"replica": number, "time_ps": time, "quantity": quantity, "value": mean}
+                tables.append(pd.DataFrame(columns))
+        return pd.concat(tables, ignore_index=True)
+
+    def _cutoff_notes(self) -> list[dict[str, str]]:
+        """One sentence for all sites that share a reason for the fallback."""
+        reasons: dict[tuple[str, float], list[str]] = {}
+        for row in self.cutoffs.rows:
+            if row.rule.startswith("fallback"):
+                reason = row.rule.removeprefix("fallback: ").split(",")[0]
+                reasons.setdefault((reason, row.cutoff_A), []).append(f"{row.centre}–{row.partner}")
+        return [
+            {"topic": "cutoff", "text": f"{', '.join(pairs)}: {radius:.2f} Å is used as cut-off, because {reason}."}
+            for (reason, radius), pairs in reasons.items()
+        ]
+
+
+def _series(shells: Sequence, speciation: Sequence, clusters: Sequence) -> dict[str, list[np.ndarray]]:
+    """What is watched over time: speciation, coordination, cluster size."""
+    has_anions = len(speciation[0].n_anions) > 0
+    of = lambda convention, k: [r.fractions(convention)[:, k] for r in speciation]  # noqa: E731
+    watched = {"total_cn": [r.molecules.sum(axis=1) / r.n_centres for r in shells]}
+    if has_anions:
+        watched["cip_fraction_centre"], watched["agg_fraction_centre"] = of("centre", 1), of("centre", 2)
+        watched["agg_fraction_anion"] = of("anion", 2)
+        watched["cluster_size_weight_average"] = [r.series["cluster_size_weight_average"] for r in clusters]
+    return watched
+
+
+def _thinned(time_ps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``TIMESERIES_POINTS`` means over stretches of equal length; leftover frames make a shorter last one."""
+    length = -(-len(values) // TIMESERIES_POINTS)
+    starts = np.arange(0, len(values), length)
+    count = np.diff(np.append(starts, len(values)))
+    return np.add.reduceat(time_ps, starts) / count, np.add.reduceat(values, starts) / count
+
+
+def _sensitivity(by_shift: Mapping[float, Sequence[Sequence]], thresholds: CipaThresholds) -> pd.DataFrame:
+    """Quantities counted again with every cut-off moved: rows by quantity, then by shift."""
+    found: dict[str, list[tuple]] = {}
+    for shift, results in sorted(by_shift.items()):
+        shells, speciation, measured = zip(*results, strict=True)
+        quantities = {"total_cn": [r.molecules.sum(axis=1) / r.n_centres for r in shells]}
+        for convention in ("centre", "anion", "cluster"):
+            fractions = [r.fractions(convention) for r in speciation]
+            quantities[f"cip_fraction_{convention}"] = [f[:, 1] for f in fractions]
+            quantities[f"agg_fraction_{convention}"] = [f[:, 2] for f in fractions]
+        quantities["cipa_compact_share"] = [compact_share(r, thresholds) for r in measured]
+        for name, series in quantities.items():
+            mean = estimate_mean(series)
+            found.setdefault(name, []).append((name, shift, mean.value, mean.error))
+    rows = [row for these in found.values() for row in these]
+    return pd.DataFrame(rows, columns=["quantity", "cutoff_shift_A", "value", "error"])
+
+
+def _residence_times(lifetimes: tuple) -> dict[str, tuple[float, str]]:
+    """Anion → length of the shortest run in its residence times, and the outcome of measuring them."""
+    found = {}
+    for row in lifetimes[0]:
+        if row.name == "run_length_in_residence_times":
+            found[row.species] = (row.value, row.method.partition("; ")[2])
+    return found

@@ -1,0 +1,175 @@
+"""The liquid as simulated: density, concentrations at the simulated volume, and RDFs of all replicas together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.rows import descriptor, scaled
+from lmbmd.analysis.shells import kind
+from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import AtomTable, Descriptor, Rdf
+from lmbmd.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
+
+#: Quantities of a composition in whose terms a recipe may have been written: basis → (quantity, factor).
+_ASKED = {
+    "mol/L of solution": ("molarity", 1.0),
+    "mol/kg of solvent": ("molality", 1.0),
+    "wt%": ("mass fraction", 0.01),
+}
+#: Bases that whole molecules fix once and for all; any other needs volumes of the pure liquids.
+_OF_COUNTS = ("mol parts", "mass parts")
+
+
+class Recipe(Protocol):
+    """What is needed of a composition: see ``lmbmd.formulation.composition.Composition``."""
+
+    asked_realised: Sequence
+
+    def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]: ...
+
+
+def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
+    """One Rdf with the blocks of all replicas.
+
+    Raises:
+        LmbmdError: if bins or pairs differ.
+    """
+    first = rdfs[0]
+    for number, other in enumerate(rdfs[1:], start=2):
+        if other.pairs != first.pairs or not np.array_equal(other.edges_A, first.edges_A):
+            raise LmbmdError(
+                "its RDFs have other bins or pairs than those of the first replica.",
+                where=f"replica {number}",
+                remedy="Run the contacts stage of all replicas with the same options.",
+            )
+    join = lambda field: np.concatenate([getattr(r, field) for r in rdfs])  # noqa: E731
+    reach = min(r.reach_A for r in rdfs)
+    return replace(first, g=join("g"), count=join("count"), frames=join("frames"), reach_A=reach)
+
+
+def rdf_table(rdf: Rdf) -> pd.DataFrame:
+    """g(r) with one standard error from blocks, and the running CN, of every pair, out to the reach.
+
+    Blocks are weighted by their frames; the error is that of a weighted mean of independent blocks, NaN for one.
+    """
+    weight = rdf.frames / rdf.frames.sum()
+    inside = rdf.edges_A[1:] <= rdf.reach_A + 1e-9
+    spread = 1.0 - (weight**2).sum()
+    tables = []
+    for i, (centre, partner) in enumerate(rdf.pairs):
+        g, cn = rdf.mean(i)
+        error = np.full_like(g, np.nan)
+        if spread > 1e-12:
+            error = np.sqrt(np.einsum("b,bn->n", weight**2, (rdf.g[:, i] - g) ** 2) / spread)
+        columns = {"r_A": rdf.r_A, "g": g, "g_error": error, "cn": cn}
+        table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
+        table.insert(0, "partner", partner)
+        table.insert(0, "centre", centre)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def second_shell_cn(rdf: Rdf, centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
+    """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
+
+    Those within the radius by mass centre (from the RDF, with an error from its blocks) less those in contact.
+    The two errors are added as if independent.
+    """
+    i = rdf.pair(centre, partner)
+    weight = rdf.frames / rdf.frames.sum()
+    within = np.array([np.interp(radius_A, rdf.edges_A[1:], np.cumsum(c)) for c in rdf.count[:, i]])
+    mean, spread = float(weight @ within), 1.0 - (weight**2).sum()
+    error = np.sqrt((weight**2) @ (within - mean) ** 2 / spread) if spread > 1e-12 else np.nan
+    return Estimate(
+        mean - first_shell.value, float(np.hypot(error, first_shell.error)), float(len(within)), len(within) - 1.0,
+        "between blocks" if spread > 1e-12 else "one block",
+    )  # fmt: skip
+
+
+def composition_table(
+    volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: Recipe | None = None
+) -> tuple[list[Descriptor], pd.DataFrame]:
+    """What was asked for, what whole molecules make of it, and what the box held.
+
+    Args:
+        volumes_A3: volume of each frame, one array per replica.
+        atoms: of the box.
+        recipe: with it, rows are by component (salts, solvents …); without, by species, and nothing was asked.
+
+    Returns:
+        descriptors ``density_g_cm3`` and ``molarity_mol_L``; the table. Amounts that depend on the volume have
+        its error; "realised" is at the start volume of compose (ideal mixing).
+    """
+    inverse = estimate_mean([1.0 / v for v in volumes_A3])
+    volume = 1.0 / inverse.value
+    relative = inverse.error / inverse.value
+    if recipe is None:
+        simulated = _by_species(atoms, volume)
+        realised = {}
+    else:
+        simulated = recipe.quantities(volume)
+        realised = {(component, quantity): value for component, quantity, value, _ in recipe.quantities()}
+    asked = _asked(recipe) if recipe else {}
+    rows, descriptors = [], []
+    for component, quantity, value, unit in simulated:
+        moves = quantity in ("molarity", "density")
+        rows.append(
+            (component, quantity, asked.get((component, quantity), np.nan),
+             realised.get((component, quantity), np.nan), value, value * relative if moves else 0.0, unit)
+        )  # fmt: skip
+        if moves:
+            name = "molarity_mol_L" if quantity == "molarity" else "density_g_cm3"
+            method = f"{quantity} at the simulated volume"
+            descriptors.append(descriptor(name, component, scaled(inverse, value / inverse.value), unit, method))
+    rows += _other_bases(recipe) if recipe else []
+    columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit"]
+    return descriptors, pd.DataFrame(rows, columns=columns)
+
+
+def _asked(recipe: Recipe) -> dict[tuple[str, str], float]:
+    """Asked amounts that are quantities of the table."""
+    asked = {}
+    for row in recipe.asked_realised:
+        if row.basis in _ASKED:
+            quantity, factor = _ASKED[row.basis]
+            asked[row.component, quantity] = row.asked * factor
+    return asked
+
+
+def _other_bases(recipe: Recipe) -> list[tuple]:
+    """Rows for amounts asked on other bases (ratios, volumes of the pure liquids)."""
+    return [
+        (
+            row.component,
+            row.basis,
+            row.asked,
+            row.realised,
+            row.realised if row.basis in _OF_COUNTS else np.nan,
+            0.0,
+            "1",
+        )
+        for row in recipe.asked_realised
+        if row.basis not in _ASKED
+    ]
+
+
+def _by_species(atoms: AtomTable, volume_A3: float) -> list[tuple[str, str, float, str]]:
+    """Count, molarity, molality, mass fraction of every species, and the density, without a recipe."""
+    mass = np.bincount(atoms.species_id, weights=atoms.mass_amu, minlength=len(atoms.species))
+    count = np.bincount(atoms.molecule_species, minlength=len(atoms.species))
+    liquid = sum(m for m, s in zip(mass, atoms.species, strict=True) if kind(s) in ("solvent", "diluent"))
+    rows: list[tuple[str, str, float, str]] = []
+    for s, n, m in zip(atoms.species, count, mass, strict=True):
+        rows.append((s.name, "count", float(n), "1"))
+        rows.append((s.name, "molarity", n / AVOGADRO_PER_MOL * ANGSTROM3_PER_LITRE / volume_A3, "mol/L"))
+        if liquid:
+            rows.append((s.name, "molality", 1000.0 * n / liquid, "mol/kg"))
+        rows.append((s.name, "mass fraction", m / mass.sum(), "1"))
+    rows.append(("", "density", mass.sum() / AVOGADRO_PER_MOL * ANGSTROM3_PER_CM3 / volume_A3, "g/cm³"))
+    return rows
