@@ -171,8 +171,8 @@ def compose(formulation: Formulation, library: Library, *, cutoff_nm: float = 1.
     components = find_components(formulation, library)
     moles = resolve(components, where)
     check_liquid(components, moles, where)
-    box = _Box(components, moles, formulation.size, where, formulation.where("size"))
-    units = box.best(box.target())
+    box = _Box(components, moles, formulation.size, formulation.where("size"))
+    units = box.best(box.target)
     box.check_molecules(units)
     box.check_edge(units, EDGE_PER_CUTOFF * cutoff_nm)
     box.check_tolerance(units)
@@ -182,52 +182,45 @@ def compose(formulation: Formulation, library: Library, *, cutoff_nm: float = 1.
 class _Box:
     """A mole ratio and a size target, and the search for whole numbers that meet both."""
 
-    def __init__(
-        self, components: Sequence[Component], moles: np.ndarray, size: Size, where: str, size_key: str
-    ) -> None:
-        self.components, self.moles, self.size, self.where, self.size_key = components, moles, size, where, size_key
+    def __init__(self, components: Sequence[Component], moles: np.ndarray, size: Size, where: str) -> None:
+        self.components, self.moles, self.size, self.where = components, moles, size, where
         self.atoms = np.array([c.n_atoms for c in components])
-        self.cations = np.array([c.cations for c in components])
         self.volume_nm3 = Weights.of(components).volume * _NM3_PER_CM3_MOL
-
-    def target(self) -> float:
-        """The number of formula units and molecules that the size asks for."""
-        if self.size.atoms is not None:
-            return self.size.atoms / float(self.moles @ self.atoms)
-        if self.size.box_edge_nm is not None:
-            return self.size.box_edge_nm**3 / float(self.moles @ self.volume_nm3)
-        if not self.cations.any():
+        if size.atoms is not None:
+            self.measure, asked, self.window = self.atoms, size.atoms, (1 - WINDOW, 1 + WINDOW)
+        elif size.box_edge_nm is not None:
+            self.measure, asked, self.window = self.volume_nm3, size.box_edge_nm**3, (1.0, 1 + WINDOW)
+        else:
+            self.measure, asked, self.window = np.array([c.cations for c in components]), size.ion_pairs, (1.0, 1.0)
+        if not self.measure.any():
             raise LmbmdError(
-                "the size is in ion pairs, but there is no salt.", where=self.size_key,
-                remedy="Give 'atoms' or 'box_edge_nm'.",
-            )  # fmt: skip
-        return self.size.ion_pairs / float(self.moles @ self.cations)
+                "the size is in ion pairs, but there is no salt.", where=where, remedy="Give 'atoms' or 'box_edge_nm'."
+            )
+        #: Formula units and molecules that the size asks for, not yet whole.
+        self.target = asked / float(moles @ self.measure)
 
-    def best(self, target: float) -> np.ndarray:
-        """The counts that meet the recipe best near ``target`` formula units and molecules."""
-        low, high = target * (1 - WINDOW), target * (1 + WINDOW)
-        if self.size.box_edge_nm is not None:
-            low, high = target, target * (1 + WINDOW)
-        trials = self._trials(low, high, target)
-        if self.size.box_edge_nm is not None:
-            trials = trials[trials @ self.volume_nm3 >= target * (self.moles @ self.volume_nm3) * (1 - 1e-12)]
-        if self.size.ion_pairs is not None:
-            off = np.abs(trials @ self.cations - round(target * (self.moles @ self.cations)))
-            trials = trials[off == off.min()]
-        trials = trials[trials.any(axis=1)] if trials.any() else trials
+    def best(self, total: float) -> np.ndarray:
+        """The counts that meet the recipe best near ``total`` formula units and molecules."""
+        trials = self._trials(total)
+        relative = trials @ self.measure / (total * (self.moles @ self.measure))
+        low, high = self.window[0] - 1e-9, self.window[1] + 1e-9
+        inside = (relative >= low) & (relative <= high)
+        if not inside.any():  # too few molecules to come so near: the next larger box
+            off = np.abs(relative - 1) + 1e6 * (relative < low)
+            inside = off == off.min()
+        trials = trials[inside]
         worst = np.abs(realised_amounts(self.components, self.moles, trials)[1]).max(axis=1)
-        distance = np.abs(trials @ self.atoms - target * (self.moles @ self.atoms))
+        distance = np.abs(trials @ self.atoms - total * (self.moles @ self.atoms))
         return trials[np.lexsort((distance, worst.round(3)))[0]]
 
-    def _trials(self, low: float, high: float, target: float) -> np.ndarray:
-        """Every distinct rounding of the mole ratio for totals from ``low`` to ``high``, one per row."""
-        steps = [
-            (np.arange(math.ceil(low * x - 0.5), math.floor(high * x - 0.5) + 1) + 0.5) / x for x in self.moles if x > 0
-        ]
+    def _trials(self, total: float) -> np.ndarray:
+        """Every distinct rounding of the mole ratio within ``WINDOW`` of a total, one per row; and it rounded up."""
+        low, high = total * (1 - WINDOW), total * (1 + WINDOW)
+        steps = [(np.arange(math.floor(low * x), math.ceil(high * x) + 1) + 0.5) / x for x in self.moles]
         edges = np.unique(np.concatenate([[low, high], *steps]))
         edges = edges[(edges >= low) & (edges <= high)]
-        totals = np.append((edges[1:] + edges[:-1]) / 2, target)
-        return np.vstack([np.rint(np.outer(totals, self.moles)), np.ceil(target * self.moles)]).astype(np.int64)
+        totals = np.append((edges[1:] + edges[:-1]) / 2, total)
+        return np.vstack([np.rint(np.outer(totals, self.moles)), np.ceil(total * self.moles)]).astype(np.int64)
 
     def check_molecules(self, units: np.ndarray) -> None:
         """Refuse a component that has no molecule, or fewer than the size's ``min_molecules``."""
@@ -237,7 +230,7 @@ class _Box:
             enough = max(ENOUGH_MOLECULES, self.size.min_molecules)
             count = "no molecule" if units[i] == 0 else f"only {units[i]}"
             raise LmbmdError(
-                f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.", where=self.size_key,
+                f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.", where=self.where,
                 remedy=f"The smallest box with {enough} of it {self._advice(self._holding(i, enough))}",
             )  # fmt: skip
 
@@ -247,7 +240,7 @@ class _Box:
             total = math.ceil(least_nm * 1000) ** 3 / 1e9 / float(self.moles @ self.volume_nm3)
             raise LmbmdError(
                 f"a box of {self._told(units)} is narrower than {EDGE_PER_CUTOFF:g} cut-offs, {least_nm:.2f} nm.",
-                where=self.size_key, remedy=f"The smallest that will do {self._advice(total)}",
+                where=self.where, remedy=f"The smallest that will do {self._advice(total)}",
             )  # fmt: skip
 
     def check_tolerance(self, units: np.ndarray) -> None:
@@ -265,7 +258,7 @@ class _Box:
         raise LmbmdError(
             f"in a box of {self._told(units)} the amount of {self.components[i].name} is {errors[i]:+.1%} off, "
             f"beyond the tolerance of {self.size.tolerance:.1%}.",
-            where=self.size_key, remedy=f"A box that would do {self._advice(total)}",
+            where=self.where, remedy=f"A box that would do {self._advice(total)}",
         )  # fmt: skip
 
     def _holding(self, i: int, molecules: int) -> float:

@@ -71,7 +71,7 @@ def _temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
 
 Temperatures = Annotated[
     tuple[Number, ...],
-    BeforeValidator(_many),
+    BeforeValidator(_many, json_schema_input_type=float | list[float]),
     Field(min_length=1, max_length=100),
     AfterValidator(saying(_temperatures)),
 ]
@@ -81,7 +81,10 @@ AmountText = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "description": "number and basis", "examples": list(EXAMPLES)}),
 ]
-Amounts = Annotated[dict[str, AmountText], BeforeValidator(saying(_section))]
+Amounts = Annotated[
+    dict[str, AmountText],
+    BeforeValidator(saying(_section), json_schema_input_type=dict[str, AmountText] | None),
+]
 
 
 class Size(BaseModel):

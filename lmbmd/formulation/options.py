@@ -36,7 +36,7 @@ class Protocol(BaseModel):
     constraints: Literal["h-bonds", "none"] = "h-bonds"
     friction_per_ps: Number = Field(1.0, gt=0, le=100)
     barostat_interval: Whole = Field(25, ge=1, le=10_000, description="steps between trials")
-    anneal: Anneal | None = Field(None, description="none by default")
+    anneal: Anneal | None = Field(None, description="heat, hold and cool first; see below")
     equilibration_ns: Number = Field(1.0, gt=0, le=10_000, description="at least so long at constant pressure")
     max_equilibration_ns: Number = Field(5.0, gt=0, le=10_000, description="at most, if density or energy still drift")
     production_ns: Number = Field(10.0, gt=0, le=100_000)

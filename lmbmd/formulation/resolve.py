@@ -203,6 +203,9 @@ def solvent_per_cation(components: Sequence[Component], moles: np.ndarray) -> fl
 def check_liquid(components: Sequence[Component], moles: np.ndarray, where: str) -> None:
     """Refuse a bottle with fewer than ``MIN_SOLVENT_PER_CATION`` solvent molecules per cation."""
     ratio = solvent_per_cation(components, moles)
+    if ratio == 0:
+        what = "there is a salt, but nothing under 'solvents' to dissolve it."
+        raise LmbmdError(what, where=where, remedy="Add a solvent; diluents and additives are not meant to be one.")
     if ratio < MIN_SOLVENT_PER_CATION:
         what = f"only {ratio:.2f} solvent molecules are left for each cation (limit {MIN_SOLVENT_PER_CATION:g})."
         raise LmbmdError(what, where=where, remedy=_other_readings(components, where))
@@ -274,13 +277,16 @@ def _contradiction(components: Sequence[Component], where: str) -> LmbmdError:
 def _check_room(components: Sequence[Component], where: str) -> None:
     """Refuse amounts per litre of solution, or in percent, that alone fill the bottle."""
     litre = [c for c in components if c.amount.basis == "mol/L of solution"]
-    filled = sum(c.amount.value * c.molar_volume_cm3_mol for c in litre)
-    filled += sum(10 * c.amount.value for c in components if c.amount.basis == "vol%")
+    shares = [c for c in components if c.amount.basis == "vol%"]
+    filled = sum(c.amount.value * c.molar_volume_cm3_mol for c in litre) + sum(10 * c.amount.value for c in shares)
     if litre and filled >= 1000:
-        grams = sum(c.amount.value * c.molar_mass_g_mol for c in litre)
-        each = ", ".join(f"{c.amount.value:g} mol {c.name} of {c.molar_volume_cm3_mol:.0f} cm³/mol" for c in litre)
+        told = [
+            f"{c.amount.value:g} mol {c.name} ({c.amount.value * c.molar_mass_g_mol:.0f} g at "
+            f"{c.molar_volume_cm3_mol:.0f} cm³/mol)"
+            for c in litre
+        ] + [f"{c.amount.value:g} vol% {c.name}" for c in shares]
         raise LmbmdError(
-            f"one litre of solution cannot hold this: {each} have {grams:.0f} g and fill {filled:.0f} cm³.",
+            f"one litre of solution cannot hold this: {_listed(told)} would fill {filled:.0f} cm³.",
             where=litre[0].where, remedy=_other_readings(components, where),
         )  # fmt: skip
     for basis in ("wt%", "vol%"):

@@ -20,6 +20,14 @@ from lmbmd.formulation.validation import place, validated
 from lmbmd.formulation.yamlfile import Lines, read_yaml
 from lmbmd.provenance import canonical_json, derived_seed
 
+Files = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
+    ),
+    Field(min_length=1),
+]
+
 
 class StudyFile(BaseModel):
     """What ``config/config.yaml`` may say."""
@@ -27,11 +35,7 @@ class StudyFile(BaseModel):
     model_config = FROZEN
 
     study: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(description="its name")
-    formulations: Annotated[
-        tuple[str, ...],
-        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-        Field(min_length=1),
-    ] = Field(description="a folder or a file, or a list of them, from this file's folder")
+    formulations: Files = Field(description="a folder or a file, or a list of them, from this file's folder")
     defaults: Conditions = Field(Conditions(), description="for every formulation that does not say otherwise")
     protocol: Protocol = Protocol()
     platform: PlatformOptions = PlatformOptions()

@@ -83,6 +83,8 @@ def _explain(error: ErrorDetails, root: type[BaseModel]) -> tuple[str, str]:
     if kind == "literal_error":
         choices = [c.strip("' ") for c in context["expected"].replace(" or ", ", ").split(", ")]
         return f"{quoted} is not a valid choice.", nearest(str(error["input"]), choices)
+    if kind == "string_pattern_mismatch":
+        return f"{quoted} is not a name.", "Use lower-case letters, digits, '.', '_' and '-', a letter or digit first."
     if kind in _TYPES:
         return f"{quoted} is not {_TYPES[kind]}.", f"Give {_TYPES[kind]}."
     if kind in _LIMITS:
