@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
 
+from lmbmd.build.pdb import pdb_text
 from lmbmd.build.system import BuiltSystem, build_system
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent"}
@@ -96,3 +100,33 @@ def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.nd
     points = np.stack(np.unravel_index(cells, (side,) * 3), axis=1) * edge_A / side
     species = [name for name, n in counts.items() for _ in range(n)]
     return np.concatenate([np.array(_POSITIONS_A[s], float) + p for s, p in zip(species, points, strict=True)])
+
+
+#: A run small enough for seconds: 256 atoms, a cut-off of 0.6 nm.
+SMALL = {"Li": 4, "AN": 4, "SOL": 60}
+
+
+def write_run(folder: Path, *, counts: dict[str, int] | None = None, edge_A: float = 19.0, **protocol: Any) -> Path:
+    """``spec.json``, ``system.xml`` and ``start.pdb`` of a small run in ``folder``, which is returned."""
+    counts = counts or SMALL
+    folder.mkdir(parents=True, exist_ok=True)
+    built = toy_box(counts, edge_A, cutoff_nm=0.6)
+    positions = toy_positions(counts, edge_A)
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system))
+    (folder / "start.pdb").write_text(pdb_text(built.atoms, positions, np.diag([edge_A] * 3), built.bonds))
+    write_spec(folder, **protocol)
+    return folder
+
+
+def write_spec(folder: Path, *, temperature_K: float = 300.0, **protocol: Any) -> None:
+    """The ``spec.json`` of a small run: 1 ps of equilibration, 2 ps of production, a frame each 0.1 ps."""
+    spec = {
+        "temperature_K": temperature_K,
+        "pressure_bar": 100.0,
+        "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
+        "protocol": {
+            "timestep_fs": 2.0, "production_ns": 0.002, "frame_interval_ps": 0.1, "state_interval_ps": 0.02,
+            "equilibration_ns": 0.001, "max_equilibration_ns": 0.001, **protocol,
+        },
+    }  # fmt: skip
+    (folder / "spec.json").write_text(json.dumps(spec))

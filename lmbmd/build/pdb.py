@@ -90,6 +90,14 @@ def with_positions(text: str, positions_A: np.ndarray, box_A: np.ndarray) -> str
     return "\n".join([*lines, ""])
 
 
+def atom_labels(text: str, atoms: Sequence[int]) -> list[str]:
+    """Atoms of a PDB file in words, as ``"atom 12 (O1 of DME, molecule 3)"``; both numbers count from 0."""
+    lines = [line for line in text.splitlines() if line.startswith(("ATOM  ", "HETATM"))]
+    residues = [line[17:26] for line in lines]
+    molecule = np.cumsum([a != b for a, b in zip(residues, [residues[0], *residues], strict=False)])
+    return [f"atom {i} ({lines[i][12:16].strip()} of {lines[i][17:21].strip()}, molecule {molecule[i]})" for i in atoms]
+
+
 def _cryst1(box_A: np.ndarray) -> str:
     a, b, c = box_A
     lengths = np.linalg.norm(box_A, axis=1)

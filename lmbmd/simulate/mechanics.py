@@ -7,7 +7,6 @@ import openmm
 from openmm import unit
 
 from lmbmd.errors import LmbmdError
-from lmbmd.provenance import derived_seed
 from lmbmd.simulate.spec import RunSpec
 
 #: A particle lighter than this is a hydrogen, amu. (Nothing else in a molecule lies below lithium's 6.9.)
@@ -29,12 +28,11 @@ def prepare(system: openmm.System, spec: RunSpec) -> openmm.System:
     bonds = _bonds_to_hydrogen(system)
     if spec.constraints == "h-bonds":
         _constrain(system, bonds)
-    if spec.hydrogen_mass_amu is not None:
-        _repartition(system, bonds, spec.hydrogen_mass_amu)
+    _repartition(system, bonds, spec.hydrogen_mass_amu)
     if not any(isinstance(f, openmm.CMMotionRemover) for f in system.getForces()):
         system.addForce(openmm.CMMotionRemover())
-    barostat = openmm.MonteCarloBarostat(spec.pressure_bar, spec.temperature_K, spec.barostat_interval_steps)
-    barostat.setRandomNumberSeed(derived_seed("barostat", spec.seed))
+    barostat = openmm.MonteCarloBarostat(spec.pressure_bar, spec.temperature_K, spec.barostat_interval)
+    barostat.setRandomNumberSeed(spec.seeds.barostat)
     system.addForce(barostat)
     return system
 

@@ -1,0 +1,161 @@
+"""The running simulation: an OpenMM Context with its integrator, stepped, measured, saved and restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import openmm
+from openmm import unit
+
+from lmbmd.provenance import derived_seed
+from lmbmd.simulate import mechanics
+from lmbmd.simulate.checkpoint import Checkpoint
+from lmbmd.simulate.platform import PlatformOptions, create_context
+from lmbmd.simulate.records import Row
+from lmbmd.simulate.spec import RunSpec
+
+#: A kinetic temperature beyond this multiple of the thermostat's means that the run is exploding. Fluctuations are
+#: a fraction √(2/degrees of freedom) of it: more than twenty of them away for 200 degrees of freedom.
+HOT = 3.0
+#: amu/Å³ in g/cm³ (CODATA 2018 atomic mass constant).
+_DENSITY = 1.66053906660
+_GAS_KJ_MOL_K = unit.MOLAR_GAS_CONSTANT_R.value_in_unit(unit.kilojoule_per_mole / unit.kelvin)
+
+
+class Exploded(Exception):
+    """The energy is not finite, or the system far too hot."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Positions (n, 3) in nm, each molecule whole and its centre in the box, and box (3, 3) in nm."""
+
+    positions_nm: np.ndarray
+    box_nm: np.ndarray
+
+
+class Engine:
+    """A Context for one run. Steps are counted outside; this only takes them."""
+
+    def __init__(self, flexible: openmm.System, spec: RunSpec, options: PlatformOptions, beginning: str) -> None:
+        self._spec = spec
+        self.system = mechanics.prepare(flexible, spec)
+        self._n_dof = mechanics.degrees_of_freedom(self.system)
+        self._mass_amu = float(mechanics.masses_amu(self.system).sum())
+        self.cutoff_A = mechanics.cutoff_A(self.system)
+        # A run that goes on without OpenMM's own checkpoint must not use its random numbers a second time.
+        seed = derived_seed(spec.seeds.thermostat, beginning)
+
+        def make_integrator() -> openmm.Integrator:
+            integrator = openmm.LangevinMiddleIntegrator(
+                spec.temperature_K, spec.friction_per_ps, spec.step_as * 1e-6
+            )  # fmt: skip
+            integrator.setRandomNumberSeed(seed)
+            return integrator
+
+        self._context, self._integrator, self.report = create_context(self.system, make_integrator, options)
+
+    # ---- beginning
+
+    def place(self, positions_nm: np.ndarray, box_nm: np.ndarray) -> None:
+        self._context.setPeriodicBoxVectors(*box_nm)
+        self._context.setPositions(positions_nm)
+
+    def minimise(self, iterations: int) -> float:
+        """Descend for at most so many iterations; returns the potential energy reached, kJ/mol."""
+        openmm.LocalEnergyMinimizer.minimize(self._context, maxIterations=iterations)
+        return self._energy()
+
+    def warm(self) -> None:
+        """Velocities of the run's temperature."""
+        self._context.applyConstraints(1e-6)
+        self._context.setVelocitiesToTemperature(self._spec.temperature_K, self._spec.seeds.velocities)
+
+    # ---- running
+
+    def set_pace(self, step_as: int, divisor: int = 1, friction_per_ps: float | None = None) -> None:
+        """Time step, how many smaller steps it is made of, and friction."""
+        self._divisor = divisor
+        self._integrator.setStepSize(step_as * 1e-6 / divisor)
+        self._integrator.setFriction(friction_per_ps or self._spec.friction_per_ps)
+
+    def set_temperature(self, temperature_K: float) -> None:
+        """Of thermostat and barostat."""
+        self._integrator.setTemperature(temperature_K)
+        self._context.setParameter(openmm.MonteCarloBarostat.Temperature(), temperature_K)
+
+    def step(self, n: int) -> None:
+        """Take ``n`` time steps. Raises Exploded if OpenMM meets a position that is no number."""
+        try:
+            self._integrator.step(n * self._divisor)
+        except openmm.OpenMMException as error:
+            if "less than twice the nonbonded cutoff" in str(error):
+                box = self._context.getState().getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
+                mechanics.check_box(box, self.cutoff_A, where="simulate")
+                raise mechanics.box_too_small(2 * self.cutoff_A, self.cutoff_A, "simulate") from error
+            if "nan" in str(error).lower() or "infinite" in str(error).lower():
+                raise Exploded(str(error)) from error
+            raise
+
+    # ---- measuring
+
+    def measure(self, step: int, time_ps: float) -> Row:
+        """A row of the state log. Raises Exploded if the energy is no number or the system far too hot."""
+        state = self._context.getState(energy=True)
+        potential, kinetic = (
+            e.value_in_unit(unit.kilojoule_per_mole) for e in (state.getPotentialEnergy(), state.getKineticEnergy())
+        )
+        volume = state.getPeriodicBoxVolume().value_in_unit(unit.angstrom**3)
+        temperature = 2 * kinetic / (_GAS_KJ_MOL_K * self._n_dof)
+        if not np.isfinite(potential + kinetic):
+            raise Exploded(f"potential energy {potential:g}, kinetic energy {kinetic:g} kJ/mol")
+        thermostat = self._integrator.getTemperature().value_in_unit(unit.kelvin)
+        if temperature > HOT * thermostat:
+            raise Exploded(f"temperature {temperature:.0f} K under a thermostat of {thermostat:.0f} K")
+        return Row(step, time_ps, _DENSITY * self._mass_amu / volume, volume, potential, kinetic, temperature)
+
+    def snapshot(self) -> Snapshot:
+        """Where everything is. Raises Exploded if a position is no number."""
+        state = self._context.getState(positions=True, enforcePeriodicBox=True)
+        positions = state.getPositions(asNumpy=True)._value
+        if not np.isfinite(positions).all():
+            raise Exploded("a position is no number")
+        return Snapshot(positions, _box(state))
+
+    def hottest(self, n: int = 3) -> list[tuple[int, float]]:
+        """The ``n`` atoms of highest kinetic temperature m v² / 3 k_B, with it in K; not-a-number comes first."""
+        state = self._context.getState(velocities=True)
+        velocities = state.getVelocities(asNumpy=True)._value
+        kelvin = mechanics.masses_amu(self.system) * (velocities**2).sum(1) / (3 * _GAS_KJ_MOL_K)
+        order = np.argsort(-np.where(np.isfinite(kelvin), kelvin, np.inf), kind="stable")[:n]
+        return [(int(i), float(kelvin[i])) for i in order]
+
+    def _energy(self) -> float:
+        return self._context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+
+    # ---- saving and restoring
+
+    def save(self, header: dict) -> Checkpoint:
+        """A checkpoint of this moment. Raises Exploded rather than save one that is no good."""
+        state = self._context.getState(positions=True, velocities=True)
+        positions, velocities = state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value
+        if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
+            raise Exploded("a position or velocity is no number")
+        return Checkpoint(header, positions, velocities, _box(state), self._context.createCheckpoint())
+
+    def restore(self, checkpoint: Checkpoint) -> str:
+        """Go back to a checkpoint. Returns "binary" if OpenMM's own fitted, else "portable"."""
+        if checkpoint.header["engine"] == self.report.identity:
+            try:
+                self._context.loadCheckpoint(checkpoint.binary)
+                return "binary"
+            except openmm.OpenMMException:
+                pass
+        self.place(checkpoint.positions_nm, checkpoint.box_nm)
+        self._context.setVelocities(checkpoint.velocities_nm_ps)
+        return "portable"
+
+
+def _box(state: openmm.State) -> np.ndarray:
+    return state.getPeriodicBoxVectors(asNumpy=True)._value

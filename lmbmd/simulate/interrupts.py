@@ -1,0 +1,44 @@
+"""SIGTERM and SIGINT: remembered while a step is taken, answered between steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from lmbmd.errors import LmbmdError
+
+
+class NotFinished(LmbmdError):
+    """The run was interrupted, is kept, and goes on when the same command is given again."""
+
+    exit_code = 85
+
+
+class Interrupts:
+    """Inside the ``with`` block the first SIGTERM or SIGINT is only noted; a second SIGINT interrupts at once."""
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number).name
+
+    def error(self, where: str) -> NotFinished:
+        """The error to end with."""
+        return NotFinished(
+            f"stopped by {self.received} in stage {where}.", remedy="Give the same command again to go on."
+        )

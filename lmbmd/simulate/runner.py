@@ -1,0 +1,327 @@
+"""One run from its start to its files: minimise, soften, anneal, equilibrate, produce; and on from any kill."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from lmbmd import atomic
+from lmbmd.build.pdb import atom_labels, with_positions
+from lmbmd.errors import LmbmdError
+from lmbmd.simulate import checkpoint
+from lmbmd.simulate import place as places
+from lmbmd.simulate.checkpoint import Checkpoint
+from lmbmd.simulate.engine import Engine, Exploded
+from lmbmd.simulate.equilibration import judge
+from lmbmd.simulate.interrupts import Interrupts
+from lmbmd.simulate.place import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place
+from lmbmd.simulate.progress import Progress
+from lmbmd.simulate.publish import FINAL
+from lmbmd.simulate.records import Row, StateLog, Trajectory
+
+#: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
+SOFT_STEPS = ((500_000, 1000), (1_000_000, 1000), (2_000_000, 1000))
+SOFT_FRICTION_PER_PS = 10.0
+#: Minimisation goes on while this many iterations still gain so much per atom, kJ/mol, and at most so often.
+MINIMISE_ITERATIONS, MINIMISE_GAIN, MINIMISE_PIECES = 100, 0.02, 50
+#: Explosions in a row before the run is given up, and in all.
+MAX_STRIKES, MAX_RECOVERIES = 3, 20
+#: After an explosion the smaller step is kept for so long beyond it, ps.
+RECOVERY_PS = 10.0
+#: Seconds of stepping between looks at signals and clock.
+_ATTEND_S = 0.5
+#: Checkpoints may take this part of the time.
+_CHECKPOINT_SHARE = 0.005
+
+
+class Runner:
+    """Drives an ``Engine`` through the stages, from wherever its ``Place`` is."""
+
+    def __init__(
+        self, inputs: Inputs, engine: Engine, work: Path, progress: Progress, interrupts: Interrupts,
+        checkpoint_interval_s: float,
+    ) -> None:  # fmt: skip
+        self.inputs, self.spec, self.engine, self.work = inputs, inputs.spec, engine, work
+        self.place = Place()
+        self.progress, self._interrupts = progress, interrupts
+        self._interval_s = self._next_checkpoint_s = checkpoint_interval_s
+        self._chunk, self._clock = 10, time.monotonic()
+        n_atoms = engine.system.getNumParticles()
+        self._logs = {"equilibrate": StateLog(work / EQUILIBRATION), "produce": StateLog(work / STATE)}
+        self._logs["anneal"] = self._logs["equilibrate"]
+        self._trajectory = Trajectory(work / TRAJECTORY, n_atoms, self.spec.frame_interval_ps)
+        self._files = {
+            TRAJECTORY: self._trajectory.file, STATE: self._logs["produce"].file,
+            EQUILIBRATION: self._logs["equilibrate"].file,
+        }  # fmt: skip
+
+    # ---- whole run
+
+    def run(self, positions_nm: np.ndarray, box_nm: np.ndarray, found: Checkpoint | None) -> None:
+        """Go on from a checkpoint, or begin, and end with a last checkpoint when all is done."""
+        try:
+            how = self._go_back(found) if found else "from the start"
+            if not found:
+                self._cut({name: 0 for name in self._files})
+                self.engine.place(positions_nm, box_nm)
+            self.place.sessions.append(self._session(how))
+            while not self.place.finished(self.spec):
+                try:
+                    self._run_stage()
+                except Exploded as error:
+                    self._recover(error)
+            self._finish()
+        finally:
+            self.progress.end()
+            self._trajectory.close()
+            for file in self._files.values():
+                file.close()
+
+    def _session(self, how: str) -> dict:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        place = {"stage": self.place.stage, "step": self.place.step}
+        return {"began": now, "host": socket.gethostname(), "platform": self.engine.report.name, **place, "how": how}
+
+    def _finish(self) -> None:
+        shot = self.engine.snapshot()
+        text = with_positions(self.inputs.start_pdb, shot.positions_nm * 10, shot.box_nm * 10)
+        atomic.write_text(self.work / FINAL, text)
+        self._checkpoint()
+
+    def _run_stage(self) -> None:
+        stage = self.place.stage
+        getattr(self, f"_{stage}")()
+        if stage != STAGES[-1]:
+            self.place.stage, self.place.step = STAGES[STAGES.index(stage) + 1], 0
+            self._checkpoint()
+
+    # ---- stages
+
+    def _minimise(self) -> None:
+        energy, n_atoms = np.inf, self.engine.system.getNumParticles()
+        self.progress.say(f"minimise: {n_atoms} atoms")
+        for _ in range(MINIMISE_PIECES):
+            lower = self.engine.minimise(MINIMISE_ITERATIONS)
+            if not np.isfinite(lower):
+                raise LmbmdError(
+                    f"the start cannot be relaxed: its energy is {lower}.", where=str(self.work),
+                    remedy="Build the box again with another seed or at a lower density.",
+                )  # fmt: skip
+            if self._interrupts.received:
+                raise self._interrupts.error("minimise: nothing was kept yet")
+            if energy - lower < MINIMISE_GAIN * n_atoms:
+                break
+            energy = lower
+        self.engine.warm()
+
+    def _soften(self) -> None:
+        total, ladder = 0, []
+        for step_as, count in SOFT_STEPS:
+            if step_as < self.spec.step_as:
+                total += count
+                ladder.append((total, step_as))
+        self.progress.begin("soften (steps)", self.place.step, total)
+        for end, step_as in ladder:
+            self.engine.set_pace(step_as, self.place.divisor, SOFT_FRICTION_PER_PS)
+            while self.place.step < end:
+                self._walk(min(end, self.place.step + 100))
+                self.engine.measure(self.place.step, 0.0)
+                self._attend()
+
+    def _anneal(self) -> None:
+        if self.spec.anneal is None:
+            return
+        ramp = self.spec.anneal
+        heat, hold, cool = (self.spec.steps_in_ns(t) for t in (ramp.heat_ns, ramp.hold_ns, ramp.cool_ns))
+        corners = np.cumsum([0, heat, hold, cool])
+        temperatures = [self.spec.temperature_K, ramp.temperature_K, ramp.temperature_K, self.spec.temperature_K]
+        self._begin("anneal", int(corners[-1]))
+        while self.place.step < corners[-1]:
+            # Of the row that is walked to, so that it depends on the step alone and not on where a run was killed.
+            target = min(self._next(self.spec.state_steps), int(corners[-1]))
+            self.engine.set_temperature(float(np.interp(target, corners, temperatures)))
+            self._walk(target)
+            self._log(0)
+            self._attend()
+        self.engine.set_temperature(self.spec.temperature_K)
+
+    def _equilibrate(self) -> None:
+        least, most = (self.spec.steps_in_ns(t) for t in (self.spec.equilibration_ns, self.spec.max_equilibration_ns))
+        offset = self._annealing_steps()
+        look_every = max(5, least // self.spec.state_steps // 10)
+        rows = [r for r in self._logs["equilibrate"].read() if r.step > offset]
+        self._begin("equilibrate", least)
+        while self.place.verdict is None:
+            end = self.place.step >= most
+            if end or (self.place.step >= least and len(rows) % look_every == 0):
+                verdict = judge([r.density_g_cm3 for r in rows], [r.potential_kJ_mol for r in rows])
+                if verdict.stationary or end:
+                    self.place.verdict = {"duration_ps": self.spec.time_ps(self.place.step), **asdict(verdict)}
+                    self.progress.say(
+                        f"equilibrate: ended after {self.place.verdict['duration_ps']:g} ps, {verdict.reason}"
+                    )
+                    return
+                self.progress.begin("equilibrate", self.spec.time_ps(self.place.step), self.spec.time_ps(most))
+            self._walk(min(self._next(self.spec.state_steps), most))
+            if self.place.step % self.spec.state_steps == 0:
+                rows.append(self._log(offset))
+            self._attend()
+
+    def _produce(self) -> None:
+        self._begin("produce", self.spec.production_steps)
+        every = (self.spec.state_steps, self.spec.frame_steps)
+        while self.place.step < self.spec.production_steps:
+            self._walk(min(self.spec.production_steps, *map(self._next, every)))
+            if self.place.step % self.spec.state_steps == 0:
+                self._log(0)
+            if self.place.step % self.spec.frame_steps == 0:
+                shot = self.engine.snapshot()
+                self._trajectory.append(shot.positions_nm, shot.box_nm)
+            if self.place.step < self.spec.production_steps:
+                self._attend()
+
+    def _annealing_steps(self) -> int:
+        ramp = self.spec.anneal
+        return sum(self.spec.steps_in_ns(t) for t in (ramp.heat_ns, ramp.hold_ns, ramp.cool_ns)) if ramp else 0
+
+    # ---- steps
+
+    def _begin(self, stage: str, total: int) -> None:
+        self.progress.begin(stage, self.spec.time_ps(self.place.step), self.spec.time_ps(total))
+        self.engine.set_pace(self.spec.step_as, self.place.divisor)
+
+    def _next(self, every: int) -> int:
+        """The next step of this stage that is a multiple of ``every``."""
+        return (self.place.step // every + 1) * every
+
+    def _walk(self, target: int) -> None:
+        """Step to ``target``, looking at signals and clock on the way."""
+        while self.place.step < target:
+            n = min(self._chunk, target - self.place.step)
+            began = time.monotonic()
+            self.engine.step(n)
+            self.place.step += n
+            if n == self._chunk:
+                seconds = max(time.monotonic() - began, 1e-4)
+                self._chunk = max(1, min(2 * n, int(n * _ATTEND_S / seconds)))
+            if self.place.step < target:  # at the target, its frame and row come first
+                self._attend()
+
+    def _log(self, offset: int) -> Row:
+        step = offset + self.place.step
+        row = self.engine.measure(step, self.spec.time_ps(step))
+        self._logs[self.place.stage].append(row)
+        return row
+
+    def _attend(self) -> None:
+        """Between steps: the clock, the bar, a checkpoint if one is due, and a signal if one has come."""
+        place, now = self.place, time.monotonic()
+        self._tick(now)
+        if place.stage != "soften":
+            self.progress.at(self.spec.time_ps(place.step))
+        if place.strikes and not place.before(place.slow_until):
+            place.strikes, place.slow_until = 0, None
+            self.engine.set_pace(self.spec.step_as)
+        if self._interrupts.received:
+            self._checkpoint()
+            time_ps = "" if place.stage == "soften" else f" at {self.spec.time_ps(place.step):g} ps"
+            raise self._interrupts.error(f"{place.stage}{time_ps}; everything up to here is kept")
+        if now >= self._next_checkpoint_s:
+            self._checkpoint()
+
+    def _tick(self, now: float) -> None:
+        wall = self.place.wall_s
+        wall[self.place.stage] = wall.get(self.place.stage, 0.0) + now - self._clock
+        self._clock = now
+
+    # ---- checkpoints and recovery
+
+    def _checkpoint(self) -> None:
+        began = time.monotonic()
+        self._tick(began)
+        # What the checkpoint counts on must be on the disk before it is.
+        for file in self._files.values():
+            file.sync()
+        sizes = {name: file.size for name, file in self._files.items()}
+        report = self.engine.report
+        header = places.header(self.inputs, self.place, sizes, report.identity, report.to_dict())
+        checkpoint.save(self.work, self.engine.save(header))
+        cost = time.monotonic() - began
+        self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / _CHECKPOINT_SHARE)
+
+    def _cut(self, sizes: dict[str, int]) -> None:
+        """Cut the growing files back to a checkpoint's lengths."""
+        self._logs["equilibrate"].cut(sizes[EQUILIBRATION])
+        self._logs["produce"].cut(sizes[STATE])
+        frames = self.place.step // self.spec.frame_steps if self.place.stage == "produce" else 0
+        self._trajectory.cut(sizes[TRAJECTORY], frames)
+
+    def _go_back(self, found: Checkpoint) -> str:
+        self.place = Place.of(found)
+        self._cut(found.header["files"])
+        how = self.engine.restore(found)
+        self.engine.set_temperature(self.spec.temperature_K)
+        self._clock = time.monotonic()
+        return how
+
+    def _recover(self, error: Exploded) -> None:
+        """Back to the last good checkpoint, the third time to the one before it, with a smaller step.
+
+        Raises:
+            LmbmdError: after too many explosions, naming the hottest atoms.
+        """
+        failed = self.place
+        strikes = failed.strikes + 1
+        record = {"stage": failed.stage, "step": failed.step, "reason": str(error), "divisor": failed.divisor}
+        if strikes > MAX_STRIKES or len(failed.recoveries) >= MAX_RECOVERIES:
+            raise self._diagnosis(failed, error) from error
+        self._go_back(self._last_good(older=strikes == MAX_STRIKES))
+        back = f"{self.place.stage} step {self.place.step}"
+        self.place.sessions, self.place.recoveries = failed.sessions, [*failed.recoveries, {**record, "back_to": back}]
+        beyond = failed.step + int(RECOVERY_PS * 1e6) // self.spec.step_as
+        self.place.strikes, self.place.slow_until = strikes, (failed.stage, beyond)
+        self.progress.say(
+            f"{failed.stage} step {failed.step}: {error}; back to {back} with a step {self.place.divisor} times smaller"
+        )
+
+    def _last_good(self, *, older: bool) -> Checkpoint:
+        if older:
+            try:
+                return checkpoint.load(self.work / checkpoint.PREVIOUS)
+            except (FileNotFoundError, ValueError):
+                pass
+        try:
+            return checkpoint.load(self.work / checkpoint.CURRENT)
+        except (FileNotFoundError, ValueError) as error:
+            raise LmbmdError(
+                f"the run exploded and its checkpoint cannot be read ({error}).", where=str(self.work),
+                remedy="Give the same command again.",
+            ) from error  # fmt: skip
+
+    def _diagnosis(self, failed: Place, error: Exploded) -> LmbmdError:
+        """Replay the last stretch to see which atoms heat up first."""
+        self._go_back(self._last_good(older=False))
+        self.engine.set_pace(self.spec.step_as, failed.divisor)
+        hottest = self.engine.hottest()
+        stretch = max(failed.step - self.place.step, 10) if failed.stage == self.place.stage else 1000
+        try:
+            for _ in range(min(1000, stretch)):
+                self.engine.step(1)
+                self.engine.measure(0, 0.0)
+                hottest = self.engine.hottest()
+        except Exploded:
+            pass
+        labels = atom_labels(self.inputs.start_pdb, [atom for atom, _ in hottest])
+        atoms = "; ".join(f"{label} at {kelvin:.0f} K" for label, (_, kelvin) in zip(labels, hottest, strict=True))
+        divided = self.spec.timestep_fs / failed.divisor
+        return LmbmdError(
+            f"the run explodes in stage {failed.stage} at step {failed.step} ({error}), also with a step of "
+            f"{divided:g} fs. Hottest atoms just before: {atoms}.",
+            where=str(self.work),
+            remedy="Check the parameters and the packing of those molecules, or choose a shorter timestep_fs.",
+        )
