@@ -1,5 +1,6 @@
 """Bad input: what is wrong, where, and what to do about it, in one paragraph. One row for each way to be wrong."""
 
+# ruff: noqa: E501  (rows of a table)
 from __future__ import annotations
 
 import dataclasses
@@ -271,7 +272,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     monkeypatch.setattr(study_module, "_released_sets", lambda: sets)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.0.0 has no DME. All of them are in other-2.0.0.$"):
         check_coverage(["Li", "FSI", "DME"], formulation)
-    with pytest.raises(LmbmdError, match="sage-clp-1.0.0 has no EC. No released set has them all"):
+    with pytest.raises(LmbmdError, match=r"sage-clp-1.0.0 has no EC. No released set has them all"):
         check_coverage(["EC"], formulation)
     check_coverage(["Li", "FSI"], formulation)
 

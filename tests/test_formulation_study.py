@@ -154,11 +154,11 @@ def test_a_study_may_list_files_and_folders(tmp_path):
 
 def test_a_bottle_that_the_study_does_not_have_is_an_error(tmp_path):
     study = load_study(study_file(tmp_path, "", lifsi=DME))
-    with pytest.raises(LmbmdError, match="no formulation 'lifsy'. Did you mean 'lifsi'?"):
+    with pytest.raises(LmbmdError, match=r"no formulation 'lifsy'\. Did you mean 'lifsi'\?"):
         study.composition("lifsy")
-    with pytest.raises(LmbmdError, match="not simulated at 300 K. Valid: 298.15"):
+    with pytest.raises(LmbmdError, match=r"not simulated at 300 K\. Valid: 298\.15"):
         study.spec("lifsi", "300", 1)
-    with pytest.raises(LmbmdError, match="no replica 2. It has 1, numbered from 1"):
+    with pytest.raises(LmbmdError, match=r"no replica 2\. It has 1, numbered from 1"):
         study.spec("lifsi", "298.15", 2)
 
 
@@ -235,5 +235,5 @@ def test_a_salt_that_is_not_neutral_is_refused():
 
 
 def test_a_molecule_without_a_density_is_refused():
-    with pytest.raises(LmbmdError, match="solvents.gas: gas has no density"):
+    with pytest.raises(LmbmdError, match=r"solvents\.gas: gas has no density"):
         find_components(bottle(solvents={"gas": "rest"}), LIBRARY)
