@@ -67,6 +67,7 @@ class Beads:
     centres: np.ndarray
     anions: np.ndarray
     solvent: np.ndarray
+    contact_A: float = CONTACT_A
 
     @property
     def atoms(self) -> AtomTable:
@@ -76,8 +77,8 @@ class Beads:
     def points(self) -> np.ndarray:
         return np.concatenate([self.centres, self.anions, self.solvent])
 
-    def contacts(self, index: int = 0, contact_A: float = CONTACT_A) -> FrameContacts:
-        return bead_contacts(self.atoms, self.points, self.box, index, contact_A)
+    def contacts(self, index: int = 0, shift_A: float = 0.0) -> FrameContacts:
+        return bead_contacts(self.atoms, self.points, self.box, index, self.contact_A + shift_A)
 
 
 # ---------------------------------------------------------------- shapes: alternating centres and anions
@@ -190,11 +191,14 @@ def dilute_pairs(edge_A: float, seed: int) -> Beads:
 
 
 def random_concentrated(edge_A: float, seed: int) -> Beads:
-    """Ions dealt at random over the sites of a dense liquid: one site in six a centre, one in six an anion."""
+    """Ions dealt at random over the sites of a dense liquid, a quarter of them centres and a quarter anions (1.7 M).
+
+    The contact distance is so generous that chance alone makes clusters of up to 90 ions, and no network yet.
+    """
     rng = np.random.default_rng(seed)
-    sites = rng.permutation(jittered_sites(edge_A, 6.0, 1.0, rng))
-    n = len(sites) // 6
-    return Beads(np.eye(3) * edge_A, sites[:n], sites[n : 2 * n], sites[2 * n :])
+    sites = rng.permutation(jittered_sites(edge_A, 6.0, 1.2, rng))
+    n = len(sites) // 4
+    return Beads(np.eye(3) * edge_A, sites[:n], sites[n : 2 * n], sites[2 * n :], contact_A=7.0)
 
 
 def open_network(edge_A: float, seed: int) -> Beads:

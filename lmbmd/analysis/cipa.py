@@ -31,30 +31,32 @@ class CipaThresholds:
     """Every number that the CIPA call rests on. All are choices (docs/theory/cipa.md says why these).
 
     Attributes:
-        ions_min: a compact aggregate has at least this many ions,
-        diameter_min_nm, diameter_max_nm: an equivalent-sphere diameter, bound solvent included, between these,
-        contacts_per_ion_min: at least this many contacts per ion (2.5 is a quarter of a ring per ion),
-        density_ratio_min: this many times the box's number density of centres round its centres,
-        z_min: by at least this many standard deviations of the null model,
-        anisotropy_max: and at most this relative shape anisotropy.
+        min_ions: a compact aggregate has at least this many ions,
+        min_diameter_nm, max_diameter_nm: an equivalent-sphere diameter, bound solvent included, between these,
+        min_contacts_per_ion: at least this many contacts per ion (2.5 is a quarter of a ring per ion),
+        min_density_ratio: this many times the box's number density of centres round its centres,
+        min_z: by at least this many standard deviations of the null model,
+        max_anisotropy: and at most this relative shape anisotropy.
         null_model: which null model z is taken against, "labels" or "pairs".
-        present_share: compact aggregates are called present above this share of the centres, absent below it.
-        percolating_frames_max: above this share of percolating frames the call is "network".
-        box_width_min_nm, rarest_species_min: below either the call is "box too small to tell".
+        min_share: compact aggregates are called present above this share of the centres, absent below it.
+        max_percolating_fraction: above this share of percolating frames the call is "network".
+        min_box_width_nm, min_rarest_molecules: below either the call is "box too small to tell".
+        threshold_shift: each of the criteria is moved by ± this share of itself in the sensitivity table.
     """
 
-    ions_min: float = 20
-    diameter_min_nm: float = 2.5
-    diameter_max_nm: float = 5.0
-    contacts_per_ion_min: float = 2.5
-    density_ratio_min: float = 1.3
-    z_min: float = 3.0
-    anisotropy_max: float = 0.4
+    min_ions: float = 20
+    min_diameter_nm: float = 2.5
+    max_diameter_nm: float = 5.0
+    min_contacts_per_ion: float = 2.5
+    min_density_ratio: float = 1.3
+    min_z: float = 3.0
+    max_anisotropy: float = 0.4
     null_model: NullModel = "pairs"
-    present_share: float = 0.1
-    percolating_frames_max: float = 0.1
-    box_width_min_nm: float = 8.0
-    rarest_species_min: int = 10
+    min_share: float = 0.1
+    max_percolating_fraction: float = 0.1
+    min_box_width_nm: float = 8.0
+    min_rarest_molecules: int = 10
+    threshold_shift: float = 0.2
 
     def __post_init__(self) -> None:
         if self.null_model not in NULL_MODELS:
@@ -63,24 +65,28 @@ class CipaThresholds:
             )
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "null_model" and not value > 0:
-                raise LmbmdError(f"{field.name} = {value} is no threshold.", remedy="Give a positive number.")
-        if self.diameter_min_nm >= self.diameter_max_nm:
+            if field.name != "null_model" and not 0 <= value < np.inf:
+                raise LmbmdError(f"{field.name} = {value} is no threshold.", remedy="Give a number of at least 0.")
+        if self.min_diameter_nm >= self.max_diameter_nm:
             raise LmbmdError(
-                f"diameter_min_nm = {self.diameter_min_nm:g} is not below diameter_max_nm = {self.diameter_max_nm:g}."
+                f"min_diameter_nm = {self.min_diameter_nm:g} is not below max_diameter_nm = {self.max_diameter_nm:g}."
+            )
+        if not 0 < self.threshold_shift < 1:
+            raise LmbmdError(
+                f"threshold_shift = {self.threshold_shift:g} is no relative shift.", remedy="Give 0.2, for instance."
             )
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
         """What a finite cluster must meet, all of it."""
         return (
-            Criterion("ions", "ions_min", "≥", "ions", True),
-            Criterion("diameter_nm", "diameter_min_nm", "≥", "nm", True),
-            Criterion("diameter_nm", "diameter_max_nm", "≤", "nm"),
-            Criterion("contacts_per_ion", "contacts_per_ion_min", "≥", "1"),
-            Criterion("density_ratio", "density_ratio_min", "≥", "1"),
-            Criterion(f"z_{self.null_model}", "z_min", "≥", "1"),
-            Criterion("anisotropy", "anisotropy_max", "≤", "1"),
+            Criterion("ions", "min_ions", "≥", "ions", True),
+            Criterion("diameter_nm", "min_diameter_nm", "≥", "nm", True),
+            Criterion("diameter_nm", "max_diameter_nm", "≤", "nm"),
+            Criterion("contacts_per_ion", "min_contacts_per_ion", "≥", "1"),
+            Criterion("density_ratio", "min_density_ratio", "≥", "1"),
+            Criterion(f"z_{self.null_model}", "min_z", "≥", "1"),
+            Criterion("anisotropy", "max_anisotropy", "≤", "1"),
         )
 
 
@@ -165,14 +171,14 @@ class Verdict:
 
 
 def call_of(share: Estimate, thresholds: CipaThresholds) -> str:
-    """COMPACT or NOT_COMPACT where the 95 % interval lies on one side of ``present_share``, else UNDECIDED.
+    """COMPACT or NOT_COMPACT where the 95 % interval lies on one side of ``min_share``, else UNDECIDED.
 
     A share without an error bar (one frame) is taken at its value.
     """
     low, high = share.interval() if np.isfinite(share.error) else (share.value, share.value)
-    if low > thresholds.present_share:
+    if low > thresholds.min_share:
         return COMPACT
-    return NOT_COMPACT if high < thresholds.present_share else UNDECIDED
+    return NOT_COMPACT if high < thresholds.min_share else UNDECIDED
 
 
 def sensitivity(
@@ -180,7 +186,7 @@ def sensitivity(
     thresholds: CipaThresholds,
     shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
 ) -> tuple[Variation, ...]:
-    """The compact share with each threshold ±20 %, each null model, and each shifted contact cut-off.
+    """The compact share with each threshold moved both ways, each null model, and each shifted contact cut-off.
 
     Args:
         measured: one per replica.
@@ -191,10 +197,15 @@ def sensitivity(
         share = estimate_mean([compact_share(r, changed) for r in results])
         return Variation(choice, setting, share, call_of(share, changed))
 
-    variations = [vary("none", "as set", measured, thresholds)]
+    variations = [vary("as set", "", measured, thresholds)]
     for name in dict.fromkeys(c.threshold for c in thresholds.criteria):
-        for factor in (0.8, 1.2):
-            value = getattr(thresholds, name) * factor
+        for shift in (-thresholds.threshold_shift, thresholds.threshold_shift):
+            value = getattr(thresholds, name) * (1 + shift)
+            if {
+                "min_diameter_nm": value >= thresholds.max_diameter_nm,
+                "max_diameter_nm": value <= thresholds.min_diameter_nm,
+            }.get(name):
+                continue
             variations.append(vary(name, f"{value:g}", measured, replace(thresholds, **{name: value})))
     for model in NULL_MODELS:
         variations.append(vary("null_model", model, measured, replace(thresholds, null_model=model)))
@@ -212,10 +223,10 @@ def decide(
 ) -> Verdict:
     """Call the state point. The share of aggregated ions (AGG) plays no part in it.
 
-    The first that applies: percolating in more frames than ``percolating_frames_max`` → NETWORK; a box below
+    The first that applies: percolating in more frames than ``max_percolating_fraction`` → NETWORK; a box below
     the size rule → BOX_TOO_SMALL; then the compact share and every variation of it must lie on the same side
-    of ``present_share``, or the call is UNDECIDED. Without compact aggregates, SMALL if the share of compact
-    clusters below CIPA size is above ``present_share``.
+    of ``min_share``, or the call is UNDECIDED. Without compact aggregates, SMALL if the share of compact
+    clusters below CIPA size is above ``min_share``.
 
     Args:
         clusters, measured: one each per replica.
@@ -231,9 +242,9 @@ def decide(
     rarest = int(counts[counts > 0].min())
     variations = sensitivity(measured, thresholds, shifted)
     changes = [v for v in variations if v.call != variations[0].call]
-    if percolating.value > thresholds.percolating_frames_max:
+    if percolating.value > thresholds.max_percolating_fraction:
         call = NETWORK
-    elif width < thresholds.box_width_min_nm or rarest < thresholds.rarest_species_min:
+    elif width < thresholds.min_box_width_nm or rarest < thresholds.min_rarest_molecules:
         call = BOX_TOO_SMALL
     elif changes or variations[0].call == UNDECIDED:
         call = UNDECIDED
@@ -250,36 +261,40 @@ def _sentence(
 ) -> str:
     frames = sum(len(r.time_ps) for r in measured)
     seen = f"{_percent(verdict.share)} of the centres are in compact clusters of CIPA size"
-    basis = f"({frames} frames, {len(measured)} replica{'s' * (len(measured) > 1)})"
+    basis = f"({_several(frames, 'frame')}, {_several(len(measured), 'replica')})"
     if verdict.call == NETWORK:
         text = (
             f"a cluster is connected to its own periodic image in {_percent(verdict.percolating)} of the frames "
-            f"(limit {thresholds.percolating_frames_max:.0%}), so it has no diameter."
+            f"(limit {thresholds.max_percolating_fraction:.0%}), so it has no diameter."
         )
-        if verdict.width_nm < thresholds.box_width_min_nm:
+        if verdict.width_nm < thresholds.min_box_width_nm:
             text += (
                 f" In a box of {verdict.width_nm:.1f} nm a large droplet can do the same: repeat in a box of at least "
-                f"{thresholds.box_width_min_nm:g} nm."
+                f"{thresholds.min_box_width_nm:g} nm."
             )
     elif verdict.call == BOX_TOO_SMALL:
         text = (
-            f"the box is {verdict.width_nm:.1f} nm wide and holds {verdict.rarest} molecules of its rarest species; "
-            f"a call needs {thresholds.box_width_min_nm:g} nm and {thresholds.rarest_species_min}. In this box {seen} "
-            f"{basis}."
+            f"the box is {verdict.width_nm:.1f} nm wide and holds {verdict.rarest} molecules of its rarest species; a "
+            f"call needs at least {thresholds.min_box_width_nm:g} nm and {thresholds.min_rarest_molecules} molecules. "
+            f"In this box {seen} {basis}."
         )
     elif verdict.call == UNDECIDED:
         reason = "its error bar spans the limit"
         if changes:
             listed = ", ".join(f"{v.choice} = {v.setting} ({_percent(v.share)})" for v in changes)
             reason = f"that changes with {listed}"
-        text = f"{seen} {basis}, limit {thresholds.present_share:.0%}, but {reason}."
+        text = f"{seen} {basis}, limit {thresholds.min_share:.0%}, but {reason}."
     else:
-        text = f"{seen} {basis}, limit {thresholds.present_share:.0%}; no variation of the thresholds changes the side."
+        text = f"{seen} {basis}, limit {thresholds.min_share:.0%}; no variation of the thresholds changes the side."
         if verdict.call == SMALL:
             text += f" {_percent(verdict.small_share)} are in compact clusters that are smaller."
         if verdict.call == COMPACT:
             text += " Whether that is more than in the parent without diluent only a matched run can tell."
     return f"{verdict.call[0].upper()}{verdict.call[1:]}: {text}"
+
+
+def _several(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _percent(x: Estimate) -> str:

@@ -45,8 +45,8 @@ def cipa_tables(
     Returns:
         descriptors.
         tables: ``cipa``, rows with a threshold first and then rows for information, ``met`` being True, False or
-            None; values of single clusters are means over the centres, each counting its own cluster, percolating
-            ones left out where they have no such value. ``null`` and ``null_sd`` are the mean and the standard
+            None; values of single clusters are means over the centres, each counting its own cluster, a
+            percolating one having no size. ``null`` and ``null_sd`` are the mean and the standard
             deviation of one frame in the null model ``null_model``, z = (value − null) / null_sd.
             ``cipa_sensitivity`` (choice, setting, share, error, call), ``cipa_g`` (r_A, g, g_labels, g_pairs) and
             ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
@@ -88,19 +88,19 @@ def _row(
     null_model: str = "",
 ) -> tuple:
     met = None
-    if direction:
+    if direction and np.isfinite(mean.value):
         met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
     z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
     return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model)
 
 
 def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
-    """Mean over centres of a property of the cluster each is in, over the clusters that have it."""
+    """Mean over centres of a property of the cluster each is in; a percolating cluster has no size in ions or nm."""
     series = []
     for r in measured:
-        table = r.clusters[
-            np.isfinite(r.clusters[column]) & ((r.clusters["rank"] == 0) | (column == "contacts_per_ion"))
-        ]
+        table = r.clusters[np.isfinite(r.clusters[column])]
+        if column == "ions":
+            table = table[table["rank"] == 0]
         frame, weight = table["frame"].to_numpy(), table["n_centres"].to_numpy(float)
         top = np.bincount(frame, weights=weight * table[column], minlength=len(r.time_ps))
         bottom = np.bincount(frame, weights=weight, minlength=len(r.time_ps))
@@ -120,26 +120,26 @@ def _null(values: Sequence[np.ndarray]) -> tuple[float, float]:
 def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], thresholds: CipaThresholds) -> list[tuple]:
     """Rows with a threshold: the criteria of one cluster, then those of the formulation."""
     names = {
-        "ions_min": "ions in the cluster",
-        "diameter_min_nm": "diameter with bound solvent, at least",
-        "diameter_max_nm": "diameter with bound solvent, at most",
-        "contacts_per_ion_min": "contacts per ion",
-        "density_ratio_min": "local density over bulk, in clusters",
-        "z_min": "z of the cluster's local density",
-        "anisotropy_max": "shape anisotropy",
+        "min_ions": "ions in the cluster",
+        "min_diameter_nm": "diameter with bound solvent, at least",
+        "max_diameter_nm": "diameter with bound solvent, at most",
+        "min_contacts_per_ion": "contacts per ion",
+        "min_density_ratio": "local density over bulk, in clusters",
+        "min_z": "z of the cluster's local density",
+        "max_anisotropy": "shape anisotropy",
     }
     rows = []
     for c in thresholds.criteria:
         bound = getattr(thresholds, c.threshold)
-        model = thresholds.null_model if c.threshold == "z_min" else ""
+        model = thresholds.null_model if c.threshold == "min_z" else ""
         mean = cluster_mean(measured, c.column)
         rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model))
     exact = lambda x: Estimate(x, 0.0, float("nan"))  # noqa: E731
     rows += [
-        _row("share of centres in compact clusters", verdict.share, "1", thresholds.present_share, "≥"),
-        _row("frames that percolate", verdict.percolating, "1", thresholds.percolating_frames_max, "≤"),
-        _row("smallest box width", exact(verdict.width_nm), "nm", thresholds.box_width_min_nm, "≥"),
-        _row("molecules of the rarest species", exact(verdict.rarest), "1", thresholds.rarest_species_min, "≥"),
+        _row("share of centres in compact clusters", verdict.share, "1", thresholds.min_share, "≥"),
+        _row("frames that percolate", verdict.percolating, "1", thresholds.max_percolating_fraction, "≤"),
+        _row("smallest box width", exact(verdict.width_nm), "nm", thresholds.min_box_width_nm, "≥"),
+        _row("molecules of the rarest species", exact(verdict.rarest), "1", thresholds.min_rarest_molecules, "≥"),
     ]
     return rows
 

@@ -89,7 +89,7 @@ def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions | None = None) 
     jump = shell.edge[contact].astype(float) - shell.molecule[partner] + shell.centre[source]
     cells = jump @ np.linalg.inv(shell.box)
     step = np.rint(cells)
-    if len(cells) and np.abs(cells - step).max() > 0.05:
+    if len(cells) and np.abs(cells - step).max() > 0.1:
         raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
     label, image, rank = kernels_graph.connect(len(ions), source, target, step.astype(np.int64))
     # Contacts are in order of atom, so those of one pair are neighbours.

@@ -5,6 +5,7 @@ A fold that keeps measurements only; thresholds and the verdict are in ``cipa.py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,17 +149,33 @@ class Compactness:
         self._seen = 0
         self._frames: list[dict] = []
 
-    def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
-        """Add one frame; only ``shell``, the first-shell contacts, matters."""
+    def add(
+        self,
+        shell: FrameContacts,
+        full: FrameContacts | None = None,
+        shifted: Mapping[float, FrameContacts] | None = None,
+    ) -> None:
+        """Add one frame.
+
+        Args:
+            shell: the first-shell contacts.
+            full: not used.
+            shifted: shift of all cut-offs in Å → the contacts within the shifted cut-offs, the same shifts in every
+                frame. Cheap: what does not depend on contacts is measured once.
+        """
         if self._seen in self._wanted:
-            self._frames.append(_measure(shell, self._atoms, self._ions, self._options))
+            shells = {0.0: shell} | dict(shifted or {})
+            self._frames.append(_measure(shells, self._atoms, self._ions, self._options))
         self._seen += 1
 
-    def result(self) -> CompactnessResult:
+    def result(self, shift_A: float = 0.0) -> CompactnessResult:
+        """The measurements with the cut-offs as given, or with one of the shifts that were added."""
         if self._seen != self._n_frames:
             raise ValueError(f"{self._seen} frames were added, {self._n_frames} announced")
         stack = lambda key: np.array([f[key] for f in self._frames])  # noqa: E731
-        clusters = pd.concat([f["clusters"].assign(frame=i) for i, f in enumerate(self._frames)], ignore_index=True)
+        clusters = pd.concat(
+            [f["clusters"][shift_A].assign(frame=i) for i, f in enumerate(self._frames)], ignore_index=True
+        )
         return CompactnessResult(
             n_centres=self._ions.n_centres,
             time_ps=stack("time_ps"),
@@ -172,11 +189,11 @@ class Compactness:
         )
 
 
-def _measure(shell: FrameContacts, atoms: AtomTable, ions: Ions, options: CompactnessOptions) -> dict:
+def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions, options: CompactnessOptions) -> dict:
+    shell = shells[0.0]
     box = np.ascontiguousarray(shell.box, dtype=float)
     inverse = np.ascontiguousarray(np.linalg.inv(box))
     rng = np.random.default_rng([options.seed, shell.index])
-    graph = ion_graph(shell, atoms, ions)
 
     def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return kernels_graph.pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
@@ -198,9 +215,14 @@ def _measure(shell: FrameContacts, atoms: AtomTable, ions: Ions, options: Compac
         null_nearest.append([d[1] for d in drawn])
         means.append(np.concatenate([d[2] for d in drawn]))
     width = float(box_widths_A(shell.box).min())
-    clusters = _clusters(shell, atoms, ions, graph)
-    clusters |= _density_and_z(graph, ions, neighbours, means, shell.volume_A3, width, options)
-    holds_centre = graph.n_centres > 0
+    volumes = cell_volumes(shell.molecule.astype(float), box)
+    clusters = {}
+    for shift_A, moved in shells.items():
+        graph = ion_graph(moved, atoms, ions)
+        columns = _clusters(moved, atoms, ions, graph, volumes)
+        columns |= _density_and_z(graph, ions, neighbours, means, shell.volume_A3, width, options)
+        holds_centre = graph.n_centres > 0
+        clusters[shift_A] = pd.DataFrame({key: column[holds_centre] for key, column in columns.items()})
     return {
         "time_ps": shell.time_ps,
         "volume_A3": shell.volume_A3,
@@ -209,14 +231,15 @@ def _measure(shell: FrameContacts, atoms: AtomTable, ions: Ions, options: Compac
         "nearest_A": nearest,
         "null_pairs": null_pairs,
         "null_nearest_A": null_nearest,
-        "clusters": pd.DataFrame({key: column[holds_centre] for key, column in clusters.items()}),
+        "clusters": clusters,
     }
 
 
-def _clusters(shell: FrameContacts, atoms: AtomTable, ions: Ions, graph: IonGraph) -> dict[str, np.ndarray]:
-    """Size, contacts, volume and shape of every cluster."""
+def _clusters(
+    shell: FrameContacts, atoms: AtomTable, ions: Ions, graph: IonGraph, volume: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Size, contacts, volume and shape of every cluster; ``volume`` (n_molecules,) in Å³."""
     shape = cluster_shapes(graph)
-    volume = cell_volumes(shell.molecule.astype(float), shell.box)
     n_clusters = len(graph.size)
     bare = np.bincount(graph.label, weights=volume[ions.molecule], minlength=n_clusters)
     partner = atoms.molecule[shell.atom].astype(np.int64)

@@ -14,18 +14,20 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
     until that holds, so the result is exact. V = Σ over faces of (area × distance of the two points) / 6.
 
     Args:
-        points_A: (n, 3), wrapped or not, no two alike.
+        points_A: (n, 3), wrapped or not; points that coincide share their cell equally.
         box_A: (3, 3), lattice vectors as rows.
 
     Returns:
         (n,) Å³; they add up to the volume of the box.
     """
-    n, volume = len(points_A), abs(np.linalg.det(box_A))
     inverse = np.linalg.inv(box_A)
     width = 1 / np.linalg.norm(inverse, axis=0)
     fractional = points_A @ inverse
     fractional -= np.floor(fractional)
-    margin = 2.2 * (volume / n) ** (1 / 3)
+    fractional, alike, sharing = np.unique(fractional, axis=0, return_inverse=True, return_counts=True)
+    n = len(fractional)
+    # Enough for a liquid at the first attempt.
+    margin = 2.8 * (abs(np.linalg.det(box_A)) / n) ** (1 / 3)
     while True:
         cloud = _with_images(fractional, margin / width) @ box_A
         if len(cloud) < 5:  # Qhull needs a simplex
@@ -34,7 +36,7 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
         diagram = Voronoi(cloud)
         needed = _farthest_vertex(diagram, n) * 2
         if needed <= margin:
-            return _volumes(diagram, n)
+            return (_volumes(diagram, n) / sharing)[alike]
         margin = min(needed * 1.01, margin * 1.5)
 
 
