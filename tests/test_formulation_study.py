@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from formulation_toy import LIBRARY, bottle, bottle_file
+from pydantic import BaseModel
 
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield.library import Salt, Species, load_library
 from lmbmd.formulation.composition import compose
-from lmbmd.formulation.options import AnalysisOptions, Protocol
+from lmbmd.formulation.options import AnalysisOptions, PlatformOptions, Protocol
 from lmbmd.formulation.resolve import find_components
 from lmbmd.formulation.schemas import generated
 from lmbmd.formulation.study import Run, load_study, load_study_or_exit
@@ -101,7 +103,7 @@ def texts(study) -> dict[str, str]:
     name = study.names[0]
     return {
         "recipe": study.recipe_text(name), "spec": study.spec_text(name, study.temperatures(name)[0], 1),
-        "contacts": study.contacts_text(), "describe": study.describe_text(),
+        "contacts": study.contacts_text(), "describe": study.describe_text(name),
     }  # fmt: skip
 
 
@@ -119,7 +121,8 @@ def texts(study) -> dict[str, str]:
         ("", "ion_charge_scale: 0.9\n", {"recipe"}),
         ("analysis: {search_radius_A: 6}\n", "", {"contacts"}),
         ("analysis: {frame_stride: 2}\n", "", {"contacts"}),
-        ("analysis: {cutoffs_A: {'FSI:O': 2.7}}\n", "", {"describe"}),
+        ("analysis: {cutoffs_A: {'DME:O_ether': 2.7}}\n", "", {"describe"}),
+        ("analysis: {cutoffs_A: {'FSI:O': 2.7, 'Li-DME:O_ether': 2.7}}\n", "", set()),  # neither Li nor FSI is in it
         ("analysis: {cipa: {min_ions: 30}}\n", "", {"describe"}),
     ],
 )
@@ -181,6 +184,59 @@ def test_reading_a_study_needs_no_engine():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"openmm", "rdkit", "MDAnalysis", "numba", "pandas", "pyarrow", "matplotlib", "scipy"}
     assert not heavy & set(done.stdout.split())
+
+
+def fields_with_defaults(options: type) -> dict[str, object]:
+    """Names and defaults of a dataclass' or a model's fields; nested options as their own."""
+    if dataclasses.is_dataclass(options):
+        missing = dataclasses.MISSING
+        found = {f.name: f.default_factory() if f.default is missing and f.default_factory is not missing else f.default
+                 for f in dataclasses.fields(options)}  # fmt: skip
+    else:
+        found = {name: info.default for name, info in options.model_fields.items()}
+    nested = {k: v for k, v in found.items() if dataclasses.is_dataclass(v) or isinstance(v, BaseModel)}
+    return {**found, **{k: fields_with_defaults(type(v)) for k, v in nested.items()}}
+
+
+def test_the_studys_options_are_those_of_the_stages():
+    """The analysis and the simulation have their own frozen options; these are how a file gives them."""
+    from lmbmd.analysis.contacts import ContactOptions
+    from lmbmd.analysis.describe import DescribeOptions
+    from lmbmd.simulate import PlatformOptions as Engine
+
+    analysis = fields_with_defaults(AnalysisOptions)
+    assert analysis == {
+        "frame_stride": 1,
+        **fields_with_defaults(ContactOptions),
+        **fields_with_defaults(DescribeOptions),
+    }
+    assert fields_with_defaults(PlatformOptions) == {"checkpoint_interval_s": 60.0, **fields_with_defaults(Engine)}
+
+
+def test_the_analysis_takes_a_studys_options(tmp_path):
+    from lmbmd.analysis.contacts import ContactOptions
+
+    study = load_study(study_file(tmp_path, "analysis: {bins_per_A: 16, frame_stride: 3}\n"))
+    options = study.contacts_options()
+    assert options.pop("frame_stride") == 3
+    assert ContactOptions(**options) == ContactOptions(bins_per_A=16)
+
+
+def test_the_simulation_takes_a_studys_spec(tmp_path):
+    from lmbmd.simulate.spec import parse_spec
+
+    config = "protocol: {timestep_fs: 2, anneal: {temperature_K: 350}, production_ns: 3}\n"
+    study = load_study(study_file(tmp_path, config, a=DME + "temperature_K: 310\npressure_bar: 2\n"))
+    spec = study.spec("a", "310", 1)
+    run = parse_spec(spec, where="spec.json")
+    assert (run.temperature_K, run.pressure_bar, run.timestep_fs, run.production_ns) == (310, 2, 2, 3)
+    assert run.anneal.temperature_K == 350
+    assert run.to_dict() == spec
+
+
+def test_a_device_is_given_as_a_number_or_as_text():
+    assert PlatformOptions(device_index=0) == PlatformOptions(device_index="0")
+    assert PlatformOptions().device_index is None
 
 
 def test_options_are_frozen():

@@ -28,6 +28,7 @@ from lmbmd.formulation.yamlfile import Lines, read_yaml
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]
+Truth = Annotated[bool, Strict()]
 FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 NAME = r"[a-z0-9][a-z0-9._-]{0,79}"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from lmbmd.errors import LmbmdError
-from lmbmd.formulation.models import FROZEN, Number, Whole
+from lmbmd.formulation.amounts import shown
+from lmbmd.formulation.models import FROZEN, Number, Truth, Whole
 from lmbmd.formulation.validation import fault, saying
 
 #: Largest time step, fs, that lets hydrogens keep their mass.
@@ -77,36 +79,62 @@ def _multiple(key: str, value: float, unit: str, part: Fraction, parts: str, lea
         )
 
 
+def _device(value: object) -> str | None:
+    if value is None or (isinstance(value, str | int) and re.fullmatch(r"\d{1,3}(,\d{1,3})*", str(value))):
+        return None if value is None else str(value)
+    raise LmbmdError(f"{shown(value)} is no index of a device.", remedy="Give a number, such as 0, or several: '0,1'.")
+
+
 class PlatformOptions(BaseModel):
     """Where the MD runs. No physics: a change never reruns anything."""
 
     model_config = FROZEN
 
-    name: Literal["auto", "CUDA", "OpenCL", "CPU", "Reference"] = Field("auto", description="auto takes the fastest")
-    precision: Literal["single", "mixed", "double"] = "mixed"
-    device: Whole | None = Field(None, ge=0, le=255, description="index of the GPU; none lets OpenMM choose")
+    name: Literal["auto", "CUDA", "OpenCL", "CPU", "Reference"] = Field(
+        "auto", description="auto: the fastest that works"
+    )
+    precision: Literal["single", "mixed", "double"] = Field("mixed", description="on CUDA and OpenCL")
+    device_index: Annotated[str | None, BeforeValidator(saying(_device), json_schema_input_type=str | int | None)] = (
+        Field(None, description="which GPU, such as 0; by default OpenMM chooses")
+    )
+    threads: Whole | None = Field(None, ge=1, le=1024, description="on CPU; by default all cores of the job")
+    deterministic: Truth = Field(False, description="sum forces in a fixed order, so that equal starts give equal runs")
+    checkpoint_interval_s: Number = Field(60.0, ge=1, le=86_400, description="wall time between checkpoints")
 
 
-class Cipa(BaseModel):
-    """Thresholds of a compact ion-pair aggregate. None is from the definition's paper but the 3 to 4 nm."""
+class CompactnessOptions(BaseModel):
+    """How the compactness of clusters is measured."""
 
     model_config = FROZEN
 
-    min_ions: Whole = Field(20, ge=2)
-    min_diameter_nm: Number = Field(2.5, gt=0, description="equivalent sphere, with the bound solvent")
-    max_diameter_nm: Number = Field(5.0, gt=0)
-    min_contacts_per_ion: Number = Field(2.5, gt=0)
-    min_density_ratio: Number = Field(1.3, gt=0, description="local centre density over the bulk's")
-    density_radius_A: Number = Field(8.0, gt=0, le=15)
-    min_z: Number = Field(3.0, description="against the rigid-pair null model, in standard deviations")
-    max_anisotropy: Number = Field(0.4, gt=0, le=1)
-    max_percolating_fraction: Number = Field(0.1, ge=0, le=1, description="of frames; more is a network")
-    threshold_shift: Number = Field(0.2, gt=0, lt=1, description="relative, for the sensitivity table")
     frames: Whole = Field(25, ge=1, description="evenly spaced frames that are measured, per replica")
     shuffles: Whole = Field(10, ge=2, description="drawings of each null model per frame")
+    neighbourhoods: Whole = Field(32, ge=2, description="random neighbourhoods per drawing, for the z of a cluster")
+    density_radius_A: Number = Field(8.0, ge=0.1, le=15, description="of the spheres whose density decides")
+    seed: Whole = Field(1, ge=0, description="of the drawings")
+
+
+class CipaThresholds(BaseModel):
+    """Thresholds of a compact ion-pair aggregate; docs/theory/cipa.md says why these."""
+
+    model_config = FROZEN
+
+    min_ions: Number = Field(20, ge=0)
+    min_diameter_nm: Number = Field(2.5, ge=0, description="equivalent sphere, with the bound solvent")
+    max_diameter_nm: Number = Field(5.0, gt=0)
+    min_contacts_per_ion: Number = Field(2.5, ge=0)
+    min_density_ratio: Number = Field(1.3, ge=0, description="density of centres round centres, over the box's")
+    min_z: Number = Field(3.0, ge=0, description="of that density, in standard deviations of the null model")
+    max_anisotropy: Number = Field(0.4, ge=0, description="relative shape anisotropy")
+    null_model: Literal["labels", "pairs"] = Field("pairs", description="Li labels shuffled, or rigid ion pairs")
+    min_share: Number = Field(0.1, ge=0, description="share of the centres in compact aggregates, for 'present'")
+    max_percolating_fraction: Number = Field(0.1, ge=0, description="of frames; above it the verdict is 'network'")
+    min_box_width_nm: Number = Field(8.0, ge=0, description="below it: 'box too small to tell'")
+    min_rarest_molecules: Whole = Field(10, ge=0, description="below it: 'box too small to tell'")
+    threshold_shift: Number = Field(0.2, gt=0, lt=1, description="relative, for the sensitivity table")
 
     @model_validator(mode="after")
-    def _ordered(self) -> Cipa:
+    def _ordered(self) -> CipaThresholds:
         if self.max_diameter_nm <= self.min_diameter_nm:
             what = (
                 f"max_diameter_nm = {self.max_diameter_nm:g} is not above min_diameter_nm = {self.min_diameter_nm:g}."
@@ -130,6 +158,10 @@ class AnalysisOptions(BaseModel):
     search_radius_A: Number = Field(5.0, gt=0, le=20, description="contacts are kept up to here")
     rdf_radius_A: Number = Field(10.0, gt=0, le=50)
     bins_per_A: Whole = Field(20, ge=1, le=1000)
+    n_blocks: Whole = Field(10, ge=1, le=1000, description="blocks of frames for the error bars of RDFs")
+    centre: Annotated[str, Field(max_length=40)] = Field(
+        "", description="ion looked from; by default Li, or the only one"
+    )
     cutoffs_A: dict[str, Annotated[Number, Field(gt=0, le=20)]] = Field(
         {}, description="first-shell radii by donor site, such as 'FSI:O'; others come from the RDF"
     )
@@ -138,7 +170,10 @@ class AnalysisOptions(BaseModel):
     )
     cutoff_fallback_A: Number = Field(2.8, gt=0, le=20, description="where there is no minimum")
     cutoff_shift_A: Number = Field(0.3, gt=0, le=2, description="for the sensitivity table")
-    cipa: Cipa = Cipa()
+    top_shells: Whole = Field(10, ge=1, le=1000, description="shell types that become descriptors")
+    agg_ii_from: Whole = Field(3, ge=3, description="Li per anion from which an AGG is AGG-II")
+    cipa: CipaThresholds = Field(CipaThresholds(), description="see below")
+    compactness: CompactnessOptions = Field(CompactnessOptions(), description="see below")
 
     @model_validator(mode="after")
     def _within_reach(self) -> AnalysisOptions:

@@ -14,11 +14,20 @@ from pydantic import BaseModel
 
 from lmbmd.atomic import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
-from lmbmd.formulation.options import AnalysisOptions, Anneal, Cipa, PlatformOptions, Protocol
+from lmbmd.formulation.options import (
+    AnalysisOptions,
+    Anneal,
+    CipaThresholds,
+    CompactnessOptions,
+    PlatformOptions,
+    Protocol,
+)
 from lmbmd.formulation.study import StudyFile
 
-_TABLES = {"size": Size, "conditions": Conditions, "protocol": Protocol, "anneal": Anneal,
-           "platform": PlatformOptions, "analysis": AnalysisOptions, "cipa": Cipa}  # fmt: skip
+_TABLES = {
+    "size": Size, "conditions": Conditions, "protocol": Protocol, "anneal": Anneal, "platform": PlatformOptions,
+    "analysis": AnalysisOptions, "cipa": CipaThresholds, "compactness": CompactnessOptions,
+}  # fmt: skip
 _DOCUMENT = "docs/formulations.md"
 
 
@@ -54,7 +63,7 @@ def _shown(default: Any) -> str:
     if isinstance(default, BaseModel):
         given = default.model_dump(exclude_unset=True)
         return f"`{{{', '.join(f'{k}: {v}' for k, v in given.items())}}}`" if given else "see below"
-    if default is None:
+    if default in (None, "", {}):
         return "none"
     return f"`{', '.join(f'{v:g}' for v in default)}`" if isinstance(default, tuple) else f"`{default}`"
 

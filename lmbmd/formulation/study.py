@@ -61,6 +61,7 @@ class Study:
     protocol: Protocol
     platform: PlatformOptions
     analysis: AnalysisOptions
+    library: Library
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -131,12 +132,24 @@ class Study:
         return derived_seed(self.formulation(name).seed, name, int(replica), "packing")
 
     def contacts_options(self) -> dict[str, Any]:
-        """Options of the contacts stage: its frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
+        """Options of the contacts stage: the frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
         return self.analysis.model_dump(mode="json", include=_CONTACTS)
 
-    def describe_options(self) -> dict[str, Any]:
-        """Options of the describe stage; contacts need not be searched again for them."""
-        return self.analysis.model_dump(mode="json", exclude=_CONTACTS)
+    def describe_options(self, name: str | None = None) -> dict[str, Any]:
+        """Options of the describe stage, in the shape of ``analysis.describe.DescribeOptions``.
+
+        A study's cut-offs are for all its bottles; those for species that the bottle lacks are left out.
+        """
+        options = self.analysis.model_dump(mode="json", exclude=_CONTACTS)
+        if name is not None:
+            present, needed = self.composition(name).counts, site_keys(self.library)
+            cutoffs = options["cutoffs_A"].items()
+            options["cutoffs_A"] = {key: radius for key, radius in cutoffs if needed[key] <= set(present)}
+        return options
+
+    def platform_options(self) -> dict[str, Any]:
+        """The fields of ``simulate.PlatformOptions``, and ``checkpoint_interval_s``."""
+        return self.platform.model_dump(mode="json")
 
     def recipe_text(self, name: str) -> str:
         """``recipe`` as canonical JSON; a change of it composes and builds anew."""
@@ -150,12 +163,12 @@ class Study:
         """``contacts_options`` as canonical JSON."""
         return canonical_json(self.contacts_options())
 
-    def describe_text(self) -> str:
+    def describe_text(self, name: str | None = None) -> str:
         """``describe_options`` as canonical JSON."""
-        return canonical_json(self.describe_options())
+        return canonical_json(self.describe_options(name))
 
 
-_CONTACTS = {"frame_stride", "search_radius_A", "rdf_radius_A", "bins_per_A"}
+_CONTACTS = {"frame_stride", "search_radius_A", "rdf_radius_A", "bins_per_A", "n_blocks"}
 
 
 def load_study(path: str | Path, library: Library | None = None) -> Study:
@@ -187,8 +200,9 @@ def load_study(path: str | Path, library: Library | None = None) -> Study:
         compositions[name] = compose(formulation, library)
         check_coverage(compositions[name].counts, formulation)
     return Study(
-        path, file.study, dict(sorted(formulations.items())), compositions, file.protocol, file.platform, file.analysis
-    )
+        path=path, name=file.study, formulations=dict(sorted(formulations.items())), compositions=compositions,
+        protocol=file.protocol, platform=file.platform, analysis=file.analysis, library=library,
+    )  # fmt: skip
 
 
 def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Study:
@@ -255,14 +269,25 @@ def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
     return found
 
 
-def _check_sites(cutoffs: Mapping[str, float], library: Library, path: Path, lines: Lines) -> None:
-    """Refuse a cut-off for a donor site that no species has. ``FSI:O`` may also be written ``Li-FSI:O``."""
-    sites = [f"{s.name}:{site}" for s in library.species.values() for site in s.sites]
+def site_keys(library: Library) -> dict[str, frozenset[str]]:
+    """Every way to name a donor site, with the species it needs: ``FSI:O`` and ``FSI-O``, ``Li-FSI:O`` for one ion."""
     ions = [s.name for s in library.species.values() if s.charge > 0]
-    valid = {f"{ion}-{site}" for ion in ions for site in sites} | set(sites)
+    keys = {}
+    for species in library.species.values():
+        for site in species.sites:
+            for text in (f"{species.name}:{site}", f"{species.name}-{site}"):
+                keys[text] = frozenset({species.name})
+                keys |= {f"{ion}-{text}": frozenset({ion, species.name}) for ion in ions}
+    return keys
+
+
+def _check_sites(cutoffs: Mapping[str, float], library: Library, path: Path, lines: Lines) -> None:
+    """Refuse a cut-off for a donor site that no species has."""
+    valid = site_keys(library)
     for key in cutoffs:
         if key not in valid:
             raise LmbmdError(
                 f"no species has a donor site '{key}'.",
-                where=f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}", remedy=nearest(key, sites),
-            )  # fmt: skip
+                where=f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
+                remedy=nearest(key, [site for site in valid if ":" in site]),
+            )
