@@ -80,27 +80,32 @@ def frame(
 
     Each contact is ``(centre, (species, k), donor)`` or ``(…, donor, distance_A)``: the centre's number, the
     k-th molecule of a species, its donor-th donor atom, and the distance (2 Å unless told).
-    Positions mean nothing here: everything sits at the origin and edges point along x.
+    Positions are drawn at random and edges fit them, but nothing else does: distances are what was written.
     """
     rows = []
     for centre, (species, k), donor, *distance in contacts:
         atom = donors(atoms, molecules(atoms, species)[k])[donor]
         rows.append((centre, atom, distance[0] if distance else 2.0))
     rows.sort()
-    n_centres = len(atoms.centres)
-    count = np.bincount([r[0] for r in rows], minlength=n_centres) if rows else np.zeros(n_centres, int)
-    distance = np.array([r[2] for r in rows], np.float32)
-    return FrameContacts(
-        index=index,
-        time_ps=float(index) if time_ps is None else time_ps,
-        box=np.eye(3) * box_A,
-        offsets=np.append(0, np.cumsum(count)).astype(np.int64),
-        atom=np.array([r[1] for r in rows], np.int32),
-        distance=distance,
-        edge=np.outer(distance, [1, 0, 0]).astype(np.float32).reshape(-1, 3),
-        centre=np.zeros((n_centres, 3), np.float32),
-        molecule=np.zeros((atoms.n_molecules, 3), np.float32),
+    count = (
+        np.bincount([r[0] for r in rows], minlength=len(atoms.centres)) if rows else np.zeros(len(atoms.centres), int)
     )
+    offsets = np.append(0, np.cumsum(count)).astype(np.int64)
+    atom, distance = np.array([r[1] for r in rows], np.int32), np.array([r[2] for r in rows], np.float32)
+    time_ps = float(index) if time_ps is None else time_ps
+    return scattered(atoms, offsets, atom, distance, index, time_ps, np.eye(3) * box_A, np.random.default_rng(index))
+
+
+def scattered(
+    atoms: AtomTable, offsets: np.ndarray, atom: np.ndarray, distance: np.ndarray, index: int, time_ps: float,
+    box: np.ndarray, rng: np.random.Generator,
+) -> FrameContacts:  # fmt: skip
+    """Given contacts with molecules strewn at random over the box and edges from centre to molecule."""
+    molecule = (rng.uniform(0, 1, (atoms.n_molecules, 3)) @ box).astype(np.float32)
+    centre = molecule[atoms.molecule[atoms.centres]]
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    edge = molecule[atoms.molecule[atom]] - centre[row]
+    return FrameContacts(index, time_ps, box, offsets, atom, distance, edge.reshape(-1, 3), centre, molecule)
 
 
 def contacts_from_positions(
@@ -207,17 +212,7 @@ def random_frames(
         ]
         atom = np.concatenate(picks).astype(np.int32)
         distance = rng.uniform(1.8, 3.4, len(atom)).astype(np.float32)
-        frames.append(
-            FrameContacts(
-                index=index,
-                time_ps=float(index),
-                box=np.eye(3) * rng.uniform(29, 31),
-                offsets=np.append(0, np.cumsum([len(p) for p in picks])).astype(np.int64),
-                atom=atom,
-                distance=distance,
-                edge=np.outer(distance, [1, 0, 0]).astype(np.float32),
-                centre=rng.uniform(0, 30, (len(atoms.centres), 3)).astype(np.float32),
-                molecule=rng.uniform(0, 30, (atoms.n_molecules, 3)).astype(np.float32),
-            )
-        )
+        offsets = np.append(0, np.cumsum([len(p) for p in picks])).astype(np.int64)
+        box = np.eye(3) * rng.uniform(29, 31)
+        frames.append(scattered(atoms, offsets, atom, distance, index, float(index), box, rng))
     return frames

@@ -1,0 +1,241 @@
+"""Representative shells and clusters as coordinate files, whole across the boundary, ready for quantum chemistry.
+
+First ``pick_*`` choose instances from the contact table, then ``write_snapshots`` cuts them out of the trajectory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmbmd.analysis.clusters import ion_graph, ions_of
+from lmbmd.analysis.cutoffs import Cutoffs
+from lmbmd.analysis.shells import bonds, ligand_species, shell_label
+from lmbmd.atomic import write_text
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import AtomTable, Contacts, Frame, FrameContacts
+
+
+@dataclass(frozen=True, eq=False)
+class Pick:
+    """One instance to be cut out.
+
+    Attributes:
+        name: of the files, e.g. ``"shell-1_DME3-FSI1"``.
+        label: what it is, for the comment line.
+        frame: index of the frame (``FrameContacts.index``).
+        time_ps: of the frame.
+        molecules: (n,) int64; the first is the centre from which the others are placed.
+        position_A: (n, 3) where the mass centre of each molecule is, in one unbroken picture.
+        charge: sum of formal charges, e.
+    """
+
+    name: str
+    label: str
+    frame: int
+    time_ps: float
+    molecules: np.ndarray
+    position_A: np.ndarray
+    charge: int
+
+
+def pick_shells(
+    contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs, centre: str, labels: Sequence[str]
+) -> list[Pick]:
+    """For each shell type the instance most like its mean.
+
+    Each instance is told by its donor distances in ascending order. Among the instances with the most common number
+    of donor atoms, the one whose distances are closest to their mean (least squares) is taken; of equals the
+    first. The contacts are read twice.
+
+    Args:
+        contacts: of one replica.
+        atoms: who the atoms are.
+        cutoffs: first-shell cut-offs.
+        centre: the primary species.
+        labels: shell types as ``shell_label`` spells them, e.g. from the table ``shells``.
+
+    Returns:
+        one Pick per label that occurs, in the order of ``labels``.
+    """
+    wanted = set(labels)
+    sums: dict[str, dict[int, tuple[int, np.ndarray]]] = defaultdict(dict)
+    for _, label, distance, _ in _instances(contacts, atoms, cutoffs, centre, wanted):
+        n, total = sums[label].get(len(distance), (0, np.zeros(len(distance))))
+        sums[label][len(distance)] = n + 1, total + distance
+    mean = {}
+    for label, by_size in sums.items():
+        size = max(by_size, key=lambda k, sizes=by_size: (sizes[k][0], -k))
+        mean[label] = by_size[size][1] / by_size[size][0]
+    best: dict[str, tuple[float, Pick]] = {}
+    for shell, label, distance, number in _instances(contacts, atoms, cutoffs, centre, wanted):
+        if len(distance) == len(mean[label]):
+            score = float(((distance - mean[label]) ** 2).sum())
+            if label not in best or score < best[label][0]:
+                best[label] = score, _shell_pick(shell, atoms, label, number)
+    ranks = {label: rank for rank, label in enumerate(labels, start=1)}
+    return [_renamed(best[label][1], f"shell-{ranks[label]}") for label in labels if label in best]
+
+
+def _instances(
+    contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs, centre: str, wanted: set[str]
+) -> Iterable[tuple[FrameContacts, str, np.ndarray, int]]:
+    """(shell, label, sorted donor distances, number of the centre) of every wanted shell."""
+    ligands = ligand_species(atoms)
+    names = [atoms.species[k].name for k in ligands]
+    column = np.full(len(atoms.species), len(ligands))
+    column[ligands] = np.arange(len(ligands))
+    primary = np.flatnonzero(atoms.species_id[atoms.centres] == atoms.species_index(centre))
+    for full in contacts:
+        shell = cutoffs.first_shell(full, atoms)
+        pairs = bonds(shell, atoms)
+        composition = np.zeros((len(atoms.centres), len(ligands) + 1), np.int64)
+        np.add.at(composition, (pairs.centre, column[atoms.molecule_species[pairs.molecule]]), 1)
+        for number in primary:
+            label = shell_label(composition[number, :-1], names)
+            if label in wanted:
+                distance = shell.distance[shell.offsets[number] : shell.offsets[number + 1]]
+                yield shell, label, np.sort(distance).astype(float), int(number)
+
+
+def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int) -> Pick:
+    """The centre and the molecules of its shell, each where the contact's edge says it is."""
+    row = slice(shell.offsets[number], shell.offsets[number + 1])
+    molecules, first = np.unique(atoms.molecule[shell.atom[row]], return_index=True)
+    here = shell.centre[number].astype(float)
+    members = np.append(atoms.molecule[atoms.centres[number]], molecules).astype(np.int64)
+    position = np.vstack([here, here + shell.edge[row][first]])
+    return Pick(label, label, shell.index, shell.time_ps, members, position, _charge(atoms, members))
+
+
+def pick_largest_cluster(contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs) -> Pick | None:
+    """The largest finite cluster of the run (the first of equals), with the molecules bound to its centres.
+
+    None if there is no finite cluster of two ions.
+    """
+    ions = ions_of(atoms)
+    best, size = None, 1
+    for full in contacts:
+        shell = cutoffs.first_shell(full, atoms)
+        graph = ion_graph(shell, atoms, ions)
+        finite = np.where(graph.rank == 0, graph.size, 0)
+        if len(finite) and finite.max() > size:
+            size = int(finite.max())
+            best = _cluster_pick(shell, atoms, np.flatnonzero(graph.label == finite.argmax()), graph.position)
+    return best
+
+
+def _cluster_pick(shell: FrameContacts, atoms: AtomTable, nodes: np.ndarray, position: np.ndarray) -> Pick:
+    ions = ions_of(atoms)
+    members, places = list(ions.molecule[nodes]), list(position[nodes])
+    inside = set(members)
+    for node in nodes[nodes < ions.n_centres]:
+        for k in range(shell.offsets[node], shell.offsets[node + 1]):
+            molecule = int(atoms.molecule[shell.atom[k]])
+            if molecule not in inside:
+                inside.add(molecule)
+                members.append(molecule)
+                places.append(position[node] + shell.edge[k])
+    members = np.array(members, np.int64)
+    pick = Pick(
+        "", f"{len(nodes)} ions", shell.index, shell.time_ps, members, np.array(places), _charge(atoms, members)
+    )
+    return _renamed(pick, "cluster")
+
+
+def _charge(atoms: AtomTable, molecules: np.ndarray) -> int:
+    return sum(atoms.species[k].charge for k in atoms.molecule_species[molecules])
+
+
+def _renamed(pick: Pick, prefix: str) -> Pick:
+    name = f"{prefix}_{re.sub(r'[^A-Za-z0-9]+', '-', pick.label)}"
+    return Pick(name, pick.label, pick.frame, pick.time_ps, pick.molecules, pick.position_A, pick.charge)
+
+
+def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.ndarray]:
+    """The atoms of a pick and where they are, every molecule whole and at its place, the first at the origin.
+
+    Within a molecule each atom is put at its image nearest to the atom before it.
+
+    Returns:
+        atom (n,) int64 indices, positions (n, 3) float64 in Å.
+    """
+    inverse = np.linalg.inv(frame.box)
+    picked, places = [], []
+    for molecule, where in zip(pick.molecules, pick.position_A, strict=True):
+        span = np.arange(atoms.first_atom[molecule], atoms.first_atom[molecule + 1])
+        x = frame.positions[span].astype(float)
+        step = np.diff(x, axis=0)
+        step -= np.rint(step @ inverse) @ frame.box
+        x = x[0] + np.vstack([np.zeros(3), np.cumsum(step, axis=0)])
+        picked.append(span)
+        places.append(x - np.average(x, axis=0, weights=atoms.mass_amu[span]) + where)
+    return np.concatenate(picked), np.concatenate(places) - pick.position_A[0]
+
+
+def write_snapshots(
+    picks: Sequence[Pick], frames: Iterable[Frame], atoms: AtomTable, folder: str | os.PathLike[str]
+) -> list[Path]:
+    """Cut the picks out of a trajectory and write each as XYZ (charge in the comment line) and PDB.
+
+    Args:
+        picks: from ``pick_shells`` and ``pick_largest_cluster``.
+        frames: of the trajectory that the contacts came from.
+        atoms: who the atoms are.
+        folder: where the files go.
+
+    Returns:
+        the files, in the order of the picks.
+
+    Raises:
+        LmbmdError: if the trajectory has not got a frame that was picked.
+    """
+    by_frame = defaultdict(list)
+    for pick in picks:
+        by_frame[pick.frame].append(pick)
+    found: dict[str, tuple[str, str]] = {}
+    for frame in frames:
+        for pick in by_frame.pop(frame.index, ()):
+            found[pick.name] = _xyz(pick, frame, atoms), _pdb(pick, frame, atoms)
+        if not by_frame:
+            break
+    if by_frame:
+        raise LmbmdError(
+            f"the trajectory has no frame {min(by_frame)}.",
+            where=str(folder),
+            remedy="Give the trajectory that the contacts were made from, with the same stride.",
+        )
+    paths = []
+    for pick in picks:
+        for suffix, text in zip((".xyz", ".pdb"), found[pick.name], strict=True):
+            paths.append(Path(folder) / f"{pick.name}{suffix}")
+            write_text(paths[-1], text)
+    return paths
+
+
+def _xyz(pick: Pick, frame: Frame, atoms: AtomTable) -> str:
+    index, x = cut_out(pick, frame, atoms)
+    lines = [f"{atoms.element[i]:<2} {a:12.6f} {b:12.6f} {c:12.6f}" for i, (a, b, c) in zip(index, x, strict=True)]
+    comment = f"charge={pick.charge} label={pick.label} frame={pick.frame} time_ps={pick.time_ps:g}"
+    return "\n".join([str(len(index)), comment, *lines]) + "\n"
+
+
+def _pdb(pick: Pick, frame: Frame, atoms: AtomTable) -> str:
+    """Fixed columns; one residue per molecule, named by its species."""
+    index, x = cut_out(pick, frame, atoms)
+    lines = [f"REMARK   1 {pick.label}, frame {pick.frame}, charge {pick.charge:+d} e"]
+    residue = {molecule: k for k, molecule in enumerate(pick.molecules.tolist(), start=1)}
+    for k, (i, (a, b, c)) in enumerate(zip(index, x, strict=True), start=1):
+        species = atoms.species[atoms.species_id[i]].name[:3].upper()
+        name = f"{atoms.name[i]!s:<4.4}" if len(atoms.element[i]) == 2 else f" {atoms.name[i]!s:<3.3}"
+        lines.append(
+            f"HETATM{k % 100000:5d} {name} {species:>3} A{residue[int(atoms.molecule[i])] % 10000:4d}    "
+            f"{a:8.3f}{b:8.3f}{c:8.3f}  1.00  0.00          {atoms.element[i]!s:>2}"
+        )
+    return "\n".join([*lines, "END"]) + "\n"

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from lmbmd.analysis.convergence import LEAST_RUN_NS, convergence, few_molecules
+
+
+def noise(seed=0, n=2000, drift=0.0, correlation=0.0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    for i in range(1, n):
+        x[i] += correlation * x[i - 1]
+    return 0.5 + 0.05 * x + drift * np.linspace(0, 1, n)
+
+
+GOOD = {"agg_fraction_centre": [noise(1), noise(2), noise(3)]}
+
+
+def judge(run_ns=(20.0, 20.0, 20.0), n_centres=100, series=GOOD, residence=None):
+    notes, table = convergence(run_ns, n_centres, "Li", series, residence or {"FSI": (40.0, "")})
+    return notes, table.set_index("rule")
+
+
+def test_long_stationary_run_with_replicas_is_long_enough_and_says_no_more():
+    notes, table = judge()
+    assert [n["verdict"] for n in notes] == ["long enough"]
+    assert (table.verdict == "long enough").all()
+
+
+@pytest.mark.parametrize("run_ns", [0.0, 0.3, 4.99])
+def test_run_below_the_least_length_is_too_short_whatever_the_tests_say(run_ns):
+    notes, table = judge(run_ns=(20.0, run_ns, 20.0))
+    assert notes[0]["verdict"] == "too short"
+    assert "too short to be converged" in notes[0]["text"]
+    assert f"The shortest run samples {run_ns:.3g} ns; below {LEAST_RUN_NS:g} ns" in notes[1]["text"]
+    assert table.verdict["run length, ns"] == "too short"
+
+
+def test_run_shorter_than_ten_residence_times_is_too_short():
+    notes, _ = judge(residence={"FSI": (3.2, ""), "NO3": (200.0, "")})
+    assert notes[0]["verdict"] == "too short"
+    assert [n["text"] for n in notes[1:]] == [
+        "The shortest run lasts 3.2 residence times of FSI; 10 are needed before the pairs it started with are "
+        "forgotten."
+    ]
+
+
+def test_contact_that_never_decays_is_too_short_but_one_that_never_forms_is_not():
+    notes, _ = judge(residence={"FSI": (float("nan"), "not decayed: C(5000 ps) = 0.97")})
+    assert notes[0]["verdict"] == "too short"
+    notes, _ = judge(residence={"FSI": (float("nan"), "not resolved: C(2 ps) = 0.1")})
+    assert notes[0]["verdict"] == "borderline"
+    notes, _ = convergence((20.0,) * 3, 100, "Li", GOOD, {})
+    assert notes[0]["verdict"] == "long enough"
+
+
+def test_drifting_quantity_is_not_converged_and_named():
+    notes, _ = judge(series={"agg_fraction_anion": [noise(k, drift=0.2) for k in (1, 2, 3)]})
+    assert notes[0]["verdict"] == "not converged"
+    assert notes[1]["text"].startswith("Agg fraction anion drifts by +0.2")
+
+
+def test_slow_quantity_with_few_independent_samples_is_not_converged():
+    slow = [np.repeat(noise(k, n=2), 500) for k in (1, 2, 3)]
+    notes, table = judge(series={"cluster_size_weight_average": slow})
+    assert notes[0]["verdict"] == "not converged"
+    assert table.value["independent samples of cluster size weight average"] < 10
+
+
+def test_fraction_that_is_always_zero_needs_no_more_samples():
+    notes, _ = judge(series={"agg_fraction_centre": [np.zeros(100)] * 3})
+    assert [n["verdict"] for n in notes] == ["long enough"]
+
+
+def test_few_centres_and_few_replicas_are_said():
+    notes, _ = judge(run_ns=(20.0,), n_centres=10, series={"x": [noise(1)]})
+    assert notes[0]["verdict"] == "borderline"
+    assert {n["text"].split(";")[0] for n in notes[1:]} == {"The box holds 10 Li", "There is 1 replica"}
+
+
+def test_worst_verdict_speaks_for_the_whole():
+    notes, _ = judge(run_ns=(0.3,), series={"x": [noise(1, drift=1.0)]})
+    assert notes[0]["verdict"] == "too short"
+    assert {"not converged", "borderline"} <= {n["verdict"] for n in notes}
+
+
+def test_species_of_which_there_are_fewer_than_five_are_not_significant():
+    notes = few_molecules({"Li": 40, "NO3": 4, "FEC": 5, "VC": 0})
+    assert [n["text"] for n in notes] == ["The box holds only 4 NO3: numbers about it are not significant."]

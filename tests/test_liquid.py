@@ -1,0 +1,119 @@
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import systems
+
+from lmbmd.analysis.liquid import composition_table, pooled_rdf, rdf_table, second_shell_cn
+from lmbmd.analysis.statistics import Estimate
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import Rdf
+
+EDGES = np.array([0.0, 1.0, 2.0, 3.0])
+
+
+def rdf(g, frames, reach=3.0, pairs=(("Li", "FSI"),), edges=EDGES):
+    """Blocks of g for one pair; counts are a tenth of g."""
+    g = np.array(g, float)[:, None]
+    return Rdf(edges, pairs, g, g / 10, np.array(frames), reach)
+
+
+def test_pooled_rdf_weights_replicas_by_their_frames():
+    both = pooled_rdf([rdf([[0, 1, 2]], [1]), rdf([[0, 3, 2], [0, 5, 2]], [1, 2], reach=2.5)])
+    g, cn = both.mean(0)
+    assert g.tolist() == [0, 1 / 4 + 3 / 4 + 5 * 2 / 4, 2]
+    assert cn == pytest.approx(np.cumsum(g) / 10)
+    assert both.reach_A == 2.5
+
+
+def test_replicas_with_other_bins_or_pairs_are_refused():
+    with pytest.raises(LmbmdError, match="other bins or pairs than those of the first replica") as caught:
+        pooled_rdf([rdf([[0, 1, 2]], [1]), rdf([[0, 1, 2]], [1], edges=EDGES * 1.1)])
+    assert caught.value.where == "replica 2"
+    with pytest.raises(LmbmdError):
+        pooled_rdf([rdf([[0, 1, 2]], [1]), rdf([[0, 1, 2]], [1], pairs=(("Li", "PF6"),))])
+
+
+def test_error_of_g_is_the_standard_error_of_equal_blocks():
+    blocks = np.array([[0, 1, 2], [0, 3, 2], [0, 2, 2], [0, 6, 2]])
+    table = rdf_table(rdf(blocks, [5, 5, 5, 5]))
+    assert table.g_error.to_numpy() == pytest.approx([0, blocks[:, 1].std(ddof=1) / 2, 0])
+    assert table.r_A.tolist() == [0.5, 1.5, 2.5]
+
+
+def test_error_of_g_of_one_block_is_unknown_and_bins_beyond_the_reach_are_left_out():
+    table = rdf_table(rdf([[0, 1, 2]], [5], reach=2.0))
+    assert len(table) == 2
+    assert table.g_error.isna().all()
+
+
+def test_second_shell_is_what_lies_within_the_radius_less_what_is_in_contact():
+    """Running CN 0, 1, 3 at 1, 2, 3 Å: 2 within 2.5 Å, of which 0.75 are bound."""
+    bound = Estimate(0.75, 0.1, 10.0)
+    found = second_shell_cn(rdf([[0, 10, 20]] * 3, [1, 1, 1]), "Li", "FSI", 2.5, bound)
+    assert found.value == pytest.approx(1.25)
+    assert found.error == pytest.approx(0.1)
+
+
+# ---- composition
+
+
+def test_concentrations_of_a_box_follow_from_its_volume():
+    """One Li, one FSI, two DME in 1 nm³ and in 2 nm³, half of the time each."""
+    atoms = systems.atom_table((systems.LI, 1), (systems.FSI, 1), (systems.DME, 2))
+    descriptors, table = composition_table([np.array([1000.0, 2000.0])], atoms)
+    rows = table.set_index(["component", "quantity"]).simulated
+    litre = 1e27 / 6.02214076e23
+    assert rows["Li", "molarity"] == pytest.approx(0.5 * (1 / 1000 + 1 / 2000) * litre)
+    mass = atoms.mass_amu.sum()
+    assert rows["", "density"] == pytest.approx(mass / 6.02214076e23 * 0.5 * (1 / 1000 + 1 / 2000) * 1e24)
+    dme = atoms.mass_amu[atoms.species_id == 2].sum()
+    assert rows["Li", "molality"] == pytest.approx(1000 / dme)
+    assert rows["DME", "mass fraction"] == pytest.approx(dme / mass)
+    assert rows["DME", "count"] == 2
+    assert table.asked.isna().all()
+    by_name = {(d.name, d.species): d for d in descriptors}
+    assert by_name["density_g_cm3", ""].value == rows["", "density"]
+    # two independent samples of 1/V: standard error = half their difference
+    assert by_name["molarity_mol_L", "Li"].error == pytest.approx(0.25 * (1 / 1000 - 1 / 2000) * litre * 2)
+
+
+def test_rigid_box_has_no_error_and_counts_never_have():
+    atoms = systems.atom_table((systems.LI, 1), (systems.DME, 2))
+    table = composition_table([np.full(5, 1000.0)], atoms)[1]
+    assert (table.error == 0).all()
+
+
+@dataclass
+class Recipe:
+    """1 mol/L of LiFSI in DME (rest), 2 wt% FEC and a ratio: rows as compose writes them."""
+
+    asked_realised: list = field(
+        default_factory=lambda: [
+            SimpleNamespace(component="LiFSI", basis="mol/L of solution", asked=1.0, realised=1.1),
+            SimpleNamespace(component="DME", basis="mol parts", asked=1.2, realised=1.25),
+            SimpleNamespace(component="TTE", basis="volume parts", asked=3.0, realised=2.9),
+            SimpleNamespace(component="FEC", basis="wt%", asked=2.0, realised=2.1),
+        ]
+    )
+
+    def quantities(self, volume_A3=None):
+        molarity = 1.1 if volume_A3 is None else 1000.0 / volume_A3
+        return [
+            ("LiFSI", "count", 10.0, "1"), ("LiFSI", "molarity", molarity, "mol/L"),
+            ("FEC", "mass fraction", 0.021, "1"), ("", "density", 1.2 * molarity, "g/cm³"),
+        ]  # fmt: skip
+
+
+def test_asked_realised_and_simulated_stand_side_by_side():
+    atoms = systems.atom_table((systems.LI, 1), (systems.DME, 2))
+    _, table = composition_table([np.array([1000.0, 1000.0])], atoms, Recipe())
+    rows = {(r.component, r.quantity): r for r in table.itertuples()}
+    salt = rows["LiFSI", "molarity"]
+    assert (salt.asked, salt.realised, salt.simulated) == (1.0, 1.1, 1.0)
+    assert (rows["FEC", "mass fraction"].asked, rows["FEC", "mass fraction"].simulated) == (0.02, 0.021)
+    ratio = rows["DME", "mol parts"]
+    assert (ratio.asked, ratio.realised, ratio.simulated) == (1.2, 1.25, 1.25)
+    assert np.isnan(rows["TTE", "volume parts"].simulated)
+    assert np.isnan(rows["LiFSI", "count"].asked)
