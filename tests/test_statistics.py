@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy import signal, stats
 
 from lmbmd.analysis.statistics import (
-    STATIONARITY_LEVEL,
     Estimate,
     block_means,
     estimate_curve,
@@ -234,7 +233,9 @@ def test_no_defined_frame_gives_nan_and_no_samples(series):
 
 
 def test_a_replica_without_defined_frames_changes_nothing():
+    # Two replicas far apart: counting the empty one as a third would make them "disagree".
     x = ar1(np.random.default_rng(22), (2, 200), 0.7)
+    x[1] += 1.5
     assert estimate_mean([*x, np.full(50, np.nan)]) == estimate_mean(list(x))
 
 
@@ -355,7 +356,7 @@ def test_stationary_series_are_rarely_called_drifting(phi, frames, replicas):
     rng = np.random.default_rng(31)
     verdicts = [stationarity(list(x)) for x in ar1(rng, (TRIALS, replicas, frames), phi)]
     # 1 % is nominal; the noise of the estimated correlation makes it 2 % at twenty samples per replica.
-    assert sum(v.stationary is False for v in verdicts) <= most_hits(2 * STATIONARITY_LEVEL)
+    assert sum(v.stationary is False for v in verdicts) <= most_hits(0.02)
 
 
 @pytest.mark.parametrize(("phi", "frames", "replicas"), [(0.9, 2000, 1), (0.9, 1000, 3)])
@@ -410,5 +411,5 @@ def test_gaps_do_not_make_a_drift():
     series = ar1(rng, (TRIALS, 1000), 0.8)
     series[rng.random(series.shape) < 0.3] = np.nan
     verdicts = [stationarity([x]) for x in series]
-    assert sum(v.stationary is False for v in verdicts) <= most_hits(1.5 * STATIONARITY_LEVEL)
+    assert sum(v.stationary is False for v in verdicts) <= most_hits(0.015)
     assert sum(v.stationary is None for v in verdicts) <= most_hits(0.01)

@@ -50,19 +50,14 @@ class Intervals:
         """Pairs that were on at some time and are off in the last frame."""
         return len(np.unique(self.pair)) - int((self.end == self.n_frames).sum())
 
-    def origins(self) -> np.ndarray:
-        """(n_groups, n_frames) pairs on at frame t0, summed over all t0 for which t0 + lag is in the run."""
-        change = np.zeros((self.n_groups, self.n_frames + 1), np.int64)
-        np.add.at(change, (self.group, self.start), 1)
-        np.add.at(change, (self.group, self.end), -1)
-        on = np.cumsum(change[:, :-1], axis=1)
-        return np.cumsum(on, axis=1)[:, ::-1]
+    def frames_on(self) -> np.ndarray:
+        """(n_groups,) frames at which a pair is on, summed over pairs."""
+        return np.bincount(self.group, self.end - self.start, self.n_groups).astype(np.int64)
 
     def unbroken(self) -> np.ndarray:
         """(n_groups, n_frames) cases of a pair being on at all frames from t0 to t0 + lag, for each lag.
 
-        A stretch of n frames holds n − lag of them. Because an origin counts only if t0 + lag is in the run,
-        stretches cut by the run's ends need no correction.
+        A stretch of n frames holds n − lag of them, whether or not the run's ends cut it.
         """
         return _stretches(self.end - self.start, self.group, self.n_groups, self.n_frames)
 

@@ -157,7 +157,7 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
     n_lags = min(len(c.lag) for _, c in found)
     time = first.lag[:n_lags] * interval_ps if n_frames > 1 else np.zeros(1)
     together = np.concatenate([c.together[:, :n_lags] for _, c in found]).astype(float)
-    origins = np.concatenate([c.origins[:, :n_lags] for _, c in found]).astype(float)
+    origins = np.concatenate([c.origins[:, :n_lags] for _, c in found])
     replica = np.repeat([i for i, _ in found], [len(c.together) for _, c in found])
     some = origins[:, 0] > 0
     together, origins, replica = together[some], origins[some], replica[some]

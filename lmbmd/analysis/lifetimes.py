@@ -27,11 +27,12 @@ MAX_CLUSTER_ORIGINS = 200
 
 @dataclass(frozen=True, eq=False)
 class Correlation:
-    """A correlation function of pairs, kept as counts from which any average over groups and runs is made.
+    """A correlation function of pairs, kept as sums from which any average over groups and runs is made.
 
-    C(t) = Σ together / Σ origins, summed over groups: of all pairs together at a frame t0 with t0 + t in the
-    run, the share that is together at t0 + t (kind "intermittent") or at all frames up to t0 + t (kind
-    "continuous"; "mended": the same after breaks up to t* are mended).
+    C(t) = <h(0) h(t)> / <h> = Σ together / Σ origins, summed over groups: of all pairs together at a frame
+    t0, the share that is together at t0 + t (kind "intermittent") or at all frames from t0 to t0 + t (kind
+    "continuous"; "mended": the same after breaks up to t* are mended). Both averages are unbiased: <h> is
+    over the whole run of T frames, <h(0) h(t)> over the T − t origins that there are.
 
     Attributes:
         centre, partner: species. Both are "" for cluster membership, which is followed for any two ions.
@@ -39,7 +40,8 @@ class Correlation:
         kind: "intermittent", "continuous" or "mended".
         tolerance_ps: t* for kind "mended", else 0.
         lag: (n_lags,) int64, frames.
-        together, origins: (n_groups, n_lags) int64.
+        together: (n_groups, n_lags) int64, cases of a pair together at (up to) both frames.
+        origins: (n_groups, n_lags) float64, T − t times the mean number of pairs together.
         random: C at infinite time where pairs form and part at random; 0 for the continuous kinds.
         departures: pairs seen together at any time (for cluster membership: in the first frame) that were
             apart in the last frame.
@@ -136,22 +138,18 @@ class Residence:
         gap = int(self.tolerance_ps / interval + 1e-6) if n_frames > 1 else 0
         correlations, exchanges = [], []
         for centre, partner, state, held, centres in self._followed():
-            contact_frames = held.origins()[:, 0].sum()
-            random = contact_frames / (n_frames * centres.sum() * self.atoms.count(partner))
-            kinds = [("intermittent", 0.0, held, held.both(), float(random))]
-            kinds.append(("continuous", 0.0, held, held.unbroken(), 0.0))
-            mended = held.mended(gap)
+            random = float(held.frames_on().sum() / (n_frames * centres.sum() * self.atoms.count(partner)))
+            mended, tolerance = held.mended(gap), self.tolerance_ps if gap else 0.0
+            kinds = [("intermittent", held, held.both(), random), ("continuous", held, held.unbroken(), 0.0)]
             if gap:
-                kinds.append(("mended", self.tolerance_ps, mended, mended.unbroken(), 0.0))
+                kinds.append(("mended", mended, mended.unbroken(), 0.0))
             lag = np.arange(n_frames)
-            for kind, tolerance, on, together, level in kinds:
-                correlations.append(
-                    Correlation(
-                        centre, partner, state, kind, tolerance, lag, together, on.origins(), level, on.departures()
-                    )
-                )
+            for kind, on, together, level in kinds:
+                origins = np.outer(on.frames_on() / n_frames, n_frames - lag)
+                t_star = tolerance if kind == "mended" else 0.0
+                counts = lag, together, origins, level, on.departures()
+                correlations.append(Correlation(centre, partner, state, kind, t_star, *counts))
             if state == "contact":
-                tolerance = self.tolerance_ps if gap else 0.0
                 exchanges.append(Exchange(centre, partner, tolerance, mended.losses(), centres))
         if len(self._ions) > 1:
             correlations.append(_cluster_membership(np.array(self._labels)))
@@ -215,8 +213,9 @@ def _cluster_membership(labels: np.ndarray) -> Correlation:
     """Share of pairs of ions in one cluster at t0 that are in one cluster at t0 + t (intermittent).
 
     With n_ab the number of ions in cluster a at t0 and b at t0 + t, the pairs together at both are
-    Σ n_ab (n_ab − 1) / 2: no pair is ever listed. Lags are spaced logarithmically, and origins thinned to
-    ``MAX_CLUSTER_ORIGINS`` evenly spaced ones for each lag.
+    Σ n_ab (n_ab − 1) / 2: no pair is ever listed. As the number of pairs varies strongly from frame to frame,
+    ``origins`` holds its mean over the very frames compared, t0 and t0 + t. Lags are spaced logarithmically,
+    and origins thinned to ``MAX_CLUSTER_ORIGINS`` evenly spaced ones for each lag.
 
     Args:
         labels: (n_frames, n_ions), the cluster of each ion.
@@ -224,13 +223,13 @@ def _cluster_membership(labels: np.ndarray) -> Correlation:
     n_frames, n_ions = labels.shape
     lags = np.unique(np.rint(10.0 ** np.arange(0, np.log10(max(n_frames - 1, 1)) + 0.05, 0.05)).astype(np.int64))
     lags = np.append(0, lags[lags < n_frames])
-    together, origins = np.zeros((2, N_GROUPS, len(lags)), np.int64)
+    together, origins = np.zeros((N_GROUPS, len(lags)), np.int64), np.zeros((N_GROUPS, len(lags)))
     pairs_of = np.array([_pairs_within(label) for label in labels])
     for i, lag in enumerate(lags):
         frames = n_frames - lag
         chosen = np.unique(np.linspace(0, frames - 1, min(frames, MAX_CLUSTER_ORIGINS)).astype(np.int64))
         group = chosen * N_GROUPS // n_frames
-        np.add.at(origins[:, i], group, pairs_of[chosen])
+        np.add.at(origins[:, i], group, 0.5 * (pairs_of[chosen] + pairs_of[chosen + lag]))
         # Clusters are numbered below n_ions, so that this numbers the combinations.
         both = [_pairs_within(labels[t].astype(np.int64) * n_ions + labels[t + lag]) for t in chosen]
         np.add.at(together[:, i], group, both)
