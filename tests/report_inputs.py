@@ -8,148 +8,236 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmbmd.tables import DESCRIPTOR_COLUMNS
+from lmbmd.formulation.composition import Composition, Ingredient, Realised
+from lmbmd.tables import DESCRIPTOR_COLUMNS, Described
 
 BOTTLES = {
     "lifsi-dme": {
-        "title": "1 M LiFSI in DME", "counts": {"Li": 40, "FSI": 40, "DME": 350},
-        "roles": {"Li": "cation", "FSI": "anion", "DME": "solvent"}, "density": 0.985, "molarity": 1.012,
-        "cn": {"FSI": 1.15, "DME": 2.42}, "anion_classes": (0.21, 0.52, 0.27), "edge": 40.3,
-        "shells": [("DME3", 0.31), ("DME2 FSI1", 0.27), ("DME2 FSI2", 0.16), ("DME1 FSI2", 0.09), ("DME1 FSI3", 0.05),
-                   ("DME3 FSI1", 0.04), ("FSI4", 0.01)],
+        "title": "1 M LiFSI in DME",
+        "counts": {"Li": 40, "FSI": 40, "DME": 350},
+        "roles": {"Li": "cation", "FSI": "anion", "DME": "solvent"},
+        "cn": {"FSI": 1.15, "DME": 2.42},
+        "anion_classes": (0.21, 0.52, 0.27),
+        "shells": {
+            "DME3": 0.31,
+            "DME2 FSI1": 0.27,
+            "DME2 FSI2": 0.16,
+            "DME1 FSI2": 0.09,
+            "DME1 FSI3": 0.05,
+            "FSI4": 0.01,
+        },
+        "density": 0.985,
+        "molarity": 1.012,
+        "edge": 40.3,
     },
     "lifsi-dme-tte": {
-        "title": "LiFSI : DME : TTE = 1 : 1.2 : 3 (LHCE)", "counts": {"Li": 50, "FSI": 50, "DME": 60, "TTE": 150},
-        "roles": {"Li": "cation", "FSI": "anion", "DME": "solvent", "TTE": "diluent"}, "density": 1.462, "molarity": 1.49,
-        "cn": {"FSI": 2.86, "DME": 1.17, "TTE": 0.018}, "anion_classes": (0.03, 0.12, 0.85), "edge": 38.1,
-        "shells": [("DME1 FSI3", 0.34), ("DME1 FSI2", 0.19), ("DME2 FSI2", 0.13), ("FSI4", 0.11), ("DME2 FSI1", 0.07),
-                   ("FSI3", 0.05), ("DME1 FSI4", 0.04), ("DME3", 0.01), ("DME1 FSI2 TTE1", 0.005), ("FSI2", 0.004),
-                   ("FSI5", 0.002)],
+        "title": "LiFSI : DME : TTE = 1 : 1.2 : 3 (LHCE)",
+        "counts": {"Li": 50, "FSI": 50, "DME": 60, "TTE": 150},
+        "roles": {"Li": "cation", "FSI": "anion", "DME": "solvent", "TTE": "diluent"},
+        "cn": {"FSI": 2.86, "DME": 1.17, "TTE": 0.018},
+        "anion_classes": (0.03, 0.12, 0.85),
+        "shells": {
+            **{"DME1 FSI3": 0.34, "DME1 FSI2": 0.19, "DME2 FSI2": 0.13, "FSI4": 0.11, "DME2 FSI1": 0.07, "FSI3": 0.05},
+            **{"DME1 FSI4": 0.04, "DME3": 0.01, "DME1 FSI2 TTE1": 0.005, "FSI2": 0.004, "FSI5": 0.002},
+        },
+        "density": 1.462,
+        "molarity": 1.49,
+        "edge": 38.1,
     },
-}  # fmt: skip
-
+}
 SITES = {"FSI": ("FSI:O", "FSI:N", "FSI:F"), "DME": ("DME:O_ether",), "TTE": ("TTE:O_ether", "TTE:F")}
+RECIPE = {"source": "made up for tests, after doi:10.1016/j.joule.2018.05.002", "notes": ""}
+MANIFEST = {
+    "name": "sage-clp",
+    "version": "1.0.0",
+    "title": "A made-up set",
+    "nonbonded": {"combining_rule": "Lorentz-Berthelot", "cut_off_A": 9.0},
+    "species": {
+        name: {"sources": [{"what": f"Parameters of {name}", "doi": "10.1021/jp9120468"}], "charge_method": "published"}
+        for name in ("Li", "FSI", "DME", "TTE", "EC")
+    },
+}
 
 
 def write_study(folder: Path, temperatures_K: tuple[float, ...] = (298.15,), names: tuple[str, ...] = ()) -> Path:
     """Write ``results/`` for the bottles of ``BOTTLES``; returns the results folder."""
-    results = folder / "results"
     for name in names or BOTTLES:
-        write_formulation(results / name, BOTTLES[name], temperatures_K)
-    return results
+        write_formulation(folder / "results" / name, BOTTLES[name], temperatures_K)
+    return folder / "results"
 
 
-def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, ...]) -> None:
+def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, ...] = (298.15,)) -> None:
     rng = np.random.default_rng(7)
-    folder.mkdir(parents=True)
-    (folder / "composition.json").write_text(json.dumps(composition(folder.name, bottle)))
+    composition(folder.name, bottle).write(folder / "composition.json")
     for temperature in temperatures_K:
         point = folder / f"{temperature:g}K"
-        (point / "tables").mkdir(parents=True)
-        for name, table in tables(bottle, temperature, rng).items():
-            table.to_csv(point / "tables" / f"{name}.csv", index=False)
-        frame = descriptors(bottle)
-        frame.to_parquet(point / "descriptors.parquet")
-        frame.to_csv(point / "descriptors.csv", index=False)
-        (point / "described.json").write_text(json.dumps(described_header()))
+        described(bottle, rng).write(point)
         for replica in (1, 2):
             run = point / f"r{replica}"
             run.mkdir()
             state(bottle, temperature, rng).to_csv(run / "state.csv", index=False)
             (run / "run.json").write_text(json.dumps(run_record(replica)))
+            (run / "spec.json").write_text(json.dumps({"temperature_K": temperature, "production_ps": 1000.0}))
 
 
-def composition(name: str, bottle: dict) -> dict:
-    return {
-        "formulation": name, "title": bottle["title"], "counts": bottle["counts"], "roles": bottle["roles"],
-        "box_edge_A": bottle["edge"], "force_field": "sage-clp-1.0.0", "ion_charge_scale": 0.8,
-        "source": "doi:10.1016/j.joule.2018.05.002", "sha256": "3f9a" * 16,
-    }  # fmt: skip
-
-
-def described_header() -> dict:
-    return {
-        "stage": "describe/1", "options": {"cutoff_window_A": [2.3, 3.5], "block_count": 10},
-        "inputs": {"contacts": {"file": "contacts.arrow", "sha256": "ab12" * 16}},
-        "versions": {"lmbmd": "0.1.0", "numpy": "2.3.1"},
-        "notes": [
-            {"topic": "convergence", "verdict": "too short", "text": "Too short to believe: 1.0 ns of production is 2 times "
-             "the residence time of FSI⁻ in the shell of Li⁺ (0.5 ns); at least 20 residence times are wanted. The CIP "
-             "fraction still drifts (p = 0.003)."},
-            {"topic": "cutoff", "text": "Li – TTE:F has no first minimum between 2.3 and 3.5 Å; the fallback of 2.80 Å was "
-             "used."},
-            {"topic": "box", "text": "The longest cluster (2.3 nm) is longer than half the box (4.0 nm)."},
-            {"topic": "cipa", "text": "3 of 6 criteria are met: this liquid is not called CIPA."},
-        ],
-    }  # fmt: skip
+def composition(name: str, bottle: dict) -> Composition:
+    mass = {"DME": 90.12, "TTE": 232.07}
+    parts = [("LiFSI", "salt", bottle["counts"]["Li"], {"Li": 1, "FSI": 1}, 187.07)]
+    parts += [(s, bottle["roles"][s], n, {s: 1}, mass[s]) for s, n in bottle["counts"].items() if s in mass]
+    asked = (
+        Realised("LiFSI", "1 mol/L", "mol/L of solution", 1.0, 0.9984, -0.0016),
+        Realised("DME", "rest", "wt%", 82.2, 82.2, 1e-5),
+    )
+    return Composition(
+        formulation=name,
+        recipe_sha256="3f9a" * 16,
+        counts=bottle["counts"],
+        roles=bottle["roles"],
+        charges={"Li": 1, "FSI": -1, "DME": 0, "TTE": 0},
+        ingredients=tuple(Ingredient(*part, 85.0, None, None, "made up") for part in parts),
+        asked_realised=asked,
+        n_atoms=6120,
+        box_edge_A=bottle["edge"],
+        density_g_cm3=bottle["density"] * 1.02,
+        force_field="sage-clp-1.0.0",
+        ion_charge_scale=0.8,
+        seed=2026,
+    )
 
 
 def run_record(replica: int) -> dict:
     return {
-        "stage": "simulate/1", "platform": "CPU", "precision": "mixed", "ns_per_day": 42.7, "restarts": replica - 1,
-        "production_ns": 1.0, "equilibration_ns": 0.5, "timestep_fs": 4.0, "n_atoms": 6120,
-        "seeds": {"velocities": 1234567 + replica, "packing": 7654321 + replica},
-        "equilibration": {"verdict": "stationary", "density_p": 0.41, "energy_p": 0.22},
+        "stage": "simulate/1",
+        "platform": "CPU",
+        "ns_per_day": 42.7,
+        "restarts": replica - 1,
+        "seeds": {"velocities": 1234567 + replica},
+        "equilibration": {"verdict": "stationary", "time_ps": 500.0},
         "versions": {"openmm": "8.6.0", "lmbmd": "0.1.0", "python": "3.12.4"},
-        "inputs": {"system": {"file": "system.xml", "sha256": "cd34" * 16}},
-    }  # fmt: skip
+    }
 
 
 def state(bottle: dict, temperature: float, rng: np.random.Generator, n: int = 1200) -> pd.DataFrame:
     noise = lambda tau: pd.Series(rng.normal(size=n)).ewm(tau).mean().to_numpy() * np.sqrt(2 * tau)  # noqa: E731
     time = 1.0 * np.arange(1, n + 1)
     density = bottle["density"] * (1 + 0.004 * noise(20))
-    return pd.DataFrame({
-        "step": (time * 250).astype(int), "time_ps": time, "density_g_cm3": density,
+    columns = {
+        "step": (time * 250).astype(int),
+        "time_ps": time,
+        "density_g_cm3": density,
         "volume_A3": bottle["edge"] ** 3 * bottle["density"] / density,
-        "potential_kJ_mol": -83000 + 250 * noise(8), "kinetic_kJ_mol": 21000 + 160 * rng.normal(size=n),
+        "potential_kJ_mol": -83000 + 250 * noise(8),
+        "kinetic_kJ_mol": 21000 + 160 * rng.normal(size=n),
         "temperature_K": temperature + 3.1 * rng.normal(size=n),
-    })  # fmt: skip
+    }
+    return pd.DataFrame(columns)
+
+
+def described(bottle: dict, rng: np.random.Generator) -> Described:
+    tables = shell_tables(bottle) | ion_tables(bottle) | cipa_tables() | time_tables(bottle, rng)
+    tables |= radial_tables(bottle, rng) | {"composition": amounts(bottle), "convergence": checks()}
+    text = "This run is too short to be converged: its numbers show how the box started, not the liquid."
+    notes = (
+        {"topic": "convergence", "verdict": "too short", "text": text},
+        {"topic": "convergence", "verdict": "too short", "text": "The shortest run samples 1 ns; 5 ns are wanted."},
+        {"topic": "convergence", "verdict": "borderline", "text": "Whether total cn drifts cannot be told."},
+        {"topic": "cutoff", "text": "Li–TTE:F: 2.80 Å is used as cut-off, because g(r) has no significant maximum."},
+        {"topic": "box", "text": "The longest cluster (2.3 nm) is longer than half the box (4.0 nm)."},
+        {"topic": "cipa", "call": "none", "text": "No CIPA: 0 % of Li are in compact clusters of CIPA size."},
+    )
+    facts = {"stage": "describe/1", "centre": "Li", "options": {"cutoff_shift_A": 0.3, "agg_ii_from": 3}}
+    return Described(descriptors(bottle), tables, notes, facts)
+
+
+def checks() -> pd.DataFrame:
+    rows = [("run length", 1.0, 5.0, "too short", "The shortest run samples 1 ns; 5 ns are wanted."),
+            ("drift of total cn", 0.01, np.nan, "borderline", "Whether total cn drifts cannot be told.")]  # fmt: skip
+    return pd.DataFrame(rows, columns=["rule", "value", "threshold", "verdict", "text"])
+
+
+def amounts(bottle: dict) -> pd.DataFrame:
+    rows = [("LiFSI", "count", np.nan, bottle["counts"]["Li"], bottle["counts"]["Li"], 0.0, "1"),
+            ("LiFSI", "molarity", 1.0, 0.9984, bottle["molarity"], 0.01, "mol/L"),
+            ("LiFSI", "molality", np.nan, 1.27, 1.27, 0.0, "mol/kg")]  # fmt: skip
+    for name in ("DME", "TTE"):
+        if name in bottle["counts"]:
+            rows.append((name, "count", np.nan, bottle["counts"][name], bottle["counts"][name], 0.0, "1"))
+            rows.append((name, "molarity", np.nan, 8.1, 8.05, 0.02, "mol/L"))
+    rows.append(("", "density", np.nan, bottle["density"] * 1.02, bottle["density"], 0.004, "g/cm³"))
+    return pd.DataFrame(rows, columns="component quantity asked realised simulated error unit".split())
 
 
 def _gaussian(r: np.ndarray, at: float, width: float, height: float) -> np.ndarray:
     return height * np.exp(-0.5 * ((r - at) / width) ** 2)
 
 
-def _rdf(r: np.ndarray, partner: str) -> np.ndarray:
-    bulk = 1 / (1 + np.exp(-(r - 4.6) * 2.2))
-    shapes = {
-        "FSI:O": [(1.98, 0.11, 13.0), (4.3, 0.4, 1.9)], "FSI:N": [(3.35, 0.17, 4.0), (4.5, 0.3, 1.2)],
-        "FSI:F": [(3.9, 0.3, 2.2)], "DME:O_ether": [(2.05, 0.12, 21.0), (4.9, 0.4, 0.6)],
-        "TTE:O_ether": [(6.0, 0.8, 0.4)], "TTE:F": [(2.3, 0.15, 0.05), (5.6, 0.5, 0.4)], "Li": [(5.7, 0.55, 2.1)],
-    }  # fmt: skip
-    return bulk + sum(_gaussian(r, *shape) for shape in shapes[partner])
+_PEAKS = {
+    "FSI:O": [(1.98, 0.11, 13.0), (4.3, 0.4, 1.9)],
+    "FSI:N": [(3.35, 0.17, 4.0), (4.5, 0.3, 1.2)],
+    "FSI:F": [(3.9, 0.3, 2.2)],
+    "FSI": [(3.2, 0.2, 4.0), (5.0, 0.5, 2.0)],
+    "DME:O_ether": [(2.05, 0.12, 21.0), (4.9, 0.4, 0.6)],
+    "TTE:O_ether": [(6.0, 0.8, 0.4)],
+    "TTE:F": [(2.3, 0.15, 0.05), (5.6, 0.5, 0.4)],
+    "Li": [(5.7, 0.55, 2.1)],
+}
 
 
-def tables(bottle: dict, temperature: float, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    species = [name for name in bottle["counts"] if name != "Li"]
-    r = np.arange(0.025, 10.0, 0.05)
+def radial_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    r = np.arange(0.025, 12.0, 0.05)
     rdf, cutoffs = [], []
-    cut = {"FSI:O": (2.78, 1.98, 13.0), "FSI:N": (2.8, np.nan, np.nan), "FSI:F": (2.8, np.nan, np.nan),
-           "DME:O_ether": (2.86, 2.05, 21.0), "TTE:O_ether": (2.8, np.nan, np.nan), "TTE:F": (2.8, np.nan, np.nan)}  # fmt: skip
-    for partner in [site for name in species for site in SITES[name]] + ["Li"]:
-        g = np.clip(_rdf(r, partner) * (r > 1.5) + rng.normal(0, 0.02, len(r)) * (r > 2.6), 0, None)
-        count = 4 * np.pi * r**2 * 0.05 * g * bottle["counts"][partner.split(":")[0]] / bottle["edge"] ** 3
+    species = [name for name in bottle["counts"] if name != "Li"]
+    for partner in [site for name in species for site in SITES[name]] + ["FSI", "Li"]:
+        bulk = 1 / (1 + np.exp(-(r - 4.6) * 2.2))
+        g = (bulk + sum(_gaussian(r, *peak) for peak in _PEAKS[partner])) * (r > 1.5)
+        g = np.clip(g + rng.normal(0, 0.02, len(r)) * (r > 2.6), 0, None)
+        density = bottle["counts"][partner.split(":")[0]] / bottle["edge"] ** 3
         sites = {"FSI:O": 4, "DME:O_ether": 2, "FSI:F": 2, "TTE:F": 8}.get(partner, 1)
-        rdf.append(pd.DataFrame({"centre": "Li", "partner": partner, "r_A": r, "g": g, "g_error": 0.03 * g + 0.01,
-                                 "cn": np.cumsum(count) * sites}))  # fmt: skip
-        if partner in cut:
-            radius, peak, height = cut[partner]
-            rule = "first minimum" if np.isfinite(peak) else "fallback: no minimum between 2.3 and 3.5 Å"
-            cutoffs.append(("Li", partner, radius, peak, height, radius if np.isfinite(peak) else np.nan, 0.04, rule))
-    cn_rows, histogram, states = [], [], []
+        cn = np.cumsum(4 * np.pi * r**2 * 0.05 * g * density) * sites
+        columns = {"centre": "Li", "partner": partner, "r_A": r, "g": g, "g_error": 0.03 * g + 0.01, "cn": cn}
+        rdf.append(pd.DataFrame(columns))
+        if partner in ("FSI:O", "DME:O_ether"):
+            at, _, height = _PEAKS[partner][0]
+            cutoffs.append(("Li", partner, "first", 2.8, at, height, 2.8, 0.04, "first minimum"))
+        elif ":" in partner:
+            rule = "fallback: g(r) has no significant maximum"
+            cutoffs.append(("Li", partner, "first", 2.8, np.nan, np.nan, np.nan, np.nan, rule))
+        elif partner == "FSI":
+            cutoffs.append(("Li", partner, "second", 7.4, np.nan, np.nan, 7.4, 0.9, "second minimum"))
+    columns = "centre partner shell cutoff_A peak_A peak_g minimum_A minimum_g rule".split()
+    return {"rdf": pd.concat(rdf, ignore_index=True), "cutoffs": pd.DataFrame(cutoffs, columns=columns)}
+
+
+def shell_tables(bottle: dict) -> dict[str, pd.DataFrame]:
+    species = [name for name in bottle["counts"] if name != "Li"]
+    cn, histogram, states, shells = [], [], [], []
     for name in species:
         mean = bottle["cn"][name]
-        cn_rows.append(("Li", name, "", mean, 0.03 + 0.02 * mean))
+        cn.append(("Li", name, "", mean, 0.03 + 0.02 * mean))
         for site in SITES[name]:
             factor = {"FSI:O": 1.2, "DME:O_ether": 1.8}.get(site, 0.02)
-            cn_rows.append(("Li", name, site, factor * mean, factor * (0.03 + 0.02 * mean)))
-        n = np.arange(0, 6)
+            cn.append(("Li", name, site.split(":")[1], factor * mean, factor * (0.03 + 0.02 * mean)))
+        n = np.arange(6)
         weight = np.exp(-((n - mean) ** 2))
         histogram += [(name, k, w, 0.02) for k, w in zip(n, weight / weight.sum(), strict=True)]
         if name != "FSI":
             bound = min(0.95, mean * bottle["counts"]["Li"] / bottle["counts"][name])
             states.append((name, 1 - bound, 0.97 * bound, 0.03 * bound, 0.02, 0.02, 0.01))
+    for rank, (label, share) in enumerate(bottle["shells"].items(), start=1):
+        parts = {part[:-1]: int(part[-1]) for part in label.split()}
+        counts = {f"n_{name}": parts.get(name, 0) for name in species}
+        shells.append({"rank": rank, "label": label, **counts, "fraction": share, "error": 0.003 + 0.06 * share})
+    return {
+        "cn": pd.DataFrame(cn, columns="centre species site value error".split()),
+        "cn_histogram": pd.DataFrame(histogram, columns="species n fraction error".split()),
+        "shells": pd.DataFrame(shells),
+        "solvent_states": pd.DataFrame(
+            states, columns="species free bound bridging free_error bound_error bridging_error".split()
+        ),
+    }
+
+
+def ion_tables(bottle: dict) -> dict[str, pd.DataFrame]:
     ssip, cip, agg = bottle["anion_classes"]
     speciation = []
     for convention, shift in (("centre", 0.02), ("anion", 0.0), ("cluster", -0.06)):
@@ -157,93 +245,113 @@ def tables(bottle: dict, temperature: float, rng: np.random.Generator) -> dict[s
         if convention == "anion":
             parts += [("AGG-I", 0.62 * agg), ("AGG-II", 0.38 * agg)]
         speciation += [(convention, cls, share, 0.012 + 0.05 * share) for cls, share in parts]
-    ions = []
-    for convention, who in (("anions_per_centre", "FSI"), ("centres_per_anion", "FSI")):
-        shares = np.array([ssip, cip, 0.62 * agg, 0.3 * agg, 0.08 * agg])
-        ions += [(convention, who, k, share, 0.02) for k, share in enumerate(shares)]
+    shares = [ssip, cip, 0.62 * agg, 0.3 * agg, 0.08 * agg]
+    conventions = ("anions_per_centre", "centres_per_anion")
+    ions = [(convention, "FSI", k, share, 0.02) for convention in conventions for k, share in enumerate(shares)]
+    quantities = {"cip_fraction_anion": (cip, 0.05), "agg_fraction_anion": (agg, 0.2), "total_cn": (4.1, 0.4)}
     sensitivity = [
-        (f"{what}_fraction", shift, base + slope * shift, 0.02)
-        for what, base, slope in (("CIP", cip, 0.05), ("AGG", agg, 0.2), ("SSIP", ssip, -0.25))
-        for shift in (-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3)
+        (name, shift, base + slope * shift, 0.02)
+        for name, (base, slope) in quantities.items()
+        for shift in (-0.3, 0.0, 0.3)
     ]
-    sizes = np.array([1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 31, 46, 70, 90])[: 6 if ssip > 0.1 else 14]
-    shares = np.exp(-0.6 * np.arange(len(sizes))) if ssip > 0.1 else 0.03 + 0.01 * np.arange(len(sizes)) ** 1.4
-    shares = shares / shares.sum()
-    total = 2 * bottle["counts"]["Li"]
-    limit = 5 if ssip > 0.1 else 22
+    dilute = ssip > 0.1
+    sizes = np.array([1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 31, 46, 70, 90])[: 6 if dilute else 14]
+    share = np.exp(-0.6 * np.arange(6)) if dilute else 0.03 + 0.01 * np.arange(14) ** 1.4
+    share = share / share.sum()
+    limit = range(5 if dilute else 22)
     population = [
-        (i, j, 6.0 * np.exp(-0.55 * (i + j)) * np.exp(-0.8 * (i - j) ** 2) + 1e-4)
-        for i in range(limit) for j in range(limit) if 0 < i + j and abs(i - j) < 4
-    ]  # fmt: skip
-    cipa = [
-        ("ions per cluster", 9.4, 1.2, "ions", 3.1, 0.4, 15.7, 20.0, ">=", False),
-        ("equivalent diameter", 1.4, 0.1, "nm", 0.7, 0.05, 14.0, 2.5, ">=", False),
-        ("local Li density over bulk", 1.62, 0.05, "1", 1.1, 0.02, 26.0, 1.3, ">=", True),
-        ("z against null model", 5.2, np.nan, "1", np.nan, np.nan, np.nan, 3.0, ">=", True),
-        ("contacts per ion", 2.7, 0.1, "1", 1.3, 0.1, 14.0, 2.5, ">=", True),
-        ("relative anisotropy", 0.46, 0.04, "1", np.nan, np.nan, np.nan, 0.4, "<=", False),
+        (i, j, 6.0 * np.exp(-0.55 * (i + j) - 0.8 * (i - j) ** 2) + 1e-4, False)
+        for i in limit
+        for j in limit
+        if 0 < i + j and abs(i - j) < 4
     ]
-    t = np.linspace(0, 500, 251)
+    per_frame = share * 2 * bottle["counts"]["Li"] / sizes
+    columns = {"n_ions": sizes, "clusters_per_frame": per_frame, "ion_fraction": share, "error": 0.1 * share}
+    separation = [("FSI", 0.7 * ssip, 0.02, 0.3 * ssip, 0.01)]
+    return {
+        "speciation": pd.DataFrame(speciation, columns="convention cls fraction error".split()),
+        "ion_histogram": pd.DataFrame(ions, columns="convention species n fraction error".split()),
+        "separation": pd.DataFrame(
+            separation, columns="species solvent_separated solvent_separated_error isolated isolated_error".split()
+        ),
+        "sensitivity": pd.DataFrame(sensitivity, columns="quantity cutoff_shift_A value error".split()),
+        "cluster_sizes": pd.DataFrame(columns | {"percolating": sizes > 80}),
+        "cluster_population": pd.DataFrame(population, columns="n_centres n_anions per_frame percolating".split()),
+        "cluster_charge": pd.DataFrame(
+            {"charge_e": [-3, -2, -1, 0, 1, 2], "per_frame": [0.1, 0.8, 6.2, 11.0, 7.4, 0.5]}
+        ),
+    }
+
+
+def cipa_tables() -> dict[str, pd.DataFrame]:
+    nan = np.nan
+    rows = [
+        ("ions in the cluster", 9.4, 1.2, "1", nan, nan, nan, 20.0, "≥", False, ""),
+        ("diameter with bound solvent, at least", 1.4, 0.1, "nm", nan, nan, nan, 2.5, "≥", False, ""),
+        ("contacts per ion", 2.7, 0.1, "1", nan, nan, nan, 2.5, "≥", True, ""),
+        ("shape anisotropy", 0.46, 0.04, "1", nan, nan, nan, 0.4, "≤", False, ""),
+        ("smallest box width", 3.8, 0.0, "nm", nan, nan, nan, 8.0, "≥", False, ""),
+        ("nearest centre–centre distance", 5.1, 0.05, "Å", 5.9, 0.2, -4.0, nan, "", None, "labels"),
+        ("local density over bulk, 0.8 nm", 1.62, 0.05, "1", 1.1, 0.02, 26.0, nan, "", None, "pairs"),
+        ("fractal dimension", nan, nan, "1", nan, nan, nan, nan, "", None, ""),
+    ]
+    columns = "criterion value error unit null null_sd z threshold direction met null_model".split()
+    r = np.arange(0.05, 15, 0.1)
+    g = 1 / (1 + np.exp(-(r - 4.6) * 2.2)) + _gaussian(r, 5.7, 0.55, 2.1)
+    random = 3 * (r / 5.9) ** 2 * np.exp(-((r / 5.9) ** 3)) / 5.9
+    choices = [("cut-off shift", "-0.3 Å", 0.0, 0.0, "none"), ("ions_min", "16", 0.004, 0.003, "none")]
+    return {
+        "cipa": pd.DataFrame(rows, columns=columns).astype({"met": object}),
+        "cipa_sensitivity": pd.DataFrame(choices, columns="choice setting share error call".split()),
+        "cipa_g": pd.DataFrame(
+            {"r_A": r, "g": g, "g_labels": np.clip(r - 3, 0, 1), "g_pairs": np.clip((r - 2.5) / 2, 0, 1)}
+        ),
+        "cipa_nearest": pd.DataFrame({"r_A": r, "density": _gaussian(r, 5.1, 0.8, 0.5), "poisson": random}),
+    }
+
+
+def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    t, nan = np.linspace(0, 500, 251), np.nan
     curves, residence = [], []
     for partner, tau in (("FSI", 180.0), ("DME", 620.0)):
         for correlation, factor in (("continuous", 0.4), ("intermittent", 1.0)):
             c = np.exp(-((t / (factor * tau)) ** 0.85))
-            curves.append(pd.DataFrame({"partner": partner, "correlation": correlation, "t_ps": t, "c": c,
-                                        "c_error": 0.02 * np.sqrt(t / 500)}))  # fmt: skip
+            columns = {"centre": "Li", "partner": partner, "correlation": correlation, "t_ps": t, "c": c}
+            curves.append(pd.DataFrame(columns | {"c_error": 0.02 * np.sqrt(t / 500)}))
             done = factor * tau < 400
-            residence.append(("Li", partner, correlation, factor * tau if done else np.nan, 0.1 * factor * tau if done else
-                              np.nan, "decayed" if done else f"not decayed: C(500 ps) = {c[-1]:.2f} is above 1/e"))  # fmt: skip
-    frames = np.arange(0, 1000, 2.0)
-    series = [
-        pd.DataFrame({"replica": k, "time_ps": frames, "quantity": quantity,
-                      "value": base + 0.1 * np.exp(-frames / 300) + rng.normal(0, 0.03, len(frames))})
-        for k in (1, 2) for quantity, base in (("CIP_fraction", cip), ("weight_average_cluster_size", 9.0))
-    ]  # fmt: skip
-    molarity = bottle["molarity"]
-    amounts = [
-        ("LiFSI", "mol/L", 1.0, 0.9984, molarity, 0.01, "mol/L"),
-        ("LiFSI", "molality", np.nan, 1.27, 1.27, 0.0, "mol/kg"),
-    ]
-    amounts += [(name, "molecules", np.nan, count, count, np.nan, "1") for name, count in bottle["counts"].items()]
-    amounts.append(("box", "density", np.nan, bottle["density"] * 1.02, bottle["density"], 0.004, "g/cm3"))
-    shell_rows = []
-    for rank, (label, share) in enumerate(bottle["shells"], start=1):
-        parts = {part[:-1]: int(part[-1]) for part in label.split()}
-        shell_rows.append({"rank": rank, "label": label, **{f"n_{s}": parts.get(s, 0) for s in species}, "fraction": share,
-                           "error": 0.003 + 0.06 * share})  # fmt: skip
-    make = pd.DataFrame
+            time = (factor * tau, 0.1 * factor * tau) if done else (nan, nan)
+            outcome = "decayed" if done else f"not decayed: C(500 ps) = {c[-1]:.2f}, so longer than 500 ps"
+            residence.append(("Li", partner, correlation, *time, outcome))
+    states = [("Li", "FSI", "CIP", "intermittent", 60.0, 5.0, "decayed"),
+              ("", "", "cluster", "intermittent", nan, nan, "not decayed: C(500 ps) = 0.8")]  # fmt: skip
+    time = np.arange(0, 1000, 2.0)
+    series = []
+    for replica in (1, 2):
+        for quantity, base in (
+            ("cip_fraction_anion", bottle["anion_classes"][1]),
+            ("density_g_cm3", bottle["density"]),
+        ):
+            value = base + 0.1 * np.exp(-time / 300) + rng.normal(0, 0.03, len(time))
+            series.append(pd.DataFrame({"replica": replica, "time_ps": time, "quantity": quantity, "value": value}))
     return {
-        "rdf": pd.concat(rdf),
-        "cutoffs": make(cutoffs, columns="centre partner cutoff_A peak_A peak_g minimum_A minimum_g rule".split()),
-        "cn": make(cn_rows, columns="centre species site value error".split()),
-        "cn_histogram": make(histogram, columns="species n fraction error".split()),
-        "shells": make(shell_rows),
-        "speciation": make(speciation, columns="convention cls fraction error".split()),
-        "ion_histogram": make(ions, columns="convention species n fraction error".split()),
-        "solvent_states": make(
-            states, columns="species free bound bridging free_error bound_error bridging_error".split()
+        "residence": pd.DataFrame(residence, columns="centre partner correlation tau_ps error outcome".split()),
+        "residence_curves": pd.concat(curves, ignore_index=True),
+        "residence_states": pd.DataFrame(
+            states, columns="centre partner state correlation tau_ps error outcome".split()
         ),
-        "sensitivity": make(sensitivity, columns="quantity cutoff_shift_A value error".split()),
-        "timeseries": pd.concat(series),
-        "cluster_sizes": make({"n_ions": sizes, "clusters_per_frame": shares * total / sizes, "ion_fraction": shares,
-                               "error": 0.1 * shares, "percolating": sizes > 80}),
-        "cluster_population": make(population, columns="n_centres n_anions per_frame".split()),
-        "cluster_charge": make({"charge_e": [-3, -2, -1, 0, 1, 2], "per_frame": [0.1, 0.8, 6.2, 11.0, 7.4, 0.5]}),
-        "cipa": make(cipa, columns="criterion value error unit null null_sd z threshold direction met".split()),
-        "residence": make(residence, columns="centre partner correlation tau_ps error outcome".split()),
-        "residence_curves": pd.concat(curves),
-        "composition": make(amounts, columns="component quantity asked realised simulated error unit".split()),
-    }  # fmt: skip
+        "timeseries": pd.concat(series, ignore_index=True),
+    }
 
 
 def descriptors(bottle: dict) -> pd.DataFrame:
+    method = "molecules with a donor atom within its first-shell cut-off of a Li, per Li"
     rows = [
-        ("cn_molecules", name, value, 0.05, "1", 41.0, "first minimum of g(r)") for name, value in bottle["cn"].items()
+        ("anion_cn" if s == "FSI" else "solvent_cn", s, cn, 0.05, "1", 41.0, method) for s, cn in bottle["cn"].items()
     ]
     rows += [
         ("cluster_size_weight_average", "Li", 9.4, 1.2, "ions", 12.0, "mean size of the cluster that an ion is in"),
         ("largest_cluster_fraction", "Li", 0.21, 0.03, "1", 9.0, "share of all ions in the largest cluster"),
-        ("cluster_rg", "Li", np.nan, np.nan, "nm", 0.0, "no finite cluster was seen"),
-        ("shell_entropy", "Li", 1.62, np.nan, "1", 1.0, "one block only: no error can be told"),
+        ("cluster_rg", "Li", np.nan, np.nan, "nm", 0.0, "radius of gyration; no finite cluster was seen"),
+        ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, "−Σ p ln p; one block only: no error can be told"),
     ]
     return pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))

@@ -26,12 +26,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first ``headers`` columns name the row."""
+    """A table; the first ``headers`` columns name the row, ``dash`` says what a dash in it means."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     headers: int = 1
+    dash: str = "A dash: no value. The reason is in the list of all descriptors."
+
+    @property
+    def has_dash(self) -> bool:
+        return any(cell.text == fmt.DASH and not cell.remark for row in self.rows for cell in row)
 
 
 def _value(value: float, error: float | None = None, remark: str = "") -> Cell:
@@ -44,6 +49,26 @@ def _unit(text: str) -> Cell:
     return Cell(fmt.unit(text) or "1")
 
 
+_QUANTITIES = {"count": "molecules or formula units", "molality": "molality (per solvent and diluent)"}
+
+
+def recipe(results: Results) -> Table | None:
+    """The amounts as they were written, and what whole molecules make of them."""
+    rows = tuple(
+        (
+            Cell(fmt.formula(str(row["component"])), "composition"),
+            Cell(str(row["text"])),
+            Cell(fmt.exact(row["asked"])),
+            Cell(f"{row['realised']:.5g}", numeric=True),
+            Cell(str(row["basis"])),
+            Cell(f"{100 * row['relative_error']:+.2f} %"),
+        )
+        for row in results.composition.get("asked_realised", ())
+    )
+    columns = ("component", "as written", "asked", "realised", "basis", "rounding")
+    return Table("Asked and realised: the recipe, and what whole molecules make of it.", columns, rows)
+
+
 def composition(point: StatePoint) -> Table | None:
     """Asked, realised, simulated."""
     table = point.table("composition")
@@ -51,16 +76,20 @@ def composition(point: StatePoint) -> Table | None:
         return None
     rows = []
     for row in table.itertuples():
-        asked = Cell(fmt.exact(row.asked), numeric=True)
-        simulated = _value(row.simulated, _known(row.error))
-        rows.append((
-            Cell(fmt.species(str(row.component)), "density" if row.quantity == "density" else "composition"),
-            Cell(str(row.quantity)), asked, _value(row.realised), simulated, _unit(str(row.unit)),
-        ))  # fmt: skip
-    return Table(
-        "Composition: what was asked for, what whole molecules make of it, and what the box held after equilibration.",
-        ("component", "quantity", "asked", "realised", "simulated", "unit"), tuple(rows), headers=2,
-    )  # fmt: skip
+        component, quantity = str(row.component), str(row.quantity)
+        rows.append(
+            (
+                Cell(fmt.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
+                Cell(_QUANTITIES.get(quantity, quantity)),
+                Cell(fmt.exact(row.asked), numeric=True),
+                _value(row.realised),
+                _value(row.simulated, _known(row.error) or None),
+                _unit(str(row.unit)),
+            )
+        )
+    caption = "Simulated: the box after equilibration. Realised concentrations before that assume ideal mixing."
+    columns = ("component", "quantity", "asked", "realised", "simulated", "unit")
+    return Table(caption, columns, tuple(rows), headers=2, dash="A dash: not asked for in this quantity.")
 
 
 def coordination(point: StatePoint) -> Table | None:
@@ -74,18 +103,22 @@ def coordination(point: StatePoint) -> Table | None:
         species, site = str(row.species), str(row.site)
         label = site if ":" in site else f"{species}:{site}"
         cutoff = found.get((str(row.centre), label))
-        rows.append((
-            Cell(f"{fmt.species(str(row.centre))} – {fmt.site(label) if site else fmt.species(species)}", "cn"),
-            Cell("donor atoms" if site else "molecules", "cn"),
-            _value(row.value, row.error),
-            Cell("1"),
-            Cell(f"{fmt.number(cutoff.cutoff_A)} Å" if cutoff else "", "cutoff" if cutoff else "", numeric=True),
-            Cell(str(cutoff.rule) if cutoff else ""),
-        ))  # fmt: skip
+        rows.append(
+            (
+                Cell(f"{fmt.species(str(row.centre))} – {fmt.site(label) if site else fmt.species(species)}", "cn"),
+                Cell("donor atoms" if site else "molecules", "cn"),
+                _value(row.value, row.error),
+                Cell("1"),
+                Cell(f"{fmt.number(cutoff.cutoff_A)} Å" if cutoff else "", "cutoff" if cutoff else "", numeric=True),
+                Cell(str(cutoff.rule) if cutoff else ""),
+            )
+        )
     return Table(
         "Coordination numbers of the first shell, by molecule and by donor atom.",
-        ("centre – partner", "counting", "CN", "unit", "cut-off", "how chosen"), tuple(rows), headers=2,
-    )  # fmt: skip
+        ("centre – partner", "counting", "CN", "unit", "cut-off", "how chosen"),
+        tuple(rows),
+        headers=2,
+    )
 
 
 def speciation(point: StatePoint) -> Table | None:
@@ -98,16 +131,21 @@ def speciation(point: StatePoint) -> Table | None:
     rows = []
     for name in class_order(table.cls):
         cells = [share.get((convention, name), Cell("not defined")) for convention in conventions]
-        rows.append((
-            Cell(name),
-            *(Cell(c.text, f"speciation_{convention}" if c.numeric else "", c.remark, c.numeric)
-              for c, convention in zip(cells, conventions, strict=True)),
-            Cell("1"),
-        ))  # fmt: skip
+        rows.append(
+            (
+                Cell(name),
+                *(
+                    Cell(c.text, f"speciation_{convention}" if c.numeric else "", c.remark, c.numeric)
+                    for c, convention in zip(cells, conventions, strict=True)
+                ),
+                Cell("1"),
+            )
+        )
     return Table(
         "The same frames in each convention. AGG-I and AGG-II are the parts of AGG.",
-        ("class", *(CONVENTIONS[name] for name in conventions), "unit"), tuple(rows),
-    )  # fmt: skip
+        ("class", *(CONVENTIONS[name] for name in conventions), "unit"),
+        tuple(rows),
+    )
 
 
 def solvent_states(point: StatePoint) -> Table | None:
@@ -126,76 +164,201 @@ def solvent_states(point: StatePoint) -> Table | None:
     return Table("States of the neutral molecules.", ("species", "free", "bound", "bridging", "unit"), rows)
 
 
+_SIGNS = {">=": "≥", "<=": "≤"}
+_MET = {"true": "yes", "1.0": "yes", "false": "no", "0.0": "no"}
+
+
 def cipa(point: StatePoint) -> Table | None:
-    """Each criterion with its value, what chance gives, and its threshold."""
+    """The criteria of the call: value, threshold, met or not."""
     table = point.table("cipa")
-    if table is None:
-        return None
-    signs = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
-    rows = []
-    for row in table.itertuples():
-        threshold = f"{signs.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}"
-        has_threshold = math.isfinite(row.threshold)
-        met = {"true": "yes", "false": "no", "1.0": "yes", "0.0": "no"}.get(str(row.met).lower(), "not judged")
-        rows.append((
-            Cell(str(row.criterion).replace("_", " "), "cipa"), _value(row.value, row.error), _value(row.null, row.null_sd),
-            _value(row.z), Cell(threshold if has_threshold else fmt.DASH, numeric=True), _unit(str(row.unit)), Cell(met),
-        ))  # fmt: skip
-    return Table(
-        "CIPA criteria. Chance: mean ± standard deviation of the null model; z: value minus chance, in standard deviations.",
-        ("criterion", "value", "chance", "z", "threshold", "unit", "met"), tuple(rows),
-    )  # fmt: skip
-
-
-def residence(point: StatePoint) -> Table | None:
-    """Residence times and their outcomes."""
-    table = point.table("residence")
     if table is None:
         return None
     rows = tuple(
         (
-            Cell(f"{fmt.species(str(row.centre))} – {fmt.site(str(row.partner))}", "residence"),
-            Cell(str(row.correlation)), _value(row.tau_ps, row.error), Cell("ps"), Cell(str(row.outcome)),
+            Cell(str(row.criterion), "cipa"),
+            _value(row.value, row.error or None),
+            Cell(f"{_SIGNS.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}", numeric=True),
+            _unit(str(row.unit)),
+            Cell(_MET.get(str(row.met).lower(), "not judged")),
+        )
+        for row in table[table.threshold.notna()].itertuples()
+    )
+    caption = "The call's criteria, with the study's thresholds. Values are means over the centres of the box."
+    return Table(caption, ("criterion", "value", "threshold", "unit", "met"), rows)
+
+
+def cipa_background(point: StatePoint) -> Table | None:
+    """What is known about compactness beside the call, against chance."""
+    table = point.table("cipa")
+    if table is None:
+        return None
+    table = table[table.threshold.isna()]
+    models = table.null_model if "null_model" in table.columns else [""] * len(table)
+    rows = tuple(
+        (
+            Cell(str(row.criterion), "cipa"),
+            _value(row.value, row.error),
+            _value(row.null, _known(row.null_sd)),
+            Cell(str(model)),
+            _value(row.z),
+            _unit(str(row.unit)),
+        )
+        for row, model in zip(table.itertuples(), models, strict=True)
+    )
+    caption = (
+        "Measured against chance. By chance: mean ± standard deviation of the null model; z: their distance in it."
+    )
+    return Table(caption, ("quantity", "value", "by chance", "null model", "z", "unit"), rows)
+
+
+def cipa_sensitivity(point: StatePoint) -> Table | None:
+    """How the share of centres in compact clusters and the call move with every choice made."""
+    table = point.table("cipa_sensitivity")
+    if table is None:
+        return None
+    rows = tuple(
+        (
+            Cell(str(row.choice), "cipa"),
+            Cell(str(row.setting)),
+            _value(row.share, row.error),
+            Cell("1"),
+            Cell(str(row.call)),
         )
         for row in table.itertuples()
-    )  # fmt: skip
-    return Table("Residence times τ.", ("pair", "correlation", "τ", "unit", "outcome"), rows, headers=2)
+    )
+    return Table(
+        "Share of centres in compact clusters, and the call, as one choice at a time is changed.",
+        ("choice", "setting", "share", "unit", "call"),
+        rows,
+        headers=2,
+    )
+
+
+def separation(point: StatePoint) -> Table | None:
+    """Anions without contact, split by how far the nearest centre is."""
+    table = point.table("separation")
+    if table is None:
+        return None
+    rows = tuple(
+        (
+            Cell(fmt.species(str(row.species)), "separation"),
+            *(_value(getattr(row, s), getattr(row, f"{s}_error", math.nan)) for s in ("solvent_separated", "isolated")),
+            Cell("1"),
+        )
+        for row in table.itertuples()
+    )
+    columns = ("anion", "solvent-separated", "isolated", "unit")
+    return Table("Anions that touch no centre, by the distance to the nearest one.", columns, rows)
+
+
+def residence(point: StatePoint) -> Table | None:
+    """Times of contacts, then of pair states and cluster membership."""
+    tables = [t for t in (point.table("residence"), point.table("residence_states")) if t is not None]
+    if not tables:
+        return None
+    rows = tuple(
+        (
+            Cell(_pair(row), "residence"),
+            Cell({"contact": "first-shell contact"}.get(state := str(getattr(row, "state", "contact")), state)),
+            Cell(str(row.correlation)),
+            _value(row.tau_ps, row.error),
+            Cell("ps"),
+            Cell(str(row.outcome)),
+        )
+        for table in tables
+        for row in table.itertuples()
+    )
+    columns = ("pair", "what lasts", "correlation", "τ (to 1/e)", "unit", "outcome")
+    return Table("Residence times τ.", columns, rows, headers=3, dash="A dash: see the outcome.")
+
+
+def _pair(row: Any) -> str:
+    return " – ".join(fmt.site(str(name)) for name in (row.centre, row.partner) if name) or "ions of one cluster"
+
+
+def convergence(point: StatePoint) -> Table | None:
+    """Every rule that was applied to tell whether the run is long enough."""
+    table = point.table("convergence")
+    if table is None:
+        return None
+    rows = tuple(
+        (
+            Cell(str(row.rule)),
+            _value(row.value),
+            Cell(fmt.exact(row.threshold), numeric=True),
+            Cell(str(row.verdict)),
+            Cell(str(row.text)),
+        )
+        for row in table.itertuples()
+    )
+    return Table(
+        "Is the run long enough? Each rule by itself.", ("rule", "value", "wanted", "verdict", "in words"), rows
+    )
 
 
 def all_numbers(point: StatePoint) -> Table:
     """The whole descriptor table."""
     rows = tuple(
         (
-            Cell(str(row.name).replace("_", " "), f"d-{fmt.slug(row.name)}"), Cell(fmt.site(str(row.species))),
-            _value(row.value, row.error), _unit(str(row.unit)), _value(row.n_effective), Cell(str(row.method)),
+            Cell(fmt.quantity(str(row.name)), f"d-{fmt.slug(row.name)}"),
+            Cell(fmt.site(str(row.species))),
+            _value(row.value, row.error),
+            _unit(str(row.unit)),
+            _value(row.n_effective),
+            Cell(str(row.method)),
         )
         for row in point.described.descriptors.itertuples(index=False)
-    )  # fmt: skip
+    )
     columns = ("quantity", "of", "value ± error", "unit", "n", "how")
-    return Table(f"All descriptors at {point.temperature_K:g} K.", columns, rows, headers=2)
+    dash = "A dash: no value, or no number of samples; the reason is in the last column."
+    return Table(f"All descriptors at {point.temperature_K:g} K.", columns, rows, headers=2, dash=dash)
 
 
 def runs(results: Results) -> Table | None:
     """Every run: platform, speed, length, seeds, restarts, equilibration verdict."""
-    rows = []
-    for point in results.state_points:
-        for replica in point.replicas:
-            run = replica.run
-            rows.append((
-                Cell(f"{point.temperature_K:g} K, replica {replica.number}"), Cell(_text(run.get("platform"))),
-                _value(_float(run.get("ns_per_day"))), _value(_float(run.get("production_ns"))),
-                _value(_float(run.get("restarts"))), Cell(_text(run.get("equilibration"))), Cell(_text(run.get("seeds"))),
-            ))  # fmt: skip
-    if not rows:
+    rows = tuple(
+        (
+            Cell(f"{point.temperature_K:g} K, replica {replica.number}"),
+            Cell(_text(replica.run.get("platform"))),
+            _value(_float(replica.run.get("ns_per_day"))),
+            Cell(fmt.duration(replica.production_ps or math.nan), numeric=True),
+            _value(_float(replica.run.get("restarts"))),
+            Cell(_text(replica.run.get("equilibration"))),
+        )
+        for point in results.state_points
+        for replica in point.replicas
+    )
+    columns = ("run", "platform", "speed (ns/day)", "production", "restarts", "equilibration")
+    return Table("Runs.", columns, rows, dash="A dash: not recorded.") if rows else None
+
+
+def parameters(results: Results) -> Table | None:
+    """Where the parameters of each species in the box come from."""
+    entries = results.force_field.get("species")
+    if not isinstance(entries, Mapping):
         return None
-    columns = ("run", "platform", "speed (ns/day)", "production (ns)", "restarts", "equilibration", "seeds")
-    return Table("Runs.", columns, tuple(rows))
+    rows = tuple(
+        (
+            Cell(fmt.species(name)),
+            Cell("; ".join(_citation(source) for source in entries[name].get("sources", ()))),
+            Cell(_text(entries[name].get("charge_method"))),
+        )
+        for name in results.counts or entries
+        if isinstance(entries.get(name), Mapping)
+    )
+    return Table("Parameters and their sources.", ("species", "sources", "charges"), rows)
+
+
+def _citation(source: Any) -> str:
+    if not isinstance(source, Mapping):
+        return _text(source)
+    return " ".join(filter(None, [str(source.get("what", "")), f"doi:{source['doi']}" if source.get("doi") else ""]))
 
 
 def facts(values: Mapping[str, Any], caption: str) -> Table | None:
     """Any nested record as a table of names and values, in its own order."""
     rows = tuple((Cell(name), Cell(text)) for name, text in _flat(values))
-    return Table(caption, ("what", "value"), rows) if rows else None
+    return Table(caption, ("what", "value"), rows, dash="A dash: empty.") if rows else None
 
 
 def _flat(values: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -226,5 +389,5 @@ def _float(value: Any) -> float:
 
 
 def _known(error: Any) -> float | None:
-    """An error that exists, or None: a count has none, and says so by having no ±."""
+    """An error that exists, or None: an exact number has none, and says so by having no ±."""
     return None if error is None or pd.isna(error) else float(error)

@@ -34,7 +34,10 @@ DEFINITIONS = _read()
 
 #: What bulk structure cannot tell, so that nobody reads it into a page: (quantity, why).
 NOT_COMPUTED = (
-    ("Interphase (SEI, CEI)", "its composition and growth are chemical reactions at an electrode; this is a bulk liquid"),
+    (
+        "Interphase (SEI, CEI)",
+        "its composition and growth are chemical reactions at an electrode; this is a bulk liquid",
+    ),
     ("Redox stability", "no electrons are treated; orbital energies of single molecules are no windows either"),
     ("Transport", "conductivity, diffusion, transference number and viscosity need longer runs and their own analysis"),
     ("Desolvation and plating", "barriers, deposit shape and coulombic efficiency belong to the interface"),

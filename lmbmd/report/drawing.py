@@ -129,10 +129,8 @@ def titled(ax: Axes, title: str, columns: int = 0) -> None:
         return
     lines = math.ceil(len(ax.get_legend_handles_labels()[0]) / columns)
     ax.set_title(title, pad=8 + 15 * lines)
-    ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.1, columnspacing=1.2,
-        labelspacing=0.3, borderpad=0.1,
-    )  # fmt: skip
+    spacing = {"borderaxespad": 0.2, "handlelength": 1.1, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.1}
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, **spacing)
 
 
 ERROR_BAR = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5, "capthick": 1.0}

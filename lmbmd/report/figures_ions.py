@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, errors, titled
 from lmbmd.report.inputs import StatePoint
-from lmbmd.report.palette import ACCENT, CLASSES, INK, LINES, MUTED, text_on
+from lmbmd.report.palette import ACCENT, CLASSES, INK, MUTED, text_on
 
 #: How the three conventions are named on an axis; what they mean is in the definitions.
 CONVENTIONS = {"centre": "by centre", "anion": "by anion", "cluster": "by cluster"}
@@ -76,9 +77,13 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
     drawings = []
     for (convention, species), rows in table.groupby(["convention", "species"], sort=False):
         rows = rows.sort_values("n")
-        who = fmt.species(str(species))
+        who = fmt.species(str(species)) or "anions"
         if convention == "anions_per_centre":
-            title, x, y = "Anions per centre", "anions in the shell of one centre", "fraction of centres"
+            title, x, y = (
+                f"{who[:1].upper()}{who[1:]} per centre",
+                f"{who} in the shell of one centre",
+                "fraction of centres",
+            )
         else:
             title, x, y = f"Centres per {who}", f"centres in contact with one {who}", f"fraction of {who}"
         figure, ax = axes(SMALL)
@@ -96,30 +101,63 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
 
 
 def sensitivity(point: StatePoint) -> list[Drawing]:
-    """How each fraction moves when every cut-off is shifted."""
+    """How each quantity moves when every cut-off is shifted, one panel each."""
     table = point.table("sensitivity")
     if table is None:
         return []
-    figure, ax = axes((MEDIUM[0], 3.3))
-    markers, words = "osD^vPX", []
-    for i, (quantity, rows) in enumerate(table.groupby("quantity", sort=False)):
+    drawings = []
+    for quantity, rows in table.groupby("quantity", sort=False):
         rows = rows.sort_values("cutoff_shift_A")
+        title = fmt.quantity(str(quantity))
+        figure, ax = axes(SMALL)
         ax.errorbar(
-            rows.cutoff_shift_A, rows.value, yerr=errors(rows), marker=markers[i % 7], markersize=5, capsize=2.5,
-            color=LINES[i % len(LINES)], label=_words(str(quantity)),
-        )  # fmt: skip
-        words.append(
-            f"{_words(str(quantity))}: "
-            + ", ".join(
-                f"{fmt.number(row.value, row.error)} at {row.cutoff_shift_A:+.1f} Å" for row in rows.itertuples()
-            )
+            rows.cutoff_shift_A, rows.value, yerr=errors(rows), color=ACCENT, marker="o", markersize=4, capsize=2.5
         )
-    ax.set(xlabel="shift of every cut-off (Å)", ylabel="value", ylim=(0, None))
-    ax.set_xticks(sorted(table.cutoff_shift_A.unique()))
-    title = "Sensitivity to the cut-off"
-    titled(ax, title, 2)
-    caption = "Counted again with all cut-offs shorter or longer. A steep line is a result that hangs on its cut-off."
-    return [Drawing(f"{point.label}-sensitivity", title, "; ".join(words), caption, table, figure)]
+        ax.set(xlabel="shift of every cut-off (Å)", ylabel=fmt.labelled(str(quantity)), title=title)
+        ax.set_ylim(0, _top(rows.value, rows))
+        ax.set_xticks(rows.cutoff_shift_A)
+        alt = f"{title} by shift of the cut-offs: " + ", ".join(
+            f"{fmt.number(row.value, row.error)} at {row.cutoff_shift_A:+.1f} Å" for row in rows.itertuples()
+        )
+        name = f"{point.label}-sensitivity-{fmt.slug(quantity)}"
+        drawings.append(Drawing(name, f"Sensitivity of {title} to the cut-off", alt, "", rows, figure))
+    return drawings
+
+
+def centre_distances(point: StatePoint) -> list[Drawing]:
+    """Centre–centre g(r) beside the null models, and nearest distances beside random points."""
+    drawings = []
+    table = point.table("cipa_g")
+    if table is not None:
+        names = {"g": "measured"} | {c: f"{c[2:]} null" for c in table.columns if str(c).startswith("g_")}
+        figure = _against_chance(table, names, "g(r)", "Centre–centre g(r)")
+        top = table.loc[table.g.idxmax()]
+        alt = f"Centre–centre g(r), highest at {top.r_A:.1f} Å with g = {fmt.number(top.g)}, beside null models."
+        caption = "Grey: the same molecules with the centres dealt out at random (null models)."
+        drawings.append(Drawing(f"{point.label}-centre-g", "Centre–centre g(r)", alt, caption, table, figure))
+    table = point.table("cipa_nearest")
+    if table is not None:
+        names = {"density": "measured", "poisson": "random points"}
+        figure = _against_chance(table, names, "probability density (1/Å)", "Nearest centre–centre distance")
+        top = table.loc[table.density.idxmax()]
+        alt = f"Nearest centre–centre distances, most often {top.r_A:.1f} Å, beside random points of the same density."
+        caption = "Grey: points placed at random at the same density (Poisson)."
+        drawings.append(
+            Drawing(f"{point.label}-nearest", "Nearest centre–centre distance", alt, caption, table, figure)
+        )
+    return drawings
+
+
+def _against_chance(table: pd.DataFrame, names: Mapping[str, str], label: str, title: str) -> Figure:
+    """The first named column as a bold line, the others as grey ones of different dashes."""
+    figure, ax = axes(SMALL)
+    dashes = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 1, 1, 1)))
+    for i, (column, name) in enumerate(names.items()):
+        style = {"color": ACCENT} if i == 0 else {"color": MUTED, "linewidth": 1.1, "linestyle": dashes[(i - 1) % 3]}
+        ax.plot(table.r_A, table[column], label=name, **style)
+    ax.set(xlabel="r (Å)", ylabel=label, ylim=(0, None), xlim=(0, min(float(table.r_A.max()), 15)))
+    titled(ax, title, 3)
+    return figure
 
 
 def cluster_sizes(point: StatePoint) -> list[Drawing]:
@@ -130,24 +168,18 @@ def cluster_sizes(point: StatePoint) -> list[Drawing]:
     rows = table.sort_values("n_ions")
     figure, ax = axes(MEDIUM)
     wide = rows.n_ions.max() > 40
-    network = rows.percolating.astype(str).str.lower().isin(("true", "1", "1.0")) if "percolating" in rows else False
-    finite, spanning = rows[~(rows.index.isna() | network)], rows[rows.index.notna() & network]
+    flag = rows.percolating if "percolating" in rows.columns else pd.Series("", rows.index)
+    network = flag.astype(str).str.lower().isin(("true", "1", "1.0"))
+    finite, spanning = rows[~network], rows[network]
     below = finite.groupby("n_ions").ion_fraction.sum()
-    for part, ink, base, label in ((finite, ACCENT, 0.0, "finite"),
-                                   (spanning, "#c2410c", spanning.n_ions.map(below).fillna(0.0), "percolating")):  # fmt: skip
-        if not part.empty:
-            width = 0.8 if not wide else 0.07 * part.n_ions
-            bars = ERROR_BAR | {"capsize": 2.5 if len(rows) < 25 else 0}
-            ax.bar(
-                part.n_ions,
-                part.ion_fraction,
-                bottom=base,
-                width=width,
-                yerr=errors(part),
-                color=ink,
-                error_kw=bars,
-                label=label,
-            )
+    bars = ERROR_BAR | {"capsize": 2.5 if len(rows) < 25 else 0}
+    for part, ink, label in ((finite, ACCENT, "finite"), (spanning, "#c2410c", "percolating")):
+        if part.empty:
+            continue
+        base = 0.0 if part is finite else part.n_ions.map(below).fillna(0.0)
+        width = 0.07 * part.n_ions if wide else 0.8
+        share = part.ion_fraction
+        ax.bar(part.n_ions, share, width, base, yerr=errors(part), color=ink, error_kw=bars, label=label)
     if wide:
         ax.set_xscale("log")
         ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if n <= 1.5 * rows.n_ions.max()]
@@ -204,7 +236,9 @@ def cluster_population(point: StatePoint) -> list[Drawing]:
         f"{int(row.n_centres)} centres with {int(row.n_anions)} anions: {fmt.number(row.per_frame)}"
         for row in top.itertuples()
     )
-    caption = "Clusters per frame by their content, on a logarithmic scale. Clusters of single charges are neutral on the dotted line."
+    caption = (
+        "Clusters per frame by content, on a logarithmic scale. Singly charged ions are balanced on the dotted line."
+    )
     return [Drawing(f"{point.label}-cluster-population", "Population matrix", alt, caption, table, figure)]
 
 
@@ -224,10 +258,6 @@ def cluster_charge(point: StatePoint) -> list[Drawing]:
         f"{row.charge_e:+.0f} e: {fmt.number(row.per_frame)}" for row in rows.itertuples()
     )
     return [Drawing(f"{point.label}-cluster-charge", "Cluster charge", alt, "", rows, figure)]
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _top(values: pd.Series, rows: pd.DataFrame) -> float:

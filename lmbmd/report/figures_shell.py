@@ -6,24 +6,33 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, drop_spine_grid, errors, titled
 from lmbmd.report.inputs import StatePoint, molecules_of
 from lmbmd.report.palette import CLASSES, INK, MUTED, text_on
 
-#: Å shown of an RDF: nothing is closer than the first, and the second shell has ended at the other.
-RDF_RANGE_A = (1.0, 8.0)
+#: Å shown of an RDF to donor atoms, and to mass centres: the second shell has ended there.
+SITE_RANGE_A, SPECIES_RANGE_A = (1.0, 8.0), (2.0, 14.0)
 TOP_SHELLS = 10
 
 
-def rdf(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
-    """One panel per centre–partner pair: g(r) with its error band, running CN on the right, the cut-off marked."""
+def rdf(point: StatePoint, colour: Mapping[str, str], *, by_site: bool) -> list[Drawing]:
+    """One panel per pair: g(r) with its error band, running CN on the right, the cut-off marked.
+
+    Args:
+        point: has the tables ``rdf`` and ``cutoffs``.
+        colour: of each species.
+        by_site: pairs of a centre and a donor atom; otherwise those of two mass centres.
+    """
     table, cutoffs = point.table("rdf"), point.table("cutoffs")
     if table is None:
         return []
     drawings = []
     for (centre, partner), pair in table.groupby(["centre", "partner"], sort=False):
+        if (":" in partner) != by_site:
+            continue
         found = None
         if cutoffs is not None:
             match = cutoffs[(cutoffs.centre == centre) & (cutoffs.partner == partner)]
@@ -41,29 +50,34 @@ def _rdf_panel(
     colour: Mapping[str, str],
 ) -> Drawing:
     pair = pair.sort_values("r_A")
-    r, g, g_error, cn = (pair[column].to_numpy(float) for column in ("r_A", "g", "g_error", "cn"))
+    low, high = SITE_RANGE_A if ":" in partner else SPECIES_RANGE_A
+    shown = pair[(pair.r_A >= low) & (pair.r_A <= high)]
+    r, g, band, cn = (shown[column].to_numpy(float) for column in ("r_A", "g", "g_error", "cn"))
+    band = np.nan_to_num(band)
     ink = colour.get(partner.partition(":")[0], MUTED)
-    title = f"{fmt.species(centre)} – {fmt.site(partner)}"
+    title = f"{fmt.species(centre)} – {fmt.site(partner)}" + ("" if ":" in partner else ", mass centres")
     figure, ax = axes(SMALL)
     right = ax.twinx()
-    shown = (r >= RDF_RANGE_A[0]) & (r <= RDF_RANGE_A[1])
-    band = np.nan_to_num(g_error)
-    ax.fill_between(r[shown], (g - band)[shown], (g + band)[shown], color=ink, alpha=0.22, linewidth=0)
-    ax.plot(r[shown], g[shown], color=ink)
-    right.plot(r[shown], cn[shown], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
+    ax.fill_between(r, g - band, g + band, color=ink, alpha=0.22, linewidth=0)
+    ax.plot(r, g, color=ink)
+    right.plot(r, cn, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
     ax.axhline(1, color=MUTED, linewidth=0.6)
-    top = np.nanmax(g[shown], initial=1.0)
-    ax.set(xlim=RDF_RANGE_A, ylim=(0, 1.18 * top), xlabel="r (Å)", ylabel="g(r)", title=title)
+    top = np.nanmax(g + band, initial=1.0)
+    ax.set(
+        xlim=(low, min(high, max(r, default=high))), ylim=(0, 1.18 * top), xlabel="r (Å)", ylabel="g(r)", title=title
+    )
     right.set_ylabel("running CN", color=MUTED)
     right.spines["right"].set(visible=True, color=MUTED, linestyle=(0, (4, 2)))
     right.grid(False)
     words = _cutoff_words(cutoff)
     at_cutoff = np.nan if cutoff is None else float(np.interp(cutoff.cutoff_A, r, cn))
+    if not np.isfinite(at_cutoff):
+        at_cutoff = float(np.nanmax(cn, initial=0.0)) / 2
     if cutoff is not None and np.isfinite(cutoff.cutoff_A):
         ax.axvline(cutoff.cutoff_A, color=INK, linewidth=0.9, linestyle=(0, (1, 1.6)))
         ax.text(cutoff.cutoff_A + 0.12, 1.16 * top, f"{cutoff.cutoff_A:.2f} Å", va="top", fontsize=8)
     # Twice the shell's own CN: the plateau is in the middle, where it can be read.
-    right.set_ylim(0, max(1.0, 2.0 * at_cutoff) if np.isfinite(at_cutoff) else max(1.0, np.nanmax(cn[shown]) * 1.05))
+    right.set_ylim(0, max(1.0, 2.1 * at_cutoff))
     alt = f"Radial distribution function g(r) and running coordination number of {title}. {words}"
     name = f"{point.label}-rdf-{fmt.slug(centre)}-{fmt.slug(partner)}"
     return Drawing(name, f"RDF {title}", alt, words, pair, figure)
@@ -72,11 +86,12 @@ def _rdf_panel(
 def _cutoff_words(cutoff: pd.Series | None) -> str:
     """The first peak, and the cut-off with its rule, as a sentence."""
     if cutoff is None:
-        return "No cut-off is used for this pair."
+        return ""
     parts = []
     if np.isfinite(cutoff.get("peak_A", np.nan)):
         parts.append(f"first peak {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}")
-    found = f"cut-off {cutoff.cutoff_A:.2f} Å" if np.isfinite(cutoff.cutoff_A) else "no cut-off"
+    shell = "second shell up to" if cutoff.get("shell") == "second" else "cut-off"
+    found = f"{shell} {cutoff.cutoff_A:.2f} Å" if np.isfinite(cutoff.cutoff_A) else "no cut-off"
     sentence = "; ".join([*parts, f"{found} ({cutoff.rule})"])
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
@@ -119,7 +134,7 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         left.text(0.0, y, fmt.shell(inside), va="center", fontsize=8.5)
         dots = [name for name, n in inside.items() for _ in range(n)]
         for i, name in enumerate(dots[:12]):
-            left.plot(0.56 + 0.037 * i, y, "o", markersize=6, color=colour.get(name, MUTED), clip_on=False)
+            left.plot(0.5 + 0.042 * i, y, "o", markersize=6, color=colour.get(name, MUTED), clip_on=False)
         ax.text(row.fraction + np.nan_to_num(row.error) + 0.03 * top, y, share, va="center", fontsize=8.5)
         words.append(f"{fmt.shell(inside)} {share}")
     ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.62, error_kw=ERROR_BAR)
@@ -136,9 +151,8 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
 
 def _two_columns(n_rows: int) -> tuple:
     """Names and dots on the left, bars on the right, sharing their rows."""
-    figure, first = axes((6.6, 0.72 + 0.29 * max(n_rows, 2)))
-    figure.clear()
-    left, ax = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    figure = Figure(figsize=(6.6, 0.9 + 0.29 * max(n_rows, 2)), layout="constrained")
+    left, ax = figure.subplots(1, 2, width_ratios=(1, 1.15))
     left.set(xlim=(0, 1), ylim=(n_rows - 0.4, -0.6))
     left.axis("off")
     left.set_title("Most frequent first shells")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import SMALL, Drawing, axes, thinned, titled
-from lmbmd.report.inputs import STATE_COLUMNS, Replica, StatePoint
+from lmbmd.report.inputs import StatePoint
 from lmbmd.report.palette import INK, LINES, MUTED
 
 _STATE = {
@@ -51,7 +51,7 @@ def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
 
 def state(point: StatePoint) -> list[Drawing]:
     """Density, temperature and potential energy against time, one line per replica."""
-    logs = [(replica, replica.state) for replica in point.replicas if _usable(replica)]
+    logs = [(replica, replica.state) for replica in point.replicas if replica.state is not None]
     if not logs:
         return []
     drawings = []
@@ -85,29 +85,27 @@ def state(point: StatePoint) -> list[Drawing]:
     return drawings
 
 
-def _usable(replica: Replica) -> bool:
-    log = replica.state
-    return log is not None and not log.empty and set(STATE_COLUMNS) <= set(log.columns)
-
-
 def series(point: StatePoint) -> list[Drawing]:
     """Per-frame values of structural quantities, one panel each, a line per replica."""
     table = point.table("timeseries")
     if table is None:
         return []
     drawings = []
+    logged = any(replica.state is not None for replica in point.replicas)
     for quantity, rows in table.groupby("quantity", sort=False):
+        if logged and quantity in _STATE:  # drawn from the log, which is finer
+            continue
         figure, ax = axes(SMALL)
         per, unit = (1000.0, "ns") if rows.time_ps.max() > 2000 else (1.0, "ps")
         words = []
         for i, (replica, one) in enumerate(rows.groupby("replica", sort=True)):
             one, _ = thinned(one.sort_values("time_ps"))
-            ax.plot(one.time_ps / per, one.value, color=LINES[i % len(LINES)], linewidth=0.8)
+            ax.plot(one.time_ps / per, one.value, color=LINES[i % len(LINES)], linewidth=0.7, alpha=0.8)
             words.append(
                 f"replica {replica:g} from {fmt.number(one.value.iloc[0])} to {fmt.number(one.value.iloc[-1])}"
             )
-        title = str(quantity).replace("_", " ")
-        ax.set(xlabel=f"time ({unit})", title=title[:1].upper() + title[1:], ylabel=title)
+        title = fmt.quantity(str(quantity))
+        ax.set(xlabel=f"time ({unit})", title=title, ylabel=fmt.labelled(str(quantity)))
         alt = f"{title} against time: " + "; ".join(words)
         drawings.append(Drawing(f"{point.label}-series-{fmt.slug(quantity)}", title, alt, "", rows, figure))
     return drawings

@@ -128,6 +128,31 @@ def shell(molecules: Mapping[str, int]) -> str:
     return " · ".join(f"{n} {species(name)}" for name, n in molecules.items() if n) or "bare"
 
 
+_WORDS = {"cn": "CN", "ssip": "SSIP", "cip": "CIP", "agg": "AGG", "cipa": "CIPA", "rdf": "RDF", "rg": "Rg", "ii": "II"}
+_SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
+
+
+def quantity(name: str) -> str:
+    """A quantity's name in words, without its unit: ``"agg_fraction_anion"`` → ``"AGG fraction by anion"``."""
+    name = name.removesuffix(quantity_suffix(name))
+    words = [_WORDS.get(word, word) for word in name.split("_")]
+    if "fraction" in words[:-1] and words[-1] in ("centre", "anion", "cluster"):
+        words.insert(-1, "by")
+    text = " ".join(words).replace("AGG i ", "AGG-I ").replace("AGG II ", "AGG-II ").replace("CIP AGG", "CIP + AGG")
+    return text[:1].upper() + text[1:]
+
+
+def quantity_suffix(name: str) -> str:
+    """The unit at the end of a quantity's name, as it is spelt there; "" if there is none."""
+    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
+
+
+def labelled(name: str) -> str:
+    """A quantity for an axis: its name in words and its unit in brackets if it has one."""
+    suffix = quantity_suffix(name)
+    return f"{quantity(name)} ({_SUFFIXES[suffix]})" if suffix else quantity(name)
+
+
 def slug(text: str) -> str:
     """Text made safe for an anchor or a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", str(text)).strip("-.") or "x"

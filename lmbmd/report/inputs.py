@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import yaml
 
 from lmbmd.errors import LmbmdError
-from lmbmd.tables import DESCRIPTOR_COLUMNS, Described
+from lmbmd.tables import Described
 
 #: Columns that a table must have to be drawn. Any table may be absent; further columns are allowed.
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -33,15 +31,16 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "cluster_charge": ("charge_e", "per_frame"),
     "cipa": ("criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met"),
     "residence": ("centre", "partner", "correlation", "tau_ps", "error", "outcome"),
+    "separation": ("species", "solvent_separated", "isolated"),
+    "cipa_sensitivity": ("choice", "setting", "share", "error", "call"),
+    "cipa_g": ("r_A", "g"),
+    "cipa_nearest": ("r_A", "density", "poisson"),
+    "residence_states": ("centre", "partner", "state", "correlation", "tau_ps", "error", "outcome"),
+    "residence_states_curves": ("partner", "state", "correlation", "t_ps", "c", "c_error"),
     "residence_curves": ("partner", "correlation", "t_ps", "c", "c_error"),
+    "convergence": ("rule", "value", "threshold", "verdict", "text"),
     "composition": ("component", "quantity", "asked", "realised", "simulated", "error", "unit"),
 }
-
-#: Columns of words, which stay words even where all of them are empty or look like numbers.
-TEXT_COLUMNS = frozenset(
-    "centre partner rule species site label convention cls quantity criterion unit direction met correlation outcome "
-    "component".split()
-)
 
 #: Columns that simulate writes to state.csv.
 STATE_COLUMNS = ("time_ps", "density_g_cm3", "potential_kJ_mol", "temperature_K")
@@ -49,11 +48,18 @@ STATE_COLUMNS = ("time_ps", "density_g_cm3", "potential_kJ_mol", "temperature_K"
 
 @dataclass(frozen=True, eq=False)
 class Replica:
-    """One run: its number, the state log (None if absent) and what run.json says (empty if absent)."""
+    """One run: its number, the state log (None if absent), what run.json and spec.json say (empty if absent)."""
 
     number: int
     state: pd.DataFrame | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def production_ps(self) -> float | None:
+        """Length of the production run; None if neither record has it."""
+        value = self.run.get("production_ps", self.spec.get("production_ps"))
+        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +70,12 @@ class StatePoint:
         temperature_K: as the folder is named.
         described: descriptors, tables and notes of all replicas together.
         replicas: the runs behind them.
-        details: the rest of described.json (options, hashes of inputs).
         files: data files a reader may want, relative to the formulation's folder.
     """
 
     temperature_K: float
     described: Described
     replicas: tuple[Replica, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
     @property
@@ -106,17 +110,28 @@ class StatePoint:
 class Results:
     """One formulation with all its state points, lowest temperature first.
 
-    ``composition`` is the content of composition.json; ``force_field`` that of the parameter set's manifest.
+    Attributes:
+        name: of the formulation's file and folder.
+        composition: the content of composition.json.
+        state_points: at least one.
+        force_field: the parameter set's manifest; empty if it is not known.
+        recipe: what the formulation file says beside the amounts: title, source, notes; empty if not known.
     """
 
     name: str
     composition: Mapping[str, Any]
     state_points: tuple[StatePoint, ...]
     force_field: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        return str(self.composition.get("title") or self.name)
+        return str(self.recipe.get("title") or self.name)
+
+    @property
+    def salts(self) -> list[str]:
+        """Names of the components that are salts."""
+        return [str(i["name"]) for i in self.composition.get("ingredients", ()) if i.get("role") == "salt"]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -137,12 +152,17 @@ def molecules_of(row: pd.Series) -> dict[str, int]:
     return {str(key)[2:]: int(n) for key, n in row.items() if str(key).startswith("n_") and n > 0}
 
 
-def load_results(folder: str | os.PathLike[str], force_field: Mapping[str, Any] | None = None) -> Results:
+def load_results(
+    folder: str | os.PathLike[str],
+    force_field: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, str] | None = None,
+) -> Results:
     """Read ``results/<formulation>/``.
 
     Args:
         folder: the formulation's folder; its name is the formulation's name.
         force_field: the manifest of the parameter set; without it the report says that it is not known.
+        recipe: title, source and notes of the formulation file.
 
     Raises:
         LmbmdError: if composition.json or every state point is missing, or a file cannot be read. State logs,
@@ -158,36 +178,36 @@ def load_results(folder: str | os.PathLike[str], force_field: Mapping[str, Any] 
             remedy="Run the describe stage first; it writes <temperature>K/described.json.",
         )
     points.sort(key=lambda point: point.temperature_K)
-    return Results(folder.resolve().name, composition, tuple(points), dict(force_field or {}))
+    return Results(folder.resolve().name, composition, tuple(points), dict(force_field or {}), dict(recipe or {}))
 
 
 def _state_point(folder: Path) -> StatePoint:
-    header = dict(_json(folder / "described.json", required=True))
-    notes = tuple(header.pop("notes", ()))
-    tables = {path.stem: _csv(path) for path in sorted((folder / "tables").glob("*.csv"))}
     replicas = sorted((int(path.name[1:]), path) for path in folder.glob("r*") if path.name[1:].isdigit())
     return StatePoint(
         temperature_K=float(folder.name.removesuffix("K")),
-        described=Described(_descriptors(folder), tables, notes),
+        described=Described.read(folder),
         replicas=tuple(_replica(number, path) for number, path in replicas),
-        details=header,
         files=tuple(_data_files(folder)),
     )
 
 
 def _replica(number: int, folder: Path) -> Replica:
-    log = folder / "state.csv"
-    return Replica(number, _csv(log) if log.is_file() else None, _json(folder / "run.json"))
+    return Replica(number, _state(folder / "state.csv"), _json(folder / "run.json"), _json(folder / "spec.json"))
 
 
-def _descriptors(folder: Path) -> pd.DataFrame:
-    path = folder / "descriptors.parquet"
+def _state(path: Path) -> pd.DataFrame | None:
+    """The state log; None if there is none."""
+    if not path.is_file():
+        return None
     try:
-        return pd.read_parquet(path)[list(DESCRIPTOR_COLUMNS)]
-    except (OSError, pa.ArrowException, KeyError) as error:
+        log = pd.read_csv(path, dtype=float)
+    except (OSError, ValueError) as error:
         raise LmbmdError(
-            f"this is no descriptor table ({error}).", where=str(path), remedy="Run the describe stage again."
+            f"this is no state log ({error}).", where=str(path), remedy="Run the simulate stage again."
         ) from error
+    if missing := [column for column in STATE_COLUMNS if column not in log.columns]:
+        raise LmbmdError(f"this state log lacks {', '.join(missing)}.", where=str(path))
+    return None if log.empty else log
 
 
 def _data_files(folder: Path) -> list[str]:
@@ -196,24 +216,6 @@ def _data_files(folder: Path) -> list[str]:
                 "r*/trajectory.*", "r*/final.pdb", "r*/contacts.arrow", "r*/rdf.npz")  # fmt: skip
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return [path.relative_to(folder.parent).as_posix() for path in found]
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    """Numbers become numbers; words such as a species called NO3 or a class called "none" stay words."""
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values={}, dtype=str)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
-    except (OSError, ValueError) as error:
-        raise LmbmdError(f"this table cannot be read ({error}).", where=str(path)) from error
-    return frame.apply(_typed)
-
-
-def _typed(column: pd.Series) -> pd.Series:
-    """Text columns as text; any other as float64 where each entry is a number, ``nan`` or empty."""
-    blank = column.str.lower().isin(("", "nan"))
-    numbers = pd.to_numeric(column.mask(blank), errors="coerce")
-    return column if column.name in TEXT_COLUMNS or numbers[~blank].isna().any() else numbers.astype(float)
 
 
 def _json(path: Path, *, required: bool = False) -> Mapping[str, Any]:
@@ -227,18 +229,3 @@ def _json(path: Path, *, required: bool = False) -> Mapping[str, Any]:
         raise LmbmdError(
             f"this file cannot be read ({error}).", where=str(path), remedy="Delete it and run its stage again."
         ) from error
-
-
-def load_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A parameter set's manifest.yaml.
-
-    Raises:
-        LmbmdError: if it is missing or is no YAML mapping.
-    """
-    try:
-        manifest = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise LmbmdError(f"this manifest cannot be read ({error}).", where=str(path)) from error
-    if not isinstance(manifest, dict):
-        raise LmbmdError("this manifest is no YAML mapping.", where=str(path))
-    return manifest

@@ -27,6 +27,16 @@ class Headline:
     definition: str
 
     @property
+    def short(self) -> str:
+        """The label in a column that says the rest: the species alone, or nothing for the density."""
+        return fmt.species(self.species) if self.species else "" if self.group == "density" else self.label
+
+    @property
+    def scale(self) -> str:
+        """Numbers with the same scale may be drawn along one axis."""
+        return f"{self.group} {self.unit}"
+
+    @property
     def shown(self) -> str:
         """The number without its unit; fractions are shown as per cent, sign included."""
         return fmt.percent(self.value, self.error) if self.unit == "%" else fmt.number(self.value, self.error)
@@ -42,10 +52,16 @@ class Headline:
 
 def headlines(point: StatePoint, results: Results) -> list[Headline]:
     """The numbers of the header and of the comparison, each only if it was computed."""
-    return [*_amounts(point), *_coordination(point), *_speciation(point), *_solvent(point, results), *_clusters(point)]
+    return [
+        *_amounts(point, results),
+        *_coordination(point),
+        *_speciation(point),
+        *_solvent(point, results),
+        *_clusters(point),
+    ]
 
 
-def _amounts(point: StatePoint) -> list[Headline]:
+def _amounts(point: StatePoint, results: Results) -> list[Headline]:
     table = point.table("composition")
     if table is None:
         return []
@@ -55,9 +71,9 @@ def _amounts(point: StatePoint) -> list[Headline]:
         unit = str(row.unit)
         if str(row.quantity) == "density":
             found.append(Headline("density", "Density", "", row.simulated, error, unit, "density"))
-        elif unit == "mol/L":
-            label = f"{fmt.species(str(row.component))}"
-            found.append(Headline("molarity", label, str(row.component), row.simulated, error, unit, "composition"))
+        elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
+            label = fmt.formula(str(row.component))
+            found.append(Headline("molarity", label, "", row.simulated, error, unit, "composition"))
     return [headline for headline in found if math.isfinite(headline.value)]
 
 
@@ -96,11 +112,18 @@ def _solvent(point: StatePoint, results: Results) -> list[Headline]:
     if table is None:
         return []
     return [
-        Headline("free", f"free {fmt.species(str(r.species))}", str(r.species), r.free,
-                 getattr(r, "free_error", math.nan), "%", "solvent_states")
+        Headline(
+            "free",
+            f"free {fmt.species(str(r.species))}",
+            str(r.species),
+            r.free,
+            getattr(r, "free_error", math.nan),
+            "%",
+            "solvent_states",
+        )
         for r in table.itertuples()
         if results.roles.get(str(r.species)) != "diluent"
-    ]  # fmt: skip
+    ]
 
 
 def _clusters(point: StatePoint) -> list[Headline]:
@@ -117,33 +140,40 @@ def _clusters(point: StatePoint) -> list[Headline]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the run is long enough to believe: a heading and the describe stage's own sentences."""
+    """Whether the run is long enough to believe.
 
+    Attributes:
+        word: the describe stage's verdict, or "unknown".
+        heading: its opening sentence.
+        tone: "bad", "warn" or "good", for the colour beside the words.
+        reasons: the checks that decided it.
+        others: number of further remarks.
+    """
+
+    word: str
     heading: str
     tone: str
-    sentences: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    others: int = 0
 
 
-_HEADINGS = {
-    "too short": ("This run is too short to be believed", "bad"),
-    "not converged": ("This run is not converged", "bad"),
-    "borderline": ("This run is barely long enough", "warn"),
-    "converged": ("This run is long enough for the numbers below", "good"),
-    "long enough": ("This run is long enough for the numbers below", "good"),
-}
+_TONES = {"too short": "bad", "not converged": "bad", "borderline": "warn", "long enough": "good"}
 
 
 def verdict(point: StatePoint) -> Verdict:
-    """The convergence notes as a box. Without any note the page must not look like a pass."""
+    """The convergence notes as a box: the overall note first, then the checks that say the same.
+
+    Without any note the page must not look like a pass.
+    """
     notes = [note for note in point.described.notes if note.get("topic") == "convergence"]
     if not notes:
-        text = "No convergence check was recorded for this state point. Do not rely on its error bars."
-        return Verdict("Not known whether this run is long enough", "warn", (text,))
-    named = [note["verdict"] for note in notes if note.get("verdict") in _HEADINGS]
-    # The worst verdict speaks for the whole: the keys above are in that order.
-    worst = min(named, key=list(_HEADINGS).index, default="")
-    heading, tone = _HEADINGS.get(worst, ("Is this run long enough to believe?", "warn"))
-    return Verdict(heading, tone, tuple(dict.fromkeys(note["text"] for note in notes)))
+        return Verdict(
+            "unknown", "Whether this run is long enough was not checked: do not rely on its numbers.", "warn"
+        )
+    first, rest = notes[0], notes[1:]
+    word = first.get("verdict", "unknown")
+    reasons = tuple(note["text"] for note in rest if note.get("verdict") == word)
+    return Verdict(word, first["text"], _TONES.get(word, "warn"), reasons, len(rest) - len(reasons))
 
 
 def summary(point: StatePoint, results: Results) -> list[str]:
@@ -155,12 +185,12 @@ def summary(point: StatePoint, results: Results) -> list[str]:
 
 
 def _setting(point: StatePoint, results: Results) -> str:
-    lengths = [run for run in (replica.run.get("production_ns") for replica in point.replicas) if run]
     count = len(point.replicas)
     if not count:
         return ""
+    lengths = [replica.production_ps for replica in point.replicas]
     runs = "One run" if count == 1 else f"{count} independent runs"
-    length = f" of {fmt.number(float(lengths[0]))} ns" if len(set(lengths)) == 1 and len(lengths) == count else ""
+    length = f" of {fmt.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
     molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())
     return f"{runs}{length} at {point.temperature_K:g} K" + (f", each with {molecules}." if molecules else ".")
 
@@ -194,7 +224,8 @@ def _top_shell(point: StatePoint) -> str:
     if table is None:
         return ""
     top = table.sort_values("rank").iloc[0]
-    return f"Its most frequent shell is {fmt.shell(molecules_of(top))} ({fmt.percent(top.fraction, top.error)} of all shells)."
+    share = fmt.percent(top.fraction, top.error)
+    return f"Its most frequent shell is {fmt.shell(molecules_of(top))} ({share} of all shells)."
 
 
 def _classes(found: list[Headline]) -> str:
@@ -202,8 +233,8 @@ def _classes(found: list[Headline]) -> str:
     if set(share) != {"SSIP", "CIP", "AGG"}:
         return ""
     return (
-        f"Counted by anion, {share['SSIP']} touch no cation (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} touch "
-        "two or more (AGG)."
+        f"Of the anions, {share['SSIP']} touch no centre (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
+        "touch two or more (AGG)."
     )
 
 

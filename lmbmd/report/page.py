@@ -75,18 +75,28 @@ def formulation_page(results: Results) -> Page:
     points = []
     with styled():
         for point in results.state_points:
-            chapters = _chapters(point, colour)
+            chapters = _chapters(point, results, colour)
             drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
             points.append({
                 "point": point, "chapters": chapters, "verdict": narrative.verdict(point),
                 "summary": narrative.summary(point, results), "headlines": narrative.headlines(point, results),
                 "remarks": [note for note in point.described.notes if note.get("topic") not in _PLACED],
             })  # fmt: skip
-        html = environment().get_template("report.html.j2").render(
-            results=results, points=points, header=_header(results), colour=colour, definitions=_definitions(results),
-            not_computed=NOT_COMPUTED, method=_method(results), files=[f for p in results.state_points for f in p.files],
-            stage=stages.REPORT,
-        )  # fmt: skip
+        html = (
+            environment()
+            .get_template("report.html.j2")
+            .render(
+                results=results,
+                points=points,
+                header=_header(results),
+                colour=colour,
+                definitions=_definitions(results),
+                not_computed=NOT_COMPUTED,
+                method=_method(results),
+                files=[file for point in results.state_points for file in point.files],
+                stage=stages.REPORT,
+            )
+        )
     return Page(html, tuple(drawings))
 
 
@@ -94,42 +104,89 @@ def formulation_page(results: Results) -> Page:
 _PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics"})
 
 
-def _chapters(point: StatePoint, colour: Mapping[str, str]) -> list[Chapter]:
+def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) -> list[Chapter]:
     return [
-        Chapter("composition", "What was asked, what was simulated", "", _blocks(
-            _table(content.composition(point), "composition")), tuple(point.notes("composition"))),
-        Chapter("shell", "Level 1 · The primary shell",
-                "Who touches a centre: radial distribution functions (line, left axis) with the running coordination number "
-                "(dashed, right axis), and the first shell inside the marked cut-off.", _blocks(
-            _figures(figures_shell.rdf(point, colour), "small", "rdf"),
-            _table(content.coordination(point), "coordination"),
-            _figures(figures_shell.shells(point, colour), "wide", "shell"),
-            _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
-            _figures(figures_shell.solvent_states(point), "medium", "solvent_states"),
-            _table(content.solvent_states(point), "solvent-states")), tuple(point.notes("cutoff"))),
-        Chapter("pairs", "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
-                "How many ions of the other sign an ion touches. The three conventions answer three different questions and "
-                "are never mixed.", _blocks(
-            _figures([*figures_ions.speciation(point), *figures_ions.sensitivity(point)], "medium", "speciation_anion"),
-            _table(content.speciation(point), "speciation"),
-            _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"))),
-        Chapter("meso", "Level 3 · Clusters and compact aggregates (CIPA)",
-                "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
-                "connectivity, each against what chance alone would give; a high AGG fraction is not enough.", _blocks(
-            _figures([*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)], "medium",
-                     "cluster_sizes"),
-            _figures(figures_ions.cluster_charge(point), "small", "cluster"),
-            _table(content.cipa(point), "cipa")), tuple(point.notes("cluster", "box", "cipa"))),
-        Chapter("dynamics", "How long contacts last", "", _blocks(
-            _figures(figures_time.residence(point, colour), "medium", "residence"),
-            _table(content.residence(point), "residence"))),
-        Chapter("convergence", "Is it converged?",
-                "Production only. A quantity that still drifts has no mean to report.", _blocks(
-            _figures(figures_time.state(point), "small", "state"),
-            _figures(figures_time.series(point), "small", "timeseries"),
-            _table(content.all_numbers(point), "numbers", folded="All descriptors with errors and independent samples")),
-            tuple(point.notes("statistics"))),
-    ]  # fmt: skip
+        Chapter(
+            "composition",
+            "What was asked, what was simulated",
+            "",
+            _blocks(
+                _table(content.recipe(results), "recipe"),
+                _table(content.composition(point), "composition"),
+            ),
+            tuple(point.notes("composition")) + tuple(map(str, results.composition.get("notes", ()))),
+        ),
+        Chapter(
+            "shell",
+            "Level 1 · The primary shell",
+            "Who touches a centre: radial distribution functions (line, left axis) with the running coordination "
+            "number (dashed, right axis), and the first shell inside the marked cut-off.",
+            _blocks(
+                _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
+                _table(content.coordination(point), "coordination"),
+                _figures(figures_shell.shells(point, colour), "wide", "shell"),
+                _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
+                _figures(figures_shell.solvent_states(point), "medium", "solvent_states"),
+                _table(content.solvent_states(point), "solvent-states"),
+                _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
+            ),
+            tuple(point.notes("cutoff")),
+        ),
+        Chapter(
+            "pairs",
+            "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
+            "How many ions of the other sign an ion touches. The three conventions answer three different questions "
+            "and are never mixed.",
+            _blocks(
+                _figures(figures_ions.speciation(point), "medium", "speciation_anion"),
+                _table(content.speciation(point), "speciation"),
+                _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"),
+                _table(content.separation(point), "separation"),
+                _figures(figures_ions.sensitivity(point), "small", "sensitivity"),
+            ),
+        ),
+        Chapter(
+            "meso",
+            "Level 3 · Clusters and compact aggregates (CIPA)",
+            "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
+            "connectivity, against what chance alone would give; a high AGG fraction is not enough.",
+            _blocks(
+                _figures(
+                    [*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)],
+                    "medium",
+                    "cluster_sizes",
+                ),
+                _figures(
+                    [*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"
+                ),
+                _table(content.cipa(point), "cipa"),
+                _table(content.cipa_background(point), "chance"),
+                _table(content.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
+            ),
+            tuple(point.notes("cipa", "cluster", "box")),
+        ),
+        Chapter(
+            "dynamics",
+            "How long contacts last",
+            "",
+            _blocks(
+                _figures(figures_time.residence(point, colour), "medium", "residence"),
+                _table(content.residence(point), "residence"),
+            ),
+        ),
+        Chapter(
+            "convergence",
+            "Is it converged?",
+            "Production only. A quantity that still drifts has no mean to report.",
+            _blocks(
+                _figures(figures_time.state(point), "small", "state"),
+                _figures(figures_time.series(point), "small", "timeseries"),
+                _table(content.convergence(point), "checks"),
+                _table(content.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
+            ),
+            tuple(point.notes("statistics")),
+        ),
+    ]
 
 
 def _blocks(*blocks: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
@@ -146,14 +203,14 @@ def _table(table: content.Table | None, key: str, folded: str = "") -> Mapping[s
 
 def _header(results: Results) -> list[tuple[str, str]]:
     """What a reader must know before the first number."""
-    runs = [replica.run for point in results.state_points for replica in point.replicas]
-    lengths = sorted({run["production_ns"] for run in runs if run.get("production_ns")})
+    runs = [replica for point in results.state_points for replica in point.replicas]
+    lengths = sorted({run.production_ps for run in runs if run.production_ps})
     scale = results.composition.get("ion_charge_scale")
     facts = [
         ("temperature", ", ".join(f"{point.temperature_K:g} K" for point in results.state_points)),
-        ("force field", results.composition.get("force_field") or results.force_field.get("name") or "not recorded"),
+        ("force field", results.composition.get("force_field") or "not recorded"),
         ("ion charges", "not recorded" if scale is None else f"× {scale:g}"),
-        ("production", " and ".join(f"{fmt.number(float(ns))} ns" for ns in lengths) or "not recorded"),
+        ("production", " and ".join(map(fmt.duration, lengths)) or "not recorded"),
         ("runs", str(len(runs)) if runs else "not recorded"),
     ]
     if results.counts:
@@ -162,21 +219,26 @@ def _header(results: Results) -> list[tuple[str, str]]:
 
 
 def _method(results: Results) -> list[Mapping[str, Any] | None]:
-    details = {point.label: point.details for point in results.state_points}
-    runs = {
-        f"{point.label} replica {replica.number}": replica.run
-        for point in results.state_points for replica in point.replicas
-    }  # fmt: skip
-    hidden = {"counts", "roles", "rows", "title"}
-    recipe = {key: value for key, value in results.composition.items() if key not in hidden}
-    return list(_blocks(
-        _table(content.runs(results), "runs"),
-        _table(content.facts(results.force_field, "Force field, as its manifest describes it."), "force-field"),
-        _table(content.facts(recipe, "Composition record."), "recipe", folded="Composition record"),
-        _table(content.facts(details, "Analysis options, input hashes and versions."), "analysis",
-               folded="Analysis options, input hashes, versions"),
-        _table(content.facts(runs, "Run records."), "run-records", folded="Run records: seeds, versions, hashes"),
-    ))  # fmt: skip
+    details = {point.label: point.described.facts for point in results.state_points}
+    records = {
+        f"{point.label} r{replica.number}": {"run": replica.run, "spec": replica.spec}
+        for point in results.state_points
+        for replica in point.replicas
+        if replica.run or replica.spec
+    }
+    model = {key: value for key, value in results.force_field.items() if key != "species"}
+    shown = {"asked_realised", "notes"}
+    box = {key: value for key, value in results.composition.items() if key not in shown}
+    return list(
+        _blocks(
+            _table(content.runs(results), "runs"),
+            _table(content.facts(model, "Force field, from its manifest."), "force-field"),
+            _table(content.parameters(results), "parameters"),
+            _table(content.facts(box, "Composition record."), "box", folded="Composition record"),
+            _table(content.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"),
+            _table(content.facts(records, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
+        )
+    )
 
 
 def _definitions(results: Results) -> list[Definition]:
