@@ -193,12 +193,12 @@ def dilute_pairs(edge_A: float, seed: int) -> Beads:
 def random_concentrated(edge_A: float, seed: int) -> Beads:
     """Ions dealt at random over the sites of a dense liquid, a quarter of them centres and a quarter anions (1.7 M).
 
-    The contact distance is so generous that chance alone makes clusters of up to 90 ions, and no network yet.
+    The contact distance is so generous that chance alone makes clusters of 20 and more ions, and no network yet.
     """
     rng = np.random.default_rng(seed)
     sites = rng.permutation(jittered_sites(edge_A, 6.0, 1.2, rng))
     n = len(sites) // 4
-    return Beads(np.eye(3) * edge_A, sites[:n], sites[n : 2 * n], sites[2 * n :], contact_A=7.0)
+    return Beads(np.eye(3) * edge_A, sites[:n], sites[n : 2 * n], sites[2 * n :], contact_A=6.8)
 
 
 def open_network(edge_A: float, seed: int) -> Beads:
