@@ -85,6 +85,9 @@ def _device(value: object) -> str | None:
     raise LmbmdError(f"{shown(value)} is no index of a device.", remedy="Give a number, such as 0, or several: '0,1'.")
 
 
+Device = Annotated[str | None, BeforeValidator(saying(_device), json_schema_input_type=str | int | None)]
+
+
 class PlatformOptions(BaseModel):
     """Where the MD runs. No physics: a change never reruns anything."""
 
@@ -94,9 +97,7 @@ class PlatformOptions(BaseModel):
         "auto", description="auto: the fastest that works"
     )
     precision: Literal["single", "mixed", "double"] = Field("mixed", description="on CUDA and OpenCL")
-    device_index: Annotated[str | None, BeforeValidator(saying(_device), json_schema_input_type=str | int | None)] = (
-        Field(None, description="which GPU, such as 0; by default OpenMM chooses")
-    )
+    device_index: Device = Field(None, description="which GPU, such as 0; by default OpenMM chooses")
     threads: Whole | None = Field(None, ge=1, le=1024, description="on CPU; by default all cores of the job")
     deterministic: Truth = Field(False, description="sum forces in a fixed order, so that equal starts give equal runs")
     checkpoint_interval_s: Number = Field(60.0, ge=1, le=86_400, description="wall time between checkpoints")
