@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rdkit import Chem
@@ -127,3 +128,11 @@ def test_reading_the_library_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_table_in_the_docs_is_the_library():
+    page = (Path(__file__).parent.parent / "docs" / "force_fields.md").read_text(encoding="utf-8")
+    rows = page.split("test_forcefield_library.py -->\n")[1].split("<!-- end")[0].splitlines()[2:]
+    charge = {s.name: f"{s.charge:+d}" if s.charge else "0" for s in SPECIES}
+    expected = [f"| {s.name} | {s.title} | {charge[s.name]} | {s.formula} | {', '.join(s.sites)} |" for s in SPECIES]
+    assert [row.replace("|  |", "| |") for row in rows] == [row.replace("|  |", "| |") for row in expected]

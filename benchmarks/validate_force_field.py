@@ -1,0 +1,333 @@
+"""How good the force field is: densities of pure liquids against experiment, and 4 fs against 1 and 2 fs.
+
+    python benchmarks/validate_force_field.py                     run what is missing, then write docs/validation.md
+    python benchmarks/validate_force_field.py --only DME TTE      only these liquids
+    python benchmarks/validate_force_field.py --minutes 5         stop after about five minutes; call again to go on
+    python benchmarks/validate_force_field.py --table             only write docs/validation.md from what has run
+
+Every run goes on from where it was stopped, however it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openmm
+from openmm import unit
+from tqdm import tqdm
+
+from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.atomic import write_bytes, write_text
+from lmbmd.build.packing import pack
+from lmbmd.build.system import build_system
+from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.provenance import derived_seed
+
+ROOT = Path(__file__).resolve().parent.parent
+SET = "sage-clp-1.0.0"
+LIQUIDS = ("DME", "DMC", "TTE", "EC", "PC", "DOL", "EMC", "DEC", "FEC")
+ATOMS, EQUILIBRATION_PS, PRODUCTION_PS = 1000, 100.0, 400.0
+SAMPLE_PS, CHUNK_PS = 0.4, 20.0
+PRESSURE_BAR, FRICTION_PER_PS, BAROSTAT_PS = 1.0, 1.0, 0.1
+HEAVY_HYDROGEN_AMU = 3.0
+PACKED_FRACTION = 0.8
+G_CM3_PER_AMU_NM3 = 1.66053906660e-3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One simulation of a pure liquid: hydrogens' bonds are rigid in all, hydrogens heavy where ``repartitioned``."""
+
+    species: str
+    timestep_fs: float = 4.0
+    repartitioned: bool = True
+    production_ps: float = PRODUCTION_PS
+
+    @property
+    def name(self) -> str:
+        return f"{self.species}-{self.timestep_fs:g}fs{'-hmr' if self.repartitioned else ''}"
+
+    @property
+    def temperature_K(self) -> float:
+        return load_library().species[self.species].density_T_K
+
+
+#: The liquids of the time-step study, and how they are run.
+STEP_LIQUIDS = ("DME", "TTE")
+STEP_RUNS = [Run(s, dt, hmr, 800.0) for s in STEP_LIQUIDS for dt, hmr in ((4.0, True), (2.0, False), (1.0, False))]
+NVE_STEPS = ((4.0, True), (3.0, True), (2.0, True), (2.0, False), (1.0, False))
+NVE_PS = 50.0
+
+
+def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
+    """The System of a packed box with a barostat, its positions and its box edge (nm)."""
+    parameters, species = load_set(SET), load_library().species[run.species]
+    n = round(ATOMS / species.n_atoms)
+    volume_A3 = n * species.molar_volume_cm3_mol / 0.602214076 / PACKED_FRACTION
+    geometry = {run.species: (parameters.elements(run.species), parameters.geometry(run.species))}
+    packing = pack({run.species: n}, geometry, volume_A3 ** (1 / 3), derived_seed("pack", run.species))
+    built = build_system(
+        {run.species: n}, {run.species: "solvent"}, parameters, 1.0, packing.edge_A,
+        cutoff_nm=0.1 * parameters.cut_off_A,
+    )  # fmt: skip
+    nonbonded = next(f for f in built.system.getForces() if isinstance(f, openmm.NonbondedForce))
+    nonbonded.setSwitchingDistance(0.1 * parameters.switch_from_A)
+    constrain_hydrogens(built.system, built.bonds, run.repartitioned)
+    return built.system, 0.1 * packing.positions, 0.1 * packing.edge_A
+
+
+def constrain_hydrogens(system: openmm.System, bonds: np.ndarray, repartition: bool) -> None:
+    """Make bonds to hydrogen rigid at their equilibrium length; optionally move mass to the hydrogens."""
+    harmonic = next(f for f in system.getForces() if isinstance(f, openmm.HarmonicBondForce))
+    mass = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles())]
+    length = {tuple(sorted(p[:2])): p[2] for p in map(harmonic.getBondParameters, range(harmonic.getNumBonds()))}
+    for i, j in bonds.tolist():
+        light, heavy = sorted((i, j), key=mass.__getitem__)
+        if round(mass[light]) != 1:
+            continue
+        system.addConstraint(i, j, length[(i, j)])
+        if repartition:
+            system.setParticleMass(light, HEAVY_HYDROGEN_AMU)
+            left = system.getParticleMass(heavy).value_in_unit(unit.amu) - (HEAVY_HYDROGEN_AMU - mass[light])
+            system.setParticleMass(heavy, left)
+
+
+def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Context:
+    step_ps = 1e-3 * run.timestep_fs
+    seed = derived_seed("run", run.name)
+    if nve:
+        integrator = openmm.VerletIntegrator(step_ps)
+        integrator.setConstraintTolerance(1e-7)
+    else:
+        integrator = openmm.LangevinMiddleIntegrator(run.temperature_K, FRICTION_PER_PS, step_ps)
+        integrator.setRandomNumberSeed(seed)
+        every = round(BAROSTAT_PS / step_ps)
+        barostat = openmm.MonteCarloBarostat(PRESSURE_BAR, run.temperature_K, every)
+        barostat.setRandomNumberSeed(seed)
+        system.addForce(barostat)
+    names = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
+    platform = next(p for p in ("CUDA", "CPU") if p in names)
+    return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform))
+
+
+def simulate(run: Run, folder: Path, deadline: float) -> bool:
+    """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
+    path = folder / f"{run.name}.npz"
+    state, samples, elapsed = _load(path)
+    total = EQUILIBRATION_PS + run.production_ps
+    if len(samples) * SAMPLE_PS >= total - 1e-6:
+        return True
+    system, positions, edge = liquid(run)
+    mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
+    context = simulation(run, system)
+    if state is None:
+        context.setPeriodicBoxVectors(*(np.eye(3) * edge))
+        context.setPositions(positions)
+        openmm.LocalEnergyMinimizer.minimize(context, 50.0)
+        context.setVelocitiesToTemperature(run.temperature_K, derived_seed("velocities", run.name))
+    else:
+        context.setState(openmm.XmlSerializer.deserialize(state))
+    steps = round(SAMPLE_PS / (1e-3 * run.timestep_fs))
+    bar = tqdm(total=total, initial=len(samples) * SAMPLE_PS, desc=run.name, unit="ps")
+    while len(samples) * SAMPLE_PS < total - 1e-6:
+        if time.monotonic() > deadline:
+            return False
+        began, chunk = time.monotonic(), []
+        for _ in range(round(CHUNK_PS / SAMPLE_PS)):
+            context.getIntegrator().step(steps)
+            chunk.append(_sample(context, mass))
+        elapsed += time.monotonic() - began
+        samples = np.concatenate([samples, chunk])
+        saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
+        _save(path, openmm.XmlSerializer.serialize(saved), samples, elapsed)
+        bar.update(CHUNK_PS)
+        bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
+    return True
+
+
+def _sample(context: openmm.Context, mass_amu: float) -> list[float]:
+    """Density (g/cm3), potential and kinetic energy (kJ/mol); the latter of velocities at the half step's middle."""
+    state = context.getState(getEnergy=True)
+    volume = state.getPeriodicBoxVolume().value_in_unit(unit.nanometer**3)
+    energies = (state.getPotentialEnergy(), state.getKineticEnergy())
+    return [mass_amu / volume * G_CM3_PER_AMU_NM3, *(e.value_in_unit(unit.kilojoule_per_mole) for e in energies)]
+
+
+def _load(path: Path) -> tuple[str | None, np.ndarray, float]:
+    if not path.exists():
+        return None, np.empty((0, 3)), 0.0
+    with np.load(path, allow_pickle=False) as data:
+        return str(data["state"]), data["samples"], float(data["elapsed_s"])
+
+
+def _save(path: Path, state: str, samples: np.ndarray, elapsed_s: float) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, state=np.array(state), samples=samples, elapsed_s=elapsed_s)
+    write_bytes(path, buffer.getvalue())
+
+
+def drift(species: str, folder: Path) -> None:
+    """NVE energy drift of one liquid for each time step, from the end of its 4 fs run; saved once."""
+    path = folder / f"{species}-nve.npz"
+    if path.exists():
+        return
+    state = openmm.XmlSerializer.deserialize(_load(folder / f"{Run(species).name}.npz")[0])
+    rows = []
+    for timestep_fs, repartitioned in tqdm(NVE_STEPS, desc=f"{species} NVE", unit="run"):
+        run = Run(species, timestep_fs, repartitioned)
+        system, _, _ = liquid(run)
+        context = simulation(run, system, nve=True)
+        context.setPeriodicBoxVectors(*state.getPeriodicBoxVectors())
+        context.setPositions(state.getPositions())
+        context.applyConstraints(1e-7)
+        context.setVelocitiesToTemperature(run.temperature_K, derived_seed("nve", species))
+        steps, series = round(0.1 / (1e-3 * timestep_fs)), []
+        for _ in range(round(NVE_PS / 0.1)):
+            context.getIntegrator().step(steps)
+            found = context.getState(getEnergy=True)
+            series.append((found.getPotentialEnergy() + found.getKineticEnergy())._value)
+        t_ns = 1e-3 * steps * 1e-3 * timestep_fs * np.arange(len(series))
+        slope = np.polyfit(t_ns, series, 1)[0]
+        dof = 3 * system.getNumParticles() - system.getNumConstraints() - 3
+        kT = 8.31446261815324e-3 * run.temperature_K
+        rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, rows=np.array(rows))
+    write_bytes(path, buffer.getvalue())
+
+
+def density(run: Run, folder: Path) -> tuple[Estimate, Estimate, float, float] | None:
+    """Density, potential energy per molecule, production length (ps) and speed (ns/day) of what has run."""
+    _, samples, elapsed = _load(folder / f"{run.name}.npz")
+    kept = samples[round(EQUILIBRATION_PS / SAMPLE_PS) :]
+    if len(kept) < 100:
+        return None
+    n = round(ATOMS / load_library().species[run.species].n_atoms)
+    speed = len(samples) * SAMPLE_PS * 1e-3 / elapsed * 86400
+    return estimate_mean([kept[:, 0]]), estimate_mean([kept[:, 1] / n]), len(kept) * SAMPLE_PS, speed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=LIQUIDS, default=LIQUIDS, metavar="LIQUID", help="of these liquids"
+    )
+    parser.add_argument("--steps", action="store_true", help="the time-step study instead of the densities")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about this long")
+    parser.add_argument("--table", action="store_true", help="run nothing, write the table")
+    parser.add_argument("--work", type=Path, default=ROOT / "work" / "validation", help="folder of the runs")
+    args = parser.parse_args()
+    deadline = time.monotonic() + 60 * args.minutes
+    if not args.table:
+        runs = STEP_RUNS if args.steps else [Run(s) for s in args.only]
+        for run in runs:
+            if not simulate(run, args.work, deadline):
+                break
+        else:
+            for species in STEP_LIQUIDS if args.steps else ():
+                drift(species, args.work)
+    text = report(args.work)
+    write_text(ROOT / "docs" / "validation.md", text)
+    print(text)
+
+
+def report(folder: Path) -> str:
+    """The text of docs/validation.md."""
+    parts = [HEAD.format(set=SET, atoms=ATOMS, equilibration=EQUILIBRATION_PS, pressure=PRESSURE_BAR)]
+    parts.append(_density_table(folder))
+    parts.append(_step_table(folder))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+HEAD = """# Validation of {set}
+
+Written by `python benchmarks/validate_force_field.py`; do not edit. `--steps` runs the time-step study. Both go on
+where they were stopped.
+
+Boxes of about {atoms} atoms, packed at 80 % of the density sought, equilibrated for {equilibration:g} ps; NPT at
+{pressure:g} bar with LangevinMiddle (1/ps) and a Monte Carlo barostat; PME, the set's own cut-off, switching and
+long-range correction; bonds to hydrogen rigid. Errors are one standard error from the autocorrelation of the series.
+Runs this small and short are meant to rank and to catch faults: a deviation below two standard errors is none.
+"""
+WEAK = 0.02
+
+
+def _density_table(folder: Path) -> str:
+    lines = [
+        "## Density of pure liquids",
+        "",
+        "4 fs with hydrogen mass repartitioning. The experimental values and their sources are those of"
+        " `force_fields/species.yaml`.",
+        "",
+        "| liquid | T, K | experiment, g/cm³ | source | simulated, g/cm³ | deviation | production, ps |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    deviations = {}
+    for name in LIQUIDS:
+        found, species = density(Run(name), folder), load_library().species[name]
+        if found is None:
+            lines.append(f"| {name} | {species.density_T_K:g} | {species.density_g_cm3:g} | | not run | | |")
+            continue
+        rho, _, length, _ = found
+        deviations[name] = rho.value / species.density_g_cm3 - 1
+        lines.append(
+            f"| {name} | {species.density_T_K:g} | {species.density_g_cm3:g} | {species.density_source} "
+            f"| {rho.value:.4f} ± {rho.error:.4f} | {deviations[name]:+.1%} | {length:.0f} |"
+        )
+    if deviations:
+        mean = np.mean(np.abs(list(deviations.values())))
+        weak = [f"{name} ({d:+.1%})" for name, d in deviations.items() if abs(d) > WEAK]
+        lines += ["", f"Mean absolute deviation over {len(deviations)} liquids: {mean:.1%}."]
+        if weak:
+            lines += [f"Beyond {WEAK:.0%}: {', '.join(weak)}."]
+    return "\n".join([*lines, ""])
+
+
+def _step_table(folder: Path) -> str:
+    lines = [
+        "## 4 fs with hydrogen mass repartitioning against 2 fs and 1 fs",
+        "",
+        f"Hydrogens of {HEAVY_HYDROGEN_AMU:g} amu, their mass taken from the atom they are bound to.",
+        "",
+        "| liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol | production, ps | ns/day |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in STEP_RUNS:
+        found = density(run, folder)
+        weight = "heavy" if run.repartitioned else "natural"
+        if found is None:
+            lines.append(f"| {run.species} | {run.timestep_fs:g} | {weight} | not run | | | |")
+            continue
+        rho, energy, length, speed = found
+        lines.append(
+            f"| {run.species} | {run.timestep_fs:g} | {weight} | {rho.value:.4f} ± {rho.error:.4f} "
+            f"| {energy.value:.3f} ± {energy.error:.3f} | {length:.0f} | {speed:.0f} |"
+        )
+    lines += [
+        "",
+        f"Energy conservation without thermostat or barostat (Verlet, {NVE_PS:g} ps): drift of the total energy, "
+        "and its fluctuation from sample to sample, per degree of freedom.",
+        "",
+        "| liquid | step, fs | hydrogens | drift, kT/ns per d.o.f. | fluctuation, kT per d.o.f. |",
+        "|---|---|---|---|---|",
+    ]
+    for species in STEP_LIQUIDS:
+        path = folder / f"{species}-nve.npz"
+        if not path.exists():
+            lines.append(f"| {species} | | | not run | |")
+            continue
+        with np.load(path, allow_pickle=False) as data:
+            for step, heavy, slope, jitter in data["rows"]:
+                weight = "heavy" if heavy else "natural"
+                lines.append(f"| {species} | {step:g} | {weight} | {slope:+.4f} | {jitter:.1e} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
