@@ -75,6 +75,15 @@ class DescribeOptions:
         if not self.cutoff_shift_A > 0:
             raise LmbmdError(f"cutoff_shift_A = {self.cutoff_shift_A} is no shift.", remedy="Give 0.3, for instance.")
 
+    @classmethod
+    def of(cls, options: Mapping) -> DescribeOptions:
+        """From plain data, such as a study's ``describe_options``."""
+        plain = dict(options)
+        plain["cutoff_window_A"] = tuple(plain.get("cutoff_window_A", LI_WINDOW_A))
+        plain["cipa"] = CipaThresholds(**plain.get("cipa", {}))
+        plain["compactness"] = CompactnessOptions(**plain.get("compactness", {}))
+        return cls(**plain)
+
 
 def primary_centre(atoms: AtomTable, name: str = "") -> str:
     """The species whose shells are described.
@@ -174,11 +183,9 @@ class _Replica:
         self.separation = SecondShell(atoms, centre, self.radius)
         self.clusters, self.residence = Clusters(atoms), Residence(atoms)
         self.compactness = Compactness(atoms, n_frames, options.compactness)
-        self._folds = [self.shells, self.speciation, self.separation, self.clusters, self.compactness]
-        self.shifted = {
-            shift: (Shells(atoms, centre), Speciation(atoms, centre), Compactness(atoms, n_frames, options.compactness))
-            for shift in (-options.cutoff_shift_A, options.cutoff_shift_A)
-        }
+        self._folds = [self.shells, self.speciation, self.separation, self.clusters]
+        shifts = (-options.cutoff_shift_A, options.cutoff_shift_A)
+        self.shifted = {shift: (Shells(atoms, centre), Speciation(atoms, centre)) for shift in shifts}
         self.irregular = ""
         self.volume_A3: list[float] = []
         self.time_ps: list[float] = []
@@ -198,10 +205,11 @@ class _Replica:
                 self.residence.add(shell, full)
             except LmbmdError as error:
                 self.irregular = f"Replica {number}: {error}"
+        moved = {shift: self._cutoffs.first_shell(full, self._atoms, shift) for shift in self.shifted}
         for shift, folds in self.shifted.items():
-            moved = self._cutoffs.first_shell(full, self._atoms, shift)
             for fold in folds:
-                fold.add(moved, full)
+                fold.add(moved[shift], full)
+        self.compactness.add(shell, full, moved)
         self.volume_A3.append(full.volume_A3)
         self.time_ps.append(full.time_ps)
 
@@ -229,10 +237,16 @@ class _Account:
         speciation = [r.speciation.result() for r in replicas]
         clusters = [r.clusters.result() for r in replicas]
         measured = [r.compactness.result() for r in replicas]
-        shifted = {
-            shift: [[fold.result() for fold in r.shifted[shift]] for r in replicas] for shift in replicas[0].shifted
+        moved = {shift: [r.compactness.result(shift) for r in replicas] for shift in replicas[0].shifted}
+        by_shift = {
+            shift: (
+                [r.shifted[shift][0].result() for r in replicas],
+                [r.shifted[shift][1].result() for r in replicas],
+                m,
+            )
+            for shift, m in moved.items()
         }
-        compact = {shift: [r[2] for r in results] for shift, results in shifted.items()}
+        by_shift[0.0] = shells, speciation, measured
         separation = [r.separation.result() for r in replicas], replicas[0].separation.labels
         volumes = [np.array(r.volume_A3) for r in replicas]
         series = _series(shells, speciation, clusters)
@@ -243,14 +257,13 @@ class _Account:
             speciation_tables(speciation, centre, options.agg_ii_from),
             separation_tables(*separation, atoms, centre, replicas[0].radius),
             cluster_tables(clusters, atoms),
-            cipa_tables(clusters, measured, atoms, options.cipa, compact),
+            cipa_tables(clusters, measured, atoms, options.cipa, moved),
             lifetimes,
             self._composition(volumes),
         ]
         rows = [row for part in parts for row in part[0]]
         tables = {name: table for part in parts for name, table in part[1].items()}
-        middle = [[s, p, c] for s, p, c in zip(shells, speciation, measured, strict=True)]
-        tables["sensitivity"] = _sensitivity({**shifted, 0.0: middle}, options.cipa)
+        tables["sensitivity"] = _sensitivity(by_shift, options.cipa)
         tables["timeseries"] = self._timeseries({**series, "density_g_cm3": self._density(volumes)})
         notes, tables["convergence"] = convergence(
             [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes)
@@ -348,11 +361,10 @@ def _thinned(time_ps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.add.reduceat(time_ps, starts) / count, np.add.reduceat(values, starts) / count
 
 
-def _sensitivity(by_shift: Mapping[float, Sequence[Sequence]], thresholds: CipaThresholds) -> pd.DataFrame:
+def _sensitivity(by_shift: Mapping[float, tuple[Sequence, ...]], thresholds: CipaThresholds) -> pd.DataFrame:
     """Quantities counted again with every cut-off moved: rows by quantity, then by shift."""
     found: dict[str, list[tuple]] = {}
-    for shift, results in sorted(by_shift.items()):
-        shells, speciation, measured = zip(*results, strict=True)
+    for shift, (shells, speciation, measured) in sorted(by_shift.items()):
         quantities = {"total_cn": [r.molecules.sum(axis=1) / r.n_centres for r in shells]}
         for convention in ("centre", "anion", "cluster"):
             fractions = [r.fractions(convention) for r in speciation]
