@@ -80,6 +80,12 @@ BOTTLES = {
     "nothing left for a component": ("salts: {LiFSI: 5 mol/L of solution}\nsolvents: {DME: rest}\n"
                                      "diluents: {TTE: 60 vol%}", "salts.LiFSI",
                                      "(935 g at 85 cm³/mol) and 60 vol% TTE would fill 1025 cm³", "Lower"),
+    "negative remainder": (
+        "salts: {LiFSI: 8 mol/L of solution}\nsolvents: {DME: rest}\ndiluents: {TTE: 60 wt%}",
+        "bottle.yaml: ",
+        "the amounts leave nothing for DME",
+        "Lower the fixed amounts",
+    ),
     # sizes
     "two sizes": (GOOD.replace("12}", "12, atoms: 900}"), "size (line 3)", "atoms and ion_pairs are given together",
                   "exactly one"),

@@ -193,11 +193,8 @@ def resolve(components: Sequence[Component], where: str) -> np.ndarray:
 def solvent_per_cation(components: Sequence[Component], moles: np.ndarray) -> float:
     """Molecules listed under ``solvents`` per cation; infinite without a salt."""
     cations = sum(c.cations * x for c, x in zip(components, moles, strict=True))
-    return (
-        sum(x for c, x in zip(components, moles, strict=True) if c.section == "solvents") / cations
-        if cations
-        else np.inf
-    )
+    solvent = sum(x for c, x in zip(components, moles, strict=True) if c.section == "solvents")
+    return solvent / cations if cations else np.inf
 
 
 def check_liquid(components: Sequence[Component], moles: np.ndarray, where: str) -> None:
