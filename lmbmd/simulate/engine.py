@@ -64,8 +64,19 @@ class Engine:
 
     def minimise(self, iterations: int) -> float:
         """Descend for at most so many iterations; returns the potential energy reached, kJ/mol."""
-        openmm.LocalEnergyMinimizer.minimize(self._context, maxIterations=iterations)
-        return self._energy()
+        if self.report.on_processor:
+            # OpenMM 8.6's minimiser crashes on PoCL's processors, its dynamics do not.
+            self._minimise_elsewhere(iterations)
+        else:
+            openmm.LocalEnergyMinimizer.minimize(self._context, maxIterations=iterations)
+        return self._context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+
+    def _minimise_elsewhere(self, iterations: int) -> None:
+        here = self._context.getState(positions=True)
+        context, _, _ = create_context(self.system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions("CPU"))
+        context.setState(here)
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=iterations)
+        self._context.setPositions(context.getState(positions=True).getPositions(asNumpy=True))
 
     def warm(self) -> None:
         """Velocities of the run's temperature."""
@@ -130,9 +141,6 @@ class Engine:
         kelvin = mechanics.masses_amu(self.system) * (velocities**2).sum(1) / (3 * _GAS_KJ_MOL_K)
         order = np.argsort(-np.where(np.isfinite(kelvin), kelvin, np.inf), kind="stable")[:n]
         return [(int(i), float(kelvin[i])) for i in order]
-
-    def _energy(self) -> float:
-        return self._context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
 
     # ---- saving and restoring
 

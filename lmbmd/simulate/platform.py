@@ -53,6 +53,11 @@ class PlatformReport:
     refused: tuple[tuple[str, str], ...]
 
     @property
+    def on_processor(self) -> bool:
+        """Whether this is OpenCL on a CPU."""
+        return self.name == "OpenCL" and is_processor(self.properties["DeviceName"], processor_name())
+
+    @property
     def identity(self) -> dict[str, str]:
         """What must be equal for a binary checkpoint to fit."""
         keys = ("DeviceName", "Precision", "Threads", "DeterministicForces")
@@ -63,7 +68,8 @@ class PlatformReport:
 
     def sentence(self) -> str:
         """One line for the log."""
-        device = self.properties.get("DeviceName") or f"{self.properties.get('Threads', '1')} threads"
+        threads = self.properties.get("Threads")
+        device = self.properties.get("DeviceName") or (f"{threads} threads" if threads else "1 thread")
         reasons = "; ".join(f"not {name}: {reason}" for name, reason in self.refused)
         return f"platform {self.name} ({device})" + (f"; {reasons}" if reasons else "")
 

@@ -25,7 +25,7 @@ from lmbmd.simulate.publish import FINAL
 from lmbmd.simulate.records import Row, StateLog, Trajectory
 
 #: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
-SOFT_STEPS = ((500_000, 1000), (1_000_000, 1000), (2_000_000, 1000))
+SOFT_STEPS = ((500, 1000), (1000, 1000), (2000, 1000))
 SOFT_FRICTION_PER_PS = 10.0
 #: Minimisation goes on while this many iterations still gain so much per atom, kJ/mol, and at most so often.
 MINIMISE_ITERATIONS, MINIMISE_GAIN, MINIMISE_PIECES = 100, 0.02, 50
@@ -96,6 +96,7 @@ class Runner:
     def _run_stage(self) -> None:
         stage = self.place.stage
         getattr(self, f"_{stage}")()
+        self._tick(time.monotonic())
         if stage != STAGES[-1]:
             self.place.stage, self.place.step = STAGES[STAGES.index(stage) + 1], 0
             self._checkpoint()
