@@ -27,7 +27,7 @@ def poisson_nearest_A(number_density_A3: float) -> float:
 
     References:
         Hertz, Math. Ann. 67, 387 (1909), doi:10.1007/BF01450410; Chandrasekhar, Rev. Mod. Phys. 15, 1 (1943),
-        doi:10.1103/RevModPhys.15.1, eq. 675.
+        doi:10.1103/RevModPhys.15.1.
     """
     return POISSON_NEAREST * number_density_A3 ** (-1 / 3)
 
