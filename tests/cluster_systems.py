@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from lmbmd.analysis.clusters import Clusters
+from lmbmd.analysis.compactness import Compactness, CompactnessOptions
 from lmbmd.tables import AtomTable, FrameContacts, SpeciesInfo
 
 #: Centre–anion distance inside constructed aggregates, and the largest that is a contact, Å.
@@ -243,3 +246,28 @@ FAMILIES: dict[str, Callable[[float, int], Beads]] = {
     "small compact": small_compact,
     "droplets": droplets,
 }
+
+
+# ---------------------------------------------------------------- measured
+
+#: Seeds of the families' replicas, and shifts of their contact distance, Å.
+SEEDS, SHIFTS = (0, 1, 2), (-0.3, 0.3)
+
+
+def measure(*boxes: Beads, options: CompactnessOptions | None = None, shifts=()):
+    """Clusters and compactness of one replica whose frames are ``boxes``."""
+    clusters, compactness = Clusters(boxes[0].atoms), Compactness(boxes[0].atoms, len(boxes), options)
+    for k, box in enumerate(boxes):
+        shell = box.contacts(k)
+        clusters.add(shell)
+        compactness.add(shell, None, {s: box.contacts(k, s) for s in shifts})
+    return clusters.result(), compactness
+
+
+@cache
+def family(name: str, edge_A: float):
+    """Replicas of one frame each, from different seeds."""
+    boxes = [FAMILIES[name](edge_A, seed) for seed in (SEEDS if edge_A == 80.5 else (3, 4))]
+    clusters, folds = zip(*(measure(box, shifts=SHIFTS) for box in boxes), strict=True)
+    shifted = {s: [f.result(s) for f in folds] for s in SHIFTS}
+    return boxes, clusters, [f.result() for f in folds], shifted
