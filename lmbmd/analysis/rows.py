@@ -29,6 +29,10 @@ def descriptor(
         method = f"{method}; no value: {undefined}"
     elif np.isnan(estimate.error):
         method = f"{method}; no error: {estimate.source or 'cannot be told'}"
+    elif estimate.source == "constant":
+        method = f"{method}; the same in every frame"
+    elif estimate.source == "exact":
+        pass
     elif estimate.source == "replicas disagree":
         method = f"{method}; replicas disagree beyond chance"
     elif not estimate.reliable:

@@ -149,7 +149,7 @@ def _states(results: Sequence[ShellResult], kinds: dict[str, str]) -> list[Descr
 
 def _entropies(results: Sequence[ShellResult], centre: str, atoms: AtomTable) -> list[Descriptor]:
     shells, chance = shell_entropy(results), random_shell_entropy(results)
-    exact = lambda value: Estimate(value, 0.0, float(len(results)), source="constant")  # noqa: E731
+    exact = lambda value: Estimate(value, 0.0, float(len(results)), source="exact")  # noqa: E731
     moved = lambda shift: Estimate(  # noqa: E731
         shells.value + shift,
         shells.error,
