@@ -351,7 +351,7 @@ def descriptors(bottle: dict) -> pd.DataFrame:
     rows += [
         ("cluster_size_weight_average", "Li", 9.4, 1.2, "ions", 12.0, "mean size of the cluster that an ion is in"),
         ("largest_cluster_fraction", "Li", 0.21, 0.03, "1", 9.0, "share of all ions in the largest cluster"),
-        ("cluster_rg", "Li", np.nan, np.nan, "nm", 0.0, "radius of gyration; no finite cluster was seen"),
+        ("cluster_rg_nm", "Li", np.nan, np.nan, "nm", 0.0, "radius of gyration; no finite cluster was seen"),
         ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, "−Σ p ln p; one block only: no error can be told"),
     ]
     return pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))

@@ -192,7 +192,7 @@ def test_struts_through_the_box_percolate_in_as_many_directions_as_they_run(dire
     assert result.rank.tolist() == [directions]
     assert result.series["percolating_frames"] == [1.0]
     assert result.series["percolating_ion_fraction"] == [1.0]
-    assert np.isnan(result.series["cluster_rg"][0]) and np.isnan(cluster_shapes(_graph(box)).rg_A[0])
+    assert np.isnan(result.series["cluster_rg_nm"][0]) and np.isnan(cluster_shapes(_graph(box)).rg_A[0])
     assert result.longest_A == 0.0
 
 
@@ -385,7 +385,7 @@ def test_tables_tell_counts_per_frame_and_shares_of_ions():
     assert tables["cluster_charge"].to_numpy().tolist() == [[0, pytest.approx(4 / 3)]]
     values = {d.name: d.value for d in descriptors}
     assert values["cluster_size_number_average"] == pytest.approx((2 + 4 + 4) / 3)
-    assert values["cluster_rg_diameter"] == pytest.approx(2 * np.sqrt(5 / 3) * values["cluster_rg"])
+    assert values["cluster_rg_diameter_nm"] == pytest.approx(2 * np.sqrt(5 / 3) * values["cluster_rg_nm"])
     assert set(CLUSTER_SERIES) < set(values)
     assert not notes
 
@@ -419,5 +419,5 @@ def test_a_finite_cluster_longer_than_half_the_box_is_warned_about():
 
 def test_undefined_sizes_say_why():
     box = of_shapes(np.array([[0, 0, 0]]), np.array([[1, 0, 0]]))
-    row = next(d for d in cluster_tables([result_of(box)], box.atoms)[0] if d.name == "cluster_rg")
+    row = next(d for d in cluster_tables([result_of(box)], box.atoms)[0] if d.name == "cluster_rg_nm")
     assert np.isnan(row.value) and "no finite cluster was seen" in row.method

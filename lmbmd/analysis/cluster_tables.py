@@ -38,10 +38,10 @@ def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables
         mean = estimate_mean([r.series[name] for r in results])
         method = meaning if np.isfinite(mean.value) else f"{meaning}; no finite cluster was seen"
         descriptors.append(Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method))
-        if name == "cluster_rg":
+        if name == "cluster_rg_nm":
             sphere = f"2 √(5/3) Rg, the homogeneous sphere with this Rg; Rg: {method}"
             value, error = SPHERE_DIAMETER_PER_RG * mean.value, SPHERE_DIAMETER_PER_RG * mean.error
-            descriptors.append(Descriptor("cluster_rg_diameter", centres, value, error, unit, mean.n_effective, sphere))
+            descriptors.append(Descriptor("cluster_rg_diameter_nm", centres, value, error, unit, mean.n_effective, sphere))
     tables = {
         "cluster_sizes": _sizes(results),
         "cluster_population": _population(results),
