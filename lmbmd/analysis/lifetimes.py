@@ -120,7 +120,8 @@ class Residence:
         if self._times:
             self._check_interval(shell)
         molecule = self.atoms.molecule[shell.atom].astype(np.int64)
-        pairs = np.unique(shell.row * self.atoms.n_molecules + molecule)
+        pairs = np.sort(shell.row * self.atoms.n_molecules + molecule, kind="stable")
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # a molecule that touches with two atoms is one contact
         keys = self._with_states(pairs)
         self._started.append(np.setdiff1d(keys, self._on, assume_unique=True))
         self._ended.append(np.setdiff1d(self._on, keys, assume_unique=True))
