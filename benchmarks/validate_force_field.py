@@ -28,6 +28,8 @@ from lmbmd.build.system import build_system
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.provenance import derived_seed
+from lmbmd.simulate.mechanics import degrees_of_freedom, prepare
+from lmbmd.simulate.spec import RunSpec, Seeds
 
 ROOT = Path(__file__).resolve().parent.parent
 SET = "sage-clp-1.0.0"
@@ -35,7 +37,7 @@ LIQUIDS = ("DME", "DMC", "TTE", "EC", "PC", "DOL", "EMC", "DEC", "FEC")
 ATOMS, EQUILIBRATION_PS, PRODUCTION_PS = 1000, 100.0, 400.0
 SAMPLE_PS, CHUNK_PS = 0.4, 20.0
 PRESSURE_BAR, FRICTION_PER_PS, BAROSTAT_PS = 1.0, 1.0, 0.1
-HEAVY_HYDROGEN_AMU = 3.0
+HEAVY_HYDROGEN_AMU, LIGHT_HYDROGEN_AMU = 3.0, 1.00794
 PACKED_FRACTION = 0.8
 G_CM3_PER_AMU_NM3 = 1.66053906660e-3
 
@@ -47,7 +49,6 @@ class Run:
     species: str
     timestep_fs: float = 4.0
     repartitioned: bool = True
-    production_ps: float = PRODUCTION_PS
 
     @property
     def name(self) -> str:
@@ -58,11 +59,14 @@ class Run:
         return load_library().species[self.species].density_T_K
 
 
-#: The liquids of the time-step study, and how they are run.
-STEP_LIQUIDS = ("DME", "TTE")
-STEP_RUNS = [Run(s, dt, hmr, 800.0) for s in STEP_LIQUIDS for dt, hmr in ((4.0, True), (2.0, False), (1.0, False))]
+#: The time-step study: each of its 4 fs runs is also a row of the density table.
+STEP_RUNS = [
+    *(Run("DME", step, heavy) for step, heavy in ((4.0, True), (2.0, False), (1.0, False))),
+    *(Run("TTE", step, heavy) for step, heavy in ((4.0, True), (2.0, False))),
+]
+NVE_LIQUIDS = ("DME", "TTE")
 NVE_STEPS = ((4.0, True), (3.0, True), (2.0, True), (2.0, False), (1.0, False))
-NVE_PS = 50.0
+NVE_PS = 20.0
 
 
 def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
@@ -78,39 +82,33 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
     )  # fmt: skip
     nonbonded = next(f for f in built.system.getForces() if isinstance(f, openmm.NonbondedForce))
     nonbonded.setSwitchingDistance(0.1 * parameters.switch_from_A)
-    constrain_hydrogens(built.system, built.bonds, run.repartitioned)
-    return built.system, 0.1 * packing.positions, 0.1 * packing.edge_A
+    return prepare(built.system, spec(run)), 0.1 * packing.positions, 0.1 * packing.edge_A
 
 
-def constrain_hydrogens(system: openmm.System, bonds: np.ndarray, repartition: bool) -> None:
-    """Make bonds to hydrogen rigid at their equilibrium length; optionally move mass to the hydrogens."""
-    harmonic = next(f for f in system.getForces() if isinstance(f, openmm.HarmonicBondForce))
-    mass = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles())]
-    length = {tuple(sorted(p[:2])): p[2] for p in map(harmonic.getBondParameters, range(harmonic.getNumBonds()))}
-    for i, j in bonds.tolist():
-        light, heavy = sorted((i, j), key=mass.__getitem__)
-        if round(mass[light]) != 1:
-            continue
-        system.addConstraint(i, j, length[(i, j)])
-        if repartition:
-            system.setParticleMass(light, HEAVY_HYDROGEN_AMU)
-            left = system.getParticleMass(heavy).value_in_unit(unit.amu) - (HEAVY_HYDROGEN_AMU - mass[light])
-            system.setParticleMass(heavy, left)
+def spec(run: Run) -> RunSpec:
+    """The run in the terms of the simulate stage, whose mechanics it shares."""
+    seed = derived_seed("run", run.name)
+    return RunSpec(
+        temperature_K=run.temperature_K, pressure_bar=PRESSURE_BAR, seeds=Seeds(seed, seed, seed),
+        production_ns=1e-3 * PRODUCTION_PS, frame_interval_ps=CHUNK_PS, state_interval_ps=SAMPLE_PS,
+        equilibration_ns=1e-3 * EQUILIBRATION_PS, max_equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        timestep_fs=run.timestep_fs, friction_per_ps=FRICTION_PER_PS,
+        hydrogen_mass_amu=HEAVY_HYDROGEN_AMU if run.repartitioned else LIGHT_HYDROGEN_AMU,
+        barostat_interval=round(1e3 * BAROSTAT_PS / run.timestep_fs),
+    )  # fmt: skip
 
 
 def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Context:
     step_ps = 1e-3 * run.timestep_fs
-    seed = derived_seed("run", run.name)
     if nve:
+        for index in reversed(range(system.getNumForces())):
+            if isinstance(system.getForce(index), openmm.MonteCarloBarostat):
+                system.removeForce(index)
         integrator = openmm.VerletIntegrator(step_ps)
         integrator.setConstraintTolerance(1e-7)
     else:
         integrator = openmm.LangevinMiddleIntegrator(run.temperature_K, FRICTION_PER_PS, step_ps)
-        integrator.setRandomNumberSeed(seed)
-        every = round(BAROSTAT_PS / step_ps)
-        barostat = openmm.MonteCarloBarostat(PRESSURE_BAR, run.temperature_K, every)
-        barostat.setRandomNumberSeed(seed)
-        system.addForce(barostat)
+        integrator.setRandomNumberSeed(derived_seed("run", run.name))
     names = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
     platform = next(p for p in ("CUDA", "CPU") if p in names)
     return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform))
@@ -120,7 +118,7 @@ def simulate(run: Run, folder: Path, deadline: float) -> bool:
     """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
     path = folder / f"{run.name}.npz"
     state, samples, elapsed = _load(path)
-    total = EQUILIBRATION_PS + run.production_ps
+    total = EQUILIBRATION_PS + PRODUCTION_PS
     if len(samples) * SAMPLE_PS >= total - 1e-6:
         return True
     system, positions, edge = liquid(run)
@@ -173,11 +171,11 @@ def _save(path: Path, state: str, samples: np.ndarray, elapsed_s: float) -> None
 
 
 def drift(species: str, folder: Path) -> None:
-    """NVE energy drift of one liquid for each time step, from the end of its 4 fs run; saved once."""
-    path = folder / f"{species}-nve.npz"
-    if path.exists():
+    """NVE energy drift of one liquid for each time step, from where its 4 fs run stands; saved once."""
+    path, start = folder / f"{species}-nve.npz", _load(folder / f"{Run(species).name}.npz")[0]
+    if path.exists() or start is None:
         return
-    state = openmm.XmlSerializer.deserialize(_load(folder / f"{Run(species).name}.npz")[0])
+    state = openmm.XmlSerializer.deserialize(start)
     rows = []
     for timestep_fs, repartitioned in tqdm(NVE_STEPS, desc=f"{species} NVE", unit="run"):
         run = Run(species, timestep_fs, repartitioned)
@@ -194,7 +192,7 @@ def drift(species: str, folder: Path) -> None:
             series.append((found.getPotentialEnergy() + found.getKineticEnergy())._value)
         t_ns = 1e-3 * steps * 1e-3 * timestep_fs * np.arange(len(series))
         slope = np.polyfit(t_ns, series, 1)[0]
-        dof = 3 * system.getNumParticles() - system.getNumConstraints() - 3
+        dof = degrees_of_freedom(system)
         kT = 8.31446261815324e-3 * run.temperature_K
         rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
     buffer = io.BytesIO()
@@ -225,13 +223,12 @@ def main() -> None:
     args = parser.parse_args()
     deadline = time.monotonic() + 60 * args.minutes
     if not args.table:
-        runs = STEP_RUNS if args.steps else [Run(s) for s in args.only]
-        for run in runs:
+        quickest_first = sorted(STEP_RUNS, key=lambda run: -run.timestep_fs)
+        for run in quickest_first if args.steps else [Run(s) for s in args.only]:
             if not simulate(run, args.work, deadline):
                 break
-        else:
-            for species in STEP_LIQUIDS if args.steps else ():
-                drift(species, args.work)
+        for species in NVE_LIQUIDS if args.steps else ():
+            drift(species, args.work)
     text = report(args.work)
     write_text(ROOT / "docs" / "validation.md", text)
     print(text)
@@ -317,7 +314,7 @@ def _step_table(folder: Path) -> str:
         "| liquid | step, fs | hydrogens | drift, kT/ns per d.o.f. | fluctuation, kT per d.o.f. |",
         "|---|---|---|---|---|",
     ]
-    for species in STEP_LIQUIDS:
+    for species in NVE_LIQUIDS:
         path = folder / f"{species}-nve.npz"
         if not path.exists():
             lines.append(f"| {species} | | | not run | |")

@@ -113,9 +113,8 @@ def pdb_of(molecule: Molecule, positions: np.ndarray) -> str:
     ):
         symbol = atom.GetSymbol()
         label = name.ljust(4) if len(symbol) == 2 or len(name) == 4 else f" {name:<3}"
-        lines.append(
-            f"HETATM{i:5d} {label} {residue}A   1    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          {symbol:>2}"
-        )
+        place = "".join(f"{round(c, 3) + 0.0:8.3f}" for c in (x, y, z))  # + 0.0 turns -0.000 into 0.000
+        lines.append(f"HETATM{i:5d} {label} {residue}A   1    {place}  1.00  0.00          {symbol:>2}")
     for atom in molecule.graph.GetAtoms():
         near = sorted(b.GetIdx() + 1 for b in atom.GetNeighbors())
         for k in range(0, len(near), 4):  # a CONECT record holds four
