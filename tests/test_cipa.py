@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cluster_systems import BOND_A, FAMILIES, SEEDS, Beads, ball, block, droplets, family, measure, split
+from cluster_systems import BOND_A, FAMILIES, SEEDS, Beads, ball, block, droplets, family, measure, minimum_image, split
 
 from lmbmd.analysis.cipa import (
     BOX_TOO_SMALL,
@@ -299,6 +299,24 @@ def test_every_row_of_the_table_is_met_as_its_numbers_say():
         assert len({d.name for d in descriptors}) == len(descriptors)
 
 
+def test_the_first_lithium_shell_of_a_droplet_ends_between_its_first_two_distances():
+    """√2 and 2 bonds: 5.9 and 8.4 Å, twelve neighbours inside and fewer at the surface."""
+    boxes, clusters, measured, _ = family("droplets", 80.5)
+    descriptors, _, _ = cipa_tables(clusters, measured, boxes[0].atoms)
+    found = next(d for d in descriptors if d.name == "centre_centre_cn")
+    shell_A = float(found.method.split()[1])
+    assert np.sqrt(2) * BOND_A + 0.3 < shell_A < 2 * BOND_A - 0.3
+    within = 0.1 * round(shell_A / 0.1)  # whole bins
+    counts = [
+        (np.linalg.norm(minimum_image(b.centres[:, None] - b.centres, 80.5), axis=2) < within).sum() / 360 - 1
+        for b in boxes
+    ]
+    assert found.value == pytest.approx(np.mean(counts), abs=0.01)  # positions are float32
+    assert found.value < 12
+    given, _, _ = cipa_tables(clusters, measured, boxes[0].atoms, shell_A=6.5)
+    assert next(d.method for d in given if d.name == "centre_centre_cn") == "within 6.50 Å, given"
+
+
 def test_the_nearest_neighbour_table_holds_two_densities():
     boxes, clusters, measured, _ = family("random concentrated", 80.5)
     _, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms)
@@ -312,7 +330,7 @@ def test_a_single_centre_gives_numbers_or_reasons_never_a_crash():
     clusters, fold = measure(box)
     descriptors, _, notes = cipa_tables([clusters], [fold.result()], box.atoms)
     assert notes[0]["call"] == BOX_TOO_SMALL
-    assert np.isnan({d.name: d.value for d in descriptors}["centre_nearest_distance"])
+    assert np.isnan({d.name: d.value for d in descriptors}["centre_nearest_distance_A"])
 
 
 def test_a_mean_over_centres_counts_each_centre_with_its_cluster():

@@ -12,13 +12,15 @@ from lmbmd.analysis.cipa import CipaThresholds, Verdict, decide, fractal_dimensi
 from lmbmd.analysis.cluster_tables import Tables, centre_names
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
+from lmbmd.analysis.cutoffs import second_minimum
 from lmbmd.analysis.nulls import NULL_MODELS, poisson_nearest_A
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
 
-#: Where the first centre–centre peak is looked for, the width of the Gaussian that smooths g(r), and the radius of
-#: the first centre–centre shell if none is given, Å.
-PEAK_WINDOW_A, SMOOTHING_A, SHELL_A = (3.0, 9.0), 0.3, 7.5
+#: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
+PEAK_WINDOW_A, SMOOTHING_A = (3.0, 9.0), 0.3
+#: Where the edge of the first centre–centre shell is looked for, and where it is put if it is not found, Å.
+SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
 
 _COLUMNS = (
     "criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met", "null_model",
@@ -31,7 +33,7 @@ def cipa_tables(
     atoms: AtomTable,
     thresholds: CipaThresholds | None = None,
     shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
-    shell_A: float = SHELL_A,
+    shell_A: float | None = None,
 ) -> Tables:
     """The CIPA block of a state point.
 
@@ -40,7 +42,7 @@ def cipa_tables(
         atoms: of the box.
         thresholds: of the call.
         shifted: shift of all contact cut-offs in Å → what ``Compactness`` found with it, one per replica.
-        shell_A: first minimum of the centre–centre RDF, Å.
+        shell_A: radius of the first centre–centre shell, Å; from the first minimum of g(r) if not given.
 
     Returns:
         descriptors.
@@ -54,6 +56,7 @@ def cipa_tables(
     """
     thresholds = thresholds or CipaThresholds()
     verdict = decide(clusters, measured, atoms, thresholds, shifted)
+    shell_A, rule = (shell_A, "given") if shell_A else _first_shell(measured)
     rows = _call_rows(verdict, measured, thresholds) + _information_rows(measured, shell_A)
     dimension = fractal_dimension(clusters)
     scaling = dimension.reason or f"clusters of {dimension.smallest}–{dimension.largest} ions"
@@ -68,7 +71,7 @@ def cipa_tables(
         "cipa_g": _g_table(measured),
         "cipa_nearest": _nearest_table(measured),
     }
-    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A)
+    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A, rule)
     descriptors.append(
         Descriptor(
             "cluster_fractal_dimension", centre_names(atoms), dimension.value, dimension.error, "1", float("nan"),
@@ -158,7 +161,7 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
         seen, null = zip(*(r.density_ratio(radius) for r in measured), strict=True)
         quantities.append((f"local density over bulk, {radius / 10:g} nm", "1", estimate_mean(seen), null))
     seen, null = zip(*(r.neighbours(shell_A) for r in measured), strict=True)
-    quantities.append((f"centre–centre CN, {shell_A:g} Å", "1", estimate_mean(seen), null))
+    quantities.append((f"centre–centre CN, {shell_A:.2f} Å", "1", estimate_mean(seen), null))
     for m, model in enumerate(NULL_MODELS):
         for name, unit, mean, null in quantities:
             chance = _null([x[:, m] for x in null])
@@ -200,6 +203,21 @@ def _mean_g(measured: Sequence[CompactnessResult]) -> tuple[np.ndarray, np.ndarr
     return curves[0][0], g, sum(w * c[2] for w, c in zip(weight, curves, strict=True))
 
 
+def _first_shell(measured: Sequence[CompactnessResult]) -> tuple[float, str]:
+    """Edge of the first centre–centre shell in Å, and the rule that gave it."""
+    r, g, _ = _mean_g(measured)
+    known = np.isfinite(g)
+    frames = sum(len(m.time_ps) for m in measured)
+    pairs = np.sum([m.pairs.sum(axis=0) for m in measured], axis=0)
+    n = measured[0].n_centres
+    if known.sum() < 2:
+        return SHELL_A, "fallback: there is no pair"
+    cn = 2 * np.cumsum(pairs) / (n * frames)
+    # Each pair is two neighbours but one sample.
+    edge = second_minimum(r[known], g[known], cn[known], n * frames / 2, SHELL_WINDOW_A, SHELL_A)
+    return edge.cutoff_A, edge.rule.replace("second minimum", "first minimum after 5 Å")
+
+
 def _first_peak(measured: Sequence[CompactnessResult]) -> tuple[float, float, np.ndarray]:
     """Position and height of the highest point of the smoothed g(r) in the window, and the nulls' heights there."""
     r, g, null = _mean_g(measured)
@@ -230,9 +248,11 @@ def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -
 
 
 def _descriptors(
-    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float
+    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str
 ) -> list[Descriptor]:
     def descriptor(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
+        if np.isnan(mean.value):
+            method += "; no value: no frame has such a cluster, or the sphere does not fit into the box"
         return Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method)
 
     nearest = [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
@@ -240,17 +260,17 @@ def _descriptors(
     found = [
         descriptor("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
         descriptor("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
-        descriptor("cluster_diameter", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
+        descriptor("cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
         descriptor(
-            "cluster_bare_diameter", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"
+            "cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"
         ),
-        descriptor("centre_nearest_distance", estimate_mean(nearest), "Å", "mean over centres"),
+        descriptor("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
         descriptor("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
         descriptor(
             "centre_centre_cn",
             estimate_mean([r.neighbours(shell_A)[0] for r in measured]),
             "1",
-            f"within {shell_A:g} Å",
+            f"within {shell_A:.2f} Å, {rule}",
         ),
     ]
     for radius in DENSITY_RADII_A:
