@@ -76,8 +76,6 @@ def parse_amount(text: object) -> Amount:
     Raises:
         LmbmdError: if it has no number, no or an ambiguous basis, or is not positive.
     """
-    if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise LmbmdError(f"{shown(text)} is not an amount.", remedy=_spell(EXAMPLES))
     plain = _plain(str(text))
     if plain.casefold() in {"rest", "the rest", "remainder", "balance"}:
         return Amount(None, "rest", str(text))
