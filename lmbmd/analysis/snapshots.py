@@ -176,7 +176,8 @@ def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.
         x = x[0] + np.vstack([np.zeros(3), np.cumsum(step, axis=0)])
         picked.append(span)
         places.append(x - np.average(x, axis=0, weights=atoms.mass_amu[span]) + where)
-    return np.concatenate(picked), np.concatenate(places) - pick.position_A[0]
+    # Rounded far below the resolution of the files, so that no −0.000 is written.
+    return np.concatenate(picked), (np.concatenate(places) - pick.position_A[0]).round(9) + 0.0
 
 
 def write_snapshots(
