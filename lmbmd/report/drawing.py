@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib
@@ -79,6 +80,7 @@ class Drawing:
     data: pd.DataFrame
     figure: Figure
 
+    @cached_property
     def svg(self) -> str:
         """A standalone SVG file."""
         return _save(self.figure, "svg").decode("utf-8")
@@ -89,7 +91,7 @@ class Drawing:
 
     def inline(self) -> str:
         """The SVG as an element of an HTML page: named for screen readers, ids prefixed with its own name."""
-        return _inline(self.svg(), self.name, self.title, self.alt)
+        return _inline(self.svg, self.name, self.title, self.alt)
 
 
 @contextmanager
@@ -141,6 +143,7 @@ def _save(figure: Figure, kind: str) -> bytes:
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with styled():
         figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 72, metadata=metadata)
+    figure.set_layout_engine("none")  # laid out once: the next format gets the same picture, sooner
     return buffer.getvalue()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, drop_spine_grid, errors, titled
@@ -121,42 +120,33 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
 
 
 def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
-    """The most frequent shell types: one dot per molecule, a bar for the share of centres."""
+    """The most frequent shell types: their names, one dot per molecule, and a bar for the share of centres."""
     table = point.table("shells")
     if table is None:
         return []
     rows = table.sort_values("rank").head(TOP_SHELLS)
-    figure, (left, ax) = _two_columns(len(rows))
-    top = _headroom(rows.fraction, errors(rows))
-    names, words = [molecules_of(row) for _, row in rows.iterrows()], []
-    for y, (row, inside) in enumerate(zip(rows.itertuples(), names, strict=True)):
+    figure, ax = axes((MEDIUM[0], 0.8 + 0.4 * len(rows)))
+    top = 1.3 * _headroom(rows.fraction, errors(rows))
+    words = []
+    for y, (_, row) in enumerate(rows.iterrows()):
+        inside = molecules_of(row)
         share = fmt.percent(row.fraction, row.error)
-        left.text(0.0, y, fmt.shell(inside), va="center", fontsize=8.5)
-        dots = [name for name, n in inside.items() for _ in range(n)]
-        for i, name in enumerate(dots[:12]):
-            left.plot(0.5 + 0.042 * i, y, "o", markersize=6, color=colour.get(name, MUTED), clip_on=False)
-        ax.text(row.fraction + np.nan_to_num(row.error) + 0.03 * top, y, share, va="center", fontsize=8.5)
+        ax.text(0.008 * top, y - 0.37, fmt.shell(inside), va="center", fontsize=8.5)
+        dots = [colour.get(name, MUTED) for name, n in inside.items() for _ in range(n)]
+        # Dots end at the right edge, so that shells of one size line up.
+        at = top * (1 - 0.036 * (np.arange(len(dots))[::-1] + 0.5))
+        ax.scatter(at, np.full(len(dots), y - 0.36), s=30, c=dots or None, clip_on=False)
+        ax.text(row.fraction + np.nan_to_num(row.error) + 0.015 * top, y, share, va="center", fontsize=8.5)
         words.append(f"{fmt.shell(inside)} {share}")
-    ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.62, error_kw=ERROR_BAR)
-    ax.set_xlim(0, 1.35 * top)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.32, error_kw=ERROR_BAR)
+    ax.set(
+        xlim=(0, top), ylim=(len(rows) - 0.7, -0.7), xlabel="fraction of centres", title="Most frequent first shells"
+    )
     ax.set_yticks([])
-    ax.set_xlabel("fraction of centres")
-    ax.spines["left"].set_visible(True)
     drop_spine_grid(ax, axis="x")
     alt = "Most frequent first shells: " + "; ".join(words)
-    caption = f"One dot is one molecule in the first shell. The {len(rows)} most frequent of {len(table)} types listed."
+    caption = f"One dot is one molecule in the first shell. The {len(rows)} most frequent of {len(table)} types seen."
     return [Drawing(f"{point.label}-shells", "Most frequent first shells", alt, caption, rows, figure)]
-
-
-def _two_columns(n_rows: int) -> tuple:
-    """Names and dots on the left, bars on the right, sharing their rows."""
-    figure = Figure(figsize=(6.6, 0.9 + 0.29 * max(n_rows, 2)), layout="constrained")
-    left, ax = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    left.set(xlim=(0, 1), ylim=(n_rows - 0.4, -0.6))
-    left.axis("off")
-    left.set_title("Most frequent first shells")
-    return figure, (left, ax)
 
 
 def solvent_states(point: StatePoint) -> list[Drawing]:

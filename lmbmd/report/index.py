@@ -85,8 +85,7 @@ class Row:
 
 #: Columns of the comparison: (group of headlines, heading, definition).
 GROUPS = (
-    ("density", "density", "density"),
-    ("molarity", "salt", "composition"),
+    ("liquid", "liquid", "density"),
     ("cn", "first shell (CN)", "cn"),
     ("speciation", "ion pairing, by anion", "speciation_anion"),
     ("free", "free solvent", "solvent_states"),

@@ -29,7 +29,11 @@ class Headline:
     @property
     def short(self) -> str:
         """The label in a column that says the rest: the species alone, or nothing for the density."""
-        return fmt.species(self.species) if self.species else "" if self.group == "density" else self.label
+        return (
+            fmt.species(self.species)
+            if self.species
+            else self.label.removesuffix(" cluster size").removesuffix(" cluster")
+        )
 
     @property
     def scale(self) -> str:
@@ -70,11 +74,11 @@ def _amounts(point: StatePoint, results: Results) -> list[Headline]:
         error = None if pd.isna(row.error) else float(row.error)
         unit = str(row.unit)
         if str(row.quantity) == "density":
-            found.append(Headline("density", "Density", "", row.simulated, error, unit, "density"))
+            found.append(Headline("liquid", "Density", "", row.simulated, error, unit, "density"))
         elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
             label = fmt.formula(str(row.component))
-            found.append(Headline("molarity", label, "", row.simulated, error, unit, "composition"))
-    return [headline for headline in found if math.isfinite(headline.value)]
+            found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition"))
+    return sorted((h for h in found if math.isfinite(h.value)), key=lambda h: h.label != "Density")
 
 
 def _coordination(point: StatePoint) -> list[Headline]:
@@ -196,8 +200,8 @@ def _setting(point: StatePoint, results: Results) -> str:
 
 
 def _liquid(found: list[Headline]) -> str:
-    density = next((h for h in found if h.group == "density"), None)
-    amounts = [h for h in found if h.group == "molarity"]
+    density = next((h for h in found if h.label == "Density"), None)
+    amounts = [h for h in found if h.group == "liquid" and h is not density]
     parts = [f"has a density of {density.text}"] if density else []
     if amounts:
         parts.append("holds " + _joined([f"{h.text} {h.label}" for h in amounts]))

@@ -41,7 +41,7 @@ class Page:
         folder = Path(folder)
         for drawing in self.drawings:
             stem = folder / "figures" / drawing.name
-            write_text(f"{stem}.svg", drawing.svg())
+            write_text(f"{stem}.svg", drawing.svg)
             with replacing(f"{stem}.png") as partial:
                 partial.write_bytes(drawing.png())
             with replacing(f"{stem}.csv") as partial:
@@ -124,9 +124,10 @@ def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
             _blocks(
                 _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
                 _table(content.coordination(point), "coordination"),
-                _figures(figures_shell.shells(point, colour), "wide", "shell"),
+                _figures(
+                    [*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"
+                ),
                 _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
-                _figures(figures_shell.solvent_states(point), "medium", "solvent_states"),
                 _table(content.solvent_states(point), "solvent-states"),
                 _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
             ),
@@ -290,8 +291,8 @@ def linked(text: str) -> Markup:
     """Text with its DOIs and https addresses as links; all else escaped."""
     parts, end = [], 0
     for match in _LINK.finditer(text):
-        shown = match.group().rstrip(".)")
-        doi = match[1].rstrip(".)") if match[1] else ""
+        shown = match.group().rstrip(".,;)")
+        doi = match[1].rstrip(".,;)") if match[1] else ""
         target = f"https://doi.org/{quote(doi)}" if doi else shown
         parts += [Markup.escape(text[end : match.start()]), Markup('<a href="{}">{}</a>').format(target, shown)]
         end = match.start() + len(shown)
