@@ -232,6 +232,15 @@ def test_a_rod_has_the_radius_of_gyration_and_anisotropy_of_a_rod(n):
     assert shape.anisotropy == pytest.approx([1.0], abs=1e-5)
 
 
+@pytest.mark.parametrize("direction", [[1, 1, 0], [1, 0, -1], [0, 1, 1], [1, 2, 3]])
+def test_a_rod_is_a_rod_whichever_way_it_points(direction):
+    along = np.arange(5)[:, None] * BOND_A * np.array(direction) / np.linalg.norm(direction) + 20
+    shape = cluster_shapes(_graph(Beads(np.eye(3) * EMPTY_BOX_A, along[::2], along[1::2], NOTHING)))
+    assert shape.rg_A == pytest.approx([BOND_A * np.sqrt(2)], rel=1e-5)
+    assert shape.asphericity == pytest.approx([1.0], abs=1e-5)
+    assert shape.anisotropy == pytest.approx([1.0], abs=1e-5)
+
+
 def test_a_square_is_a_disc_and_a_cube_a_sphere():
     box = of_shapes(block(4, 4, 1), block(4, 4, 4), edge_A=100.0)
     graph = _graph(box)

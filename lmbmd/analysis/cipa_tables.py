@@ -153,6 +153,12 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
         _row("diameter without bound solvent", cluster_mean(measured, "bare_diameter_nm"), "nm"),
         _row("bound solvent per centre", cluster_mean(measured, "solvent_per_centre"), "1"),
     ]
+    bulk = (float(1000 * np.mean(np.concatenate([r.n_centres / r.volume_A3 for r in measured]))), np.nan)
+    for column, name in (("density_nm3", "with"), ("bare_density_nm3", "without")):
+        mean = cluster_mean(measured, column)
+        rows.append(
+            _row(f"centres per volume of the cluster, {name} bound solvent", mean, "nm⁻³", null=bulk, null_model="bulk")
+        )
     nearest = estimate_mean([r.nearest_A.mean(axis=1) if r.n_centres > 1 else [np.nan] for r in measured])
     poisson = float(np.mean(_poisson(measured)))
     rows.append(_row("nearest centre–centre distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
@@ -260,7 +266,9 @@ def _descriptors(
     found = [
         descriptor("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
         descriptor("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
-        descriptor("cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
+        descriptor(
+            "cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"
+        ),
         descriptor(
             "cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"
         ),

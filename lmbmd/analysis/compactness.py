@@ -31,6 +31,8 @@ CLUSTER_COLUMNS = {
     "contacts_per_ion": "k = 2 E / V",
     "diameter_nm": "(6 V/π)^(1/3), V of its ions' Voronoi cells and those of the solvent bound to its centres",
     "bare_diameter_nm": "the same without the solvent",
+    "density_nm3": "centres per nm³ of that volume, bound solvent included",
+    "bare_density_nm3": "the same without the solvent",
     "solvent_per_centre": "molecules that are no ions bound to its centres, per centre",
     "rg_nm": "radius of gyration",
     "anisotropy": "κ²",
@@ -250,6 +252,7 @@ def _clusters(
     dressed = bare + np.bincount(owner, weights=volume[molecule], minlength=n_clusters)
     finite = np.where(graph.rank == 0, 1.0, np.nan)
     diameter_nm = lambda v: (6 * v / np.pi) ** (1 / 3) / 10 * finite  # noqa: E731
+    density_nm3 = lambda v: 1000 * graph.n_centres / v * finite  # noqa: E731
     with np.errstate(divide="ignore", invalid="ignore"):
         solvent_per_centre = np.bincount(owner, minlength=n_clusters) / graph.n_centres
     return {
@@ -259,6 +262,8 @@ def _clusters(
         "contacts_per_ion": 2 * graph.edges / graph.size,
         "diameter_nm": diameter_nm(dressed),
         "bare_diameter_nm": diameter_nm(bare),
+        "density_nm3": density_nm3(dressed),
+        "bare_density_nm3": density_nm3(bare),
         "solvent_per_centre": solvent_per_centre,
         "rg_nm": shape.rg_A / 10,
         "anisotropy": shape.anisotropy,
