@@ -7,12 +7,17 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import lmbmd
 from lmbmd import stages
 from lmbmd.errors import LmbmdError
+
+if TYPE_CHECKING:
+    from lmbmd.formulation.models import Formulation
+    from lmbmd.report import Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,3 +141,78 @@ def _contacts(options: argparse.Namespace) -> None:
     run_contacts(
         frames, atoms, options.contacts, options.rdf, ContactOptions(**chosen), workers=options.workers, header=header
     )
+
+
+class _Logged:
+    """A stream whose whole lines also go to a log file; a progress bar's redrawing does not."""
+
+    def __init__(self, stream: TextIO, log: Path) -> None:
+        self._stream = stream
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = open(log, "a", encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        if "\r" not in text:
+            self._log.write(text)
+            self._log.flush()
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from lmbmd import simulate
+    from lmbmd.formulation.study import load_study
+
+    if options.log:
+        sys.stderr = _Logged(sys.stderr, options.log)
+    chosen = load_study(options.study).platform_options()
+    interval_s = chosen.pop("checkpoint_interval_s")
+    simulate.run(
+        options.spec, options.system, options.start, options.work, options.out,
+        platform=simulate.PlatformOptions(**chosen), checkpoint_interval_s=interval_s,
+    )  # fmt: skip
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from lmbmd import provenance
+    from lmbmd.analysis.describe import DescribeOptions, describe
+    from lmbmd.formulation.composition import Composition
+    from lmbmd.formulation.study import load_study
+    from lmbmd.tables import AtomTable, ContactFile, Rdf
+
+    study = load_study(options.study)
+    composition = Composition.read(options.composition)
+    chosen = DescribeOptions.of(study.describe_options(composition.formulation))
+    replicas = [options.folder / f"r{n}" / "contacts.arrow" for n in study.replicas(composition.formulation)]
+    runs = [(ContactFile(path), Rdf.read(path.with_name("rdf.npz"))) for path in replicas]
+    described = describe(runs, AtomTable.read(options.atoms), chosen, composition)
+    inputs = {"composition": options.composition, "atoms": options.atoms}
+    inputs |= {f"contacts {path.parent.name}": path for path in replicas}
+    facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
+    replace(described, facts=facts).write(options.folder)
+
+
+def _results(formulation: Formulation, folder: Path) -> Results:
+    from lmbmd.forcefield.parameters import load_set
+    from lmbmd.report import load_results
+
+    words = {"title": formulation.title, "source": formulation.source, "notes": formulation.notes}
+    return load_results(folder / formulation.name, load_set(formulation.force_field).manifest, words)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from lmbmd.formulation.study import load_study
+    from lmbmd.report import formulation_page
+
+    formulation = load_study(options.study).formulation(options.formulation)
+    formulation_page(_results(formulation, options.results)).write(options.results / formulation.name)
+
+
+def _index(options: argparse.Namespace) -> None:
+    from lmbmd.formulation.study import load_study
+    from lmbmd.report import write_index
+
+    study = load_study(options.study)
+    write_index(options.results, [_results(study.formulation(name), options.results) for name in study.names])

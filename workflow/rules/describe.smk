@@ -14,7 +14,7 @@ rule describe:
         described="results/{formulation}/{temperature}K/described.json",
         tables=directory("results/{formulation}/{temperature}K/tables"),
     params:
-        options=STUDY.describe_text(),
+        options=lambda wildcards: STUDY.describe_text(wildcards.formulation),
         stage=stages.DESCRIBE,
         folder=lambda wildcards, output: output.table.rpartition("/")[0],
     log:
