@@ -88,7 +88,7 @@ def test_diluent_without_a_shell_falls_back_with_the_reason(n_samples):
     for seed in range(20):
         found = cutoffs.first_minimum(R, *measured(TRUE["diluent"], n_samples, seed))
         assert found.cutoff_A == cutoffs.LI_FALLBACK_A
-        assert found.rule.startswith("fallback: no shell, the first maximum is at 5.") or (
+        assert found.rule.startswith("fallback: no first shell, the first maximum is at 5.") or (
             n_samples == 200 and found.rule.startswith("fallback: ")
         ), found
         assert np.isnan(found.minimum_A)
@@ -116,10 +116,16 @@ def test_single_bin_of_pairs_does_not_crash():
     assert cutoffs.first_minimum(R, *measured(g, 3)).cutoff_A > 0
 
 
-def test_dip_deeper_than_half_is_an_edge_even_if_another_peak_follows():
-    """Peaks at 2.0 and 3.1 with an empty gap between them are two shells; the first edge is in the gap."""
-    found = cutoffs.first_minimum(R, *measured(bump(2.0, 0.1, 10.0) + bump(3.1, 0.1, 10.0) + bulk(4.5), 1e6))
-    assert found.cutoff_A == pytest.approx(2.55, abs=0.05)
+@pytest.mark.parametrize(
+    ("width", "dip", "edge"),
+    [(0.19, 0.70, (3.2, 3.5)), (0.15, 0.37, (2.4, 2.55))],
+    ids=["dip above half: one shell", "dip below half: the edge"],
+)
+def test_dip_between_two_maxima_in_the_window_is_an_edge_if_it_is_deeper_than_half(width, dip, edge):
+    """Peaks of 10 at 2.2 and 2.75 Å: at 2.475 Å g is 20 exp(−(0.275/width)²/2)."""
+    g = bump(2.2, width, 10.0) + bump(2.75, width, 10.0) + bulk(3.9, 0.5)
+    assert np.interp(2.475, R, g) == pytest.approx(10 * dip, rel=0.02)
+    assert edge[0] < cutoffs.first_minimum(R, *measured(g, 1e6)).cutoff_A <= edge[1]
 
 
 def test_other_ions_move_the_window_by_the_difference_of_their_radii():
@@ -174,7 +180,7 @@ def test_every_centre_and_site_gets_a_cutoff_of_its_own(box, rdf):
     by_pair = {(c.centre, c.partner): c for c in found.rows}
     assert set(by_pair) == {(c, s) for c in ("Li", "Na") for s in box.sites}
     assert by_pair["Li", "FSI:O"].rule == "first minimum"
-    assert by_pair["Li", "TTE:O_ether"].rule.startswith("fallback: no shell")
+    assert by_pair["Li", "TTE:O_ether"].rule.startswith("fallback: no first shell")
     assert by_pair["Li", "FSI:N"].rule == "fallback: there is no RDF of this pair"
     assert by_pair["Na", "FSI:N"].cutoff_A == pytest.approx(3.06)
     for (centre, site), row in by_pair.items():
@@ -229,6 +235,15 @@ def test_contacts_are_cut_by_the_radius_of_their_own_centre_and_site(box):
     wider = found.first_shell(full, box, 0.2)
     assert len(wider.atom) == 6
     assert len(found.first_shell(full, box, -0.5).atom) == 0
+
+
+def test_rdf_beyond_its_reach_is_not_looked_at(box, rdf):
+    beyond = rdf.edges_A[1:] > 4.5
+    cut = Rdf(
+        rdf.edges_A, rdf.pairs, np.where(beyond, np.nan, rdf.g), np.where(beyond, np.nan, rdf.count), rdf.frames, 4.5
+    )
+    found, whole = (cutoffs.first_shell_cutoffs(x, box).rows[1] for x in (cut, rdf))
+    assert (found.rule, found.cutoff_A) == ("first minimum", pytest.approx(whole.cutoff_A))
 
 
 def test_second_shell_cutoffs_are_by_species(box):

@@ -77,6 +77,7 @@ def test_only_shells_of_the_primary_centre_are_described_but_all_centres_bind():
     assert (li.n_centres, na.n_centres) == (2, 2)
     assert li.molecules.tolist() == [[1]]
     assert na.molecules.tolist() == [[2]]
+    assert (li.denticity.tolist(), na.denticity.tolist()) == ([[[1]]], [[[2]]])
     assert li.states.tolist() == na.states.tolist() == [[[1, 1, 1]]]
     assert li.donors[0, li.sites.index("FSI:O")] == 1
 

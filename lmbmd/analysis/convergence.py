@@ -102,31 +102,28 @@ def _residence(anion: str, times: float, outcome: str) -> Check:
 
 
 def _quantity(name: str, values: Sequence[np.ndarray]) -> list[Check]:
-    """Stationarity and number of independent samples of one series."""
-    words = name.replace("_", " ")
-    test = stationarity(values)
+    """Number of independent samples and, if there are enough to ask, stationarity of one series."""
+    words = " ".join({"cn": "CN", "cip": "CIP", "agg": "AGG"}.get(word, word) for word in name.split("_"))
+    title = words[0].upper() + words[1:]
+    test, mean = stationarity(values), estimate_mean(values)
+    if mean.source == "constant":
+        # Nothing to wait for: a quantity that is exactly constant, such as a fraction of zero.
+        return [Check(f"drift of {words}", test.drift, np.nan, "long enough", f"{title} never changed.")]
+    rule, samples = f"independent samples of {words}", mean.n_effective
+    text = f"{title} rests on {samples:.1f} independent samples; an error bar needs {LEAST_SAMPLES:g}."
+    if samples < LEAST_SAMPLES:
+        return [Check(rule, samples, LEAST_SAMPLES, "not converged", text)]
     if test.stationary is None:
-        verdict, text = (
-            "borderline",
-            f"Whether {words} drifts cannot be told ({test.reason.removeprefix('cannot tell: ')}).",
-        )
+        verdict, drift = "borderline", f"Whether {words} drifts cannot be told"
+        drift = f"{drift} ({test.reason.removeprefix('cannot tell: ')})."
     elif test.stationary:
-        verdict, text = "long enough", f"No drift is seen in {words} (p = {test.p_value:.2g})."
+        verdict, drift = "long enough", f"No drift is seen in {words} (p = {test.p_value:.2g})."
     else:
         verdict = "not converged"
-        text = f"{words[0].upper()}{words[1:]} drifts by {test.drift:+.2g} over the run (p = {test.p_value:.1g})."
-    if "never changed" in test.reason:
-        # Nothing to wait for: a quantity that is exactly constant, such as a fraction of zero.
-        return [Check(f"drift of {words}", test.drift, np.nan, "long enough", f"{words} never changed.")]
-    samples = estimate_mean(values).n_effective
-    few = samples < LEAST_SAMPLES
-    sparse = f"{words[0].upper()}{words[1:]} rests on {samples:.1f} independent samples; an error bar needs"
-    sparse = f"{sparse} {LEAST_SAMPLES:g}."
+        drift = f"{title} drifts by {test.drift:+.2g} over the run (p = {test.p_value:.1g})."
     return [
-        Check(f"drift of {words}", test.drift, np.nan, verdict, text),
-        Check(
-            f"independent samples of {words}", samples, LEAST_SAMPLES, "not converged" if few else "long enough", sparse
-        ),
+        Check(rule, samples, LEAST_SAMPLES, "long enough", text),
+        Check(f"drift of {words}", test.drift, np.nan, verdict, drift),
     ]
 
 

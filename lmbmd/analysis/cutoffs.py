@@ -197,7 +197,7 @@ def first_minimum(
     top = near[np.argmax(g[near])]
     seen = (float(r_A[top]), float(g[top]))
     if r_A[peak] >= window_A[1]:
-        return fallback(f"no shell, the first maximum is at {r_A[peak]:.2f} Å", *seen)
+        return fallback(f"no first shell, the first maximum is at {r_A[peak]:.2f} Å", *seen)
     start = peak
     while True:
         end = maxima.pop(0) if maxima else len(r_A)

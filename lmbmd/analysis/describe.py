@@ -329,15 +329,18 @@ class _Account:
         return pd.concat(tables, ignore_index=True)
 
     def _cutoff_notes(self) -> list[dict[str, str]]:
-        """One sentence for all sites that share a reason for the fallback."""
-        reasons: dict[tuple[str, float], list[str]] = {}
+        """One sentence for all sites with the same fallback."""
+        found: dict[float, list[str]] = {}
         for row in self.cutoffs.rows:
             if row.rule.startswith("fallback"):
-                reason = row.rule.removeprefix("fallback: ").split(",")[0]
-                reasons.setdefault((reason, row.cutoff_A), []).append(f"{row.centre}–{row.partner}")
+                why = row.rule.removeprefix("fallback: ")
+                found.setdefault(row.cutoff_A, []).append(f"{row.centre}–{row.partner} ({why})")
         return [
-            {"topic": "cutoff", "text": f"{', '.join(pairs)}: {radius:.2f} Å is used as cut-off, because {reason}."}
-            for (reason, radius), pairs in reasons.items()
+            {
+                "topic": "cutoff",
+                "text": f"For want of a first minimum, {radius:.2f} Å is the cut-off of {'; '.join(pairs)}.",
+            }
+            for radius, pairs in found.items()
         ]
 
 
