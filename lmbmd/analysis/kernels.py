@@ -9,12 +9,41 @@ is bounded by half the smallest width.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 
+class Workspace(NamedTuple):
+    """Scratch memory of ``search`` for n points, kept between frames: fresh memory costs more than the search.
+
+    Attributes:
+        cell: (n,) int32, the cell of each point.  step: (n, 3) int32, lattice steps that bring it into the box.
+        order: (n,) int32, points in order of their cells.  packed: (n, 3) float64, wrapped points in that order.
+        hit, hit_d2, hit_step: (n + 1), (n + 1), (n + 1, 3), places in ``order`` of the points within reach of one
+            query, squared distances, and lattice steps; one longer, for the entry written last and not kept.
+    """
+
+    cell: np.ndarray
+    step: np.ndarray
+    order: np.ndarray
+    packed: np.ndarray
+    hit: np.ndarray
+    hit_d2: np.ndarray
+    hit_step: np.ndarray
+
+
+def workspace(n: int) -> Workspace:
+    """Scratch memory for ``n`` points."""
+    return Workspace(
+        np.empty(n, np.int32), np.empty((n, 3), np.int32), np.empty(n, np.int32), np.empty((n, 3)),
+        np.empty(n + 1, np.int32), np.empty(n + 1), np.empty((n + 1, 3), np.int32),
+    )  # fmt: skip
+
+
 @njit(cache=True, nogil=True)
-def make_whole(positions, first_atom, mass, box, inverse, half_width, whole, centre):
+def make_whole(positions, first_atom, mass, box, inverse, half_width, whole):
     """Undo the breaking of molecules over the boundary, and find their mass centres.
 
     Atom i of a molecule is put at its image nearest to atom i − 1, starting from the first atom where it stands.
@@ -22,8 +51,7 @@ def make_whole(positions, first_atom, mass, box, inverse, half_width, whole, cen
     Args:
         positions: (n, 3) float32 Å.  first_atom: (n_molecules + 1,) int64.  mass: (n,) float64.
         half_width: half the smallest box width, Å.
-        whole: (n, 3) float64, filled with positions plus lattice vectors.
-        centre: (n_molecules, 3) float64, filled with the mass centres of the whole molecules.
+        whole: (n + n_molecules, 3) float64, filled with positions plus lattice vectors, then the mass centres.
     """
     half_width2 = half_width * half_width
     for m in range(len(first_atom) - 1):
@@ -40,98 +68,181 @@ def make_whole(positions, first_atom, mass, box, inverse, half_width, whole, cen
                         shift_x -= n * box[k, 0]
                         shift_y -= n * box[k, 1]
                         shift_z -= n * box[k, 2]
-            whole[i, 0], whole[i, 1], whole[i, 2] = x + shift_x, y + shift_y, z + shift_z
-            sum_x += mass[i] * whole[i, 0]
-            sum_y += mass[i] * whole[i, 1]
-            sum_z += mass[i] * whole[i, 2]
+            x, y, z = x + shift_x, y + shift_y, z + shift_z
+            whole[i, 0], whole[i, 1], whole[i, 2] = x, y, z
+            sum_x += mass[i] * x
+            sum_y += mass[i] * y
+            sum_z += mass[i] * z
             total += mass[i]
-        centre[m, 0], centre[m, 1], centre[m, 2] = sum_x / total, sum_y / total, sum_z / total
+        c = len(positions) + m
+        whole[c, 0], whole[c, 1], whole[c, 2] = sum_x / total, sum_y / total, sum_z / total
 
 
 @njit(cache=True, nogil=True)
-def wrap(points, box, inverse):
-    """Points moved into the box, their fractional coordinates in [0, 1], and the lattice steps that moved them.
+def _sort_into_cells(points, rows, box, inverse, n_cells, work):
+    """Wrap points into the box and sort them by the cells of a grid (counting sort), along a, then b, then c.
+
+    Fills ``work`` for ``points[rows]``; within a cell points stay in order.
 
     Returns:
-        (n, 3) float64 wrapped points Å, (n, 3) float64 fractional coordinates, (n, 3) int64 steps, with
-        ``wrapped = points + steps @ box``.
+        start: (cells + 1,) int64, where each cell begins in ``work.order``.
     """
-    n = len(points)
-    wrapped, fraction, step = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3), np.int64)
-    for i in range(n):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        wx, wy, wz = x, y, z
+    nx, ny, nz = n_cells[0], n_cells[1], n_cells[2]
+    start = np.zeros(nx * ny * nz + 1, np.int64)
+    at = np.empty(3, np.int64)
+    for i in range(len(rows)):
+        x, y, z = points[rows[i], 0], points[rows[i], 1], points[rows[i], 2]
         for k in range(3):
             s = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
             down = np.floor(s)
-            fraction[i, k] = s - down
-            step[i, k] = -int(down)
-            wx -= down * box[k, 0]
-            wy -= down * box[k, 1]
-            wz -= down * box[k, 2]
-        wrapped[i, 0], wrapped[i, 1], wrapped[i, 2] = wx, wy, wz
-    return wrapped, fraction, step
-
-
-@njit(cache=True, nogil=True)
-def sort_into_cells(fraction, n_cells):
-    """Counting sort of points into a grid of cells; the cells along a are neighbours in memory.
-
-    Args:
-        fraction: (n, 3) fractional coordinates in [0, 1].
-        n_cells: (3,) int64, cells along a, b and c.
-
-    Returns:
-        order: (n,) int64, the points in order of their cells, within a cell in order of index.
-        start: (cells + 1,) int64, where each cell begins in ``order``.
-    """
-    n = len(fraction)
-    nx, ny, nz = n_cells[0], n_cells[1], n_cells[2]
-    cell = np.empty(n, np.int64)
-    start = np.zeros(nx * ny * nz + 1, np.int64)
-    for i in range(n):
-        # A point a rounding error below a face has fraction 1.0: it belongs to the last cell.
-        cx = min(int(fraction[i, 0] * nx), nx - 1)
-        cy = min(int(fraction[i, 1] * ny), ny - 1)
-        cz = min(int(fraction[i, 2] * nz), nz - 1)
-        cell[i] = (cz * ny + cy) * nx + cx
-        start[cell[i] + 1] += 1
+            work.step[i, k] = -int(down)
+            # A point a rounding error below a face has s − down = 1.0: it belongs to the last cell.
+            at[k] = min(int((s - down) * n_cells[k]), n_cells[k] - 1)
+        work.cell[i] = (at[2] * ny + at[1]) * nx + at[0]
+        start[work.cell[i] + 1] += 1
     for c in range(len(start) - 1):
         start[c + 1] += start[c]
-    order = np.empty(n, np.int64)
     fill = start[:-1].copy()
-    for i in range(n):
-        order[fill[cell[i]]] = i
-        fill[cell[i]] += 1
-    return order, start
+    for i in range(len(rows)):
+        p = fill[work.cell[i]]
+        fill[work.cell[i]] += 1
+        work.order[p] = i
+        for j in range(3):
+            work.packed[p, j] = (
+                points[rows[i], j]
+                + work.step[i, 0] * box[0, j]
+                + work.step[i, 1] * box[1, j]
+                + work.step[i, 2] * box[2, j]
+            )
+    return start
 
 
 @njit(cache=True, nogil=True)
-def _grow(array):
-    bigger = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
-    bigger[: array.shape[0]] = array
-    return bigger
+def _cells_in_reach(fraction, span, n, cell, step):
+    """Cells that ``fraction ± span`` touches along one axis of ``n`` cells, as cells of the box and its images.
+
+    Fills ``cell`` and ``step`` with cell numbers in [0, n) and lattice steps, in order; returns how many.
+    """
+    low, high = int(np.floor((fraction - span) * n)), int(np.floor((fraction + span) * n))
+    image = int(np.floor(low / n))
+    at = low - image * n
+    for k in range(high - low + 1):
+        cell[k], step[k] = at, image
+        at += 1
+        if at == n:
+            at, image = 0, image + 1
+    return high - low + 1
 
 
 @njit(cache=True, nogil=True)
-def _sort_row(atom, distance, image, first, last):
-    """Insertion sort of one row of contacts by atom index; rows are short."""
+def _gather(x, y, z, cells, steps, n_found, box, start, n_cells, reach2, work):
+    """All points within reach of (x, y, z), from the cells that the reach touches, into ``work.hit…``.
+
+    ``cells`` and ``steps`` (3, …) are those of ``_cells_in_reach``, ``n_found`` of them along each axis.
+    Writes without a branch: a point that is too far is overwritten by the next. Returns the number of hits.
+    """
+    nx, ny = n_cells[0], n_cells[1]
+    packed, hit, hit_d2, hit_step = work.packed, work.hit, work.hit_d2, work.hit_step
+    hits = 0
+    for kz in range(n_found[2]):
+        for ky in range(n_found[1]):
+            row = (cells[2, kz] * ny + cells[1, ky]) * nx
+            kx = 0
+            while kx < n_found[0]:
+                # The cells of this row that lie in one image are one run in memory.
+                last = min(n_found[0] - 1, kx + nx - 1 - cells[0, kx])
+                begin, end = start[row + cells[0, kx]], start[row + cells[0, last] + 1]
+                ix, iy, iz = steps[0, kx], steps[1, ky], steps[2, kz]
+                sx = x - ix * box[0, 0] - iy * box[1, 0] - iz * box[2, 0]
+                sy = y - ix * box[0, 1] - iy * box[1, 1] - iz * box[2, 1]
+                sz = z - ix * box[0, 2] - iy * box[1, 2] - iz * box[2, 2]
+                for p in range(begin, end):
+                    dx, dy, dz = packed[p, 0] - sx, packed[p, 1] - sy, packed[p, 2] - sz
+                    d2 = dx * dx + dy * dy + dz * dz
+                    hit[hits], hit_d2[hits] = p, d2
+                    hit_step[hits, 0], hit_step[hits, 1], hit_step[hits, 2] = ix, iy, iz
+                    hits += d2 <= reach2
+                kx = last + 1
+    return hits
+
+
+@njit(cache=True, nogil=True)
+def _tally(
+    hits, work, label, molecule, own_molecule, own_step, reach, n_contact, contact_radius, bins_per_A, counts,
+    contact, distance, image, found,
+):  # fmt: skip
+    """Count the hits of one query in its histogram and append its contacts; returns the new number of contacts."""
+    contact2, n_bins = contact_radius * contact_radius, counts.shape[1]
+    for h in range(hits):
+        i = work.order[work.hit[h]]
+        if molecule[i] == own_molecule:
+            continue
+        d = np.sqrt(work.hit_d2[h])
+        bin_ = int(d * bins_per_A)
+        if d < reach and bin_ < n_bins:
+            counts[label[i], bin_] += 1
+        if work.hit_d2[h] <= contact2 and i < n_contact:
+            contact[found], distance[found] = i, d
+            for k in range(3):
+                image[found, k] = work.step[i, k] - own_step[k] + work.hit_step[h, k]
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _sort_row(contact, distance, image, first, last):
+    """Insertion sort of one row of contacts by point; rows are short."""
     for i in range(first + 1, last):
-        a, d = atom[i], distance[i]
-        ix, iy, iz = image[i, 0], image[i, 1], image[i, 2]
+        c, d, ix, iy, iz = contact[i], distance[i], image[i, 0], image[i, 1], image[i, 2]
         j = i
-        while j > first and atom[j - 1] > a:
-            atom[j], distance[j] = atom[j - 1], distance[j - 1]
+        while j > first and contact[j - 1] > c:
+            contact[j], distance[j] = contact[j - 1], distance[j - 1]
             image[j, 0], image[j, 1], image[j, 2] = image[j - 1, 0], image[j - 1, 1], image[j - 1, 2]
             j -= 1
-        atom[j], distance[j] = a, d
+        contact[j], distance[j] = c, d
         image[j, 0], image[j, 1], image[j, 2] = ix, iy, iz
 
 
 @njit(cache=True, nogil=True)
+def _walk(
+    q, points, query, query_label, query_molecule, label, molecule, start, n_cells, box, inverse, reach, n_contact,
+    contact_radius, bins_per_A, histogram, offsets, contact, distance, image, work,
+):  # fmt: skip
+    """Search from query ``q`` on, until all are done or the contact list is full; returns the next query."""
+    span, fraction = np.empty(3), np.empty(3)
+    for k in range(3):
+        # Slightly more than needed, so that rounding loses no pair at exactly the radius.
+        span[k] = 1.000001 * reach * np.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
+    most = int((2 * span * n_cells).max()) + 2
+    cells, steps = np.empty((3, most), np.int64), np.empty((3, most), np.int64)
+    n_found, own_step = np.empty(3, np.int64), np.empty(3, np.int64)
+    while q < len(query):
+        x, y, z = points[query[q], 0], points[query[q], 1], points[query[q], 2]
+        for k in range(3):
+            s = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
+            own_step[k] = -int(np.floor(s))
+            fraction[k] = s + own_step[k]
+        x += own_step[0] * box[0, 0] + own_step[1] * box[1, 0] + own_step[2] * box[2, 0]
+        y += own_step[0] * box[0, 1] + own_step[1] * box[1, 1] + own_step[2] * box[2, 1]
+        z += own_step[0] * box[0, 2] + own_step[1] * box[1, 2] + own_step[2] * box[2, 2]
+        for k in range(3):
+            n_found[k] = _cells_in_reach(fraction[k], span[k], n_cells[k], cells[k], steps[k])
+        hits = _gather(x, y, z, cells, steps, n_found, box, start, n_cells, reach * reach, work)
+        if offsets[q] + hits > len(contact):
+            return q
+        offsets[q + 1] = _tally(
+            hits, work, label, molecule, query_molecule[q], own_step, reach, n_contact, contact_radius, bins_per_A,
+            histogram[query_label[q]], contact, distance, image, offsets[q],
+        )  # fmt: skip
+        _sort_row(contact, distance, image, offsets[q], offsets[q + 1])
+        q += 1
+    return q
+
+
+@njit(cache=True, nogil=True)
 def search(
-    query, query_label, query_molecule, point, point_label, point_molecule, point_atom,
-    box, inverse, reach, contact_radius, bins_per_A, n_cells, histogram,
+    points, query, query_label, query_molecule, point, label, molecule, n_contact, box, inverse, reach,
+    contact_radius, bins_per_A, n_cells, histogram, work,
 ):  # fmt: skip
     """Look from every query at all points nearer than ``reach``: count them in a histogram, list the contacts.
 
@@ -139,80 +250,43 @@ def search(
     the smallest box width.
 
     Args:
-        query, point: (n, 3) float64 Å, anywhere; ``*_label``: (n,) int64 rows and columns of the histogram;
-        ``*_molecule``: (n,) int64.
-        point_atom: (n,) int64, atom index of a donor site, −1 for a point that makes no contact.
+        points: (n, 3) float64 Å, anywhere in space.
+        query, point: (n_query,) and (n_point,) int64, rows of ``points``.
+        query_label, label: int64, row and column of the histogram for each query and each point.
+        query_molecule, molecule: int64, the molecule of each query and each point.
+        n_contact: the first ``n_contact`` points can make contacts, the others are only counted.
         reach: Å; pairs with distance < reach are counted in bin ``floor(distance · bins_per_A)``.
-        contact_radius: Å, at most ``reach``; pairs with distance ≤ contact_radius and an atom are listed.
+        contact_radius: Å, at most ``reach``; pairs with distance ≤ contact_radius are listed.
         n_cells: (3,) int64, the grid.
         histogram: (n_query_labels, n_point_labels, n_bins) int64, added to.
+        work: scratch memory for n_point points.
 
     Returns:
         offsets: (n_query + 1,) int64, rows of the contact list.
-        atom: (n_contacts,) int32, ascending within a row.
-        distance: (n_contacts,) float64 Å.
-        image: (n_contacts, 3) int64 lattice steps: the contact's vector is point + image @ box − query.
+        contact: (n_contacts,) int32, places in ``point``, ascending within a row.
+        distance: (n_contacts,) float32 Å.
+        image: (n_contacts, 3) int32 lattice steps: the contact's vector is point + image @ box − query.
     """
-    query_in, query_fraction, query_step = wrap(query, box, inverse)
-    point_in, point_fraction, point_step = wrap(point, box, inverse)
-    order, start = sort_into_cells(point_fraction, n_cells)
-    packed = point_in[order]
-    label = point_label[order]
-    n_bins = histogram.shape[2]
-    reach2, contact2 = reach * reach, contact_radius * contact_radius
-    span = np.empty(3)
-    for k in range(3):
-        # Slightly more than needed, so that rounding loses no pair at exactly the radius.
-        span[k] = 1.000001 * reach * np.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
-    nx, ny, nz = n_cells[0], n_cells[1], n_cells[2]
+    start = _sort_into_cells(points, point, box, inverse, n_cells, work)
+    offsets = np.zeros(len(query) + 1, np.int64)
+    capacity = 32 * (len(query) + 1)
+    contact, distance = np.empty(capacity, np.int32), np.empty(capacity, np.float32)
+    image = np.empty((capacity, 3), np.int32)
+    q = 0
+    while True:
+        q = _walk(
+            q, points, query, query_label, query_molecule, label, molecule, start, n_cells, box, inverse, reach,
+            n_contact, contact_radius, bins_per_A, histogram, offsets, contact, distance, image, work,
+        )  # fmt: skip
+        if q == len(query):
+            break
+        contact, distance, image = _grow(contact), _grow(distance), _grow(image)
+    found = offsets[-1]
+    return offsets, contact[:found].copy(), distance[:found].copy(), image[:found].copy()
 
-    n_query = len(query)
-    offsets = np.zeros(n_query + 1, np.int64)
-    capacity = 64 * (n_query + 1)
-    atom, distance, image = np.empty(capacity, np.int32), np.empty(capacity), np.empty((capacity, 3), np.int64)
-    found = 0
-    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
-    for q in range(n_query):
-        counts = histogram[query_label[q]]
-        for k in range(3):
-            low[k] = int(np.floor((query_fraction[q, k] - span[k]) * n_cells[k]))
-            high[k] = int(np.floor((query_fraction[q, k] + span[k]) * n_cells[k]))
-        for z in range(low[2], high[2] + 1):
-            image_z = z // nz
-            for y in range(low[1], high[1] + 1):
-                image_y = y // ny
-                row = ((z - image_z * nz) * ny + (y - image_y * ny)) * nx
-                x = low[0]
-                while x <= high[0]:
-                    # The cells of this row that lie in one image are one run in memory.
-                    image_x = x // nx
-                    last = min(high[0], image_x * nx + nx - 1)
-                    begin, end = start[row + x - image_x * nx], start[row + last - image_x * nx + 1]
-                    x = last + 1
-                    qx = query_in[q, 0] - image_x * box[0, 0] - image_y * box[1, 0] - image_z * box[2, 0]
-                    qy = query_in[q, 1] - image_x * box[0, 1] - image_y * box[1, 1] - image_z * box[2, 1]
-                    qz = query_in[q, 2] - image_x * box[0, 2] - image_y * box[1, 2] - image_z * box[2, 2]
-                    for p in range(begin, end):
-                        dx, dy, dz = packed[p, 0] - qx, packed[p, 1] - qy, packed[p, 2] - qz
-                        d2 = dx * dx + dy * dy + dz * dz
-                        if d2 > reach2:
-                            continue
-                        i = order[p]
-                        if point_molecule[i] == query_molecule[q]:
-                            continue
-                        d = np.sqrt(d2)
-                        bin_ = int(d * bins_per_A)
-                        if d2 < reach2 and bin_ < n_bins:
-                            counts[label[p], bin_] += 1
-                        if d2 <= contact2 and point_atom[i] >= 0:
-                            if found == len(atom):
-                                atom, distance, image = _grow(atom), _grow(distance), _grow(image)
-                            atom[found] = point_atom[i]
-                            distance[found] = d
-                            image[found, 0] = point_step[i, 0] - query_step[q, 0] + image_x
-                            image[found, 1] = point_step[i, 1] - query_step[q, 1] + image_y
-                            image[found, 2] = point_step[i, 2] - query_step[q, 2] + image_z
-                            found += 1
-        offsets[q + 1] = found
-        _sort_row(atom, distance, image, offsets[q], found)
-    return offsets, atom[:found], distance[:found], image[:found]
+
+@njit(cache=True, nogil=True)
+def _grow(array):
+    bigger = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    bigger[: array.shape[0]] = array
+    return bigger
