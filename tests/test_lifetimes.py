@@ -148,42 +148,54 @@ def test_a_molecule_touching_with_two_atoms_is_one_contact():
 def test_a_pair_that_never_breaks_stays_at_one_and_has_no_time():
     result = fold(BOX, [[(0, ("FSI", 0), 0), (1, ("FSI", 1), 0)]] * 41, interval_ps=10.0)
     assert (curve(result, "FSI") == 1.0).all() and (curve(result, "FSI", kind="continuous") == 1.0).all()
-    descriptors, tables, notes = residence_tables([result], BOX)
+    descriptors, tables = residence_tables([result], BOX)
     found = row(tables["residence"], partner="FSI", correlation="continuous")
     assert np.isnan(found.tau_ps) and np.isnan(found.error) and np.isnan(found.integral_ps)
     assert found.outcome == "not decayed: C(200 ps) = 1, so longer than 200 ps"
     exchange = next(d for d in descriptors if d.name == "exchange_rate_per_ns")
     # Two centres, 400 ps each: 3 / 0.8 ns.
     assert exchange.value == 0.0 and np.isnan(exchange.error) and "below 3.8 at 95 %" in exchange.method
-    assert notes[0]["topic"] == "convergence" and "too short to call the speciation converged" in notes[0]["text"]
+    run = next(d for d in descriptors if d.name == "run_length_in_residence_times")
+    assert np.isnan(run.value) and "not decayed: C(200 ps) = 1" in run.method
 
 
-def test_exchange_in_a_crowded_box_says_where_random_leaves_the_correlation():
-    rng = np.random.default_rng(2)
-    frames = [[(c, ("FSI", k), 0) for c in range(2) for k in range(2) if rng.random() < 0.8] for _ in range(300)]
-    _, tables, _ = residence_tables([fold(BOX, frames)], BOX)
-    found = row(tables["residence"], partner="FSI", correlation="intermittent")
-    assert found.outcome.startswith("not decayed") and "random exchange in this box leaves C at 0.79" in found.outcome
+def test_exchange_in_a_crowded_box_has_an_integral_but_no_1_over_e_time():
+    on, off = 0.08, 0.02
+    state = two_state(np.random.default_rng(2), (100, 2000), on, off)
+    descriptors, tables = residence_tables([result_of(state)], BOX)
+    found = row(tables["residence"], correlation="intermittent")
+    assert np.isnan(found.tau_ps) and found.outcome.startswith("no 1/e time: random exchange in this box leaves C")
+    assert abs(found.integral_ps + 1 / np.log(1 - on - off)) <= 4 * found.integral_error < 4
+    integral = next(d for d in descriptors if d.name == "residence_integral_intermittent_ps")
+    assert integral.value == found.integral_ps and "no 1/e" not in integral.method
+
+
+def test_pairs_that_are_always_together_have_not_decayed():
+    atoms = atom_table((LI, 1), (FSI, 1))
+    _, tables = residence_tables([fold(atoms, [[(0, ("FSI", 0), 0)]] * 30)], atoms)
+    assert tables["residence"].outcome.str.startswith("not decayed").all()
+    assert tables["residence_states"].outcome.str.startswith("not decayed").all()
 
 
 def test_contacts_that_break_within_a_frame_are_not_resolved():
-    state = two_state(np.random.default_rng(3), (50, 400), 0.01, 0.9)
-    _, tables, _ = residence_tables([result_of(state, 4.0)], BOX)
-    for kind in ("intermittent", "continuous"):
-        found = row(tables["residence"], correlation=kind)
-        assert np.isnan(found.tau_ps) and found.outcome.startswith("not resolved: C(4 ps) = 0.0")
+    for on, off, c in ((0.01, 0.95, "0.0"), (0.45, 0.5, "0.4")):
+        state = two_state(np.random.default_rng(3), (50, 400), on, off)
+        _, tables = residence_tables([result_of(state, 4.0)], BOX)
+        found = row(tables["residence"], correlation="intermittent")
+        assert np.isnan(found.tau_ps) and np.isnan(found.integral_ps)
+        assert found.outcome.startswith(f"not resolved: C(4 ps) = {c}")
 
 
 def test_a_single_frame_has_no_time():
-    descriptors, tables, _ = residence_tables([fold(BOX, [[(0, ("DME", 0), 0)]])], BOX)
+    descriptors, tables = residence_tables([fold(BOX, [[(0, ("DME", 0), 0)]])], BOX)
     assert set(tables["residence"].outcome) == {"not decayed: the run is too short to see any time pass"}
     assert all(np.isnan(d.value) and ("too short" in d.method or "single frame" in d.method) for d in descriptors)
 
 
 def test_a_box_without_contacts_gives_empty_tables():
     result = fold(BOX, [[]] * 20)
-    _, tables, notes = residence_tables([result], BOX)
-    assert len(tables["residence"]) == len(tables["residence_curves"]) == 0 and notes == ()
+    _, tables = residence_tables([result], BOX)
+    assert len(tables["residence"]) == len(tables["residence_curves"]) == 0
     assert "tau_ps" in tables["residence"] and "c" in tables["residence_curves"]
 
 
@@ -346,7 +358,7 @@ def test_two_state_processes_have_their_known_times():
     on, off, n_frames = 0.01, 0.05, 4000
     state = two_state(np.random.default_rng(11), (100, n_frames), on, off)
     result = result_of(state, interval_ps=2.0)
-    descriptors, tables, _ = residence_tables([result], BOX)
+    descriptors, tables = residence_tables([result], BOX)
     p, decay = on / (on + off), 1 - on - off
     inter, cont = tables["residence_curves"], row(tables["residence"], correlation="continuous")
     inter = inter[inter.correlation == "intermittent"]
@@ -369,7 +381,7 @@ def test_errors_of_residence_times_cover_as_often_as_they_say():
     hits = 0
     for _ in range(trials):
         state = two_state(rng, (40, 300), 0.02, 0.05)
-        _, tables, _ = residence_tables([result_of(state)], BOX)
+        _, tables = residence_tables([result_of(state)], BOX)
         found = row(tables["residence"], correlation="continuous")
         hits += abs(found.tau_ps - tau) <= stats.t.ppf(0.975, N_GROUPS - 1) * found.error
     # Jackknife of ten groups, Student's t with nine degrees of freedom; conservative by nature.
@@ -379,7 +391,7 @@ def test_errors_of_residence_times_cover_as_often_as_they_say():
 def test_correlated_groups_are_caught_by_the_scatter_of_replicas():
     rng = np.random.default_rng(13)
     runs = [result_of(two_state(rng, (60, 1000), 0.02, off)) for off in (0.02, 0.05, 0.12)]
-    _, together, _ = residence_tables(runs, BOX)
+    _, together = residence_tables(runs, BOX)
     single = [row(residence_tables([r], BOX)[1]["residence"], correlation="continuous") for r in runs]
     found = row(together["residence"], correlation="continuous")
     assert found.error > 5 * max(s.error for s in single)
@@ -396,7 +408,7 @@ def test_jackknife_of_a_mean_is_its_standard_error():
 def test_replicas_are_pooled_over_the_lags_of_the_shortest():
     rng = np.random.default_rng(15)
     states = [two_state(rng, (20, n), 0.05, 0.1) for n in (200, 120)]
-    _, tables, _ = residence_tables([result_of(s) for s in states], BOX)
+    _, tables = residence_tables([result_of(s) for s in states], BOX)
     found = tables["residence_curves"].query("correlation == 'intermittent'")
     assert found.t_ps.max() == 60.0
     at = lambda s, t: (s[:, : s.shape[1] - t] & s[:, t:]).sum()  # noqa: E731
@@ -420,23 +432,21 @@ def test_exchange_rate_is_losses_per_centre_and_time():
     assert "up to 0 ps not counted" in rate.method
 
 
-def test_the_note_says_how_many_residence_times_a_run_lasts():
-    rng = np.random.default_rng(17)
-    atoms = atom_table((LI, 30), (FSI, 30))
-    for off, few in ((0.3, False), (0.02, True)):
-        on = two_state(rng, (30, 400), off / 10, off)
-        frames = [[(c, ("FSI", int(c)), 0) for c in np.flatnonzero(on[:, t])] for t in range(400)]
-        descriptors, _, notes = residence_tables([fold(atoms, frames)], atoms)
-        (run,) = [d for d in descriptors if d.name == "run_length_in_residence_times"]
-        tau = next(d.value for d in descriptors if d.name == "residence_time_intermittent_ps")
-        assert run.value == pytest.approx(399 / tau) and (run.value < 10) == few
-        assert ("Fewer than 10" in notes[0]["text"]) == few
+def test_run_length_is_counted_in_residence_times_of_anions_only():
+    atoms = atom_table((LI, 30), (FSI, 30), (DME, 1))
+    on = two_state(np.random.default_rng(17), (30, 400), 0.02, 0.1)
+    frames = [[(c, ("FSI", int(c)), 0) for c in np.flatnonzero(on[:, t])] + [(0, ("DME", 0), 0)] for t in range(400)]
+    descriptors, _ = residence_tables([fold(atoms, frames, 2.0)], atoms)
+    (run,) = [d for d in descriptors if d.name == "run_length_in_residence_times"]
+    tau = next(d for d in descriptors if (d.name, d.species) == ("residence_time_intermittent_ps", "FSI"))
+    assert run.species == "FSI" and run.value == pytest.approx(399 * 2.0 / tau.value)
+    assert run.error / run.value == pytest.approx(tau.error / tau.value)
 
 
 def test_centres_of_two_species_are_kept_apart():
     atoms = atom_table((LI, 1), (NA, 1), (NO3, 2))
     frames = [[(0, ("NO3", 0), 0), *([(1, ("NO3", 1), 0)] if t % 2 else [])] for t in range(20)]
-    descriptors, tables, _ = residence_tables([fold(atoms, frames, 5.0)], atoms)
+    descriptors, tables = residence_tables([fold(atoms, frames, 5.0)], atoms)
     assert sorted(set(tables["residence"].centre)) == ["Li", "Na"]
     names = {d.species for d in descriptors if d.name == "residence_time_continuous_ps"}
     assert names == {"Li-NO3", "Na-NO3"}
@@ -447,14 +457,14 @@ def test_centres_of_two_species_are_kept_apart():
 def test_tables_hold_the_agreed_columns_and_nan_only_with_a_reason():
     atoms = atom_table((LI, 4), (FSI, 3), (DME, 5))
     result = fold(atoms, random_run(atoms, 700, 18))
-    descriptors, tables, _ = residence_tables([result], atoms)
+    descriptors, tables = residence_tables([result], atoms)
     columns = {"centre", "partner", "correlation", "tau_ps", "error", "outcome"}
     assert columns <= set(tables["residence"]) and columns | {"state"} <= set(tables["residence_states"])
     assert {"partner", "correlation", "t_ps", "c", "c_error"} <= set(tables["residence_curves"])
     assert set(tables["residence_states"].state) == {"CIP", "AGG", "cluster"}
     assert tables["residence_curves"].groupby(["partner", "correlation"]).size().max() <= 200
     for _, d in descriptor_frame(descriptors)[list(DESCRIPTOR_COLUMNS)].iterrows():
-        assert np.isfinite(d.value) or "not decayed" in d.method or "not resolved" in d.method
+        assert np.isfinite(d.value) or any(why in d.method for why in ("not decayed", "not resolved", "no 1/e"))
 
 
 # ---------------------------------------------------------------- another program's curves
@@ -494,5 +504,5 @@ def test_magnesium_contacts_of_mdproptools_data_keep_their_published_correlation
         reference = np.loadtxt(folder / f"ref_intermittent_C_{partner}.csv", delimiter=",", skiprows=1)
         # Printed with six decimals.
         np.testing.assert_allclose(curve(result, partner, centre="Mg"), reference[:, 1], atol=5.1e-7)
-    _, tables, _ = residence_tables([result], atoms)
+    _, tables = residence_tables([result], atoms)
     assert tables["residence"].outcome.str.startswith("not decayed").all()

@@ -329,22 +329,6 @@ def test_reliability_needs_more_samples_of_a_skewed_quantity():
     assert not Estimate(0.0, 0.1, 54.0, skewness=3.0).reliable and Estimate(0.0, 0.1, 56.0, skewness=3.0).reliable
 
 
-@pytest.mark.parametrize(
-    ("series", "caution"),
-    [
-        ([np.array([1.0, -1.0] * 50)], ""),
-        ([np.ones(9)] * 3, "never changed in 3 runs"),
-        ([np.ones(9)], "never changed in 1 run"),
-        ([np.ones(1)], "no error: one sample"),
-        ([], "no error: no samples"),
-        ([np.arange(100.0)], "error not reliable: 2.1 independent samples"),
-        ([np.array([1.0, -1.0] * 50) + m for m in (0, 9, 20)], "error not reliable: replicas disagree"),
-    ],
-)
-def test_the_caution_says_why_an_error_is_not_to_be_believed(series, caution):
-    assert estimate_mean(series).caution == caution
-
-
 # ---------------------------------------------------------------- stationarity
 
 

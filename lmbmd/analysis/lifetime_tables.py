@@ -1,4 +1,4 @@
-"""From counted correlations to times with errors, tables and notes."""
+"""From counted correlations to times with errors, and their tables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from lmbmd.units import PS_PER_NS
 MAX_POINTS = 200
 #: Part of the excess correlation below which the integral is continued by the exponential tail.
 TAIL_FROM = 0.05
-#: Anion residence times that a run should last.
-WANTED_RESIDENCE_TIMES = 10.0
 
 _KIND = {
     "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
@@ -42,6 +40,11 @@ def decay_time_ps(time_ps: np.ndarray, c: np.ndarray) -> float:
     return float(time_ps[i - 1] + (time_ps[i] - time_ps[i - 1]) * (high + 1.0) / (high - low))
 
 
+def _excess(c: np.ndarray, random: float) -> np.ndarray:
+    """What of C is left above C∞; ones where C∞ = 1, as all pairs are always together."""
+    return (c - random) / (1.0 - random) if random < 1.0 else np.ones_like(c)
+
+
 def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) -> float:
     """∫ (C − C∞) / (1 − C∞) dt, C∞ = ``random``.
 
@@ -49,7 +52,7 @@ def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) ->
     point if there is more; beyond, the exponential fitted to the later half of what lies before. NaN if the
     last point is above 1/e, or if the tail does not fall.
     """
-    excess = (c - random) / (1.0 - random) if random < 1.0 else np.zeros_like(c)
+    excess = _excess(c, random)
     small = np.flatnonzero(excess <= TAIL_FROM)
     cut = int(small[0]) if len(small) else len(excess) - 1
     if excess[cut] <= 0.0:
@@ -98,8 +101,8 @@ def jackknife(
 
 def residence_tables(
     results: Sequence[ResidenceResult], atoms: AtomTable
-) -> tuple[list[Descriptor], dict[str, pd.DataFrame], tuple[dict[str, str], ...]]:
-    """Descriptors, tables and notes on lifetimes from the runs of one state point.
+) -> tuple[list[Descriptor], dict[str, pd.DataFrame]]:
+    """Descriptors and tables of lifetimes from the runs of one state point.
 
     A time is given only if C falls to 1/e within half of the shortest run; otherwise it is NaN, and the
     outcome says how far C had come by then. Errors are jackknife errors over groups of centres (stretches of
@@ -111,7 +114,7 @@ def residence_tables(
 
     Returns:
         descriptors; tables ``residence``, ``residence_curves`` (contacts), ``residence_states``,
-        ``residence_states_curves`` (CIP and AGG pairs, cluster membership); notes of topic "convergence".
+        ``residence_states_curves`` (CIP and AGG pairs, cluster membership).
 
     Raises:
         LmbmdError: if the runs differ in frame interval.
@@ -136,9 +139,8 @@ def residence_tables(
         descriptors += _time_descriptors(row, several)
     for found in _across_runs([r.exchanges for r in results], ("centre", "partner")):
         descriptors.append(_exchange_descriptor(found, interval, [r.n_frames for r in results], several))
-    convergence, notes = _run_length(rows, interval * (n_frames - 1), atoms, several)
-    tables = _tables(rows, curves)
-    return descriptors + convergence, tables, notes
+    descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
+    return descriptors, _tables(rows, curves)
 
 
 def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
@@ -165,10 +167,11 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
     usable = first.lag[:n_lags] <= n_frames // 2
     with np.errstate(invalid="ignore", divide="ignore"):
         c, c_error = jackknife(np.divide, together, origins, replica)
-        outcome = _outcome(time[usable], c[usable], random)
+        outcome = _outcome(time[usable], c[usable], _excess(c[usable], random))
         tau, tau_error, integral, integral_error = 4 * [float("nan")]
         if outcome == "decayed":
             tau, tau_error = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
+        if outcome.startswith(("decayed", "no 1/e")):
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
             integral, integral_error = jackknife(long, together, origins, replica)
     row = {
@@ -184,17 +187,18 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
     return row, curve
 
 
-def _outcome(time_ps: np.ndarray, c: np.ndarray, random: float) -> str:
-    """ "decayed", or why there is no time."""
+def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> str:
+    """ "decayed", or why there is no 1/e time; ``excess`` is (C − C∞) / (1 − C∞)."""
     if len(c) < 2:
         return "not decayed: the run is too short to see any time pass"
     level = np.exp(-1.0)
-    if c[1] <= level:
-        return f"not resolved: C({time_ps[1]:g} ps) = {c[1]:.3g}, below 1/e within one frame interval"
+    if excess[1] <= level:
+        return f"not resolved: C({time_ps[1]:g} ps) = {c[1]:.3g}, random exchange within one frame interval"
     if (c <= level).any():
         return "decayed"
-    reason = f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
-    return f"{reason}; random exchange in this box leaves C at {random:.2g}" if random > 0.5 * level else reason
+    if (excess <= level).any():
+        return "no 1/e time: random exchange in this box leaves C above 1/e; see the integral"
+    return f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
 
 
 def _named(row: dict, several: bool) -> str:
@@ -205,19 +209,19 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
     name, meaning = _STATE[row["state"]]
     kind = _KIND[row["correlation"]].format(tolerance=row["tolerance_ps"])
     definition = f"{row['correlation']}: {meaning}, {kind}"
-    decayed = row["outcome"] == "decayed"
-    why = "" if decayed else f"; {row['outcome']}"
-    no_tail = "" if np.isfinite(row["integral_ps"]) or not decayed else "; its tail does not fall exponentially"
+    why = "" if row["outcome"] == "decayed" else f"; {row['outcome']}"
     species, events = _named(row, several), row["departures"]
     time = Descriptor(
         f"{name}_time_{row['correlation']}_ps", species, row["tau_ps"], row["error"], "ps", events,
         f"1/e time; {definition}{why}",
     )  # fmt: skip
-    if row["state"] != "contact":
+    if row["state"] in ("CIP", "AGG"):
         return [time]
+    no_integral = why if not row["outcome"].startswith(("decayed", "no 1/e")) else "; its tail does not fall"
+    no_integral = "" if np.isfinite(row["integral_ps"]) else no_integral
     integral = Descriptor(
         f"{name}_integral_{row['correlation']}_ps", species, row["integral_ps"], row["integral_error"], "ps", events,
-        f"integral of the excess over C at random ({row['random']:.2g}); {definition}{why}{no_tail}",
+        f"integral of the excess over C at random ({row['random']:.2g}); {definition}{no_integral}",
     )  # fmt: skip
     return [time, integral]
 
@@ -244,31 +248,22 @@ def _exchange_descriptor(
     return Descriptor("exchange_rate_per_ns", species, float(value), float(error), "1/ns", float(total), method)
 
 
-def _run_length(
-    rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
-) -> tuple[list[Descriptor], tuple[dict[str, str], ...]]:
-    """How many anion residence times the shortest run lasts: a descriptor and a note per anion."""
+def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool) -> list[Descriptor]:
+    """How many residence times of each anion the shortest run lasts."""
     anions = {s.name for s in atoms.species if s.role == "anion" or s.charge < 0}
-    descriptors, notes = [], []
+    found = []
     for row in rows:
         if row["partner"] not in anions or (row["state"], row["correlation"]) != ("contact", "intermittent"):
             continue
-        species, tau, method = _named(row, several), row["tau_ps"], "length of the shortest run / residence time"
-        value, error = run_ps / tau, run_ps * row["error"] / tau**2
-        if np.isnan(tau):
-            method = f"{method}; {row['outcome']}"
-            text = f"{species}: residence is {row['outcome']}."
-            if row["outcome"].startswith("not decayed"):
-                text += " The run is too short to call the speciation converged."
-        else:
-            text = f"{species}: the shortest run lasts {value:.3g} residence times ({tau:.3g} ps)."
-            if value < WANTED_RESIDENCE_TIMES:
-                text += f" Fewer than {WANTED_RESIDENCE_TIMES:g}: the speciation may not be converged."
-        descriptors.append(
-            Descriptor("run_length_in_residence_times", species, value, error, "1", row["departures"], method)
-        )
-        notes.append({"topic": "convergence", "text": text})
-    return descriptors, tuple(notes)
+        tau, error, which = row["tau_ps"], row["error"], "1/e"
+        if np.isnan(tau) and np.isfinite(row["integral_ps"]):
+            tau, error, which = row["integral_ps"], row["integral_error"], "integral"
+        method = f"length of the shortest run over the intermittent residence time ({which})"
+        method = f"{method}; {row['outcome']}" if np.isnan(tau) else method
+        species, events = _named(row, several), row["departures"]
+        times, times_error = run_ps / tau, run_ps * error / tau**2
+        found.append(Descriptor("run_length_in_residence_times", species, times, times_error, "1", events, method))
+    return found
 
 
 def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -51,18 +51,6 @@ class Estimate:
         needed = RELIABLE_N_EFFECTIVE + RELIABLE_PER_SKEWNESS * self.skewness**2
         return bool(np.isfinite(self.error)) and self.n_effective >= needed
 
-    @property
-    def caution(self) -> str:
-        """What a reader must know about the error before believing it; empty if ``reliable``."""
-        if self.reliable:
-            return ""
-        if self.source == "constant":
-            return f"never changed in {self.n_effective:.0f} run{'s' if self.n_effective > 1 else ''}"
-        if self.source in ("no samples", "one sample"):
-            return f"no error: {self.source}"
-        samples = f"{self.n_effective:.1f} independent samples"
-        return f"error not reliable: {'replicas disagree' if self.source == 'replicas disagree' else samples}"
-
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval from Student's t; wider than ±1.96 errors where the error is itself uncertain."""
         half = self.error * stats.t.ppf(0.5 + 0.5 * level, self.degrees_of_freedom) if self.error else 0.0
