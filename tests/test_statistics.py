@@ -14,7 +14,6 @@ from scipy import signal, stats
 
 from lmbmd.analysis.statistics import (
     Estimate,
-    block_means,
     estimate_curve,
     estimate_mean,
     estimate_ratio,
@@ -275,13 +274,6 @@ def test_a_ratio_over_nothing_is_nan():
         estimate_ratio([np.zeros(5)], [np.zeros(4)])
 
 
-def test_block_means_by_hand():
-    assert block_means(np.array([9.0, 1, 2, 3, 5]), 2).tolist() == [1.5, 4.0]
-    assert block_means(np.array([1.0, np.nan, np.nan, np.nan]), 2) == pytest.approx([1.0, np.nan], nan_ok=True)
-    with pytest.raises(ValueError, match="cannot be cut"):
-        block_means(np.ones(3), 4)
-
-
 def test_curve_error_is_that_of_its_blocks():
     rng = np.random.default_rng(25)
     blocks = [rng.standard_normal((10, 7)), rng.standard_normal((10, 7))]
@@ -296,6 +288,16 @@ def test_curve_error_is_the_replica_scatter_where_that_is_larger():
     blocks = [shift + 1e-3 * rng.standard_normal((10, 4)) for shift in (0.0, 1.0, 5.0)]
     means = np.array([b.mean(0) for b in blocks])
     np.testing.assert_allclose(estimate_curve(blocks)[1], means.std(0, ddof=1) / np.sqrt(3))
+
+
+def test_curve_blocks_count_by_their_frames():
+    rng = np.random.default_rng(27)
+    noise = rng.standard_normal((2000, 5))  # as many curves at once as there are trials
+    blocks = [np.column_stack([noise[:, k] / np.sqrt(n) for k, n in enumerate((40, 40, 40, 40, 10))]).T]
+    mean, error = estimate_curve(blocks, [np.array([40, 40, 40, 40, 10])])
+    np.testing.assert_allclose(mean, np.average(blocks[0], axis=0, weights=[40, 40, 40, 40, 10]))
+    # Four degrees of freedom and 2000 curves: the mean variance is known to 1.6 %; 7 % is 4.4 of these.
+    assert np.mean(error**2) == pytest.approx(1 / 170, rel=0.07)
 
 
 def test_one_block_has_no_curve_error():

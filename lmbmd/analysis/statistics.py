@@ -134,44 +134,38 @@ def estimate_ratio(numerators: Sequence[np.ndarray], denominators: Sequence[np.n
     return _with_error(ratio, [(x - ratio * y) * (frames / total) for x, y in zip(a, b, strict=True)])
 
 
-def estimate_curve(blocks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def estimate_curve(
+    blocks: Sequence[np.ndarray], weights: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard error of a curve known in blocks of frames, such as g(r).
 
     Blocks are taken as independent: make them longer than the correlation time (ten per run, say). For three
     and more replicas the larger of this and the scatter of the replica means is used, point by point.
 
     Args:
-        blocks: one array per replica, (n_blocks, …), blocks of equal numbers of frames.
+        blocks: one array per replica, (n_blocks, …).
+        weights: frames in each block, one array per replica; equal if not given.
 
     Returns:
         mean and error, both (…); the error is NaN with a single block.
     """
-    pooled = np.concatenate([np.asarray(b, float) for b in blocks])
-    mean = pooled.mean(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = ((pooled - mean) ** 2).sum(axis=0) / np.float64(len(pooled) * (len(pooled) - 1))
-    if len(pooled) == 1:
-        variance = np.full_like(mean, np.nan)
+    weights = weights or [np.ones(len(b)) for b in blocks]
+    total = float(sum(np.sum(w) for w in weights))
+    pooled, weight = np.concatenate([np.asarray(b, float) for b in blocks]), np.concatenate(weights) / total
+    mean = np.tensordot(weight, pooled, axes=1)
+    variance = _variance_of_weighted_mean(pooled, weight, mean)
     if len(blocks) >= 3:
-        weight = np.array([len(b) for b in blocks], float) / len(pooled)
-        means = np.array([np.mean(b, axis=0) for b in blocks])
-        between = np.tensordot(weight**2, (means - mean) ** 2, axes=1) / (1.0 - (weight**2).sum())
+        means = np.array([np.tensordot(w / np.sum(w), b, axes=1) for b, w in zip(blocks, weights, strict=True)])
+        between = _variance_of_weighted_mean(means, np.array([np.sum(w) for w in weights]) / total, mean)
         variance = np.fmax(variance, between)
     return mean, np.sqrt(variance)
 
 
-def block_means(x: np.ndarray, n_blocks: int) -> np.ndarray:
-    """Means of ``n_blocks`` stretches of equal length; frames left over at the start are dropped.
-
-    NaN frames have no weight; a block without a defined frame is NaN.
-    """
-    x = _as_series(x)
-    length = len(x) // n_blocks
-    if length == 0:
-        raise ValueError(f"{len(x)} frames cannot be cut into {n_blocks} blocks")
-    rows = x[len(x) - n_blocks * length :].reshape(n_blocks, length)
-    count = np.isfinite(rows).sum(axis=1)
-    return np.where(count > 0, np.nansum(rows, axis=1) / np.maximum(count, 1), np.nan)
+def _variance_of_weighted_mean(samples: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Variance of Σ w x of independent samples with weights that sum to one; NaN for a single sample."""
+    if len(samples) < 2:
+        return np.full_like(mean, np.nan)
+    return np.tensordot(weight**2, (samples - mean) ** 2, axes=1) / (1.0 - (weight**2).sum())
 
 
 def statistical_inefficiency(x: np.ndarray) -> float:
