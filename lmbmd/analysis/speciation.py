@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from lmbmd.analysis.clusters import components, ions_of
 from lmbmd.analysis.shells import bonds, padded, row_histograms
+from lmbmd.analysis.voronoi import with_images
 from lmbmd.tables import AtomTable, FrameContacts
 
 CONVENTIONS = ("centre", "anion", "cluster")
@@ -139,7 +141,7 @@ class SecondShell:
 
     An anion without any contact is solvent-separated if the nearest centre lies within ``radius_A`` of its mass
     centre, free if not. A primary centre without any anion is solvent-separated if the mass centre of some anion
-    lies within that anion's radius. Distances are to the nearest image, exact up to half the smallest box width.
+    lies within that anion's radius. Distances are to the nearest image, in boxes of any shape.
 
     Args:
         atoms: who the atoms are.
@@ -171,21 +173,40 @@ class SecondShell:
         lonely = self._primary.copy()
         lonely[pairs.centre[node >= 0]] = False
         anions = shell.molecule[self._molecule].astype(float)
-        near_anion = self._within(shell.centre.astype(float), anions[~paired], self._kind[~paired], shell.box)
-        near_centre = self._within(shell.centre[lonely].astype(float), anions, self._kind, shell.box)
+        centres = shell.centre.astype(float)
         counts = np.zeros((len(self._species) + 1, 2), np.int64)
-        np.add.at(counts, (self._kind[~paired], np.where(near_anion.any(axis=0), 0, 1)), 1)
-        counts[-1] = near_centre.any(axis=1).sum(), (~near_centre.any(axis=1)).sum()
+        separated = np.zeros(lonely.sum(), bool)
+        for k, radius in enumerate(self._radius):
+            alone = anions[(self._kind == k) & ~paired]
+            near = is_near(alone, centres, radius, shell.box)
+            counts[k] = near.sum(), (~near).sum()
+            separated |= is_near(centres[lonely], anions[self._kind == k], radius, shell.box)
+        counts[-1] = separated.sum(), (~separated).sum()
         self._frames.append(counts)
-
-    def _within(self, centres: np.ndarray, anions: np.ndarray, kind: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """(n_centres, n_anions) whether the nearest image is inside that anion's radius."""
-        d = anions[None] - centres[:, None]
-        d -= np.rint(d @ np.linalg.inv(box)) @ box
-        return (d * d).sum(axis=2) <= self._radius[kind] ** 2
 
     def result(self) -> np.ndarray:
         """(n_frames, n_labels, 2) ions without a contact that are solvent-separated, and free."""
         if not self._frames:
             raise ValueError("no frame was added")
         return np.array(self._frames)
+
+
+def is_near(points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: np.ndarray) -> np.ndarray:
+    """Whether some image of some other point lies within ``radius_A`` of each point, in a periodic box of any shape.
+
+    Args:
+        points_A, others_A: (n, 3) and (m, 3), wrapped or not.
+        radius_A: of any size, Å.
+        box_A: (3, 3), lattice vectors as rows.
+
+    Returns:
+        (n,) bool.
+    """
+    if not len(points_A) or not len(others_A):
+        return np.zeros(len(points_A), bool)
+    inverse = np.linalg.inv(box_A)
+    into_cell = lambda x: x @ inverse - np.floor(x @ inverse)  # noqa: E731
+    margin = radius_A * np.linalg.norm(inverse, axis=0)
+    cloud = with_images(into_cell(others_A), margin) @ box_A
+    distance, _ = cKDTree(cloud).query(into_cell(points_A) @ box_A, distance_upper_bound=radius_A * (1 + 1e-12))
+    return distance <= radius_A

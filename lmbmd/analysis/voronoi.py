@@ -29,7 +29,7 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
     # Enough for a liquid at the first attempt.
     margin = 2.8 * (abs(np.linalg.det(box_A)) / n) ** (1 / 3)
     while True:
-        cloud = _with_images(fractional, margin / width) @ box_A
+        cloud = with_images(fractional, margin / width) @ box_A
         if len(cloud) < 5:  # Qhull needs a simplex
             margin *= 2
             continue
@@ -40,7 +40,7 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
         margin = min(needed * 1.01, margin * 1.5)
 
 
-def _with_images(fractional: np.ndarray, margin: np.ndarray) -> np.ndarray:
+def with_images(fractional: np.ndarray, margin: np.ndarray) -> np.ndarray:
     """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it."""
     clouds = [fractional]
     reach = np.ceil(margin).astype(int)
