@@ -37,21 +37,30 @@ def test_replicas_with_other_bins_or_pairs_are_refused():
 
 def test_error_of_g_is_the_standard_error_of_equal_blocks():
     blocks = np.array([[0, 1, 2], [0, 3, 2], [0, 2, 2], [0, 6, 2]])
-    table = rdf_table(rdf(blocks, [5, 5, 5, 5]))
+    table = rdf_table([rdf(blocks, [5, 5, 5, 5])])
     assert table.g_error.to_numpy() == pytest.approx([0, blocks[:, 1].std(ddof=1) / 2, 0])
     assert table.r_A.tolist() == [0.5, 1.5, 2.5]
 
 
 def test_error_of_g_of_one_block_is_unknown_and_bins_beyond_the_reach_are_left_out():
-    table = rdf_table(rdf([[0, 1, 2]], [5], reach=2.0))
+    table = rdf_table([rdf([[0, 1, 2]], [5], reach=2.0)])
     assert len(table) == 2
     assert table.g_error.isna().all()
+
+
+def test_table_of_replicas_has_the_running_cn_of_all_and_ends_at_the_shortest_reach():
+    both = [rdf([[0, 1, 2]], [1]), rdf([[0, 3, 4], [0, 5, 6]], [1, 2], reach=2.2)]
+    table = rdf_table(both)
+    assert table.r_A.tolist() == [0.5, 1.5]
+    assert table.g.tolist() == [0, 3.5]
+    assert table.cn.tolist() == pytest.approx([0, 0.35])
+    assert table.g_error[1] > 0
 
 
 def test_second_shell_is_what_lies_within_the_radius_less_what_is_in_contact():
     """Running CN 0, 1, 3 at 1, 2, 3 Å: 2 within 2.5 Å, of which 0.75 are bound."""
     bound = Estimate(0.75, 0.1, 10.0)
-    found = second_shell_cn(rdf([[0, 10, 20]] * 3, [1, 1, 1]), "Li", "FSI", 2.5, bound)
+    found = second_shell_cn([rdf([[0, 10, 20]] * 3, [1, 1, 1])], "Li", "FSI", 2.5, bound)
     assert found.value == pytest.approx(1.25)
     assert found.error == pytest.approx(0.1)
 
@@ -75,6 +84,8 @@ def test_concentrations_of_a_box_follow_from_its_volume():
     assert table.asked.isna().all()
     by_name = {(d.name, d.species): d for d in descriptors}
     assert by_name["density_g_cm3", ""].value == rows["", "density"]
+    error = table.set_index(["component", "quantity"]).error["Li", "molarity"]
+    assert error == pytest.approx(by_name["molarity_mol_L", "Li"].error)
     # two independent samples of 1/V: standard error = half their difference
     assert by_name["molarity_mol_L", "Li"].error == pytest.approx(0.25 * (1 / 1000 - 1 / 2000) * litre * 2)
 

@@ -133,7 +133,8 @@ def describe(
     if not runs:
         raise LmbmdError("there is no run to describe.", remedy="Run the contacts stage first.")
     centre = primary_centre(atoms, options.centre)
-    rdf = pooled_rdf([r for _, r in runs])
+    rdfs = [rdf for _, rdf in runs]
+    rdf = pooled_rdf(rdfs)
     cutoffs = first_shell_cutoffs(rdf, atoms, options.cutoffs_A, options.cutoff_window_A, options.cutoff_fallback_A)
     second = second_shell_cutoffs(rdf, atoms, centre)
     _check_reach(cutoffs, [contacts for contacts, _ in runs], options.cutoff_shift_A)
@@ -143,7 +144,7 @@ def describe(
         for frame in contacts:
             replica.add(frame, number)
         replicas.append(replica)
-    return _Account(atoms, centre, options, rdf, cutoffs, second, replicas, composition).described()
+    return _Account(atoms, centre, options, rdfs, cutoffs, second, replicas, composition).described()
 
 
 def _check_reach(cutoffs: Cutoffs, tables: Sequence[Contacts], shift_A: float) -> None:
@@ -225,7 +226,7 @@ class _Account:
     atoms: AtomTable
     centre: str
     options: DescribeOptions
-    rdf: Rdf
+    rdfs: Sequence[Rdf]
     cutoffs: Cutoffs
     second: Sequence[Cutoff]
     replicas: Sequence[_Replica]
@@ -303,14 +304,14 @@ class _Account:
                 ]
         for row in self.second:
             k = shells[0].ligands.index(row.partner) if row.partner in shells[0].ligands else -1
-            if k >= 0 and (self.centre, row.partner) in self.rdf.pairs:
+            if k >= 0 and (self.centre, row.partner) in self.rdfs[0].pairs:
                 bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
-                value = second_shell_cn(self.rdf, self.centre, row.partner, row.cutoff_A, bound)
+                value = second_shell_cn(self.rdfs, self.centre, row.partner, row.cutoff_A, bound)
                 method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
                 rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
         cutoffs = pd.concat([self.cutoffs.table(), Cutoffs(tuple(self.second), np.empty(0)).table()])
         cutoffs.insert(2, "shell", ["first"] * len(self.cutoffs.rows) + ["second"] * len(self.second))
-        return rows, {"rdf": rdf_table(self.rdf), "cutoffs": cutoffs.reset_index(drop=True)}
+        return rows, {"rdf": rdf_table(self.rdfs), "cutoffs": cutoffs.reset_index(drop=True)}
 
     def _lifetimes(self) -> tuple:
         irregular = [r.irregular for r in self.replicas if r.irregular]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmbmd.analysis.rows import descriptor, scaled
 from lmbmd.analysis.shells import kind
-from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.analysis.statistics import Estimate, estimate_curve, estimate_mean
 from lmbmd.errors import LmbmdError
 from lmbmd.tables import AtomTable, Descriptor, Rdf
 from lmbmd.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
@@ -53,21 +53,20 @@ def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
     return replace(first, g=join("g"), count=join("count"), frames=join("frames"), reach_A=reach)
 
 
-def rdf_table(rdf: Rdf) -> pd.DataFrame:
-    """g(r) with one standard error from blocks, and the running CN, of every pair, out to the reach.
+def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
+    """g(r) with one standard error (``statistics.estimate_curve``), and the running CN, of every pair.
 
-    Blocks are weighted by their frames; the error is that of a weighted mean of independent blocks, NaN for one.
+    Args:
+        rdfs: one per replica, alike. Rows end where the shortest reach of them ends.
     """
-    weight = rdf.frames / rdf.frames.sum()
-    inside = rdf.edges_A[1:] <= rdf.reach_A + 1e-9
-    spread = 1.0 - (weight**2).sum()
+    first, reach = rdfs[0], min(r.reach_A for r in rdfs)
+    inside = first.edges_A[1:] <= reach + 1e-9
+    frames = [r.frames for r in rdfs]
     tables = []
-    for i, (centre, partner) in enumerate(rdf.pairs):
-        g, cn = rdf.mean(i)
-        error = np.full_like(g, np.nan)
-        if spread > 1e-12:
-            error = np.sqrt(np.einsum("b,bn->n", weight**2, (rdf.g[:, i] - g) ** 2) / spread)
-        columns = {"r_A": rdf.r_A, "g": g, "g_error": error, "cn": cn}
+    for i, (centre, partner) in enumerate(first.pairs):
+        g, error = estimate_curve([r.g[:, i] for r in rdfs], frames)
+        count, _ = estimate_curve([r.count[:, i] for r in rdfs], frames)
+        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": np.cumsum(count)}
         table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
         table.insert(0, "partner", partner)
         table.insert(0, "centre", centre)
@@ -75,20 +74,21 @@ def rdf_table(rdf: Rdf) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def second_shell_cn(rdf: Rdf, centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
+def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
     """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
 
-    Those within the radius by mass centre (from the RDF, with an error from its blocks) less those in contact.
+    Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
     The two errors are added as if independent.
     """
-    i = rdf.pair(centre, partner)
-    weight = rdf.frames / rdf.frames.sum()
-    within = np.array([np.interp(radius_A, rdf.edges_A[1:], np.cumsum(c)) for c in rdf.count[:, i]])
-    mean, spread = float(weight @ within), 1.0 - (weight**2).sum()
-    error = np.sqrt((weight**2) @ (within - mean) ** 2 / spread) if spread > 1e-12 else np.nan
+    i = rdfs[0].pair(centre, partner)
+    within = [
+        np.array([[np.interp(radius_A, r.edges_A[1:], np.cumsum(count))] for count in r.count[:, i]]) for r in rdfs
+    ]
+    mean, error = estimate_curve(within, [r.frames for r in rdfs])
+    blocks = sum(len(r.frames) for r in rdfs)
     return Estimate(
-        mean - first_shell.value, float(np.hypot(error, first_shell.error)), float(len(within)), len(within) - 1.0,
-        "between blocks" if spread > 1e-12 else "one block",
+        float(mean[0]) - first_shell.value, float(np.hypot(error[0], first_shell.error)), float(blocks), blocks - 1.0,
+        "between blocks" if blocks > 1 else "one block",
     )  # fmt: skip
 
 
