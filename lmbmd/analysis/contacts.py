@@ -22,6 +22,7 @@ from lmbmd.tables import (
     AtomTable,
     ContactFile,
     ContactList,
+    Contacts,
     Frame,
     FrameContacts,
     Rdf,
@@ -259,6 +260,42 @@ def run_contacts(
     rdf = total.result()
     rdf.write(rdf_path)
     return ContactFile(Path(contacts_path)), rdf
+
+
+def contacts_of(
+    source: Any,
+    species_map: Any,
+    options: ContactOptions | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int | None = None,
+    workers: int = 1,
+    header: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[AtomTable, Contacts, Rdf]:
+    """Contacts and RDFs of a foreign simulation.
+
+    Args:
+        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
+        species_map: a ``SpeciesMap``, or its file.
+        options: radii, bins and blocks.
+        folder: where to write ``atoms.parquet``, ``contacts.arrow`` and ``rdf.npz``; None keeps all in memory.
+        start, stop, step: which frames, as in a slice.
+        workers, header, progress: as in ``run_contacts``; for ``folder`` only.
+
+    Returns:
+        Who every atom is, the contacts, and the RDFs.
+    """
+    from lmbmd.trajectory.species_map import open_foreign
+
+    atoms, frames = open_foreign(source, species_map, start, stop, step)
+    if folder is None:
+        return (atoms, *find_contacts(frames, atoms, options))
+    folder = Path(folder)
+    atoms.write(folder / "atoms.parquet")
+    paths = folder / "contacts.arrow", folder / "rdf.npz"
+    return (atoms, *run_contacts(frames, atoms, *paths, options, workers, header, progress))
 
 
 def _part_size(n_atoms: int) -> int:

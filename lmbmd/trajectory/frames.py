@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -203,7 +204,7 @@ def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any,
         elif Path(trajectory).suffix.lower() == ".xtc":
             reader = None
         elif topology is not None:
-            reader = mda.Universe(str(topology), str(trajectory), **_engine(topology, trajectory)).trajectory
+            reader = open_universe(topology, trajectory).trajectory
         else:
             kind = mda.coordinates.core.get_reader_for(str(trajectory))
             reader = kind(str(trajectory), n_atoms=n_atoms)
@@ -222,10 +223,35 @@ def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any,
         ) from error
 
 
-def _engine(topology: Any, trajectory: Any) -> dict[str, str]:
-    """A DCD beside a LAMMPS topology counts time as LAMMPS does."""
-    lammps = Path(topology).suffix.lower() in (".data", ".lmp", ".lammps")
-    return {"format": "LAMMPS"} if lammps and Path(trajectory).suffix.lower() == ".dcd" else {}
+def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLike[str] | None = None) -> Any:
+    """An MDAnalysis Universe, with LAMMPS files recognised by their usual names.
+
+    Raises:
+        LmbmdError: if MDAnalysis cannot read the files.
+    """
+    import MDAnalysis as mda
+
+    kinds = {".dump": "LAMMPSDUMP", ".lammpstrj": "LAMMPSDUMP", ".lammpsdump": "LAMMPSDUMP"}
+    lammps = {".data": "DATA", ".lmp": "DATA", ".lammps": "DATA", **kinds}
+    top_kind = lammps.get(Path(topology).suffix.lower())
+    options = {"topology_format": top_kind} if top_kind else {}
+    files = [str(topology)]
+    if trajectory is not None:
+        suffix = Path(trajectory).suffix.lower()
+        # A DCD beside a LAMMPS topology counts time as LAMMPS does.
+        kind = "LAMMPS" if suffix == ".dcd" and top_kind else kinds.get(suffix)
+        options |= {"format": kind} if kind else {}
+        files.append(str(trajectory))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mda.Universe(*files, **options)
+    except Exception as error:  # parsers raise whatever their format makes them stumble over
+        raise LmbmdError(
+            f"MDAnalysis cannot read it ({error or type(error).__name__}).",
+            where=" + ".join(files),
+            remedy="Check that the files exist, belong together, and that their names end with their formats.",
+        ) from error
 
 
 def _check_bonds(frame: Frame, atoms: AtomTable, name: str) -> None:

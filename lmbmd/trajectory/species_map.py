@@ -1,0 +1,236 @@
+"""The species map: a short YAML file that says which atoms of a foreign topology are which species."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.formulation.validation import validated
+from lmbmd.formulation.yamlfile import Lines, read_yaml
+from lmbmd.tables import ROLES, AtomTable, Role
+from lmbmd.trajectory.frames import Frames, open_universe, read_frames
+from lmbmd.trajectory.matching import match
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
+_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+
+
+class SpeciesEntry(BaseModel):
+    """One species: how to find its atoms, what it is, where its donor sites are.
+
+    Attributes:
+        resname: residue name, or several.
+        smiles: SMILES of one molecule. Alone, it finds the molecules by their bonds; beside ``resname`` or
+            ``atoms`` it tells the bond orders and charges that SMARTS sites need.
+        atoms: atom numbers from 1, as in PDB, GRO and LAMMPS files: ``"1-75, 90-120"``.
+        atoms_per_molecule: where neither bonds nor residues tell molecules apart.
+        role: cation, anion, solvent, diluent or additive; the centre needs none.
+        charge: formal charge; otherwise from ``smiles``, or the element of the centre, or −1 for an anion.
+        sites: name of each kind of donor site, and its atoms: an element, a SMARTS (its first atom), or a list of
+            atom names or types.
+    """
+
+    model_config = _STRICT
+
+    resname: str | int | list[str | int] | None = None
+    smiles: str | None = None
+    atoms: str | int | list[str | int] | None = None
+    atoms_per_molecule: int | None = Field(None, ge=1)
+    role: Role | None = None
+    charge: int | None = Field(None, ge=-20, le=20)
+    sites: dict[str, str | list[str | int]] = {}
+
+    @property
+    def resnames(self) -> tuple[str, ...]:
+        """Residue names as a tuple of text."""
+        given = self.resname if isinstance(self.resname, list) else [self.resname]
+        return tuple(str(name) for name in given if name is not None)
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Atom ranges as (first, last), numbered from 1, both included."""
+        given = self.atoms if isinstance(self.atoms, list) else str(self.atoms or "").split(",")
+        found = [_RANGE.fullmatch(str(part)) for part in given if str(part).strip()]
+        if not all(found):
+            raise ValueError(f"'{self.atoms}' is no list of atom ranges")
+        return tuple((int(m[1]), int(m[2] or m[1])) for m in found)
+
+
+class _Map(BaseModel):
+    model_config = _STRICT
+
+    centre: str | list[str]
+    species: dict[str, dict[str, Any]]
+    cutoffs: dict[str, float | int] = {}
+    elements: dict[str, str] = {}
+    frame_interval_ps: float | int | None = Field(None, gt=0)
+
+
+class SpeciesMap(BaseModel):
+    """Which atoms of a foreign topology are which species.
+
+    Attributes:
+        path: the file it came from, for messages.
+        centres: the ions looked from.
+        species: species by name, in the order of the file.
+        cutoffs_A: first-shell radii by site (``"FSI:O"``), Å.
+        elements: element of each atom name or type, where the topology does not tell.
+        frame_interval_ps: time between stored frames, where the trajectory does not tell.
+    """
+
+    model_config = _STRICT
+
+    path: str
+    centres: tuple[str, ...]
+    species: dict[str, SpeciesEntry]
+    cutoffs_A: dict[str, float]
+    elements: dict[str, str]
+    frame_interval_ps: float | None
+
+    def role(self, name: str) -> Role:
+        """The role of a species; the centre, which needs none in the file, is a cation."""
+        return self.species[name].role or "cation"
+
+    def where(self, *keys: str) -> str:
+        """A place in the file, for messages."""
+        return ":".join([self.path, ".".join(keys)])
+
+
+def load(path: str | os.PathLike[str]) -> SpeciesMap:
+    """Read and check a species map.
+
+    Raises:
+        LmbmdError: naming the file, the key and the nearest valid one, for any fault that can be seen without the
+            topology: unknown keys, no or two selectors, a missing role, a centre or cut-off that is no species.
+    """
+    path = Path(path)
+    data, lines = read_yaml(path)
+    return from_mapping(data, path=path, lines=lines)
+
+
+def from_mapping(
+    data: Mapping[str, Any], *, path: Path = Path("species map"), lines: Lines | None = None
+) -> SpeciesMap:
+    """A species map from plain data, checked as ``load`` checks a file."""
+    lines = lines or {}
+    raw = validated(_Map, data, path=path, lines=lines)
+    species = {}
+    for name, entry in raw.species.items():
+        inner = {key[2:]: line for key, line in lines.items() if key[:2] == ("species", name)}
+        species[name] = validated(SpeciesEntry, entry, path=Path(f"{path}:species.{name}"), lines=inner)
+    centres = tuple(raw.centre) if isinstance(raw.centre, list) else (raw.centre,)
+    for name in centres:
+        if name not in species:
+            raise LmbmdError(
+                f"the centre '{name}' is not among the species.", where=f"{path}:centre", remedy=nearest(name, species)
+            )
+    for name, entry in species.items():
+        _check_entry(name, entry, name in centres, f"{path}:species.{name}")
+    interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
+    return SpeciesMap(
+        path=str(path), centres=centres, species=species, elements=raw.elements, frame_interval_ps=interval,
+        cutoffs_A=_cutoffs(raw.cutoffs, species, str(path)),
+    )  # fmt: skip
+
+
+def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) -> None:
+    def refuse(what: str, remedy: str) -> None:
+        raise LmbmdError(what, where=where, remedy=remedy)
+
+    if not _NAME.fullmatch(name):
+        refuse(f"'{name}' is no species name.", "Use letters, digits, '_', '.' and '+'.")
+    if not (entry.resnames or entry.atoms is not None or entry.smiles):
+        refuse("nothing says which atoms these are.", "Give resname, smiles or atoms.")
+    if entry.resnames and entry.atoms is not None:
+        refuse("both resname and atoms say which atoms these are.", "Give one of them.")
+    try:
+        backwards = any(not 1 <= first <= last for first, last in entry.ranges)
+    except ValueError:
+        refuse(f"'{entry.atoms}' is no list of atom ranges.", "Write them as '1-75' or '1-75, 90-120', from 1.")
+    if entry.atoms is not None and (backwards or not entry.ranges):
+        refuse(f"the atom range '{entry.atoms}' is empty or starts below 1.", "Atoms are numbered from 1.")
+    if is_centre and entry.role not in (None, "cation"):
+        refuse(f"the centre has the role '{entry.role}'.", "A centre is a monatomic cation; leave its role out.")
+    if is_centre and entry.sites:
+        refuse("the centre has donor sites.", "Sites belong to its partners; leave them out here.")
+    if not is_centre and entry.role is None:
+        refuse("the role is missing.", f"Add one of: role: {', '.join(ROLES)}.")
+    for site in entry.sites:
+        if not _NAME.fullmatch(site):
+            refuse(f"'{site}' is no site name.", "Use letters, digits, '_', '.' and '+'.")
+
+
+def _cutoffs(given: Mapping[str, float], species: Mapping[str, SpeciesEntry], path: str) -> dict[str, float]:
+    """Cut-offs by site label; ``FSI-O`` and ``FSI:O`` both name site O of FSI."""
+    labels = {
+        f"{name}{mark}{site}": f"{name}:{site}" for name, e in species.items() for site in e.sites for mark in "-:"
+    }
+    found: dict[str, float] = {}
+    for key, radius in given.items():
+        where = f"{path}:cutoffs.{key}"
+        if key not in labels:
+            raise LmbmdError(
+                f"the cut-off '{key}' is for no site.",
+                where=where,
+                remedy=nearest(key, [k for k in labels if "-" in k]),
+            )
+        if not 0 < radius < 20:
+            raise LmbmdError(f"a cut-off of {radius} Å.", where=where, remedy="Give it in Å, between 0 and 20.")
+        if labels[key] in found:
+            raise LmbmdError(f"'{key}' stands here twice.", where=where, remedy="Keep one of the two.")
+        found[labels[key]] = float(radius)
+    return found
+
+
+def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:
+    """Who every atom of a foreign topology is.
+
+    Args:
+        universe: an MDAnalysis Universe.
+        species_map: from ``load``.
+
+    Returns:
+        The atom table, and where each of its atoms stands in the trajectory (None if in the same order). Molecules
+        come in order of their first atom; one whose atoms are scattered is gathered.
+
+    Raises:
+        LmbmdError: if an atom belongs to no species or to two, an element is unknown, a species finds nothing, its
+            molecules differ, a centre has more than one atom, a site finds nothing or claims another's atom, or
+            the charges do not add up to zero.
+    """
+    return match(universe, species_map)
+
+
+def open_foreign(
+    source: Any,
+    species_map: SpeciesMap | str | os.PathLike[str],
+    start: int | None = None,
+    stop: int | None = None,
+    step: int | None = None,
+) -> tuple[AtomTable, Frames]:
+    """Who every atom of a foreign simulation is, and its frames in that order of atoms.
+
+    Args:
+        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
+        species_map: a species map, or its file.
+        start, stop, step: which frames, as in a slice.
+
+    Raises:
+        LmbmdError: as ``load``, ``atom_table`` and ``read_frames`` do.
+    """
+    if not isinstance(species_map, SpeciesMap):
+        species_map = load(species_map)
+    if isinstance(source, (str, os.PathLike)):
+        source = (source,)
+    universe = open_universe(*source) if isinstance(source, (tuple, list)) else source
+    atoms, order = atom_table(universe, species_map)
+    frames = read_frames(None, universe, atoms, start, stop, step, order, species_map.frame_interval_ps)
+    return atoms, frames
