@@ -76,8 +76,9 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
             run = point / f"r{replica}"
             run.mkdir()
             state(bottle, temperature, rng).to_csv(run / "state.csv", index=False)
+            state(bottle, temperature, rng, n=400).to_csv(run / "equilibration.csv", index=False)
             (run / "run.json").write_text(json.dumps(run_record(replica)))
-            (run / "spec.json").write_text(json.dumps({"temperature_K": temperature, "production_ps": 1000.0}))
+            (run / "spec.json").write_text(json.dumps(spec_record(temperature, replica)))
 
 
 def composition(name: str, bottle: dict) -> Composition:
@@ -108,13 +109,18 @@ def composition(name: str, bottle: dict) -> Composition:
 def run_record(replica: int) -> dict:
     return {
         "stage": "simulate/1",
-        "platform": "CPU",
+        "platform": {"name": "CPU", "properties": {"Threads": "2"}, "refused": {"CUDA": "its plugin is not installed"}},
+        "production_ns": 1.0,
         "ns_per_day": 42.7,
         "restarts": replica - 1,
-        "seeds": {"velocities": 1234567 + replica},
-        "equilibration": {"verdict": "stationary", "time_ps": 500.0},
+        "equilibration": {"duration_ps": 400.0, "stationary": replica == 1, "reason": "the density still changes"},
         "versions": {"openmm": "8.6.0", "lmbmd": "0.1.0", "python": "3.12.4"},
     }
+
+
+def spec_record(temperature: float, replica: int) -> dict:
+    seeds = {"velocities": 1234567 + replica, "thermostat": 7654321}
+    return {"temperature_K": temperature, "seeds": seeds, "protocol": {"production_ns": 1.0, "timestep_fs": 4.0}}
 
 
 def state(bottle: dict, temperature: float, rng: np.random.Generator, n: int = 1200) -> pd.DataFrame:

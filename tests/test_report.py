@@ -150,14 +150,14 @@ def test_every_number_in_a_table_has_a_unit_and_a_definition(document):
     checked = 0
     for head, *rows in document.tables:
         names = [cell["text"] for cell in head]
-        if any(name in names for name in ("what", "how", "rule", "as written", "run")):
-            continue  # records, the descriptor list (tested below), convergence rules, the recipe, runs
+        if any(name in names for name in ("what", "how", "rule", "run")):
+            continue  # records, the descriptor list (tested below), convergence rules, runs
         for row in rows:
             numbers = [cell for cell in row if cell["tag"] == "td" and "num" in cell["class"].split()]
             if not any(re.search(r"\d", cell["text"]) for cell in numbers):
                 continue
-            assert "unit" in names, names
-            assert row[names.index("unit")]["text"].strip()
+            headed = [names[i].endswith(")") for i, cell in enumerate(row) if cell in numbers]
+            assert all(headed) if "unit" not in names else row[names.index("unit")]["text"].strip(), names
             assert any(href.startswith("#def-") for cell in row for href in cell["hrefs"]), [c["text"] for c in row]
             checked += 1
     assert checked > 30
@@ -178,7 +178,8 @@ def test_tables_show_the_numbers_they_were_given(document):
     found = {tuple(c["text"].strip() for c in row) for table in document.tables for row in table}
     assert ("AGG", "0.83 ± 0.05", "0.85 ± 0.05", "0.91 ± 0.06", "1") in found
     assert ("Li⁺ – FSI⁻ O", "donor atoms", "3.43 ± 0.10", "1", "2.80 Å", "first minimum") in found
-    assert ("LiFSI", "molarity", "1", "0.998", "1.490 ± 0.010", "mol/L") in found
+    assert ("LiFSI", "molarity", "1 mol/L", "1", "0.998", "−0.16 %", "1.490 ± 0.010", "mol/L") in found
+    assert ("DME", "60", "8.05 ± 0.02") in {(row[0], row[1], row[-1]) for row in found}
     assert ("contacts per ion", "2.70 ± 0.10", "≥ 2.5", "1", "yes") in found
     assert ("shape anisotropy", "0.46 ± 0.04", "≤ 0.4", "1", "no") in found
     assert ("Li⁺ – FSI⁻", "first-shell contact", "intermittent", "180 ± 18", "ps", "decayed") in found
@@ -202,12 +203,16 @@ def test_a_summary_says_nothing_about_what_is_missing(results):
 def test_the_verdict_is_the_worst_word_with_the_checks_that_decided_it(results, document):
     verdict = narrative.verdict(results.state_points[0])
     assert (verdict.word, verdict.tone, verdict.others) == ("too short", "bad", 1)
-    assert verdict.reasons == ("The shortest run samples 1 ns; 5 ns are wanted.",)
+    assert verdict.reasons == (
+        "The shortest run samples 1 ns; 5 ns are wanted.",
+        "The equilibration of replica 2 ended not stationary after 400 ps: the density still changes.",
+    )
     assert "This run is too short to be converged" in document.text
 
 
 def test_a_run_nobody_checked_does_not_look_like_a_pass(results):
-    verdict = narrative.verdict(without_tables(results, notes=False).state_points[0])
+    point = dataclasses.replace(without_tables(results, notes=False).state_points[0], replicas=())
+    verdict = narrative.verdict(point)
     assert verdict.tone == "warn" and "do not rely on its numbers" in verdict.heading
 
 
@@ -430,7 +435,7 @@ def test_broken_results_are_refused_by_name(tmp_path, file, content, message):
 def test_missing_logs_and_records_are_tolerated(tmp_path):
     folder = tmp_path / "lifsi-dme"
     report_inputs.write_formulation(folder, report_inputs.BOTTLES["lifsi-dme"])
-    for name in ("state.csv", "run.json", "spec.json"):
+    for name in ("state.csv", "equilibration.csv", "run.json", "spec.json"):
         (folder / "298.15K" / "r1" / name).unlink()
     first, second = load_results(folder).state_points[0].replicas
     assert first.state is None and first.production_ps is None

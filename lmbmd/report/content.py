@@ -49,47 +49,59 @@ def _unit(text: str) -> Cell:
     return Cell(fmt.unit(text) or "1")
 
 
-_QUANTITIES = {"count": "molecules or formula units", "molality": "molality (per solvent and diluent)"}
-
-
-def recipe(results: Results) -> Table | None:
-    """The amounts as they were written, and what whole molecules make of them."""
-    rows = tuple(
-        (
-            Cell(fmt.formula(str(row["component"])), "composition"),
-            Cell(str(row["text"])),
-            Cell(fmt.exact(row["asked"])),
-            Cell(f"{row['realised']:.5g}", numeric=True),
-            Cell(str(row["basis"])),
-            Cell(f"{100 * row['relative_error']:+.2f} %"),
-        )
-        for row in results.composition.get("asked_realised", ())
-    )
-    columns = ("component", "as written", "asked", "realised", "basis", "rounding")
-    return Table("Asked and realised: the recipe, and what whole molecules make of it.", columns, rows)
-
-
-def composition(point: StatePoint) -> Table | None:
-    """Asked, realised, simulated."""
+def asked(point: StatePoint, results: Results) -> Table | None:
+    """Asked, realised, simulated: the amounts of the recipe, and the density."""
     table = point.table("composition")
     if table is None:
         return None
+    written = {str(row["component"]): row for row in results.composition.get("asked_realised", ())}
     rows = []
-    for row in table.itertuples():
+    for row in table[table.asked.notna() | (table.quantity == "density")].itertuples():
         component, quantity = str(row.component), str(row.quantity)
+        recipe = written.get(component, {})
+        rounding = recipe.get("relative_error")
         rows.append(
             (
                 Cell(fmt.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
-                Cell(_QUANTITIES.get(quantity, quantity)),
+                Cell(quantity),
+                Cell(str(recipe.get("text", "")) or fmt.DASH),
                 Cell(fmt.exact(row.asked), numeric=True),
                 _value(row.realised),
+                Cell(fmt.DASH if rounding is None else f"{100 * rounding:+.2f} %".replace("-", "−"), numeric=True),
                 _value(row.simulated, _known(row.error) or None),
                 _unit(str(row.unit)),
             )
         )
-    caption = "Simulated: the box after equilibration. Realised concentrations before that assume ideal mixing."
-    columns = ("component", "quantity", "asked", "realised", "simulated", "unit")
-    return Table(caption, columns, tuple(rows), headers=2, dash="A dash: not asked for in this quantity.")
+    caption = "Realised: in whole molecules, at ideal mixing. Simulated: in the box at constant pressure."
+    columns = ("component", "quantity", "as written", "asked", "realised", "rounding", "simulated", "unit")
+    dash = "A dash: not asked for, or not measurable in the box."
+    return Table(caption, columns, tuple(rows), headers=2, dash=dash)
+
+
+#: Quantities of the simulated box, one column each: quantity → heading with its unit.
+_BOX = {
+    "count": "molecules (1)",
+    "per cation": "per cation (1)",
+    "mass fraction": "mass fraction (1)",
+    "molality": "molality (mol/kg)",
+    "molarity": "molarity (mol/L)",
+}
+
+
+def box(point: StatePoint) -> Table | None:
+    """What the simulated box holds: a row per component, a column per quantity."""
+    table = point.table("composition")
+    if table is None:
+        return None
+    found = {(str(row.component), str(row.quantity)): row for row in table.itertuples()}
+    shown = [quantity for quantity in _BOX if any(quantity == q for _, q in found)]
+    rows = []
+    for component in dict.fromkeys(c for c, q in found if c and q in shown):
+        cells = [found.get((component, quantity)) for quantity in shown]
+        values = (_value(c.simulated, _known(c.error) or None) if c else Cell(fmt.DASH, numeric=True) for c in cells)
+        rows.append((Cell(fmt.formula(component), "composition"), *values))
+    caption = "The simulated box. Molality is per mass of solvents and diluents."
+    return Table(caption, ("component", *(_BOX[q] for q in shown)), tuple(rows), dash="A dash: not defined.")
 
 
 def coordination(point: StatePoint) -> Table | None:
@@ -200,7 +212,7 @@ def cipa_background(point: StatePoint) -> Table | None:
             _value(row.value, row.error),
             _value(row.null, _known(row.null_sd)),
             Cell(str(model)),
-            _value(row.z),
+            Cell(fmt.fixed(row.z, 1), numeric=True),
             _unit(str(row.unit)),
         )
         for row, model in zip(table.itertuples(), models, strict=True)
@@ -235,7 +247,7 @@ def cipa_sensitivity(point: StatePoint) -> Table | None:
 
 
 def separation(point: StatePoint) -> Table | None:
-    """Anions without contact, split by how far the nearest centre is."""
+    """Ions without contact, split by how far the nearest ion of the other sign is."""
     table = point.table("separation")
     if table is None:
         return None
@@ -247,8 +259,8 @@ def separation(point: StatePoint) -> Table | None:
         )
         for row in table.itertuples()
     )
-    columns = ("anion", "solvent-separated", "isolated", "unit")
-    return Table("Anions that touch no centre, by the distance to the nearest one.", columns, rows)
+    columns = ("ion", "solvent-separated", "isolated", "unit")
+    return Table("Ions without a contact, by the distance to the nearest ion of the other sign.", columns, rows)
 
 
 def residence(point: StatePoint) -> Table | None:
@@ -319,17 +331,21 @@ def runs(results: Results) -> Table | None:
     rows = tuple(
         (
             Cell(f"{point.temperature_K:g} K, replica {replica.number}"),
-            Cell(_text(replica.run.get("platform"))),
+            Cell(_platform(replica.run.get("platform"))),
             _value(_float(replica.run.get("ns_per_day"))),
             Cell(fmt.duration(replica.production_ps or math.nan), numeric=True),
             _value(_float(replica.run.get("restarts"))),
-            Cell(_text(replica.run.get("equilibration"))),
+            Cell(replica.equilibrated or fmt.DASH),
         )
         for point in results.state_points
         for replica in point.replicas
     )
     columns = ("run", "platform", "speed (ns/day)", "production", "restarts", "equilibration")
     return Table("Runs.", columns, rows, dash="A dash: not recorded.") if rows else None
+
+
+def _platform(record: Any) -> str:
+    return _text(record.get("name")) if isinstance(record, Mapping) else _text(record)
 
 
 def parameters(results: Results) -> Table | None:

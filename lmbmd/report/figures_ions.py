@@ -47,7 +47,7 @@ def speciation(point: StatePoint) -> list[Drawing]:
                 continue
             fill = CLASSES.get(name, MUTED)
             label = name if name not in drawn else None
-            ax.bar(x, share, bottom=base, width=0.62, color=fill, edgecolor=MUTED, linewidth=0.5, label=label)
+            ax.bar(x, share, bottom=base, width=0.76, color=fill, edgecolor=MUTED, linewidth=0.5, label=label)
             drawn.add(name)
             if share >= 0.06:
                 words = fmt.percent(share, error)
@@ -101,27 +101,32 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
 
 
 def sensitivity(point: StatePoint) -> list[Drawing]:
-    """How each quantity moves when every cut-off is shifted, one panel each."""
+    """How each quantity moves when every cut-off is shifted: one panel per convention, and one per other quantity."""
     table = point.table("sensitivity")
     if table is None:
         return []
-    drawings = []
-    for quantity, rows in table.groupby("quantity", sort=False):
-        rows = rows.sort_values("cutoff_shift_A")
-        title = fmt.quantity(str(quantity))
-        figure, ax = axes(SMALL)
-        ax.errorbar(
-            rows.cutoff_shift_A, rows.value, yerr=errors(rows), color=ACCENT, marker="o", markersize=4, capsize=2.5
-        )
-        ax.set(xlabel="shift of every cut-off (Å)", ylabel=fmt.labelled(str(quantity)), title=title)
-        ax.set_ylim(0, _top(rows.value, rows))
-        ax.set_xticks(rows.cutoff_shift_A)
-        alt = f"{title} by shift of the cut-offs: " + ", ".join(
-            f"{fmt.number(row.value, row.error)} at {row.cutoff_shift_A:+.1f} Å" for row in rows.itertuples()
-        )
-        name = f"{point.label}-sensitivity-{fmt.slug(quantity)}"
-        drawings.append(Drawing(name, f"Sensitivity of {title} to the cut-off", alt, "", rows, figure))
-    return drawings
+    split = table.quantity.str.extract(r"^(?P<cls>cip|agg)_fraction_(?P<convention>centre|anion|cluster)$")
+    panels = (split.convention.map(CONVENTIONS).radd("Ion pairing ")).fillna(table.quantity.map(fmt.quantity))
+    return [_shift_panel(point, str(title), rows) for title, rows in table.groupby(panels, sort=False)]
+
+
+def _shift_panel(point: StatePoint, title: str, rows: pd.DataFrame) -> Drawing:
+    figure, ax = axes(SMALL)
+    words, several = [], rows.quantity.nunique() > 1
+    for (quantity, line), marker in zip(rows.groupby("quantity", sort=False), "os^D", strict=False):
+        line = line.sort_values("cutoff_shift_A")
+        label = fmt.quantity(str(quantity)).partition(" fraction")[0]
+        ink = CLASSES.get(label, ACCENT)
+        style = {"color": ink, "marker": marker, "markersize": 4, "capsize": 2.5, "label": label}
+        ax.errorbar(line.cutoff_shift_A, line.value, yerr=errors(line), **style)
+        values = (f"{fmt.number(r.value, r.error)} at {r.cutoff_shift_A:+.1f} Å" for r in line.itertuples())
+        words.append(f"{label}: {', '.join(values)}")
+    label = "fraction" if several else fmt.labelled(str(rows.quantity.iloc[0]))
+    ax.set(xlabel="shift of every cut-off (Å)", ylabel=label, ylim=(0, max(_top(rows.value, rows), 0.02)))
+    ax.set_xticks(sorted(rows.cutoff_shift_A.unique()))
+    titled(ax, title, 2 if several else 0)
+    alt = f"{title} by shift of the cut-offs. " + "; ".join(words)
+    return Drawing(f"{point.label}-sensitivity-{fmt.slug(title)}", f"{title} and the cut-off", alt, "", rows, figure)
 
 
 def centre_distances(point: StatePoint) -> list[Drawing]:
@@ -180,6 +185,7 @@ def cluster_sizes(point: StatePoint) -> list[Drawing]:
         width = 0.07 * part.n_ions if wide else 0.8
         share = part.ion_fraction
         ax.bar(part.n_ions, share, width, base, yerr=errors(part), color=ink, error_kw=bars, label=label)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if wide:
         ax.set_xscale("log")
         ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if n <= 1.5 * rows.n_ions.max()]
@@ -215,7 +221,6 @@ def cluster_population(point: StatePoint) -> list[Drawing]:
     edge = np.arange(limit + 2) - 0.5
     mesh = ax.pcolormesh(edge, edge, np.ma.masked_invalid(grid), cmap=_SEQUENTIAL, norm=norm, rasterized=limit > 40)
     ax.plot([-0.5, limit + 0.5], [-0.5, limit + 0.5], color=INK, linewidth=0.7, linestyle=(0, (1, 2)))
-    ax.annotate("neutral", (limit * 0.94, limit * 0.94), ha="right", va="bottom", fontsize=8, color=MUTED)
     if limit <= 7:
         for row in rows.itertuples():
             fill = "#{:02x}{:02x}{:02x}".format(*(int(255 * c) for c in _SEQUENTIAL(norm(row.per_frame))[:3]))

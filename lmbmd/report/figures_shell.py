@@ -13,7 +13,7 @@ from lmbmd.report.inputs import StatePoint, molecules_of
 from lmbmd.report.palette import CLASSES, INK, MUTED, text_on
 
 #: Å shown of an RDF to donor atoms, and to mass centres: the second shell has ended there.
-SITE_RANGE_A, SPECIES_RANGE_A = (1.0, 8.0), (2.0, 14.0)
+SITE_RANGE_A, SPECIES_RANGE_A = (1.0, 8.0), (1.0, 14.0)
 TOP_SHELLS = 10
 
 
@@ -86,10 +86,12 @@ def _cutoff_words(cutoff: pd.Series | None) -> str:
     """The first peak, and the cut-off with its rule, as a sentence."""
     if cutoff is None:
         return ""
-    parts = []
+    parts, second = [], cutoff.get("shell") == "second"
     if np.isfinite(cutoff.get("peak_A", np.nan)):
-        parts.append(f"first peak {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}")
-    shell = "second shell up to" if cutoff.get("shell") == "second" else "cut-off"
+        parts.append(
+            f"{'second-shell' if second else 'first'} peak {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}"
+        )
+    shell = "second shell up to" if second else "cut-off"
     found = f"{shell} {cutoff.cutoff_A:.2f} Å" if np.isfinite(cutoff.cutoff_A) else "no cut-off"
     sentence = "; ".join([*parts, f"{found} ({cutoff.rule})"])
     return f"{sentence[:1].upper()}{sentence[1:]}."

@@ -50,39 +50,43 @@ def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
 
 
 def state(point: StatePoint) -> list[Drawing]:
-    """Density, temperature and potential energy against time, one line per replica."""
-    logs = [(replica, replica.state) for replica in point.replicas if replica.state is not None]
-    if not logs:
-        return []
-    drawings = []
-    for column, (title, label) in _STATE.items():
-        figure, ax = axes(SMALL)
-        longest = max(float(log.time_ps.max()) for _, log in logs)
-        per, unit = (1000.0, "ns") if longest > 2000 else (1.0, "ps")
-        words, kept = [], []
-        for i, (replica, log) in enumerate(logs):
-            rows, step = thinned(log)
-            values = rows[column] / (1000.0 if column == "potential_kJ_mol" else 1.0)
-            ax.plot(
-                rows.time_ps / per,
-                values,
-                color=LINES[i % len(LINES)],
-                linewidth=0.8,
-                label=f"replica {replica.number}",
-            )
-            kept.append(rows[["time_ps", column]].assign(replica=replica.number))
-            words.append(f"replica {replica.number} from {fmt.number(values.iloc[0])} to {fmt.number(values.iloc[-1])}")
-        target = point.temperature_K if column == "temperature_K" else None
-        if target:
-            ax.axhline(target, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        ax.set(xlabel=f"time ({unit})", ylabel=label)
-        ax.ticklabel_format(useOffset=False, style="plain", axis="y")
-        titled(ax, title, min(len(logs), 3) if len(logs) > 1 else 0)
-        alt = f"{label} against time: " + "; ".join(words)
-        caption = f"Every {step}th logged value." if step > 1 else ""
-        data = pd.concat(kept, ignore_index=True)
-        drawings.append(Drawing(f"{point.label}-{fmt.slug(column)}", title, alt, caption, data, figure))
+    """Density, temperature and potential energy against time, one line per replica; the density before, too."""
+    logs = {replica.number: replica.state for replica in point.replicas if replica.state is not None}
+    before = {r.number: r.equilibration for r in point.replicas if r.equilibration is not None}
+    drawings = [_log_panel(point, logs, column, *words) for column, words in _STATE.items() if logs]
+    if before:
+        words = ("Density while equilibrating", _STATE["density_g_cm3"][1])
+        drawings.append(_log_panel(point, before, "density_g_cm3", *words, name="equilibration"))
     return drawings
+
+
+def _log_panel(
+    point: StatePoint, logs: Mapping[int, pd.DataFrame], column: str, title: str, label: str, name: str = ""
+) -> Drawing:
+    figure, ax = axes(SMALL)
+    longest = max(float(log.time_ps.max()) for log in logs.values())
+    per, unit = (1000.0, "ns") if longest > 2000 else (1.0, "ps")
+    words, kept, step = [], [], 1
+    for i, (number, log) in enumerate(logs.items()):
+        rows, step = thinned(log)
+        values = rows[column] / (1000.0 if column == "potential_kJ_mol" else 1.0)
+        ink = LINES[i % len(LINES)]
+        ax.plot(rows.time_ps / per, values, color=ink, linewidth=0.7, alpha=0.8, label=f"replica {number}")
+        kept.append(rows[["time_ps", column]].assign(replica=number))
+        words.append(f"replica {number} from {fmt.number(values.iloc[0])} to {fmt.number(values.iloc[-1])}")
+    if column == "temperature_K":
+        ax.axhline(point.temperature_K, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.set(xlabel=f"time ({unit})", ylabel=label)
+    ax.ticklabel_format(useOffset=False, style="plain", axis="y")
+    titled(ax, title, min(len(logs), 3) if len(logs) > 1 else 0)
+    alt = f"{title}, {label}, against time: " + "; ".join(words)
+    caption = f"Every {step}{_ordinal(step)} logged value." if step > 1 else ""
+    data = pd.concat(kept, ignore_index=True)
+    return Drawing(f"{point.label}-{name or fmt.slug(column)}", title, alt, caption, data, figure)
+
+
+def _ordinal(n: int) -> str:
+    return "th" if 10 < n % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
 
 
 def series(point: StatePoint) -> list[Drawing]:

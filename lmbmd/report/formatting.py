@@ -76,6 +76,11 @@ def exact(value: float) -> str:
     return f"{value:g}".replace("-", "−") if value is not None and math.isfinite(value) else DASH
 
 
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimal places; NaN is a dash."""
+    return _rounded(value, places) if math.isfinite(value) else DASH
+
+
 def percent(value: float | None, error: float | None = None) -> str:
     """A fraction as per cent: ``"43 ± 5 %"``."""
     if value is None or not math.isfinite(value):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lmbmd.errors import LmbmdError
 from lmbmd.tables import Described
+from lmbmd.units import PS_PER_NS
 
 #: Columns that a table must have to be drawn. Any table may be absent; further columns are allowed.
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -48,18 +49,35 @@ STATE_COLUMNS = ("time_ps", "density_g_cm3", "potential_kJ_mol", "temperature_K"
 
 @dataclass(frozen=True, eq=False)
 class Replica:
-    """One run: its number, the state log (None if absent), what run.json and spec.json say (empty if absent)."""
+    """One run.
+
+    Attributes:
+        number: as its folder is named.
+        state, equilibration: the logs of production and of equilibration; None if absent.
+        run, spec: what run.json and spec.json say; empty if absent.
+    """
 
     number: int
     state: pd.DataFrame | None = None
+    equilibration: pd.DataFrame | None = None
     run: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def production_ps(self) -> float | None:
         """Length of the production run; None if neither record has it."""
-        value = self.run.get("production_ps", self.spec.get("production_ps"))
-        return float(value) if isinstance(value, int | float) else None
+        protocol = self.spec.get("protocol") or {}
+        value = self.run.get("production_ns", protocol.get("production_ns"))
+        return PS_PER_NS * float(value) if isinstance(value, int | float) else None
+
+    @property
+    def equilibrated(self) -> str:
+        """How equilibration ended, in words; "" if it is not recorded."""
+        record = self.run.get("equilibration") or {}
+        if "stationary" not in record:
+            return ""
+        time = f"after {record['duration_ps']:g} ps: " if "duration_ps" in record else ""
+        return f"{'stationary' if record['stationary'] else 'not stationary'} {time}{record.get('reason', '')}".strip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +210,8 @@ def _state_point(folder: Path) -> StatePoint:
 
 
 def _replica(number: int, folder: Path) -> Replica:
-    return Replica(number, _state(folder / "state.csv"), _json(folder / "run.json"), _json(folder / "spec.json"))
+    logs = _state(folder / "state.csv"), _state(folder / "equilibration.csv")
+    return Replica(number, *logs, _json(folder / "run.json"), _json(folder / "spec.json"))
 
 
 def _state(path: Path) -> pd.DataFrame | None:
@@ -212,8 +231,8 @@ def _state(path: Path) -> pd.DataFrame | None:
 
 def _data_files(folder: Path) -> list[str]:
     """Data files of a state point, relative to the formulation's folder."""
-    patterns = ("descriptors.*", "described.json", "tables/*.csv", "r*/state.csv", "r*/run.json", "r*/spec.json",
-                "r*/trajectory.*", "r*/final.pdb", "r*/contacts.arrow", "r*/rdf.npz")  # fmt: skip
+    of_run = "state.csv equilibration.csv run.json spec.json trajectory.* final.pdb contacts.arrow rdf.npz".split()
+    patterns = ["descriptors.*", "described.json", "tables/*.csv", *(f"r*/{name}" for name in of_run)]
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return [path.relative_to(folder.parent).as_posix() for path in found]
 

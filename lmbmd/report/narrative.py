@@ -170,14 +170,18 @@ def verdict(point: StatePoint) -> Verdict:
     Without any note the page must not look like a pass.
     """
     notes = [note for note in point.described.notes if note.get("topic") == "convergence"]
+    unsettled = tuple(
+        f"The equilibration of replica {replica.number} ended {replica.equilibrated}."
+        for replica in point.replicas
+        if replica.equilibrated.startswith("not")
+    )
     if not notes:
-        return Verdict(
-            "unknown", "Whether this run is long enough was not checked: do not rely on its numbers.", "warn"
-        )
+        heading = "Whether this run is long enough was not checked: do not rely on its numbers."
+        return Verdict("unknown", heading, "warn", unsettled)
     first, rest = notes[0], notes[1:]
     word = first.get("verdict", "unknown")
     reasons = tuple(note["text"] for note in rest if note.get("verdict") == word)
-    return Verdict(word, first["text"], _TONES.get(word, "warn"), reasons, len(rest) - len(reasons))
+    return Verdict(word, first["text"], _TONES.get(word, "warn"), reasons + unsettled, len(rest) - len(reasons))
 
 
 def summary(point: StatePoint, results: Results) -> list[str]:
@@ -196,7 +200,9 @@ def _setting(point: StatePoint, results: Results) -> str:
     runs = "One run" if count == 1 else f"{count} independent runs"
     length = f" of {fmt.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
     molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())
-    return f"{runs}{length} at {point.temperature_K:g} K" + (f", each with {molecules}." if molecules else ".")
+    return f"{runs}{length} at {point.temperature_K:g} K" + (
+        f",{'' if count == 1 else ' each'} with {molecules}." if molecules else "."
+    )
 
 
 def _liquid(found: list[Headline]) -> str:

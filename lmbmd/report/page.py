@@ -101,7 +101,7 @@ def formulation_page(results: Results) -> Page:
 
 
 #: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
-_PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics"})
+_PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence"})
 
 
 def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) -> list[Chapter]:
@@ -111,8 +111,8 @@ def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
             "What was asked, what was simulated",
             "",
             _blocks(
-                _table(content.recipe(results), "recipe"),
-                _table(content.composition(point), "composition"),
+                _table(content.asked(point, results), "asked"),
+                _table(content.box(point), "box"),
             ),
             tuple(point.notes("composition")) + tuple(map(str, results.composition.get("notes", ()))),
         ),
@@ -169,11 +169,12 @@ def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
         Chapter(
             "dynamics",
             "How long contacts last",
-            "",
+            "The chance that a partner in a shell at time 0 is there at time t (continuous: without ever having left).",
             _blocks(
                 _figures(figures_time.residence(point, colour), "medium", "residence"),
                 _table(content.residence(point), "residence"),
             ),
+            tuple(point.notes("residence")),
         ),
         Chapter(
             "convergence",
