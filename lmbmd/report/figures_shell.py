@@ -88,9 +88,8 @@ def _cutoff_words(cutoff: pd.Series | None) -> str:
         return ""
     parts, second = [], cutoff.get("shell") == "second"
     if np.isfinite(cutoff.get("peak_A", np.nan)):
-        parts.append(
-            f"{'second-shell' if second else 'first'} peak {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}"
-        )
+        which = "second-shell peak" if second else "first peak"
+        parts.append(f"{which} {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}")
     shell = "second shell up to" if second else "cut-off"
     found = f"{shell} {cutoff.cutoff_A:.2f} Å" if np.isfinite(cutoff.cutoff_A) else "no cut-off"
     sentence = "; ".join([*parts, f"{found} ({cutoff.rule})"])
