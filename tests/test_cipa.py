@@ -23,6 +23,7 @@ from lmbmd.analysis.cipa import (
 from lmbmd.analysis.cipa_tables import cipa_tables, cluster_mean
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import Compactness
+from lmbmd.analysis.nulls import poisson_nearest_A
 from lmbmd.errors import LmbmdError
 
 # ---------------------------------------------------------------- the six families
@@ -181,6 +182,14 @@ def test_the_compact_share_agrees_with_looking_at_each_cluster():
         assert compact_share(result, thresholds) == pytest.approx([inside / result.n_centres])
 
 
+def test_a_centre_is_in_a_compact_cluster_or_in_a_small_one_never_in_both():
+    whole = family("droplets", 80.5)[2][0], family("small compact", 80.5)[2][0], family("open network", 80.5)[2][0]
+    assert [compact_share(r, CipaThresholds()).tolist() for r in whole] == [[1.0], [0.0], [0.0]]
+    assert [compact_share(r, CipaThresholds(), small=True).tolist() for r in whole] == [[0.0], [1.0], [0.0]]
+    lax = CipaThresholds(min_ions=0, min_diameter_nm=0, min_contacts_per_ion=0, min_density_ratio=0)
+    assert compact_share(whole[2], replace(lax, min_z=0), small=True).tolist() == [0.0]
+
+
 @pytest.mark.parametrize(
     "criterion, failing",
     [
@@ -323,6 +332,8 @@ def test_the_nearest_neighbour_table_holds_two_densities():
     table = tables["cipa_nearest"]
     assert table["density"].sum() * 0.25 == pytest.approx(1.0)
     assert table["poisson"].sum() * 0.25 == pytest.approx(1.0, abs=1e-3)
+    mean = (table["r_A"] * table["poisson"]).sum() * 0.25
+    assert mean == pytest.approx(poisson_nearest_A(measured[0].n_centres / 80.5**3), rel=1e-2)
 
 
 def test_a_single_centre_gives_numbers_or_reasons_never_a_crash():

@@ -21,12 +21,16 @@ def test_cells_fill_the_box(n, box):
     assert volumes.sum() == pytest.approx(np.linalg.det(box), rel=1e-9)
 
 
-@pytest.mark.parametrize("spread", [1.0, 0.1])
-def test_cells_agree_with_hulls_in_a_block_of_images(spread):
-    """Also where all points sit in a corner, so that their cells reach far across the box."""
+def test_cells_that_reach_across_an_empty_box_fill_it_too():
+    """All points in a slab of 1 Å: their cells are 10 Å long, far more than the mean spacing of 3 Å."""
+    points = np.random.default_rng(1).uniform(0, [20, 20, 1], (300, 3))
+    assert cell_volumes(points, np.eye(3) * 20.0).sum() == pytest.approx(8000.0, rel=1e-9)
+
+
+def test_cells_agree_with_hulls_in_a_block_of_images():
     rng = np.random.default_rng(3)
     box = np.array([[14.0, 0, 0], [3.0, 12.0, 0], [2.0, -4.0, 13.0]])
-    points = rng.uniform(0, spread, (20, 3)) @ box
+    points = rng.uniform(0, 1, (20, 3)) @ box
     images = np.array(sorted(itertools.product((-2, -1, 0, 1, 2), repeat=3), key=lambda c: np.abs(c).sum()))
     diagram = Voronoi((points[None] + (images @ box)[:, None]).reshape(-1, 3))
     naive = [ConvexHull(diagram.vertices[diagram.regions[diagram.point_region[i]]]).volume for i in range(20)]

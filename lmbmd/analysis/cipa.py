@@ -116,8 +116,8 @@ def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: 
         small: ask for clusters that are compact but miss a lower bound on size.
     """
     table = result.clusters
-    size = table["rank"].to_numpy() == 0
-    packing = size.copy()
+    # A percolating cluster has no diameter and no shape, so it meets neither of these.
+    size, packing = np.ones((2, len(table)), bool)
     for criterion in thresholds.criteria:
         met = criterion.met(table[criterion.column], thresholds)
         if criterion.is_size:
