@@ -27,7 +27,7 @@ from lmbmd.build.packing import pack
 from lmbmd.build.system import build_system
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.provenance import derived_seed
+from lmbmd.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.simulate.mechanics import degrees_of_freedom, prepare
 from lmbmd.simulate.spec import RunSpec, Seeds
 
@@ -57,6 +57,12 @@ class Run:
     @property
     def temperature_K(self) -> float:
         return load_library().species[self.species].density_T_K
+
+    @property
+    def fingerprint(self) -> str:
+        """What the run rests on: a stored run with another one is not gone on with, nor reported."""
+        system = load_set(SET).systems[self.species]
+        return sha256_of(canonical_json([system, ATOMS, SAMPLE_PS, self.temperature_K, self.timestep_fs]).encode())
 
 
 #: The time-step study: each of its 4 fs runs is also a row of the density table.
@@ -116,8 +122,7 @@ def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Con
 
 def simulate(run: Run, folder: Path, deadline: float) -> bool:
     """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
-    path = folder / f"{run.name}.npz"
-    state, samples, elapsed = _load(path)
+    state, samples, elapsed = _load(run, folder)
     total = EQUILIBRATION_PS + PRODUCTION_PS
     if len(samples) * SAMPLE_PS >= total - 1e-6:
         return True
@@ -143,7 +148,7 @@ def simulate(run: Run, folder: Path, deadline: float) -> bool:
         elapsed += time.monotonic() - began
         samples = np.concatenate([samples, chunk])
         saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
-        _save(path, openmm.XmlSerializer.serialize(saved), samples, elapsed)
+        _save(run, folder, openmm.XmlSerializer.serialize(saved), samples, elapsed)
         bar.update(CHUNK_PS)
         bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
     return True
@@ -157,23 +162,27 @@ def _sample(context: openmm.Context, mass_amu: float) -> list[float]:
     return [mass_amu / volume * G_CM3_PER_AMU_NM3, *(e.value_in_unit(unit.kilojoule_per_mole) for e in energies)]
 
 
-def _load(path: Path) -> tuple[str | None, np.ndarray, float]:
-    if not path.exists():
-        return None, np.empty((0, 3)), 0.0
-    with np.load(path, allow_pickle=False) as data:
-        return str(data["state"]), data["samples"], float(data["elapsed_s"])
+def _load(run: Run, folder: Path) -> tuple[str | None, np.ndarray, float]:
+    """State, samples and seconds of a stored run; nothing if there is none of this fingerprint."""
+    path = folder / f"{run.name}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as data:
+            if str(data["fingerprint"]) == run.fingerprint:
+                return str(data["state"]), data["samples"], float(data["elapsed_s"])
+    return None, np.empty((0, 3)), 0.0
 
 
-def _save(path: Path, state: str, samples: np.ndarray, elapsed_s: float) -> None:
+def _save(run: Run, folder: Path, state: str, samples: np.ndarray, elapsed_s: float) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, state=np.array(state), samples=samples, elapsed_s=elapsed_s)
-    write_bytes(path, buffer.getvalue())
+    text = {"state": np.array(state), "fingerprint": np.array(run.fingerprint)}
+    np.savez_compressed(buffer, samples=samples, elapsed_s=elapsed_s, **text)
+    write_bytes(folder / f"{run.name}.npz", buffer.getvalue())
 
 
 def drift(species: str, folder: Path) -> None:
     """NVE energy drift of one liquid for each time step, from where its 4 fs run stands; saved once."""
-    path, start = folder / f"{species}-nve.npz", _load(folder / f"{Run(species).name}.npz")[0]
-    if path.exists() or start is None:
+    start = _load(Run(species), folder)[0]
+    if start is None or _drift_rows(species, folder) is not None:
         return
     state = openmm.XmlSerializer.deserialize(start)
     rows = []
@@ -196,13 +205,21 @@ def drift(species: str, folder: Path) -> None:
         kT = 8.31446261815324e-3 * run.temperature_K
         rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, rows=np.array(rows))
-    write_bytes(path, buffer.getvalue())
+    np.savez_compressed(buffer, rows=np.array(rows), fingerprint=np.array(Run(species).fingerprint))
+    write_bytes(folder / f"{species}-nve.npz", buffer.getvalue())
+
+
+def _drift_rows(species: str, folder: Path) -> np.ndarray | None:
+    path = folder / f"{species}-nve.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as data:
+        return data["rows"] if str(data["fingerprint"]) == Run(species).fingerprint else None
 
 
 def density(run: Run, folder: Path) -> tuple[Estimate, Estimate, float, float] | None:
     """Density, potential energy per molecule, production length (ps) and speed (ns/day) of what has run."""
-    _, samples, elapsed = _load(folder / f"{run.name}.npz")
+    _, samples, elapsed = _load(run, folder)
     kept = samples[round(EQUILIBRATION_PS / SAMPLE_PS) :]
     if len(kept) < 100:
         return None
@@ -315,14 +332,13 @@ def _step_table(folder: Path) -> str:
         "|---|---|---|---|---|",
     ]
     for species in NVE_LIQUIDS:
-        path = folder / f"{species}-nve.npz"
-        if not path.exists():
+        rows = _drift_rows(species, folder)
+        if rows is None:
             lines.append(f"| {species} | | | not run | |")
             continue
-        with np.load(path, allow_pickle=False) as data:
-            for step, heavy, slope, jitter in data["rows"]:
-                weight = "heavy" if heavy else "natural"
-                lines.append(f"| {species} | {step:g} | {weight} | {slope:+.4f} | {jitter:.1e} |")
+        for step, heavy, slope, jitter in rows:
+            weight = "heavy" if heavy else "natural"
+            lines.append(f"| {species} | {step:g} | {weight} | {slope:+.4f} | {jitter:.1e} |")
     return "\n".join([*lines, ""])
 
 

@@ -1,14 +1,10 @@
-"""AM1-BCC charges through antechamber and sqm, averaged over conformers and over equivalent atoms.
-
-Conformers are chosen as for Sage's own charges (ELF: the least electrostatically self-interacting 2 % of up to 500
-conformers, at most 10), because AM1-BCC of a conformer with an internal hydrogen bond is not what a liquid has.
+"""AM1-BCC charges of a molecule's lowest conformer through antechamber and sqm, averaged over equivalent atoms.
 
 Method: Jakalian, Jack, Bayly, J. Comput. Chem. 2002, 23, 1623 (10.1002/jcc.10128).
 """
 
 from __future__ import annotations
 
-import math
 import shutil
 import subprocess
 import tempfile
@@ -17,46 +13,28 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdForceFieldHelpers
+from rdkit.Chem import AllChem
 
 SEED = 20_261_120
-CANDIDATES, KEPT_FRACTION, KEPT_AT_MOST, DISTINCT_A = 500, 0.02, 10, 0.05
+CANDIDATES = 500
 
 
-def charges(molecule: Chem.Mol) -> tuple[list[Decimal], int]:
+def charges(molecule: Chem.Mol) -> list[Decimal]:
     """Charges in e to six decimals, equal on equivalent atoms, with a sum of exactly the formal charge.
+
+    They are those of the lowest of up to 500 MMFF94 conformers, optimised again by AM1. For 1,1,2,2-tetrafluoroethyl
+    2,2,3,3-tetrafluoropropyl ether this gives a liquid 1 % denser, and nearer to experiment, than the least
+    self-interacting conformer (ELF) does; for the others of the first set the two hardly differ.
 
     Args:
         molecule: explicit hydrogens.
-
-    Returns:
-        One charge per atom, and the number of conformers behind the average.
     """
     molecule = Chem.Mol(molecule)
-    conformers = elf_conformers(molecule)
-    mean = np.mean([_antechamber(molecule, c) for c in conformers], axis=0)
-    return symmetrised(molecule, mean), len(conformers)
-
-
-def elf_conformers(molecule: Chem.Mol) -> list[int]:
-    """Embed conformers into ``molecule`` and name the least self-interacting ones."""
-    ids = list(AllChem.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=DISTINCT_A))
-    AllChem.MMFFOptimizeMoleculeConfs(molecule)
-    mmff = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
-    q = np.abs([mmff.GetMMFFPartialCharge(i) for i in range(molecule.GetNumAtoms())])
-    far = Chem.GetDistanceMatrix(molecule) > 2
-    energy = {}
-    for c in ids:
-        x = molecule.GetConformer(c).GetPositions()
-        r = np.linalg.norm(x[:, None] - x[None], axis=-1)
-        energy[c] = float((np.outer(q, q)[far] / r[far]).sum())
-    ranked = sorted(ids, key=lambda c: (round(energy[c], 6), c))
-    chosen: list[int] = []
-    heavy = Chem.RemoveHs(molecule)
-    for c in ranked[: max(1, math.ceil(KEPT_FRACTION * len(ids)))]:
-        if all(AllChem.GetConformerRMS(heavy, c, other) > DISTINCT_A for other in chosen):
-            chosen.append(c)
-    return chosen[:KEPT_AT_MOST]
+    AllChem.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
+    found = AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
+    ids = [conformer.GetId() for conformer in molecule.GetConformers()]
+    lowest = min(zip((round(energy, 3) for _, energy in found), ids, strict=True))[1]
+    return symmetrised(molecule, _antechamber(molecule, lowest))
 
 
 def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:

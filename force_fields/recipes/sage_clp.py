@@ -102,14 +102,11 @@ def main() -> None:
 
 def _solvent(name: str, graph: Chem.Mol, sage: Path):
     terms = apply(sage, graph)
-    charges, n_conformers = am1bcc.charges(graph)
+    charges = am1bcc.charges(graph)
     molecule = Molecule(name, graph, [float(q) for q in charges], terms)
     entry = {
         "sources": [SAGE, BCC],
-        "charge_method": (
-            f"AM1-BCC, mean of {n_conformers} ELF conformer{'s' * (n_conformers > 1)}, equal on equivalent atoms, "
-            "last digit adjusted to the formal charge"
-        ),
+        "charge_method": "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact",
         "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
         "transformations": [
             "SMIRKS assignments turned into one explicit System; kcal to kJ, r_min/2 to sigma",
