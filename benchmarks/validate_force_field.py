@@ -2,6 +2,8 @@
 
     python benchmarks/validate_force_field.py                     run what is missing, then write docs/validation.md
     python benchmarks/validate_force_field.py --only DME TTE      only these liquids
+    python benchmarks/validate_force_field.py --ps 2000           longer production, for smaller errors
+    python benchmarks/validate_force_field.py --steps             the time-step study instead
     python benchmarks/validate_force_field.py --minutes 5         stop after about five minutes; call again to go on
     python benchmarks/validate_force_field.py --table             only write docs/validation.md from what has run
 
@@ -34,7 +36,7 @@ from lmbmd.simulate.spec import RunSpec, Seeds
 ROOT = Path(__file__).resolve().parent.parent
 SET = "sage-clp-1.0.0"
 LIQUIDS = ("DME", "DMC", "TTE", "EC", "PC", "DOL", "EMC", "DEC", "FEC")
-ATOMS, EQUILIBRATION_PS, PRODUCTION_PS = 1000, 100.0, 400.0
+ATOMS, EQUILIBRATION_PS, PRODUCTION_PS = 1000, 100.0, 240.0
 SAMPLE_PS, CHUNK_PS = 0.4, 20.0
 PRESSURE_BAR, FRICTION_PER_PS, BAROSTAT_PS = 1.0, 1.0, 0.1
 HEAVY_HYDROGEN_AMU, LIGHT_HYDROGEN_AMU = 3.0, 1.00794
@@ -120,10 +122,10 @@ def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Con
     return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform))
 
 
-def simulate(run: Run, folder: Path, deadline: float) -> bool:
+def simulate(run: Run, folder: Path, deadline: float, production_ps: float) -> bool:
     """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
     state, samples, elapsed = _load(run, folder)
-    total = EQUILIBRATION_PS + PRODUCTION_PS
+    total = EQUILIBRATION_PS + production_ps
     if len(samples) * SAMPLE_PS >= total - 1e-6:
         return True
     system, positions, edge = liquid(run)
@@ -234,6 +236,7 @@ def main() -> None:
         "--only", nargs="+", choices=LIQUIDS, default=LIQUIDS, metavar="LIQUID", help="of these liquids"
     )
     parser.add_argument("--steps", action="store_true", help="the time-step study instead of the densities")
+    parser.add_argument("--ps", type=float, default=PRODUCTION_PS, help="production, default %(default)s")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about this long")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table")
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "validation", help="folder of the runs")
@@ -242,7 +245,7 @@ def main() -> None:
     if not args.table:
         quickest_first = sorted(STEP_RUNS, key=lambda run: -run.timestep_fs)
         for run in quickest_first if args.steps else [Run(s) for s in args.only]:
-            if not simulate(run, args.work, deadline):
+            if not simulate(run, args.work, deadline, args.ps):
                 break
         for species in NVE_LIQUIDS if args.steps else ():
             drift(species, args.work)
