@@ -110,11 +110,19 @@ def test_the_index_sorts_by_any_column(study, tmp_path):
     assert examine(study / "index.html", 1280, script, tmp_path) == [up, up, up[::-1]]
 
 
-def test_a_page_prints_to_pages_and_photographs(study, tmp_path):
-    pdf, png = tmp_path / "page.pdf", tmp_path / "page.png"
-    page = study / "lifsi-dme-tte" / "report.html"
+def printed_pages(page, tmp_path):
+    pdf = tmp_path / "page.pdf"
     browse(page, tmp_path, f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
-    pages = len(re.findall(rb"/Type\s*/Page[^s]", pdf.read_bytes()))
-    assert 5 <= pages <= 30
-    browse(page, tmp_path, f"--screenshot={png}", "--window-size=1280,2000")
+    return len(re.findall(rb"/Type\s*/Page[^s]", pdf.read_bytes()))
+
+
+def test_a_page_prints_whole_with_what_is_folded_on_screen(study, tmp_path):
+    page, short = study / "lifsi-dme-tte" / "report.html", tmp_path / "short.html"
+    short.write_text(re.sub(r"<details>.*?</details>", "", page.read_text(), flags=re.S))
+    assert 5 <= printed_pages(short, tmp_path) < printed_pages(page, tmp_path) <= 30
+
+
+def test_a_page_can_be_photographed(study, tmp_path):
+    png = tmp_path / "page.png"
+    browse(study / "lifsi-dme-tte" / "report.html", tmp_path, f"--screenshot={png}", "--window-size=1280,2000")
     assert png.read_bytes()[16:24] == (1280).to_bytes(4, "big") + (2000).to_bytes(4, "big")
