@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from typing import Any
 import numpy as np
 import openmm
 
-from lmbmd.build.pdb import pdb_text
+from lmbmd import simulate
+from lmbmd.build.pdb import pdb_text, read_pdb, with_positions
 from lmbmd.build.system import BuiltSystem, build_system
+from lmbmd.errors import LmbmdError
+from lmbmd.simulate import runner
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent"}
 
@@ -118,11 +123,11 @@ def write_run(folder: Path, *, counts: dict[str, int] | None = None, edge_A: flo
     return folder
 
 
-def write_spec(folder: Path, *, temperature_K: float = 300.0, **protocol: Any) -> None:
+def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: float = 100.0, **protocol: Any) -> None:
     """The ``spec.json`` of a small run: 1 ps of equilibration, 2 ps of production, a frame each 0.1 ps."""
     spec = {
         "temperature_K": temperature_K,
-        "pressure_bar": 100.0,
+        "pressure_bar": pressure_bar,
         "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
         "protocol": {
             "timestep_fs": 2.0, "production_ns": 0.002, "frame_interval_ps": 0.1, "state_interval_ps": 0.02,
@@ -130,3 +135,55 @@ def write_spec(folder: Path, *, temperature_K: float = 300.0, **protocol: Any) -
         },
     }  # fmt: skip
     (folder / "spec.json").write_text(json.dumps(spec))
+
+
+#: Still smaller: 88 atoms. Its liquid would be narrower than two cut-offs, so it stays a compressed vapour.
+TINY = {"Li": 2, "AN": 2, "SOL": 20}
+
+
+def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 13.5, **protocol: Any) -> Path:
+    """As ``write_run``, from a start that is minimised already."""
+    write_run(folder, counts=counts, edge_A=edge_A, **protocol)
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
+    text = (folder / "start.pdb").read_text()
+    positions, box = read_pdb(text, where="start.pdb")
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"}
+    )  # fmt: skip
+    context.setPositions(positions / 10)
+    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
+    relaxed = context.getState(positions=True).getPositions(asNumpy=True)._value * 10
+    (folder / "start.pdb").write_text(with_positions(text, relaxed, box))
+    return folder
+
+
+def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s: float = 0.1, **options: Any) -> None:
+    """``simulate.run`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
+    runner.SOFT_STEPS, runner.CHECKPOINT_SHARE, runner.ATTEND_S = ((500, 20), (1000, 20)), 1.0, 0.02
+    paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
+    options = {"threads": 1, **options}
+    simulate.run(
+        *paths, platform=simulate.PlatformOptions(platform, **options), checkpoint_interval_s=checkpoint_interval_s,
+        quiet=True,
+    )  # fmt: skip
+
+
+def _child(folder: Path, options: dict[str, Any]) -> None:
+    """What a separate process does: exit code 0, or that of the error, which is left in ``error.txt``."""
+    try:
+        simulate_here(folder, **options)
+    except LmbmdError as error:
+        (folder / "error.txt").write_text(str(error))
+        sys.exit(error.exit_code)
+
+
+#: Children are forked from a server that has imported everything and started nothing: fast and clean.
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["lmbmd.simulate"])
+
+
+def simulate_elsewhere(folder: Path, **options: Any) -> Any:
+    """``simulate_here`` in a process of its own, already started."""
+    process = _server.Process(target=_child, args=(folder, options))
+    process.start()
+    return process

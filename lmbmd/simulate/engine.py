@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +38,21 @@ class Snapshot:
 
 
 class Engine:
-    """A Context for one run. Steps are counted outside; this only takes them."""
+    """A Context for one run. Steps are counted outside; this only takes them.
+
+    Args:
+        flexible: the System of ``system.xml``.
+        beginning: where in the run this engine begins, which its random numbers depend on.
+    """
 
     def __init__(self, flexible: openmm.System, spec: RunSpec, options: PlatformOptions, beginning: str) -> None:
         self._spec = spec
-        self.system = mechanics.prepare(flexible, spec)
+        # A process that goes on must not use the random numbers of the one before it again. (OpenMM's checkpoint
+        # holds the thermostat's, but not the barostat's.)
+        self.system = mechanics.prepare(flexible, spec, derived_seed(spec.seeds.barostat, beginning))
         self._n_dof = mechanics.degrees_of_freedom(self.system)
         self._mass_amu = float(mechanics.masses_amu(self.system).sum())
         self.cutoff_A = mechanics.cutoff_A(self.system)
-        # A run that goes on without OpenMM's own checkpoint must not use its random numbers a second time.
         seed = derived_seed(spec.seeds.thermostat, beginning)
 
         def make_integrator() -> openmm.Integrator:
@@ -97,23 +105,30 @@ class Engine:
         self._context.setParameter(openmm.MonteCarloBarostat.Temperature(), temperature_K)
 
     def step(self, n: int) -> None:
-        """Take ``n`` time steps. Raises Exploded if OpenMM meets a position that is no number."""
-        try:
+        """Take ``n`` time steps. Raises Exploded, or LmbmdError if the box has become too small."""
+        with self._translated():
             self._integrator.step(n * self._divisor)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What OpenMM says about a system gone wrong, as our errors."""
+        try:
+            yield
         except openmm.OpenMMException as error:
-            if "less than twice the nonbonded cutoff" in str(error):
-                box = self._context.getState().getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom)
-                mechanics.check_box(box, self.cutoff_A, where="simulate")
-                raise mechanics.box_too_small(2 * self.cutoff_A, self.cutoff_A, "simulate") from error
-            if "nan" in str(error).lower() or "infinite" in str(error).lower():
-                raise Exploded(str(error)) from error
+            text = str(error).lower()
+            if "less than twice the nonbonded cutoff" in text:
+                width_A = float(np.linalg.norm(_box(self._context.getState())[0])) * 10
+                raise mechanics.box_too_small(width_A, self.cutoff_A, "simulate") from error
+            if "nan" in text or "infinite" in text:
+                raise Exploded(str(error).split(".")[0]) from error
             raise
 
     # ---- measuring
 
     def measure(self, step: int, time_ps: float) -> Row:
         """A row of the state log. Raises Exploded if the energy is no number or the system far too hot."""
-        state = self._context.getState(energy=True)
+        with self._translated():
+            state = self._context.getState(energy=True)
         potential, kinetic = (
             e.value_in_unit(unit.kilojoule_per_mole) for e in (state.getPotentialEnergy(), state.getKineticEnergy())
         )
@@ -146,6 +161,7 @@ class Engine:
 
     def save(self, header: dict) -> Checkpoint:
         """A checkpoint of this moment. Raises Exploded rather than save one that is no good."""
+        self.measure(0, 0.0)
         state = self._context.getState(positions=True, velocities=True)
         positions, velocities = state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):

@@ -13,7 +13,7 @@ from lmbmd.simulate.spec import RunSpec
 HYDROGEN_BELOW_AMU = 2.5
 
 
-def prepare(system: openmm.System, spec: RunSpec) -> openmm.System:
+def prepare(system: openmm.System, spec: RunSpec, barostat_seed: int) -> openmm.System:
     """A copy of a flexible System, ready to be simulated as the spec says.
 
     Bonds to hydrogens become constraints of the same length (``constraints`` "h-bonds"). Hydrogen mass repartitioning
@@ -32,7 +32,7 @@ def prepare(system: openmm.System, spec: RunSpec) -> openmm.System:
     if not any(isinstance(f, openmm.CMMotionRemover) for f in system.getForces()):
         system.addForce(openmm.CMMotionRemover())
     barostat = openmm.MonteCarloBarostat(spec.pressure_bar, spec.temperature_K, spec.barostat_interval)
-    barostat.setRandomNumberSeed(spec.seeds.barostat)
+    barostat.setRandomNumberSeed(barostat_seed)
     system.addForce(barostat)
     return system
 

@@ -34,9 +34,9 @@ MAX_STRIKES, MAX_RECOVERIES = 3, 20
 #: After an explosion the smaller step is kept for so long beyond it, ps.
 RECOVERY_PS = 10.0
 #: Seconds of stepping between looks at signals and clock.
-_ATTEND_S = 0.5
+ATTEND_S = 0.5
 #: Checkpoints may take this part of the time.
-_CHECKPOINT_SHARE = 0.005
+CHECKPOINT_SHARE = 0.005
 
 
 class Runner:
@@ -49,7 +49,8 @@ class Runner:
         self.inputs, self.spec, self.engine, self.work = inputs, inputs.spec, engine, work
         self.place = Place()
         self.progress, self._interrupts = progress, interrupts
-        self._interval_s = self._next_checkpoint_s = checkpoint_interval_s
+        self._interval_s = checkpoint_interval_s
+        self._next_checkpoint_s = time.monotonic() + checkpoint_interval_s
         self._chunk, self._clock = 10, time.monotonic()
         n_atoms = engine.system.getNumParticles()
         self._logs = {"equilibrate": StateLog(work / EQUILIBRATION), "produce": StateLog(work / STATE)}
@@ -209,7 +210,7 @@ class Runner:
             self.place.step += n
             if n == self._chunk:
                 seconds = max(time.monotonic() - began, 1e-4)
-                self._chunk = max(1, min(2 * n, int(n * _ATTEND_S / seconds)))
+                self._chunk = max(1, min(2 * n, int(n * ATTEND_S / seconds)))
             if self.place.step < target:  # at the target, its frame and row come first
                 self._attend()
 
@@ -253,7 +254,7 @@ class Runner:
         header = places.header(self.inputs, self.place, sizes, report.identity, report.to_dict())
         checkpoint.save(self.work, self.engine.save(header))
         cost = time.monotonic() - began
-        self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / _CHECKPOINT_SHARE)
+        self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / CHECKPOINT_SHARE)
 
     def _cut(self, sizes: dict[str, int]) -> None:
         """Cut the growing files back to a checkpoint's lengths."""
@@ -313,8 +314,11 @@ class Runner:
         try:
             for _ in range(min(1000, stretch)):
                 self.engine.step(1)
+                found = self.engine.hottest()
+                if not all(np.isfinite(kelvin) for _, kelvin in found):
+                    break
+                hottest = found
                 self.engine.measure(0, 0.0)
-                hottest = self.engine.hottest()
         except Exploded:
             pass
         labels = atom_labels(self.inputs.start_pdb, [atom for atom, _ in hottest])
