@@ -100,8 +100,8 @@ BOTTLES = {
                               "'size: {box_edge_nm: 2.20}'"),
     "trace species lost": (GOOD + "additives: {LiNO3: 0.005 mol/L of solution}", "size (line 3)",
                            "no molecule of LiNO3", "10 of it has an edge of 14.92 nm"),
-    "ratio out of tolerance": (GOOD.replace("12}", "12, tolerance: 0.000001}"), "size (line 3)",
-                               "beyond the tolerance of 0.0%", "A box that would do"),
+    "ratio out of tolerance": (GOOD.replace("12}", "12, tolerance: 0.0001}"), "size (line 3)",
+                               "beyond the tolerance of 0.01%", "A box that would do"),
     "misplaced size": (GOOD + "atoms: 1500", "atoms (line 4)", "unknown key 'atoms'", "belongs under 'size:'"),
     # other keys
     "unknown key": (GOOD + "solvnts: {EC: 2 wt%}", "solvnts (line 4)", "unknown key 'solvnts'", "mean 'solvents'?"),

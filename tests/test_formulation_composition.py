@@ -202,16 +202,18 @@ def test_few_molecules_are_noted():
     assert composed({"ion_pairs": 10}, ONE_MOLAR).notes == ()
 
 
-def test_a_missed_tolerance_names_a_box_that_meets_it():
-    recipe = {"salts": {"LiPF6": "1 M of solution"}, "solvents": {"EC:EMC": "3:7 v/v"}}
-    size = {"atoms": 1800, "tolerance": 0.0012}
-    with pytest.raises(
-        LmbmdError, match=r"the amount of \w+ is [+-]\d\.\d% off, beyond the tolerance of 0.1%"
-    ) as caught:
-        composed(size, recipe)
-    edge = advised_edge_nm(caught.value)
-    box = composed({"box_edge_nm": edge, "tolerance": 0.0012}, recipe)
-    assert max(abs(r.relative_error) for r in box.asked_realised) <= 0.0012
+@pytest.mark.parametrize("tolerance", [0.004, 0.002, 0.0012, 0.0005])
+def test_a_missed_tolerance_names_a_box_that_meets_it(tolerance):
+    recipe = {"salts": {"LiPF6": "1 M of solution"}, "solvents": {"EC:EMC": "3:7 v/v"}, "additives": {"FEC": "2 wt%"}}
+    with pytest.raises(LmbmdError, match=r"the amount of \w+ is [+-]\d\.\d\d% off, beyond the tolerance of") as caught:
+        composed({"atoms": 2600, "tolerance": tolerance}, recipe)
+    box = composed({"box_edge_nm": advised_edge_nm(caught.value), "tolerance": tolerance}, recipe)
+    assert max(abs(r.relative_error) for r in box.asked_realised) <= tolerance
+
+
+def test_a_tolerance_that_no_box_meets_is_told_so():
+    with pytest.raises(LmbmdError, match=r"beyond the tolerance of 0.00%\. No box of a sensible size would do better"):
+        composed({"atoms": 1800, "tolerance": 1e-9}, MIXED | {"additives": {"FEC": "2 wt%"}})
 
 
 def test_a_box_too_small_for_the_cutoff_names_the_smallest_that_will_do():

@@ -28,6 +28,9 @@ EDGE_PER_CUTOFF = 2.2
 #: As many molecules of a component as its statistics need; fewer are noted.
 ENOUGH_MOLECULES = 10
 
+#: Larger boxes are not tried to find one that meets a tolerance.
+_MAX_ADVISED_ATOMS = 500_000
+
 _NM3_PER_CM3_MOL = 1e21 / AVOGADRO_PER_MOL
 
 
@@ -231,7 +234,7 @@ class _Box:
             count = "no molecule" if units[i] == 0 else f"only {units[i]}"
             raise LmbmdError(
                 f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.", where=self.where,
-                remedy=f"The smallest box with {enough} of it {self._advice(self._holding(i, enough))}",
+                remedy=f"The smallest box with {enough} of it {self._advice(enough / float(self.moles[i]))}",
             )  # fmt: skip
 
     def check_edge(self, units: np.ndarray, least_nm: float) -> None:
@@ -249,21 +252,20 @@ class _Box:
         i = int(np.abs(errors).argmax())
         if abs(errors[i]) <= self.size.tolerance:
             return
-        total = float(units.sum())
-        for _ in range(400):
-            total *= 1.02
-            trial = self.best(total)
-            if np.abs(realised_amounts(self.components, self.moles, trial[None])[1]).max() <= self.size.tolerance:
+        total, remedy = float(units.sum()), "No box of a sensible size would do better: raise 'tolerance'."
+        while total * float(self.moles @ self.atoms) < _MAX_ADVISED_ATOMS:
+            total *= 1.05
+            size = Size(box_edge_nm=self._advised_edge_nm(total), tolerance=self.size.tolerance)
+            larger = _Box(self.components, self.moles, size, self.where)
+            trial = larger.best(larger.target)[None]
+            if np.abs(realised_amounts(self.components, self.moles, trial)[1]).max() <= self.size.tolerance:
+                remedy = f"A box that would do {self._advice(total)}"
                 break
         raise LmbmdError(
-            f"in a box of {self._told(units)} the amount of {self.components[i].name} is {errors[i]:+.1%} off, "
-            f"beyond the tolerance of {self.size.tolerance:.1%}.",
-            where=self.where, remedy=f"A box that would do {self._advice(total)}",
+            f"in a box of {self._told(units)} the amount of {self.components[i].name} is {errors[i]:+.2%} off, "
+            f"beyond the tolerance of {self.size.tolerance:.2%}.",
+            where=self.where, remedy=remedy,
         )  # fmt: skip
-
-    def _holding(self, i: int, molecules: int) -> float:
-        """The smallest total that rounds to at least so many of component ``i``."""
-        return molecules / float(self.moles[i])
 
     def _edge_nm(self, units: np.ndarray) -> float:
         return float(units @ self.volume_nm3) ** (1 / 3)
@@ -271,8 +273,11 @@ class _Box:
     def _told(self, units: np.ndarray) -> str:
         return f"{int(units @ self.atoms)} atoms ({self._edge_nm(units):.2f} nm)"
 
+    def _advised_edge_nm(self, total: float) -> float:
+        return math.ceil(100 * self._edge_nm(total * self.moles) - 1e-9) / 100
+
     def _advice(self, total: float) -> str:
-        edge = math.ceil(100 * self._edge_nm(total * self.moles) - 1e-9) / 100
+        edge = self._advised_edge_nm(total)
         atoms = math.ceil(total * float(self.moles @ self.atoms))
         return f"has an edge of {edge:.2f} nm and {atoms} atoms: 'size: {{box_edge_nm: {edge:.2f}}}'."
 
