@@ -110,19 +110,19 @@ class Search:
         """Search one frame.
 
         Raises:
-            LmbmdError: if half the smallest box width is less than the search radius.
+            LmbmdError: if half the smallest box width is not more than the search radius.
         """
         atoms, options, pairs = self.atoms, self.options, self.pairs
         box = np.ascontiguousarray(frame.box, dtype=float)
         inverse = np.linalg.inv(box)
         width = 1.0 / np.sqrt((inverse**2).sum(axis=0))
         half = 0.5 * width.min()
-        if half < options.search_radius_A:
+        if half <= options.search_radius_A:
             raise LmbmdError(
                 f"the box is {width.min():.2f} Å wide at its narrowest, too small for a search radius of "
                 f"{options.search_radius_A:g} Å: a partner and its periodic image would both be found.",
                 where=f"frame {frame.index}",
-                remedy=f"Use a box at least {2 * options.search_radius_A:g} Å wide, or a smaller search radius.",
+                remedy=f"Use a box more than {2 * options.search_radius_A:g} Å wide, or a smaller search radius.",
             )
         reach = min(options.rdf_radius_A, half)
         positions = np.ascontiguousarray(frame.positions, dtype=np.float32)

@@ -21,8 +21,9 @@ class Workspace(NamedTuple):
     Attributes:
         cell: (n,) int32, the cell of each point.  step: (n, 3) int32, lattice steps that bring it into the box.
         order: (n,) int32, points in order of their cells.  packed: (n, 3) float64, wrapped points in that order.
-        hit, hit_d2, hit_step: (n + 1), (n + 1), (n + 1, 3), places in ``order`` of the points within reach of one
-            query, squared distances, and lattice steps; one longer, for the entry written last and not kept.
+        hit, hit_d2, hit_step: (2 n + 1), (2 n + 1), (2 n + 1, 3), places in ``order`` of the points within reach of
+            one query, squared distances, and lattice steps. A point at exactly half the box width is met twice; one
+            entry more is for what is written last and not kept.
     """
 
     cell: np.ndarray
@@ -38,7 +39,7 @@ def workspace(n: int) -> Workspace:
     """Scratch memory for ``n`` points."""
     return Workspace(
         np.empty(n, np.int32), np.empty((n, 3), np.int32), np.empty(n, np.int32), np.empty((n, 3)),
-        np.empty(n + 1, np.int32), np.empty(n + 1), np.empty((n + 1, 3), np.int32),
+        np.empty(2 * n + 1, np.int32), np.empty(2 * n + 1), np.empty((2 * n + 1, 3), np.int32),
     )  # fmt: skip
 
 

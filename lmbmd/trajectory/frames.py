@@ -78,12 +78,13 @@ def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.nda
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
     with XTCFile(str(frames.source)) as file:
-        file.set_offsets(frames.offsets)
+        # The reader takes frame 0 to begin at byte 0, whatever it is told; so these frames are numbered from 1.
+        file.set_offsets(np.append(0, frames.offsets))
         for k, number in enumerate(frames.numbers):
             positions = np.empty((frames.n_atoms, 3), np.float32)
             try:
                 if k == 0 or frames.numbers.step != 1:
-                    file.seek(k)
+                    file.seek(k + 1)
                 found = file.read_direct_x(positions)
             except (OSError, StopIteration) as error:
                 raise _unreadable(frames, number, error) from error
