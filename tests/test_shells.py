@@ -5,7 +5,7 @@ import pytest
 import systems
 from systems import DME, FSI, LI, NA, TTE
 
-from lmbmd.analysis.shells import Shells, bonds, shell_label
+from lmbmd.analysis.shells import PerFrame, Shells, bonds, shell_label
 from lmbmd.tables import AtomTable, ContactList, FrameContacts
 
 
@@ -219,3 +219,18 @@ def test_wider_cutoffs_never_lose_a_molecule(box):
 
 def test_bonds_of_an_empty_frame_are_empty(box):
     assert len(bonds(systems.frame(box), box).centre) == 0
+
+
+@pytest.mark.parametrize("n_frames", [1, 255, 256, 257, 600])
+def test_counts_of_many_frames_are_packed_without_loss(n_frames):
+    """Rows get wider and narrower; every one comes back, filled up with zeros."""
+    rng = np.random.default_rng(n_frames)
+    rows = [rng.integers(0, 9, (2, rng.integers(0, 2 + i % 300))) for i in range(n_frames)]
+    packed = PerFrame()
+    for row in rows:
+        packed.append(row)
+    for _ in range(2):  # asking twice changes nothing
+        result = packed.result()
+        assert result.shape == (n_frames, 2, max(1, *(r.shape[1] for r in rows), 0))
+        for found, row in zip(result, rows, strict=True):
+            assert (found[:, : row.shape[1]] == row).all() and not found[:, row.shape[1] :].any()

@@ -133,8 +133,7 @@ class Shells:
         column[self._ligands] = np.arange(len(self._ligands))
         self._column = column[atoms.molecule_species]
         self._types: dict[bytes, int] = {}
-        self._frames: list[tuple[np.ndarray, ...]] = []
-        self._type_counts: list[np.ndarray] = []
+        self._counts = [PerFrame() for _ in range(6)]
         self._time: list[float] = []
 
     def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
@@ -152,19 +151,16 @@ class Shells:
         ligand = self._column >= 0
         states = row_histograms(self._column[ligand], np.minimum(touched[ligand], 2), n, 3)
         sites = np.bincount(atoms.site_id[shell.atom[self._primary[shell.row]]], minlength=len(atoms.sites))
-        self._frames.append((compositions.sum(axis=0), sites, per_centre, denticity, states))
-        self._count_types(compositions)
-        self._time.append(shell.time_ps)
-
-    def _count_types(self, compositions: np.ndarray) -> None:
         found, count = np.unique(compositions, axis=0, return_counts=True)
         kinds = [self._types.setdefault(row.tobytes(), len(self._types)) for row in found]
-        self._type_counts.append(np.column_stack([np.full(len(kinds), len(self._time)), kinds, count]))
+        rows = (compositions.sum(axis=0), sites, per_centre, denticity, states, np.array([kinds, count]))
+        for counts, row in zip(self._counts, rows, strict=True):
+            counts.append(row)
+        self._time.append(shell.time_ps)
 
     def result(self) -> ShellResult:
-        if not self._time:
-            raise ValueError("no frame was added")
-        molecules, sites, per_centre, denticity, states = zip(*self._frames, strict=True)
+        molecules, sites, per_centre, denticity, states, found = (counts.result() for counts in self._counts)
+        frame, column = np.nonzero(found[:, 1])
         types = np.frombuffer(b"".join(self._types), np.int64).reshape(len(self._types), len(self._ligands))
         return ShellResult(
             n_centres=int(self._primary.sum()),
@@ -172,13 +168,13 @@ class Shells:
             sites=self._atoms.sites,
             n_molecules=self._n_molecules,
             time_ps=np.array(self._time),
-            molecules=np.array(molecules),
-            donors=np.array(sites),
-            per_centre=padded(per_centre),
-            denticity=padded(denticity),
-            states=np.array(states),
+            molecules=molecules,
+            donors=sites,
+            per_centre=per_centre,
+            denticity=denticity,
+            states=states,
             types=types,
-            type_counts=np.concatenate(self._type_counts),
+            type_counts=np.column_stack([frame, found[frame, 0, column], found[frame, 1, column]]),
         )
 
 
@@ -188,10 +184,39 @@ def row_histograms(row: np.ndarray, value: np.ndarray, n_rows: int, n_values: in
     return np.bincount(row * width + value, minlength=n_rows * width).reshape(n_rows, width)
 
 
-def padded(histograms: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Stack histograms of different widths, filled up with zeros."""
-    width = max(max(h.shape[1] for h in histograms), 1)
-    stacked = np.zeros((len(histograms), len(histograms[0]), width), np.int32)
-    for frame, histogram in enumerate(histograms):
-        stacked[frame, :, : histogram.shape[1]] = histogram
-    return stacked
+class PerFrame:
+    """Integer arrays collected frame by frame, packed as they come; their last axis may differ in length."""
+
+    _BLOCK = 256
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._open: list[np.ndarray] = []
+
+    def append(self, counts: np.ndarray) -> None:
+        self._open.append(counts)
+        if len(self._open) == self._BLOCK:
+            self._close()
+
+    def _close(self) -> None:
+        width = max(max(a.shape[-1] for a in self._open), 1)
+        block = np.zeros((len(self._open), *self._open[0].shape[:-1], width), np.int32)
+        for row, counts in zip(block, self._open, strict=True):
+            row[..., : counts.shape[-1]] = counts
+        self._blocks.append(block)
+        self._open = []
+
+    def result(self) -> np.ndarray:
+        """(n_frames, …, widest) int32, filled up with zeros.
+
+        Raises:
+            ValueError: if nothing was added.
+        """
+        if self._open:
+            self._close()
+        if not self._blocks:
+            raise ValueError("no frame was added")
+        width = max(b.shape[-1] for b in self._blocks)
+        fill = lambda b: [(0, 0)] * (b.ndim - 1) + [(0, width - b.shape[-1])]  # noqa: E731
+        self._blocks = [np.concatenate([np.pad(b, fill(b)) for b in self._blocks])]
+        return self._blocks[0]

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lmbmd.analysis.clusters import components, ions_of
-from lmbmd.analysis.shells import bonds, padded, row_histograms
+from lmbmd.analysis.shells import PerFrame, bonds, row_histograms
 from lmbmd.analysis.voronoi import with_images
 from lmbmd.tables import AtomTable, FrameContacts
 
@@ -97,7 +97,7 @@ class Speciation:
         # Position of each anion node's species among the anion species.
         self._kind = np.searchsorted(self._species, species)
         self._time: list[float] = []
-        self._frames: list[tuple[np.ndarray, ...]] = []
+        self._counts = [PerFrame() for _ in range(3)]
 
     def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
         """Add one frame; only ``shell``, the first-shell contacts, matters."""
@@ -112,27 +112,25 @@ class Speciation:
         row = np.repeat(np.arange(n_species + 1), per_centre.shape[1])
         label = components(shell, self._atoms)
         size = np.bincount(label)[label[:n_centres][self._primary]]
-        self._frames.append(
-            (
-                row_histograms(row, per_centre.ravel(), n_species + 1),
-                row_histograms(self._kind, np.bincount(anion, minlength=len(self._kind)), n_species),
-                np.bincount(np.minimum(size, 3), minlength=4)[1:],
-            )
+        rows = (
+            row_histograms(row, per_centre.ravel(), n_species + 1),
+            row_histograms(self._kind, np.bincount(anion, minlength=len(self._kind)), n_species),
+            np.bincount(np.minimum(size, 3), minlength=4)[1:],
         )
+        for counts, counted in zip(self._counts, rows, strict=True):
+            counts.append(counted)
         self._time.append(shell.time_ps)
 
     def result(self) -> SpeciationResult:
-        if not self._time:
-            raise ValueError("no frame was added")
-        per_centre, per_anion, cluster = zip(*self._frames, strict=True)
+        per_centre, per_anion, cluster = (counts.result() for counts in self._counts)
         return SpeciationResult(
             n_centres=int(self._primary.sum()),
             anions=tuple(self._atoms.species[k].name for k in self._species),
             n_anions=np.bincount(self._kind, minlength=len(self._species)),
             time_ps=np.array(self._time),
-            anions_per_centre=padded(per_centre),
-            centres_per_anion=padded(per_anion),
-            cluster=np.array(cluster),
+            anions_per_centre=per_centre,
+            centres_per_anion=per_anion,
+            cluster=cluster,
         )
 
 
@@ -157,7 +155,7 @@ class SecondShell:
         self._species = np.unique(species)
         self._kind = np.searchsorted(self._species, species)
         self._radius = np.array([radius_A[atoms.species[k].name] for k in self._species])
-        self._frames: list[np.ndarray] = []
+        self._counts = PerFrame()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -182,13 +180,11 @@ class SecondShell:
             counts[k] = near.sum(), (~near).sum()
             separated |= is_near(centres[lonely], anions[self._kind == k], radius, shell.box)
         counts[-1] = separated.sum(), (~separated).sum()
-        self._frames.append(counts)
+        self._counts.append(counts)
 
     def result(self) -> np.ndarray:
         """(n_frames, n_labels, 2) ions without a contact that are solvent-separated, and free."""
-        if not self._frames:
-            raise ValueError("no frame was added")
-        return np.array(self._frames)
+        return self._counts.result()
 
 
 def is_near(points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: np.ndarray) -> np.ndarray:
