@@ -34,15 +34,20 @@ def shell_entropy(results: Sequence[ShellResult]) -> Estimate:
         Miller, in Information Theory in Psychology (1955); Paninski, Neural Comput. 15, 1191 (2003),
         doi:10.1162/089976603321780272.
     """
-    types = np.unique(np.concatenate([r.types for r in results]), axis=0)
-    share = [np.column_stack([r.type_series(t) for t in types]) / r.n_centres for r in results]
-    p = np.concatenate(share).mean(axis=0)
-    types_seen = p > 0
-    surprise = np.zeros(len(p))
-    surprise[types_seen] = -np.log(p[types_seen])
-    plain = estimate_mean([s @ surprise for s in share])
+    # One numbering of the shell types of all replicas.
+    number = np.unique(np.concatenate([r.types for r in results]), axis=0, return_inverse=True)[1].ravel()
+    first = np.cumsum([0, *(len(r.types) for r in results)])
+    kinds = [number[first[i] + r.type_counts[:, 1]] for i, r in enumerate(results)]
+    counts = [r.type_counts[:, 2] for r in results]
+    total = np.bincount(np.concatenate(kinds), weights=np.concatenate(counts))
+    surprise = -np.log(total / total.sum())
+    series = [
+        np.bincount(r.type_counts[:, 0], weights=n * surprise[kind], minlength=r.n_frames) / r.n_centres
+        for r, kind, n in zip(results, kinds, counts, strict=True)
+    ]
+    plain = estimate_mean(series)
     independent = plain.n_effective * results[0].n_centres
-    return replace(plain, value=plain.value + (types_seen.sum() - 1) / (2 * independent))
+    return replace(plain, value=plain.value + (len(total) - 1) / (2 * independent))
 
 
 def random_shell_entropy(results: Sequence[ShellResult]) -> float:
