@@ -283,7 +283,7 @@ def test_fallbacks_rare_species_and_the_cipa_call_are_told(liquid):
     texts = {
         topic: [n["text"] for n in liquid[2].notes if n["topic"] == topic] for topic in ("cutoff", "statistics", "cipa")
     }
-    assert any(text.startswith("For want of a first minimum, 2.80 Å is the cut-off of Li–") for text in texts["cutoff"])
+    assert any(text.startswith("Without a first minimum, 2.80 Å is the cut-off of Li–") for text in texts["cutoff"])
     assert texts["statistics"] == [
         f"The box holds only {n} {s}: numbers about it are not significant."
         for s, n in (("Na", 2), ("NO3", 4), ("FEC", 3))
@@ -353,6 +353,13 @@ def test_frames_at_irregular_times_cost_the_lifetimes_only():
     assert "residence" not in d.tables
     assert any(n["text"].startswith("Lifetimes were not computed. Replica 1: frame 3") for n in d.notes)
     assert value(d, "total_cn") >= 0
+
+
+def test_replicas_written_at_different_intervals_cost_the_lifetimes_only():
+    atoms, frames = moving_liquid([(LI, 4), (FSI, 4), (DME, 5)], 5)
+    slower = [Frame(f.index, 3.0 * f.time_ps, f.positions, f.box) for f in frames]
+    d = quick([find_contacts(x, atoms) for x in (frames, slower)], atoms)
+    assert any(n["text"].startswith("Lifetimes were not computed. replica 2: frames are 6 ps apart") for n in d.notes)
 
 
 def test_long_series_are_thinned_to_means_of_stretches():

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from lmbmd import stages
 from lmbmd.analysis.cipa import CipaThresholds, compact_share
@@ -30,15 +31,15 @@ from lmbmd.analysis.cutoffs import (
 )
 from lmbmd.analysis.lifetime_tables import residence_tables
 from lmbmd.analysis.lifetimes import Residence
-from lmbmd.analysis.liquid import Recipe, composition_table, pooled_rdf, rdf_table, second_shell_cn
-from lmbmd.analysis.rows import descriptor
+from lmbmd.analysis.liquid import Recipe, composition_table
+from lmbmd.analysis.radial import pooled_rdf, radial_tables
 from lmbmd.analysis.shell_tables import shell_tables
 from lmbmd.analysis.shells import Shells, kind
 from lmbmd.analysis.speciation import SecondShell, Speciation
 from lmbmd.analysis.speciation_tables import separation_tables, speciation_tables
-from lmbmd.analysis.statistics import Estimate, estimate_mean
+from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.errors import LmbmdError, nearest
-from lmbmd.tables import AtomTable, Contacts, Described, Descriptor, FrameContacts, Rdf, descriptor_frame
+from lmbmd.tables import AtomTable, Contacts, Described, FrameContacts, Rdf, descriptor_frame
 from lmbmd.units import PS_PER_NS
 
 #: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
@@ -110,6 +111,7 @@ def describe(
     atoms: AtomTable,
     options: DescribeOptions | None = None,
     composition: Recipe | None = None,
+    progress: bool = True,
 ) -> Described:
     """Describe a state point from the contacts and RDFs of its replicas.
 
@@ -121,6 +123,7 @@ def describe(
         atoms: who the atoms are.
         options: see ``DescribeOptions``.
         composition: what was asked for; without it the composition is told by species.
+        progress: show a progress bar on a terminal.
 
     Returns:
         descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
@@ -141,7 +144,8 @@ def describe(
     replicas = []
     for number, (contacts, _) in enumerate(runs, start=1):
         replica = _Replica(atoms, centre, cutoffs, second, options, contacts.n_frames)
-        for frame in contacts:
+        bar = {"desc": f"describe replica {number}", "unit": "frame", "disable": None if progress else True}
+        for frame in tqdm(contacts, total=contacts.n_frames, **bar):
             replica.add(frame, number)
         replicas.append(replica)
     return _Account(atoms, centre, options, rdfs, cutoffs, second, replicas, composition).described()
@@ -253,7 +257,7 @@ class _Account:
         series = _series(shells, speciation, clusters)
         lifetimes = self._lifetimes()
         parts = [
-            self._radial(shells),
+            radial_tables(self.rdfs, self.cutoffs, self.second, shells, centre),
             shell_tables(shells, atoms, centre, options.top_shells),
             speciation_tables(speciation, centre, options.agg_ii_from),
             separation_tables(*separation, atoms, centre, replicas[0].radius),
@@ -270,7 +274,7 @@ class _Account:
             [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes)
         )
         notes += [note for part in parts if len(part) > 2 for note in part[2] if note["topic"] != "convergence"]
-        notes += self._cutoff_notes() + few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
+        notes += few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
         return Described(descriptor_frame(rows), tables, tuple(notes), self._facts())
 
     def _facts(self) -> dict:
@@ -290,35 +294,14 @@ class _Account:
         per_volume = float(table[table.quantity == "density"].simulated.iloc[0])
         return [per_volume / v for v in volumes]
 
-    def _radial(self, shells: Sequence) -> tuple[list[Descriptor], dict[str, pd.DataFrame]]:
-        """RDF and cut-off tables, peaks, cut-offs and second shells."""
-        rows = []
-        unknown = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
-        for row in self.cutoffs.rows:
-            if row.centre == self.centre:
-                why = row.rule.removeprefix("fallback: ")
-                rows += [
-                    descriptor("rdf_peak_A", row.partner, unknown(row.peak_A), "Å", "first maximum of g(r)", why),
-                    descriptor("rdf_peak_g", row.partner, unknown(row.peak_g), "1", "height of the first maximum", why),
-                    descriptor("cutoff_A", row.partner, unknown(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
-                ]
-        for row in self.second:
-            k = shells[0].ligands.index(row.partner) if row.partner in shells[0].ligands else -1
-            if k >= 0 and (self.centre, row.partner) in self.rdfs[0].pairs:
-                bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
-                value = second_shell_cn(self.rdfs, self.centre, row.partner, row.cutoff_A, bound)
-                method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
-                rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
-        cutoffs = pd.concat([self.cutoffs.table(), Cutoffs(tuple(self.second), np.empty(0)).table()])
-        cutoffs.insert(2, "shell", ["first"] * len(self.cutoffs.rows) + ["second"] * len(self.second))
-        return rows, {"rdf": rdf_table(self.rdfs), "cutoffs": cutoffs.reset_index(drop=True)}
-
     def _lifetimes(self) -> tuple:
-        irregular = [r.irregular for r in self.replicas if r.irregular]
-        if irregular:
-            text = f"Lifetimes were not computed. {irregular[0]}"
-            return [], {}, [{"topic": "statistics", "text": text}]
-        return residence_tables([r.residence.result() for r in self.replicas], self.atoms)
+        why = next((r.irregular for r in self.replicas if r.irregular), "")
+        try:
+            if not why:
+                return residence_tables([r.residence.result() for r in self.replicas], self.atoms)
+        except LmbmdError as error:  # replicas written at different intervals
+            why = str(error)
+        return [], {}, [{"topic": "statistics", "text": f"Lifetimes were not computed. {why}"}]
 
     def _timeseries(self, series: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
         tables = []
@@ -328,21 +311,6 @@ class _Account:
                 columns = {"replica": number, "time_ps": time, "quantity": quantity, "value": mean}
                 tables.append(pd.DataFrame(columns))
         return pd.concat(tables, ignore_index=True)
-
-    def _cutoff_notes(self) -> list[dict[str, str]]:
-        """One sentence for all sites with the same fallback."""
-        found: dict[float, list[str]] = {}
-        for row in self.cutoffs.rows:
-            if row.rule.startswith("fallback"):
-                why = row.rule.removeprefix("fallback: ")
-                found.setdefault(row.cutoff_A, []).append(f"{row.centre}–{row.partner} ({why})")
-        return [
-            {
-                "topic": "cutoff",
-                "text": f"For want of a first minimum, {radius:.2f} Å is the cut-off of {'; '.join(pairs)}.",
-            }
-            for radius, pairs in found.items()
-        ]
 
 
 def _series(shells: Sequence, speciation: Sequence, clusters: Sequence) -> dict[str, list[np.ndarray]]:

@@ -1,9 +1,8 @@
-"""The liquid as simulated: density, concentrations at the simulated volume, and RDFs of all replicas together."""
+"""The liquid as simulated: density, and concentrations at the simulated volume. Theory: docs/theory/convergence.md."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +10,8 @@ import pandas as pd
 
 from lmbmd.analysis.rows import descriptor, scaled
 from lmbmd.analysis.shells import kind
-from lmbmd.analysis.statistics import Estimate, estimate_curve, estimate_mean
-from lmbmd.errors import LmbmdError
-from lmbmd.tables import AtomTable, Descriptor, Rdf
+from lmbmd.analysis.statistics import estimate_mean
+from lmbmd.tables import AtomTable, Descriptor
 from lmbmd.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
 
 #: Quantities of a composition in whose terms a recipe may have been written: basis → (quantity, factor).
@@ -32,64 +30,6 @@ class Recipe(Protocol):
     asked_realised: Sequence
 
     def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]: ...
-
-
-def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
-    """One Rdf with the blocks of all replicas.
-
-    Raises:
-        LmbmdError: if bins or pairs differ.
-    """
-    first = rdfs[0]
-    for number, other in enumerate(rdfs[1:], start=2):
-        if other.pairs != first.pairs or not np.array_equal(other.edges_A, first.edges_A):
-            raise LmbmdError(
-                "its RDFs have other bins or pairs than those of the first replica.",
-                where=f"replica {number}",
-                remedy="Run the contacts stage of all replicas with the same options.",
-            )
-    join = lambda field: np.concatenate([getattr(r, field) for r in rdfs])  # noqa: E731
-    reach = min(r.reach_A for r in rdfs)
-    return replace(first, g=join("g"), count=join("count"), frames=join("frames"), reach_A=reach)
-
-
-def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
-    """g(r) with one standard error (``statistics.estimate_curve``), and the running CN, of every pair.
-
-    Args:
-        rdfs: one per replica, alike. Rows end where the shortest reach of them ends.
-    """
-    first, reach = rdfs[0], min(r.reach_A for r in rdfs)
-    inside = first.edges_A[1:] <= reach + 1e-9
-    frames = [r.frames for r in rdfs]
-    tables = []
-    for i, (centre, partner) in enumerate(first.pairs):
-        g, error = estimate_curve([r.g[:, i] for r in rdfs], frames)
-        count, _ = estimate_curve([r.count[:, i] for r in rdfs], frames)
-        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": np.cumsum(count)}
-        table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
-        table.insert(0, "partner", partner)
-        table.insert(0, "centre", centre)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
-
-
-def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
-    """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
-
-    Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
-    The two errors are added as if independent.
-    """
-    i = rdfs[0].pair(centre, partner)
-    within = [
-        np.array([[np.interp(radius_A, r.edges_A[1:], np.cumsum(count))] for count in r.count[:, i]]) for r in rdfs
-    ]
-    mean, error = estimate_curve(within, [r.frames for r in rdfs])
-    blocks = sum(len(r.frames) for r in rdfs)
-    return Estimate(
-        float(mean[0]) - first_shell.value, float(np.hypot(error[0], first_shell.error)), float(blocks), blocks - 1.0,
-        "between blocks" if blocks > 1 else "one block",
-    )  # fmt: skip
 
 
 def composition_table(

@@ -1,0 +1,123 @@
+"""RDFs of all replicas together, the cut-offs read off them, and the second shell. Theory: docs/theory/cutoffs.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.cutoffs import Cutoff, Cutoffs
+from lmbmd.analysis.rows import descriptor
+from lmbmd.analysis.shells import ShellResult
+from lmbmd.analysis.statistics import Estimate, estimate_curve, estimate_mean
+from lmbmd.errors import LmbmdError
+from lmbmd.tables import Descriptor, Rdf
+
+
+def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
+    """One Rdf with the blocks of all replicas.
+
+    Raises:
+        LmbmdError: if bins or pairs differ.
+    """
+    first = rdfs[0]
+    for number, other in enumerate(rdfs[1:], start=2):
+        if other.pairs != first.pairs or not np.array_equal(other.edges_A, first.edges_A):
+            raise LmbmdError(
+                "its RDFs have other bins or pairs than those of the first replica.",
+                where=f"replica {number}",
+                remedy="Run the contacts stage of all replicas with the same options.",
+            )
+    join = lambda field: np.concatenate([getattr(r, field) for r in rdfs])  # noqa: E731
+    reach = min(r.reach_A for r in rdfs)
+    return replace(first, g=join("g"), count=join("count"), frames=join("frames"), reach_A=reach)
+
+
+def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
+    """g(r) with one standard error (``statistics.estimate_curve``), and the running CN, of every pair.
+
+    Args:
+        rdfs: one per replica, alike. Rows end where the shortest reach of them ends.
+    """
+    first, reach = rdfs[0], min(r.reach_A for r in rdfs)
+    inside = first.edges_A[1:] <= reach + 1e-9
+    frames = [r.frames for r in rdfs]
+    tables = []
+    for i, (centre, partner) in enumerate(first.pairs):
+        g, error = estimate_curve([r.g[:, i] for r in rdfs], frames)
+        count, _ = estimate_curve([r.count[:, i] for r in rdfs], frames)
+        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": np.cumsum(count)}
+        table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
+        table.insert(0, "partner", partner)
+        table.insert(0, "centre", centre)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
+    """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
+
+    Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
+    The two errors are added as if independent.
+    """
+    i = rdfs[0].pair(centre, partner)
+    within = [
+        np.array([[np.interp(radius_A, r.edges_A[1:], np.cumsum(count))] for count in r.count[:, i]]) for r in rdfs
+    ]
+    mean, error = estimate_curve(within, [r.frames for r in rdfs])
+    blocks = sum(len(r.frames) for r in rdfs)
+    return Estimate(
+        float(mean[0]) - first_shell.value, float(np.hypot(error[0], first_shell.error)), float(blocks), blocks - 1.0,
+        "between blocks" if blocks > 1 else "one block",
+    )  # fmt: skip
+
+
+def radial_tables(
+    rdfs: Sequence[Rdf], cutoffs: Cutoffs, second: Sequence[Cutoff], shells: Sequence[ShellResult], centre: str
+) -> tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]:
+    """Peaks, cut-offs and second shells round the primary centre; the tables ``rdf`` and ``cutoffs``; notes.
+
+    Args:
+        rdfs, shells: one per replica.
+        cutoffs: first-shell cut-offs of all pairs.
+        second: second-shell cut-offs round the primary centre.
+        centre: the primary species.
+    """
+    rows = []
+    read = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
+    for row in cutoffs.rows:
+        if row.centre == centre:
+            why = row.rule.removeprefix("fallback: ")
+            rows += [
+                descriptor("rdf_peak_A", row.partner, read(row.peak_A), "Å", "first maximum of g(r)", why),
+                descriptor("rdf_peak_g", row.partner, read(row.peak_g), "1", "height of the first maximum", why),
+                descriptor("cutoff_A", row.partner, read(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
+            ]
+    for row in second:
+        if row.partner in shells[0].ligands and (centre, row.partner) in rdfs[0].pairs:
+            k = shells[0].ligands.index(row.partner)
+            bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
+            value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
+            method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
+            rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
+    table = pd.concat([cutoffs.table(), Cutoffs(tuple(second), np.empty(0)).table()], ignore_index=True)
+    table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
+    return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs)
+
+
+def _fallback_notes(cutoffs: Cutoffs) -> list[dict[str, str]]:
+    """One sentence for all sites with the same fallback."""
+    found: dict[float, list[str]] = {}
+    for row in cutoffs.rows:
+        if row.rule.startswith("fallback"):
+            why = row.rule.removeprefix("fallback: ")
+            found.setdefault(row.cutoff_A, []).append(f"{row.centre}–{row.partner} ({why})")
+    return [
+        {
+            "topic": "cutoff",
+            "text": f"Without a first minimum, {radius:.2f} Å is the cut-off of {'; '.join(pairs)}.",
+        }
+        for radius, pairs in found.items()
+    ]
