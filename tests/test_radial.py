@@ -45,11 +45,11 @@ def test_error_of_g_of_one_block_is_unknown_and_bins_beyond_the_reach_are_left_o
 
 
 def test_table_of_replicas_has_the_running_cn_of_all_and_ends_at_the_shortest_reach():
-    both = [rdf([[0, 1, 2]], [1]), rdf([[0, 3, 4], [0, 5, 6]], [1, 2], reach=2.2)]
+    both = [rdf([[2, 1, 2]], [1]), rdf([[2, 3, 4], [2, 5, 6]], [1, 2], reach=2.2)]
     table = rdf_table(both)
     assert table.r_A.tolist() == [0.5, 1.5]
-    assert table.g.tolist() == [0, 3.5]
-    assert table.cn.tolist() == pytest.approx([0, 0.35])
+    assert table.g.tolist() == [2, 3.5]
+    assert table.cn.tolist() == pytest.approx([0.2, 0.55])
     assert table.g_error[1] > 0
 
 

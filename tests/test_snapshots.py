@@ -5,12 +5,21 @@ import pytest
 import systems
 from systems import DME, FSI, LI, TTE
 
+from lmbmd.analysis.compactness import CompactnessOptions
 from lmbmd.analysis.contacts import find_contacts
-from lmbmd.analysis.cutoffs import first_shell_cutoffs
+from lmbmd.analysis.cutoffs import Cutoffs, first_shell_cutoffs
+from lmbmd.analysis.describe import DescribeOptions, describe
 from lmbmd.analysis.shells import Shells, shell_label
-from lmbmd.analysis.snapshots import Pick, cut_out, pick_largest_cluster, pick_shells, write_snapshots
+from lmbmd.analysis.snapshots import (
+    Pick,
+    cut_out,
+    export_snapshots,
+    pick_largest_cluster,
+    pick_shells,
+    write_snapshots,
+)
 from lmbmd.errors import LmbmdError
-from lmbmd.tables import ContactList, Frame, Rdf
+from lmbmd.tables import ContactList, Described, Frame, Rdf
 
 BOX = np.array([[25.0, 0, 0], [6.0, 23.0, 0], [-4.0, 5.0, 24.0]])
 
@@ -141,6 +150,22 @@ def test_files_hold_what_was_cut_out_and_read_back(run, tmp_path):
         atoms.species[k].name[:3].upper() for k in atoms.molecule_species[picks[0].molecules]
     ]
     assert u.atoms.elements.tolist() == atoms.element[atom].tolist()
+
+
+def test_snapshots_of_a_description_need_only_its_tables(run, tmp_path):
+    atoms, frames, _ = run
+    table, rdf = find_contacts(frames, atoms)
+    quick = CompactnessOptions(frames=1, shuffles=2, neighbourhoods=2)
+    describe([(table, rdf)], atoms, DescribeOptions(cutoffs_A={"FSI:O": 3.9}, compactness=quick)).write(tmp_path)
+    described = Described.read(tmp_path)
+    paths = export_snapshots(table, frames, atoms, described, tmp_path / "snapshots", top_shells=2)
+    labels = described.tables["shells"].label.head(2)
+    expected = [f"shell-{rank}_{label.replace(' ', '-')}" for rank, label in enumerate(labels, start=1)]
+    assert [p.stem for p in paths[:4:2]] == expected
+    assert paths[4].stem.startswith("cluster_") and len(paths) == 6
+    read = Cutoffs.from_table(described.tables["cutoffs"], atoms)
+    assert read.radius_A[0, atoms.sites.index("FSI:O")] == 3.9
+    assert len(read.rows) == len(atoms.sites)
 
 
 def test_frame_that_the_trajectory_lacks_is_a_readable_error(run, tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -77,10 +77,21 @@ class Cutoffs:
         radius = self.radius_A[centre_species[full.row], atoms.site_id[full.atom]]
         return full.within(radius + shift_A)
 
-    def table(self) -> pd.DataFrame:
-        """The rows as a table, in their order."""
-        columns = list(Cutoff.__dataclass_fields__)
-        return pd.DataFrame([[getattr(row, c) for c in columns] for row in self.rows], columns=columns)
+    @classmethod
+    def of(cls, rows: Iterable[Cutoff], atoms: AtomTable) -> Cutoffs:
+        """From rows, in any order."""
+        rows = tuple(rows)
+        radius = np.zeros((len(atoms.species), len(atoms.sites)))
+        for row in rows:
+            radius[atoms.species_index(row.centre), atoms.sites.index(row.partner)] = row.cutoff_A
+        return cls(rows, radius)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, atoms: AtomTable) -> Cutoffs:
+        """From the table ``cutoffs`` of a description; rows of second shells are left out."""
+        columns = [f.name for f in fields(Cutoff)]
+        first = table[table["shell"] == "first"]
+        return cls.of((Cutoff(*row) for row in first[columns].itertuples(index=False)), atoms)
 
 
 def shifted_window(element: str, window_A: tuple[float, float], fallback_A: float) -> tuple[tuple[float, float], float]:
@@ -314,19 +325,17 @@ def first_shell_cutoffs(
     """
     centres = centre_species(atoms)
     given = _given_radii(given_A or {}, centres, atoms.sites)
-    radius = np.zeros((len(atoms.species), len(atoms.sites)))
     rows = []
     for centre in centres:
         window, fallback = shifted_window(_element(atoms, centre), window_A, fallback_A)
-        for s, site in enumerate(atoms.sites):
+        for site in atoms.sites:
             row = _from_rdf(first_minimum, rdf, atoms, centre, site, window, fallback)
             if (centre, site) in given:
                 row = Cutoff(
                     centre, site, given[centre, site], row.peak_A, row.peak_g, row.minimum_A, row.minimum_g, "given"
                 )
             rows.append(row)
-            radius[atoms.species_index(centre), s] = row.cutoff_A
-    return Cutoffs(tuple(rows), radius)
+    return Cutoffs.of(rows, atoms)
 
 
 def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutoff, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -102,7 +102,8 @@ def radial_tables(
             value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
             method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
             rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
-    table = pd.concat([cutoffs.table(), Cutoffs(tuple(second), np.empty(0)).table()], ignore_index=True)
+    columns = [f.name for f in fields(Cutoff)]
+    table = pd.DataFrame([astuple(row) for row in (*cutoffs.rows, *second)], columns=columns)
     table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
     return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs)
 

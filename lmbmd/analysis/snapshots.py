@@ -1,6 +1,7 @@
 """Representative shells and clusters as coordinate files, whole across the boundary, ready for quantum chemistry.
 
-First ``pick_*`` choose instances from the contact table, then ``write_snapshots`` cuts them out of the trajectory.
+``pick_*`` choose instances from the contact table, ``write_snapshots`` cuts them out of the trajectory;
+``export_snapshots`` does both for a description. What is chosen: docs/theory/shells.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lmbmd.analysis.cutoffs import Cutoffs
 from lmbmd.analysis.shells import bonds, ligand_species, shell_label
 from lmbmd.atomic import write_text
 from lmbmd.errors import LmbmdError
-from lmbmd.tables import AtomTable, Contacts, Frame, FrameContacts
+from lmbmd.tables import AtomTable, Contacts, Described, Frame, FrameContacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,33 @@ class Pick:
     molecules: np.ndarray
     position_A: np.ndarray
     charge: int
+
+
+def export_snapshots(
+    contacts: Contacts,
+    frames: Iterable[Frame],
+    atoms: AtomTable,
+    described: Described,
+    folder: str | os.PathLike[str],
+    top_shells: int = 5,
+) -> list[Path]:
+    """Write the most frequent shells of a description and the largest finite cluster of one of its replicas.
+
+    Args:
+        contacts, frames: of one replica.
+        atoms: who the atoms are.
+        described: the description, which knows the cut-offs, the centre and the shells.
+        folder: where the files go.
+        top_shells: so many shell types.
+
+    Returns:
+        the files (``write_snapshots``). Shell types that this replica never had are left out.
+    """
+    cutoffs = Cutoffs.from_table(described.tables["cutoffs"], atoms)
+    labels = described.tables["shells"]["label"].head(top_shells).tolist()
+    picks = pick_shells(contacts, atoms, cutoffs, described.facts["centre"], labels)
+    cluster = pick_largest_cluster(contacts, atoms, cutoffs)
+    return write_snapshots([*picks, *([cluster] if cluster else [])], frames, atoms, folder)
 
 
 def pick_shells(
