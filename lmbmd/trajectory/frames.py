@@ -77,7 +77,11 @@ def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.nda
     """Decode XTC frames straight into fresh arrays, without MDAnalysis' index files beside the trajectory."""
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-    with XTCFile(str(frames.source)) as file:
+    try:
+        file = XTCFile(str(frames.source))
+    except OSError as error:
+        raise _unreadable(frames, frames.numbers[0], error) from error
+    with file:
         # The reader takes frame 0 to begin at byte 0, whatever it is told; so these frames are numbered from 1.
         file.set_offsets(np.append(0, frames.offsets))
         for k, number in enumerate(frames.numbers):
