@@ -98,6 +98,7 @@ def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.nda
 
 def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
     reader = frames.source.copy()
+    header_box = _pdb_box(reader) if "PDB" in reader.format else np.zeros((3, 3))
     try:
         for number in frames.numbers:
             try:
@@ -107,15 +108,38 @@ def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.
             box = step.triclinic_dimensions
             yield (
                 number, float(step.time), np.array(step.positions, np.float32),
-                np.zeros((3, 3)) if box is None else np.array(box, float),
+                header_box if box is None else np.array(box, float),
             )  # fmt: skip
     finally:
         reader.close()
 
 
+def _pdb_box(reader: Any) -> np.ndarray:
+    """The box of a PDB file, which holds for all its models; MDAnalysis forgets it when there are several."""
+    from MDAnalysis.lib.mdamath import triclinic_vectors
+
+    with open(reader.filename, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith(("MODEL", "ATOM", "HETATM")):
+                break
+            if line.startswith("CRYST1"):
+                try:
+                    cell = [float(line[a:b]) for a, b in ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))]
+                except ValueError:
+                    break
+                # A cube of 1 Å stands for "no box".
+                return np.zeros((3, 3)) if cell[:3] == [1, 1, 1] else triclinic_vectors(cell).astype(float)
+    return np.zeros((3, 3))
+
+
+def _short(error: Exception) -> str:
+    """A library's message on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
     return LmbmdError(
-        f"the frame cannot be read ({error or type(error).__name__}).",
+        f"the frame cannot be read ({_short(error)}).",
         where=f"{frames.name}, frame {number}",
         remedy=f"The file is cut short or damaged there; analyse the frames before it with stop = {number}.",
     )
@@ -222,7 +246,7 @@ def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any,
         raise
     except Exception as error:  # readers raise whatever their format makes them stumble over
         raise LmbmdError(
-            f"MDAnalysis cannot read the trajectory ({error or type(error).__name__}).",
+            f"MDAnalysis cannot read the trajectory ({_short(error)}).",
             where=name,
             remedy="Check that the file exists, is complete, and that its name ends with its format.",
         ) from error
@@ -253,7 +277,7 @@ def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLik
             return mda.Universe(*files, **options)
     except Exception as error:  # parsers raise whatever their format makes them stumble over
         raise LmbmdError(
-            f"MDAnalysis cannot read it ({error or type(error).__name__}).",
+            f"MDAnalysis cannot read it ({_short(error)}).",
             where=" + ".join(files),
             remedy="Check that the files exist, belong together, and that their names end with their formats.",
         ) from error
