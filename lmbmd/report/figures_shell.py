@@ -146,7 +146,8 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     ax.set_yticks([])
     drop_spine_grid(ax, axis="x")
     alt = "Most frequent first shells: " + "; ".join(words)
-    caption = f"One dot is one molecule in the first shell. The {len(rows)} most frequent of {len(table)} types seen."
+    shown = f"All {len(table)}" if len(rows) == len(table) else f"The {len(rows)} most frequent of {len(table)}"
+    caption = f"One dot is one molecule in the first shell. {shown} types seen."
     return [Drawing(f"{point.label}-shells", "Most frequent first shells", alt, caption, rows, figure)]
 
 
