@@ -78,6 +78,21 @@ def test_cut_out_shell_has_its_donors_where_the_contacts_say_and_molecules_whole
         assert pick.charge == sum(s.charge for s in species)
 
 
+def test_molecules_broken_over_the_boundary_are_cut_out_whole(run):
+    atoms, frames, shape = run
+    everyone = np.arange(atoms.n_molecules)
+    pick = Pick("all", "all", 10, 0.0, everyone, np.zeros((len(everyone), 3)), 0)
+    atom, x = cut_out(pick, frames[0], atoms)
+    assert (atom == np.arange(len(atoms))).all()
+    broken = 0
+    for m in everyone:
+        span = slice(atoms.first_atom[m], atoms.first_atom[m + 1])
+        expected = bond_lengths(atoms, m, shape[span])
+        assert bond_lengths(atoms, m, x[span]) == pytest.approx(expected, abs=2e-4)
+        broken += max(bond_lengths(atoms, m, frames[0].positions[span]), default=0) > 10
+    assert broken >= 3
+
+
 def test_instance_closest_to_the_mean_of_the_most_common_denticity_is_taken():
     """DME1 four times: with distances 1.9, 2.1, 2.2 through one atom (mean 2.067), and once through two atoms."""
     atoms = systems.atom_table((LI, 4), (DME, 4))
