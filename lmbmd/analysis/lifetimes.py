@@ -6,6 +6,7 @@ exact counts over those stretches. Theory, and what these times are not: docs/th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,7 +186,7 @@ class Residence:
         steps = np.zeros((int(bound.sum()), 3), np.int64)  # which image does not matter here
         return kernels_graph.connect(len(self._ions), row[bound], node[bound], steps)[0].astype(np.int32)
 
-    def _followed(self):
+    def _followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
         """For each centre species, partner species and state that occurred: its stretches, and centres by group."""
         atoms, n_frames = self.atoms, len(self._times)
         frames = np.arange(n_frames)
