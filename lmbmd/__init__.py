@@ -1,3 +1,17 @@
 """lmbmd: how is Li⁺ solvated in this electrolyte, and does it form compact aggregates?"""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmbmd.tables import Described
+
 __version__ = "0.1.0"
+
+
+def analyze(source: Any, species: Any, **options: Any) -> Described:
+    """Describe a trajectory of any program: see ``lmbmd.foreign.analyze``, which this calls."""
+    from lmbmd import foreign
+
+    return foreign.analyze(source, species, **options)

@@ -72,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("spec", "system", "start", "atoms", "work", "out"):
         sub.add_argument(f"--{name}", type=Path, required=True)
     sub.add_argument("--log", type=Path, help="messages go to this file too")
+    sub.add_argument("--threads", type=int, help="on CPU, if the study does not say; by default all cores of the job")
+    fresh = "if the work folder holds a run of other physics, set it aside and begin anew"
+    sub.add_argument("--fresh", action="store_true", help=fresh)
+
+    sub = verb("why", _why, "what differs between a run and what the study asks for now", study=True)
+    sub.add_argument("formulation")
+    sub.add_argument("temperature", nargs="?", help="in K; by default all")
+    sub.add_argument("replica", nargs="?", help="by default all")
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--work", type=Path, default=Path("work"))
 
     sub = verb("contacts", _contacts, "find every contact and all RDFs of one trajectory", study=True)
     for name in ("atoms", "trajectory", "contacts", "rdf"):
@@ -89,6 +99,16 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("index", _index, "the page that lists and compares all formulations, and features.csv", study=True)
     sub.add_argument("--results", type=Path, default=Path("results"))
+
+    sub = verb("analyze", _analyze, "describe a trajectory of any program")
+    sub.add_argument("topology", help="any file that MDAnalysis reads")
+    sub.add_argument("trajectory", nargs="?", help="not needed where the topology file holds coordinates")
+    sub.add_argument("--species", type=Path, required=True, help="the species map")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--options", type=Path, help="a YAML file with the keys of a study's section 'analysis'")
+    for name in ("start", "stop", "step"):
+        sub.add_argument(f"--{name}", type=int)
+    sub.add_argument("--workers", type=int, default=1)
     return parser
 
 
@@ -169,29 +189,53 @@ def _simulate(options: argparse.Namespace) -> None:
         sys.stderr = _Logged(sys.stderr, options.log)
     chosen = load_study(options.study).platform_options()
     interval_s = chosen.pop("checkpoint_interval_s")
+    chosen["threads"] = chosen["threads"] or options.threads
     simulate.run(
         options.spec, options.system, options.start, options.work, options.out,
         platform=simulate.PlatformOptions(**chosen), checkpoint_interval_s=interval_s,
+        fresh=options.fresh,
     )  # fmt: skip
+
+
+def _why(options: argparse.Namespace) -> None:
+    from lmbmd.formulation.study import load_study
+    from lmbmd.why import why
+
+    study = load_study(options.study)
+    wanted = [run for run in study.runs() if run.formulation == study.formulation(options.formulation).name]
+    if options.temperature:
+        study.spec(options.formulation, options.temperature, options.replica or 1)  # refuses what is not in the study
+        wanted = [run for run in wanted if run.temperature == options.temperature]
+    for run in wanted:
+        if options.replica in (None, str(run.replica)):
+            first, *rest = why(study, run, options.results, options.work)
+            print(f"{run.formulation} {run.temperature} K r{run.replica} {first}", *rest, sep="\n  ")
 
 
 def _describe(options: argparse.Namespace) -> None:
     from lmbmd import provenance
     from lmbmd.analysis.describe import DescribeOptions, describe
+    from lmbmd.analysis.snapshots import export_snapshots
     from lmbmd.formulation.composition import Composition
     from lmbmd.formulation.study import load_study
     from lmbmd.tables import AtomTable, ContactFile, Rdf
+    from lmbmd.trajectory import read_frames
 
     study = load_study(options.study)
     composition = Composition.read(options.composition)
     chosen = DescribeOptions.of(study.describe_options(composition.formulation))
     replicas = [options.folder / f"r{n}" / "contacts.arrow" for n in study.replicas(composition.formulation)]
     runs = [(ContactFile(path), Rdf.read(path.with_name("rdf.npz"))) for path in replicas]
-    described = describe(runs, AtomTable.read(options.atoms), chosen, composition)
+    atoms = AtomTable.read(options.atoms)
+    described = describe(runs, atoms, chosen, composition)
     inputs = {"composition": options.composition, "atoms": options.atoms}
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
-    replace(described, facts=facts).write(options.folder)
+    described = replace(described, facts=facts)
+    trajectory = options.folder / "r1" / "trajectory.xtc"
+    frames = read_frames(None, trajectory, atoms, step=study.contacts_options()["frame_stride"])
+    export_snapshots(runs[0][0], frames, atoms, described, options.folder / "snapshots")
+    described.write(options.folder)
 
 
 def _results(formulation: Formulation, folder: Path) -> Results:
@@ -216,3 +260,17 @@ def _index(options: argparse.Namespace) -> None:
 
     study = load_study(options.study)
     write_index(options.results, [_results(study.formulation(name), options.results) for name in study.names])
+
+
+def _analyze(options: argparse.Namespace) -> None:
+    from lmbmd.foreign import analyze
+    from lmbmd.formulation.yamlfile import read_yaml
+
+    source = tuple(filter(None, (options.topology, options.trajectory)))
+    chosen = read_yaml(options.options)[0] if options.options else None
+    described = analyze(
+        source, options.species, out=options.out, options=chosen, workers=options.workers,
+        start=options.start, stop=options.stop, step=options.step,
+    )  # fmt: skip
+    for note in described.notes:
+        print(f"{note['topic']}: {note['text']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
@@ -176,6 +176,14 @@ class AnalysisOptions(BaseModel):
     cipa: CipaThresholds = Field(CipaThresholds(), description="see below")
     compactness: CompactnessOptions = Field(CompactnessOptions(), description="see below")
 
+    def contacts(self) -> dict[str, Any]:
+        """What the contacts stage needs: ``frame_stride`` and the fields of ``analysis.contacts.ContactOptions``."""
+        return self.model_dump(mode="json", include=_CONTACTS)
+
+    def describing(self) -> dict[str, Any]:
+        """The rest, in the shape of ``analysis.describe.DescribeOptions``; contacts are not searched anew for it."""
+        return self.model_dump(mode="json", exclude=_CONTACTS)
+
     @model_validator(mode="after")
     def _within_reach(self) -> AnalysisOptions:
         if self.search_radius_A > self.rdf_radius_A:
@@ -192,3 +200,6 @@ class AnalysisOptions(BaseModel):
                     f"{self.search_radius_A:g}.", "Contacts are not looked for so far out: raise search_radius_A.",
                 )  # fmt: skip
         return self
+
+
+_CONTACTS = {"frame_stride", "search_radius_A", "rdf_radius_A", "bins_per_A", "n_blocks"}

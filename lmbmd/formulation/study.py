@@ -133,14 +133,14 @@ class Study:
 
     def contacts_options(self) -> dict[str, Any]:
         """Options of the contacts stage: the frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
-        return self.analysis.model_dump(mode="json", include=_CONTACTS)
+        return self.analysis.contacts()
 
     def describe_options(self, name: str | None = None) -> dict[str, Any]:
         """Options of the describe stage, in the shape of ``analysis.describe.DescribeOptions``.
 
         A study's cut-offs are for all its bottles; those for species that the bottle lacks are left out.
         """
-        options = self.analysis.model_dump(mode="json", exclude=_CONTACTS)
+        options = self.analysis.describing()
         if name is not None:
             present, needed = self.composition(name).counts, site_keys(self.library)
             cutoffs = options["cutoffs_A"].items()
@@ -166,9 +166,6 @@ class Study:
     def describe_text(self, name: str | None = None) -> str:
         """``describe_options`` as canonical JSON."""
         return canonical_json(self.describe_options(name))
-
-
-_CONTACTS = {"frame_stride", "search_radius_A", "rdf_radius_A", "bins_per_A", "n_blocks"}
 
 
 def load_study(path: str | Path, library: Library | None = None) -> Study:

@@ -8,11 +8,13 @@ rule describe:
             replica=STUDY.replicas(wildcards.formulation),
             file=["contacts.arrow", "rdf.npz", "run.json"],
         ),
+        trajectory="results/{formulation}/{temperature}K/r1/trajectory.xtc",
     output:
         table="results/{formulation}/{temperature}K/descriptors.parquet",
         csv="results/{formulation}/{temperature}K/descriptors.csv",
         described="results/{formulation}/{temperature}K/described.json",
         tables=directory("results/{formulation}/{temperature}K/tables"),
+        snapshots=directory("results/{formulation}/{temperature}K/snapshots"),
     params:
         options=lambda wildcards: STUDY.describe_text(wildcards.formulation),
         stage=stages.DESCRIBE,
