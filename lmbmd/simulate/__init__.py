@@ -11,6 +11,7 @@ import openmm
 from lmbmd.build.pdb import read_pdb
 from lmbmd.errors import LmbmdError
 from lmbmd.simulate import checkpoint
+from lmbmd.simulate.aside import make_room
 from lmbmd.simulate.engine import Engine
 from lmbmd.simulate.interrupts import Interrupts, NotFinished
 from lmbmd.simulate.lock import holding
@@ -30,7 +31,8 @@ _AUTO = PlatformOptions()
 
 def run(
     spec_path: StrPath, system_xml: StrPath, start_pdb: StrPath, work_dir: StrPath, out_dir: StrPath,
-    *, platform: PlatformOptions = _AUTO, checkpoint_interval_s: float = 60.0, quiet: bool = False,
+    *, platform: PlatformOptions = _AUTO, checkpoint_interval_s: float = 60.0, fresh: bool = False,
+    quiet: bool = False,
 ) -> None:  # fmt: skip
     """Simulate, or go on simulating, until the production is as long as the spec asks; then publish its files.
 
@@ -40,6 +42,7 @@ def run(
 
     Args:
         checkpoint_interval_s: seconds between checkpoints, longer if they take more than 0.5 % of the time.
+        fresh: set a run of other physics in ``work_dir`` aside (``lmbmd.simulate.aside``) instead of refusing.
         quiet: no progress on stderr.
 
     Raises:
@@ -52,6 +55,8 @@ def run(
     files = {"spec": spec_path, "system": system_xml, "start": start_pdb}
     progress = Progress(None if quiet else sys.stderr)
     check_writable(out)
+    if fresh:
+        make_room(work, inputs, progress.say)
     with holding(work, progress.say), Interrupts() as interrupts:
         found = find(work, inputs, progress.say)
         if not (found and Place.of(found).finished(inputs.spec)):

@@ -128,7 +128,7 @@ def find(work: Path, inputs: Inputs, say: Callable[[str], None]) -> Checkpoint |
     if foreign:
         raise LmbmdError(
             f"the run in this folder is another one: {'; '.join(foreign)}.", where=str(work),
-            remedy="Undo the change, or delete this folder to begin the run anew.",
+            remedy="Undo the change, or give --fresh: this folder is then set aside and the run begun anew.",
         )  # fmt: skip
     if damaged:
         raise LmbmdError(

@@ -32,5 +32,7 @@ rule simulate:
         "logs/simulate/{formulation}.{temperature}K.r{replica}.log",
     shell:
         # exec: a SIGTERM must reach the simulation itself, which then writes its checkpoint.
+        # --fresh: other physics in spec.json were asked for in the study; the run they replace is set aside, not lost.
         "exec {PY:q} -m lmbmd simulate --spec {input.spec:q} --system {input.system:q} --start {input.start:q}"
         " --atoms {input.atoms:q} --work {params.work:q} --out {params.out:q} --study {STUDY_FILE:q} --log {log:q}"
+        " --threads {threads} --fresh"
