@@ -343,7 +343,9 @@ def _charges(
             charges[name] = 0
         if (role == "cation") != (charges[name] > 0) or (role == "anion") != (charges[name] < 0):
             raise LmbmdError(
-                f"a {role} with charge {charges[name]:+d}.", where=where, remedy="Mend the role or the charge."
+                f"its role is {role}, its charge {charges[name]:+d}.",
+                where=where,
+                remedy="Mend the role or the charge.",
             )
     names = list(species_map.species)
     total = sum(charges[names[s]] * n for s, n in count.items())
