@@ -142,14 +142,14 @@ def test_packmol_on_path_is_accepted(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("scale", [1.0, 0.8])
 def test_far_apart_molecules_have_the_sum_of_their_energies(scale):
-    """Alone, an ion's Coulomb energy is only in its exceptions: s² of it. Between them it is Coulomb's law."""
-    toy, counts = ToySet(), {"AN": 1, "Li": 1, "SOL": 3}
+    """Alone, an ion's Coulomb energy is only in its 1–4 exception: s² of it. Between ions it is Coulomb's law."""
+    toy, counts = ToySet(), {"CHAIN": 1, "Li": 1, "SOL": 3}
     shapes = [toy.geometry(s) + distort(s) for s, n in counts.items() for _ in range(n)]
     far = np.concatenate([shape + np.array([1e7 * k, 0, 0]) for k, shape in enumerate(shapes)])
     total = -COULOMB * scale**2 / 1e6
     for species, count in counts.items():
         alone = toy.system(species)
-        if species == "AN":
+        if species == "CHAIN":
             scale_charges(next(f for f in alone.getForces() if isinstance(f, openmm.NonbondedForce)), scale)
         total += count * energy(open_boundaries(alone), toy.geometry(species) + distort(species))
     assert energy(open_boundaries(toy_box(counts, 100.0, scale=scale).system), far) == pytest.approx(total, rel=1e-6)
@@ -290,6 +290,8 @@ def test_the_files_of_a_box_agree_with_each_other(folder):
     assert [a.element.symbol for a in topology.atoms()] == atoms.element.tolist()
     masses = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(len(atoms))]
     assert masses == atoms.mass_amu.tolist()
+    lengths = [np.linalg.norm(positions[a.index] - positions[b.index]) for a, b in topology.bonds()]
+    assert 0.9 < min(lengths) and max(lengths) < 1.5
     assert np.isfinite(energy(system, positions))
 
 

@@ -144,8 +144,8 @@ def usable(name: str) -> bool:
 
 @pytest.mark.parametrize("name", ["CPU", "OpenCL", pytest.param("CUDA", marks=pytest.mark.gpu)])
 def test_platforms_agree_on_energy_and_forces(name):
-    """To 5e-5 of the energy and 1e-3 of the root-mean-square force: what single precision and the CPU platform's
-    tabulated erfc leave. PME's grid is the same on all."""
+    """To 5e-5 of the energy; and the forces to PME's own tolerance of 5e-4, in root mean square. (Single precision is
+    better than that; the CPU platform also tabulates the error function.)"""
     if not usable(name):
         pytest.skip(f"OpenMM has no {name} platform here")
     exact, _, _ = context_on("Reference")
@@ -158,7 +158,7 @@ def test_platforms_agree_on_energy_and_forces(name):
     energy, wanted = (s.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) for s in (found, state))
     forces, right = (s.getForces(asNumpy=True)._value for s in (found, state))
     assert energy == pytest.approx(wanted, rel=5e-5)
-    assert np.abs(forces - right).max() < 1e-3 * np.sqrt((right**2).sum(1).mean())
+    assert ((forces - right) ** 2).sum() < 5e-4**2 * (right**2).sum()
 
 
 def test_auto_takes_the_first_that_works_and_says_why_not_the_faster_ones():

@@ -46,12 +46,12 @@ def test_times_are_counted_in_whole_steps():
 
 
 def test_decimal_times_mean_what_was_written():
-    """0.3 / 0.1 is 2.9999999999999996 in floating point; 0.3 ps are 3 steps of 100 fs' worth all the same."""
-    data = changed("protocol.timestep_fs", 0.3)
-    data["protocol"].update(frame_interval_ps=0.9, state_interval_ps=0.3, production_ns=0.0027)
+    """In floating point 1.001 fs are 1000.9999999999999 as; they are 1001."""
+    data = changed("protocol.timestep_fs", 1.001)
+    data["protocol"].update(frame_interval_ps=3.003, state_interval_ps=1.001, production_ns=0.009009)
     spec = parse_spec(data, where="x")
-    assert (spec.frame_steps, spec.state_steps, spec.n_frames) == (3000, 1000, 3)
-    assert [spec.time_ps(k * spec.frame_steps) for k in (1, 2, 3)] == [0.9, 1.8, 2.7]
+    assert (spec.step_as, spec.frame_steps, spec.state_steps, spec.n_frames) == (1001, 3000, 1000, 3)
+    assert [spec.time_ps(k * spec.frame_steps) for k in (1, 2, 3)] == [3.003, 6.006, 9.009]
 
 
 def test_a_spec_survives_its_file(tmp_path):

@@ -1,4 +1,4 @@
-"""A made-up electrolyte for fast tests: an ion, a bent three-atom anion and a four-atom chain with hydrogens."""
+"""A made-up electrolyte for fast tests: an ion, a bent anion, and a four-atom chain with hydrogens, neutral or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lmbmd.build.system import BuiltSystem, build_system
 from lmbmd.errors import LmbmdError
 from lmbmd.simulate import runner
 
-ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent"}
+ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent", "CHAIN": "anion"}
 
 #: name, element, mass (amu), charge (e), sigma (nm), epsilon (kJ/mol), site
 _ATOMS = {
@@ -35,6 +35,7 @@ _ATOMS = {
         ("H2", "H", 1.008, 0.10, 0.24, 0.1, ""),
     ],
 }
+_ATOMS["CHAIN"] = [(*a[:3], q, *a[4:]) for a, q in zip(_ATOMS["SOL"], (0.1, -0.8, -0.5, 0.2), strict=True)]
 _POSITIONS_A = {
     "Li": [(0, 0, 0)],
     "AN": [(-1.1, 0.5, 0), (0, 0, 0), (1.1, 0.5, 0)],
@@ -48,6 +49,8 @@ _BONDS = {
 }
 _ANGLES = {"Li": [], "AN": [(0, 1, 2, 2.2, 500.0)], "SOL": [(0, 1, 2, 1.9, 400.0), (1, 2, 3, 1.9, 400.0)]}
 _TORSIONS = {"Li": [], "AN": [], "SOL": [(0, 1, 2, 3, 3, 0.0, 1.5)]}
+for _table in (_POSITIONS_A, _BONDS, _ANGLES, _TORSIONS):
+    _table["CHAIN"] = _table["SOL"]
 
 
 @dataclass

@@ -1,0 +1,116 @@
+"""The simulate stage against a bare OpenMM loop, on the same System, in turn, in one process.
+
+    python benchmarks/throughput.py [--formulation NAME] [--platform auto] [--ps 40] [--rounds 3]
+
+"simulate" is the production stage as it runs in a study: trajectory, state log, checks, checkpoints. "bare" is
+``integrator.step(n)`` on the same prepared System from the same state, with nothing else. Rounds alternate, so that
+what else the machine does hits both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import openmm
+
+from lmbmd import simulate
+from lmbmd.build import build_box
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.formulation.study import load_study
+from lmbmd.simulate import checkpoint, mechanics
+from lmbmd.simulate.engine import Engine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", default="config/config.yaml")
+    parser.add_argument("--formulation", help="default: the study's last")
+    parser.add_argument("--platform", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--ps", type=float, default=40.0, help="length of one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frame-ps", type=float, help="default: the study's")
+    parser.add_argument("--checkpoint-s", type=float, default=60.0)
+    options = parser.parse_args()
+    chosen = simulate.PlatformOptions(options.platform, threads=options.threads)
+    with tempfile.TemporaryDirectory(prefix="lmbmd-throughput-") as folder:
+        measure(Path(folder), options, chosen)
+
+
+def measure(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> None:
+    spec = prepare(folder, options)
+    paths = [folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
+
+    def go_on(total_ps: float) -> tuple[float, dict]:
+        """Extend the run to ``total_ps`` of production; returns the seconds of production in all."""
+        spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
+        paths[0].write_text(json.dumps(spec))
+        simulate.run(*paths, platform=chosen, checkpoint_interval_s=options.checkpoint_s, quiet=True)
+        record = json.loads((folder / "out" / "run.json").read_text())
+        return record["wall_s"]["produce"], record
+
+    frame_ps = spec["protocol"]["frame_interval_ps"]
+    round_ps = max(1, round(options.ps / frame_ps)) * frame_ps
+    spent, record = go_on(round_ps)  # warms caches up; not counted
+    print(f"{record['n_atoms']} atoms, platform {record['platform']['name']}, rounds of {round_ps:g} ps")
+    ratios = []
+    for k in range(options.rounds):
+        bare_s = bare(folder, chosen, round_ps)
+        total, record = go_on((k + 2) * round_ps)
+        ours_s, spent = total - spent, total
+        ratios.append(bare_s / ours_s)
+        speeds = [round_ps / 1000 / seconds * 86400 for seconds in (ours_s, bare_s)]
+        print(f"simulate {speeds[0]:8.2f} ns/day   bare {speeds[1]:8.2f} ns/day   ratio {ratios[-1]:.3f}", flush=True)
+    print(
+        f"simulate reaches {100 * statistics.median(ratios):.1f} % of a bare loop (median of {options.rounds} rounds)"
+    )
+
+
+def prepare(folder: Path, options: argparse.Namespace) -> dict:
+    """Build the box and equilibrate it briefly; returns its spec as plain data."""
+    study = load_study(options.study)
+    name = options.formulation or study.names[-1]
+    composition = study.composition(name)
+    build_box(
+        composition, load_set(composition.force_field), ion_charge_scale=composition.ion_charge_scale, seed=1,
+        out_dir=folder,
+    )  # fmt: skip
+    spec = study.spec(name, study.temperatures(name)[0], 1)
+    spec["protocol"] |= {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02}
+    if options.frame_ps:
+        spec["protocol"]["frame_interval_ps"] = options.frame_ps
+    return spec
+
+
+def bare(folder: Path, chosen: simulate.PlatformOptions, length_ps: float) -> float:
+    """Seconds for ``length_ps`` of ``integrator.step`` from the run's last checkpoint."""
+    spec = simulate.load_spec(folder / "spec.json")
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
+    last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
+    engine = Engine(system, spec, chosen, "bare")  # the same choice of platform, and nothing else of it
+    report = engine.report
+    del engine
+    integrator = openmm.LangevinMiddleIntegrator(spec.temperature_K, spec.friction_per_ps, spec.timestep_fs / 1000)
+    platform = openmm.Platform.getPlatformByName(report.name)
+    keys = ("Threads", "Precision", "DeviceIndex", "DeterministicForces")
+    properties = {key: value for key, value in report.properties.items() if key in keys}
+    context = openmm.Context(mechanics.prepare(system, spec, 1), integrator, platform, properties)
+    context.setPeriodicBoxVectors(*last.box_nm)
+    context.setPositions(last.positions_nm)
+    context.setVelocities(last.velocities_nm_ps)
+    integrator.step(50)
+    context.getState(energy=True)
+    n = spec.steps_in_ns(length_ps / 1000)
+    began = time.perf_counter()
+    integrator.step(n)
+    context.getState(energy=True)  # waits for a GPU that is still busy
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
