@@ -90,7 +90,11 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
     )  # fmt: skip
     nonbonded = next(f for f in built.system.getForces() if isinstance(f, openmm.NonbondedForce))
     nonbonded.setSwitchingDistance(0.1 * parameters.switch_from_A)
-    return prepare(built.system, spec(run)), 0.1 * packing.positions, 0.1 * packing.edge_A
+    return (
+        prepare(built.system, spec(run), derived_seed("barostat", run.name)),
+        0.1 * packing.positions,
+        0.1 * packing.edge_A,
+    )
 
 
 def spec(run: Run) -> RunSpec:
