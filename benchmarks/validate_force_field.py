@@ -128,7 +128,7 @@ def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Con
 
 def simulate(run: Run, folder: Path, deadline: float, production_ps: float) -> bool:
     """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
-    state, samples, elapsed = _load(run, folder)
+    state, samples = _load(run, folder)
     total = EQUILIBRATION_PS + production_ps
     if len(samples) * SAMPLE_PS >= total - 1e-6:
         return True
@@ -147,14 +147,13 @@ def simulate(run: Run, folder: Path, deadline: float, production_ps: float) -> b
     while len(samples) * SAMPLE_PS < total - 1e-6:
         if time.monotonic() > deadline:
             return False
-        began, chunk = time.monotonic(), []
+        chunk = []
         for _ in range(round(CHUNK_PS / SAMPLE_PS)):
             context.getIntegrator().step(steps)
             chunk.append(_sample(context, mass))
-        elapsed += time.monotonic() - began
         samples = np.concatenate([samples, chunk])
         saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
-        _save(run, folder, openmm.XmlSerializer.serialize(saved), samples, elapsed)
+        _save(run, folder, openmm.XmlSerializer.serialize(saved), samples)
         bar.update(CHUNK_PS)
         bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
     return True
@@ -168,20 +167,20 @@ def _sample(context: openmm.Context, mass_amu: float) -> list[float]:
     return [mass_amu / volume * G_CM3_PER_AMU_NM3, *(e.value_in_unit(unit.kilojoule_per_mole) for e in energies)]
 
 
-def _load(run: Run, folder: Path) -> tuple[str | None, np.ndarray, float]:
-    """State, samples and seconds of a stored run; nothing if there is none of this fingerprint."""
+def _load(run: Run, folder: Path) -> tuple[str | None, np.ndarray]:
+    """State and samples of a stored run; nothing if there is none of this fingerprint."""
     path = folder / f"{run.name}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as data:
             if str(data["fingerprint"]) == run.fingerprint:
-                return str(data["state"]), data["samples"], float(data["elapsed_s"])
-    return None, np.empty((0, 3)), 0.0
+                return str(data["state"]), data["samples"]
+    return None, np.empty((0, 3))
 
 
-def _save(run: Run, folder: Path, state: str, samples: np.ndarray, elapsed_s: float) -> None:
+def _save(run: Run, folder: Path, state: str, samples: np.ndarray) -> None:
     buffer = io.BytesIO()
     text = {"state": np.array(state), "fingerprint": np.array(run.fingerprint)}
-    np.savez_compressed(buffer, samples=samples, elapsed_s=elapsed_s, **text)
+    np.savez_compressed(buffer, samples=samples, **text)
     write_bytes(folder / f"{run.name}.npz", buffer.getvalue())
 
 
@@ -223,15 +222,14 @@ def _drift_rows(species: str, folder: Path) -> np.ndarray | None:
         return data["rows"] if str(data["fingerprint"]) == Run(species).fingerprint else None
 
 
-def density(run: Run, folder: Path) -> tuple[Estimate, Estimate, float, float] | None:
-    """Density, potential energy per molecule, production length (ps) and speed (ns/day) of what has run."""
-    _, samples, elapsed = _load(run, folder)
+def density(run: Run, folder: Path) -> tuple[Estimate, Estimate, float] | None:
+    """Density (g/cm3), potential energy per molecule (kJ/mol) and production length (ps) of what has run."""
+    samples = _load(run, folder)[1]
     kept = samples[round(EQUILIBRATION_PS / SAMPLE_PS) :]
     if len(kept) < 100:
         return None
     n = round(ATOMS / load_library().species[run.species].n_atoms)
-    speed = len(samples) * SAMPLE_PS * 1e-3 / elapsed * 86400
-    return estimate_mean([kept[:, 0]]), estimate_mean([kept[:, 1] / n]), len(kept) * SAMPLE_PS, speed
+    return estimate_mean([kept[:, 0]]), estimate_mean([kept[:, 1] / n]), len(kept) * SAMPLE_PS
 
 
 def main() -> None:
@@ -295,7 +293,7 @@ def _density_table(folder: Path) -> str:
         if found is None:
             lines.append(f"| {name} | {species.density_T_K:g} | {species.density_g_cm3:g} | | not run | | |")
             continue
-        rho, _, length, _ = found
+        rho, _, length = found
         deviations[name] = rho.value / species.density_g_cm3 - 1
         lines.append(
             f"| {name} | {species.density_T_K:g} | {species.density_g_cm3:g} | {species.density_source} "
@@ -316,19 +314,19 @@ def _step_table(folder: Path) -> str:
         "",
         f"Hydrogens of {HEAVY_HYDROGEN_AMU:g} amu, their mass taken from the atom they are bound to.",
         "",
-        "| liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol | production, ps | ns/day |",
-        "|---|---|---|---|---|---|---|",
+        "| liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol per molecule | production, ps |",
+        "|---|---|---|---|---|---|",
     ]
     for run in STEP_RUNS:
         found = density(run, folder)
         weight = "heavy" if run.repartitioned else "natural"
         if found is None:
-            lines.append(f"| {run.species} | {run.timestep_fs:g} | {weight} | not run | | | |")
+            lines.append(f"| {run.species} | {run.timestep_fs:g} | {weight} | not run | | |")
             continue
-        rho, energy, length, speed = found
+        rho, energy, length = found
         lines.append(
             f"| {run.species} | {run.timestep_fs:g} | {weight} | {rho.value:.4f} ± {rho.error:.4f} "
-            f"| {energy.value:.3f} ± {energy.error:.3f} | {length:.0f} | {speed:.0f} |"
+            f"| {energy.value:.3f} ± {energy.error:.3f} | {length:.0f} |"
         )
     lines += [
         "",
