@@ -48,7 +48,7 @@ def test_contact_that_never_decays_is_too_short_but_one_that_never_forms_is_not(
     notes, _ = judge(residence={"FSI": (float("nan"), "not decayed: C(5000 ps) = 0.97")})
     assert notes[0]["verdict"] == "too short"
     notes, _ = judge(residence={"FSI": (float("nan"), "not resolved: C(2 ps) = 0.1")})
-    assert notes[0]["verdict"] == "borderline"
+    assert notes[0]["verdict"] == "long enough"
     notes, _ = convergence((20.0,) * 3, 100, "Li", GOOD, {})
     assert notes[0]["verdict"] == "long enough"
 
@@ -86,3 +86,18 @@ def test_worst_verdict_speaks_for_the_whole():
 def test_species_of_which_there_are_fewer_than_five_are_not_significant():
     notes = few_molecules({"Li": 40, "NO3": 4, "FEC": 5, "VC": 0})
     assert [n["text"] for n in notes] == ["The box holds only 4 NO3: numbers about it are not significant."]
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(0.0, "long enough"), (0.3, "borderline")])
+def test_a_share_that_never_left_another_value_than_zero_may_be_stuck(level, verdict):
+    _, table = convergence([10.0], 100, "Li", {"agg_fraction_anion": [np.full(1000, level)]}, {})
+    assert table.set_index("rule").loc["drift of AGG fraction anion", "verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [("not decayed: C(5 ps) = 0.9", "too short"), ("not resolved: faster than a frame", "long enough")],
+)
+def test_an_exchange_too_fast_to_resolve_is_sampled_and_one_too_slow_is_not(outcome, verdict):
+    _, table = convergence([10.0], 100, "Li", {}, {"FSI": (float("nan"), outcome)})
+    assert table.loc[table.rule.str.contains("FSI"), "verdict"].tolist() == [verdict]

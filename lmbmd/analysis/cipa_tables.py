@@ -14,6 +14,7 @@ from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
 from lmbmd.analysis.cutoffs import second_minimum
 from lmbmd.analysis.nulls import NULL_MODELS, poisson_nearest_A
+from lmbmd.analysis.rows import descriptor
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
 
@@ -256,25 +257,20 @@ def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -
 def _descriptors(
     verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str
 ) -> list[Descriptor]:
-    def descriptor(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
-        if np.isnan(mean.value):
-            method += "; no value: no frame has such a cluster, or the sphere does not fit into the box"
-        return Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method)
+    def about(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
+        undefined = "no frame has such a cluster, or the sphere does not fit into the box"
+        return descriptor(name, centres, mean, unit, method, undefined)
 
     nearest = [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
     ratio = [x / poisson_nearest_A(r.n_centres / r.volume_A3) for x, r in zip(nearest, measured, strict=True)]
     found = [
-        descriptor("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
-        descriptor("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
-        descriptor(
-            "cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"
-        ),
-        descriptor(
-            "cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"
-        ),
-        descriptor("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
-        descriptor("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
-        descriptor(
+        about("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
+        about("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
+        about("cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
+        about("cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"),
+        about("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
+        about("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
+        about(
             "centre_centre_cn",
             estimate_mean([r.neighbours(shell_A)[0] for r in measured]),
             "1",
@@ -283,5 +279,5 @@ def _descriptors(
     ]
     for radius in DENSITY_RADII_A:
         mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])
-        found.append(descriptor(f"local_density_ratio_{radius / 10:g}nm", mean, "1", "over the box mean (n − 1)/V"))
+        found.append(about(f"local_density_ratio_{radius / 10:g}nm", mean, "1", "over the box mean (n − 1)/V"))
     return found

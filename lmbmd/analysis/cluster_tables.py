@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.clusters import CLUSTER_SERIES, ClusterResult
+from lmbmd.analysis.rows import descriptor, scaled
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
 
 #: Full diameter of a homogeneous sphere with a radius of gyration of one.
 SPHERE_DIAMETER_PER_RG = 2 * np.sqrt(5 / 3)
+
+_NONE_FINITE = "no finite cluster was seen"
 
 Tables = tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]
 
@@ -36,12 +39,11 @@ def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables
     descriptors = []
     for name, (unit, meaning) in CLUSTER_SERIES.items():
         mean = estimate_mean([r.series[name] for r in results])
-        method = meaning if np.isfinite(mean.value) else f"{meaning}; no finite cluster was seen"
-        descriptors.append(Descriptor(name, centres, mean.value, mean.error, unit, mean.n_effective, method))
+        descriptors.append(descriptor(name, centres, mean, unit, meaning, _NONE_FINITE))
         if name == "cluster_rg_nm":
-            sphere = f"2 √(5/3) Rg, the homogeneous sphere with this Rg; Rg: {method}"
-            value, error = SPHERE_DIAMETER_PER_RG * mean.value, SPHERE_DIAMETER_PER_RG * mean.error
-            descriptors.append(Descriptor("cluster_rg_diameter_nm", centres, value, error, unit, mean.n_effective, sphere))
+            sphere = f"2 √(5/3) Rg, the homogeneous sphere with this Rg; Rg: {meaning}"
+            diameter = scaled(mean, SPHERE_DIAMETER_PER_RG)
+            descriptors.append(descriptor("cluster_rg_diameter_nm", centres, diameter, unit, sphere, _NONE_FINITE))
     tables = {
         "cluster_sizes": _sizes(results),
         "cluster_population": _population(results),

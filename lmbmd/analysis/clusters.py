@@ -182,7 +182,7 @@ CLUSTER_SERIES = {
     "percolating_ion_fraction": ("1", "share of all ions in percolating clusters"),
     "cluster_rg_nm": ("nm", "radius of gyration of the finite cluster that an ion in one is in"),
     "cluster_rg_number_average_nm": ("nm", "radius of gyration, mean over finite clusters"),
-    "cluster_longest_pair_nm": ("nm", "longest distance between two ions of the finite cluster that an ion in one is in"),
+    "cluster_longest_pair_nm": ("nm", "longest distance between two ions of the finite cluster an ion is in"),
     "cluster_longest_pair_number_average_nm": ("nm", "longest distance between two ions, mean over finite clusters"),
     "cluster_asphericity": ("1", "b/Rg² of the finite cluster that an ion in one is in"),
     "cluster_anisotropy": ("1", "κ² of the finite cluster that an ion in one is in"),

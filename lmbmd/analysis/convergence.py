@@ -90,7 +90,9 @@ def _length(run_ns: float) -> Check:
 
 def _residence(anion: str, times: float, outcome: str) -> Check:
     if np.isnan(times):
-        verdict = "too short" if outcome.startswith("not decayed") else "borderline"
+        # An exchange faster than the frame interval is not resolved, and is certainly sampled.
+        verdicts = {"not decayed": "too short", "not resolved": "long enough"}
+        verdict = next((v for start, v in verdicts.items() if outcome.startswith(start)), "borderline")
         text = f"The residence time of {anion} could not be measured ({outcome})."
     else:
         verdict = "long enough" if times >= RESIDENCE_TIMES else "too short"
@@ -107,8 +109,9 @@ def _quantity(name: str, values: Sequence[np.ndarray]) -> list[Check]:
     title = words[0].upper() + words[1:]
     test, mean = stationarity(values), estimate_mean(values)
     if mean.source == "constant":
-        # Nothing to wait for: a quantity that is exactly constant, such as a fraction of zero.
-        return [Check(f"drift of {words}", test.drift, np.nan, "long enough", f"{title} never changed.")]
+        # A fraction of zero is an answer; any other value that never changes may just be stuck.
+        verdict = "long enough" if mean.value == 0 else "borderline"
+        return [Check(f"drift of {words}", test.drift, np.nan, verdict, f"{title} never changed.")]
     rule, samples = f"independent samples of {words}", mean.n_effective
     text = f"{title} rests on {samples:.1f} independent samples; an error bar needs {LEAST_SAMPLES:g}."
     if samples < LEAST_SAMPLES:
