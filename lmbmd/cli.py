@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except LmbmdError as error:
-        print(textwrap.fill(f"lmbmd {options.verb}: {error}", 100, break_long_words=False), file=sys.stderr)
+        print(
+            textwrap.fill(f"lmbmd {options.verb}: {error}", 100, break_long_words=False, break_on_hyphens=False),
+            file=sys.stderr,
+        )
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
