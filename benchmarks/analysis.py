@@ -5,9 +5,10 @@
     python benchmarks/analysis.py --only lmbmd --frames 10000
 
 Every tool reads the same XTC file in a process of its own, on one thread, and is timed after a first call that
-loads and compiles: the best of some repeats, in CPU time, which a busy machine disturbs less than wall time. lmbmd does everything its contacts stage does: all RDFs to 10 Å, all contacts to 5 Å, files
-written. A peer that gives one RDF is timed for that one. Peers: ``pip install solvation-analysis freud-analysis
-mdtraj``; one that is not installed is left out.
+loads and compiles: the best of some repeats, in CPU time, which a busy machine disturbs less than wall time.
+lmbmd does everything its contacts stage does: all RDFs to 10 Å, all contacts to 5 Å, files written. A peer that
+gives one RDF is timed for that one. Peers: ``pip install solvation-analysis freud-analysis mdtraj``; one that is
+not installed is left out.
 
 The box is made here, without MD: rigid molecules with random orientations on a grid at the density of the liquid,
 each Li⁺ two Å from an oxygen of an anion, everything jiggling from frame to frame.
@@ -28,9 +29,9 @@ from pathlib import Path
 for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TBB_NUM_THREADS"):
     os.environ[_variable] = "1"
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-from lmbmd.tables import AtomTable, SpeciesInfo
+from lmbmd.tables import AtomTable, SpeciesInfo  # noqa: E402
 
 BOXES = {
     "small": {"FSI": 100, "DME": 120, "TTE": 300},
@@ -89,7 +90,9 @@ def make_box(folder: Path, counts: dict[str, int], n_frames: int, seed: int = 1)
     with XTCFile(str(folder / "box.xtc"), "w") as file:
         for i in range(n_frames):
             moved = start + 0.3 * rng.normal(size=(len(parts), 3))[of_part] + 0.05 * rng.normal(size=start.shape)
-            file.write((moved % edge / 10).astype(np.float32), np.eye(3, dtype=np.float32) * edge / 10, i, 1.0 * i, 1000)
+            file.write(
+                (moved % edge / 10).astype(np.float32), np.eye(3, dtype=np.float32) * edge / 10, i, 1.0 * i, 1000
+            )
     _write_identity(folder, names, shapes, masses, start % edge, edge)
 
 
@@ -111,7 +114,11 @@ def _write_identity(folder, names, shapes, masses, positions, edge) -> None:
         site.astype(np.int32), element, element, np.array([masses[e] for e in element]), np.zeros(len(element)),
     ).write(folder / "atoms.parquet")  # fmt: skip
     u = mda.Universe.empty(
-        len(element), n_residues=len(names), atom_resindex=of_molecule, residue_segindex=[0] * len(names), trajectory=True
+        len(element),
+        n_residues=len(names),
+        atom_resindex=of_molecule,
+        residue_segindex=[0] * len(names),
+        trajectory=True,
     )
     u.add_TopologyAttr("name", element)
     u.add_TopologyAttr("type", element)
@@ -155,10 +162,11 @@ def solvation_analysis(folder: Path, stop: int) -> str:
     groups = {n: u.select_atoms(f"resname {n.upper()}") for n in SMILES}
     solute = Solute.from_atoms(
         u.select_atoms("resname LI"), groups, radii={n: 2.8 for n in SMILES},
-        analysis_classes=["coordination", "pairing", "speciation"],
+        analysis_classes=["coordination", "pairing", "speciation", "residence", "networking"],
+        networking_solvents="FSI",
     )  # fmt: skip
     solute.run(stop=stop)
-    return "contacts, coordination, pairing and speciation at given radii, no RDF"
+    return "contacts at given radii, coordination, pairing, speciation, residence, networks; no RDF"
 
 
 def _pair(folder: Path):

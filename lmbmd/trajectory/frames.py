@@ -16,7 +16,7 @@ from lmbmd.tables import AtomTable, Frame
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
 _DENSEST_PER_A3 = 1.0
-#: A box edge that differs from that of the first frame by more than this factor has changed its unit.
+#: A box whose length differs from that of the first frame by more than this factor has changed its unit.
 _UNIT_JUMP = 4.0
 
 
@@ -31,7 +31,7 @@ class Frames:
         numbers: the frames wanted, counted from 0 in the trajectory.
         order: (n_atoms,) where each atom of the atom table stands in the trajectory, or None if in the same order.
         interval_ps: time between stored frames where the file does not know it; None to believe the file.
-        first_box: box of the trajectory's first wanted frame, against which every frame is checked.
+        first_volume_A3: volume of the first wanted frame of the trajectory, against which every frame is checked.
         offsets: (n_frames,) where each wanted frame of an XTC file begins, so that no part scans the file again.
     """
 
@@ -41,7 +41,7 @@ class Frames:
     numbers: range
     order: np.ndarray | None = None
     interval_ps: float | None = None
-    first_box: np.ndarray | None = None
+    first_volume_A3: float | None = None
     offsets: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Frames:
         for number, time_ps, positions, box in read(self):
             if self.interval_ps is not None:
                 time_ps = number * self.interval_ps
-            _check_box(box, self.n_atoms, self.first_box, f"{self.name}, frame {number}")
+            _check_box(box, self.n_atoms, self.first_volume_A3, f"{self.name}, frame {number}")
             if not np.isfinite(positions.sum(dtype=float)):
                 raise LmbmdError(
                     "a position is not a number.",
@@ -145,7 +145,7 @@ def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
     )
 
 
-def _check_box(box: np.ndarray, n_atoms: int, first_box: np.ndarray | None, where: str) -> None:
+def _check_box(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, where: str) -> None:
     volume = abs(float(np.linalg.det(box)))
     if not np.isfinite(volume) or volume < 1e-6:
         raise LmbmdError(
@@ -159,12 +159,11 @@ def _check_box(box: np.ndarray, n_atoms: int, first_box: np.ndarray | None, wher
             where=where,
             remedy="Its lengths are probably in nm; lmbmd needs them in Å, as MDAnalysis reads them.",
         )
-    if first_box is not None:
-        ratio = np.linalg.norm(box, axis=1) / np.linalg.norm(first_box, axis=1)
-        worst = ratio[np.argmax(np.abs(np.log(ratio)))]
-        if max(worst, 1 / worst) > _UNIT_JUMP:
+    if first_volume_A3 is not None:
+        ratio = (volume / first_volume_A3) ** (1 / 3)
+        if max(ratio, 1 / ratio) > _UNIT_JUMP:
             raise LmbmdError(
-                f"the box is {worst:.3g} times as long as in the first frame.",
+                f"the box is {ratio:.3g} times as long as in the first frame.",
                 where=where,
                 remedy="It seems to change its length unit (Å or nm) there; convert or split the trajectory.",
             )
@@ -219,7 +218,7 @@ def read_frames(
     frames = Frames(source, name, n_atoms, numbers, order, interval_ps, offsets=offsets)
     first = next(iter(frames))
     _check_bonds(first, atoms, name)
-    return replace(frames, first_box=first.box)
+    return replace(frames, first_volume_A3=first.volume_A3)
 
 
 def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.ndarray | None]:
