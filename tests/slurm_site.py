@@ -90,7 +90,8 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def command(self, *arguments: str) -> str:
         """Run a Slurm client and give its output."""
@@ -106,7 +107,8 @@ class Site:
         """Start the daemon of one node and wait until it takes jobs."""
         name = f"n{number}"
         subprocess.run(["slurmd", "-N", name], env=self.environment, check=True, timeout=30)
-        subprocess.run(["scontrol", "update", f"nodename={name}", "state=resume"], env=self.environment, timeout=30)
+        resume = ["scontrol", "update", f"nodename={name}", "state=resume"]
+        subprocess.run(resume, env=self.environment, timeout=30, stderr=subprocess.DEVNULL)  # a new node needs none
         wait_until(lambda: self._up(name), f"node {name}")
 
     def _up(self, name: str) -> bool:
@@ -158,7 +160,7 @@ def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, 
 
     Args:
         folder: an empty folder with a short path (munge's socket lives in it).
-        cpus, memory_mb, gpus: what each node claims to have; it may be more than the machine has.
+        cpus, memory_mb, gpus: what each node claims to have; it may be more than the machine has. At most two GPUs.
     """
     host = socket.gethostname().split(".")[0]
     for name in ("munge", "state", *(f"spool/n{i + 1}" for i in range(n_nodes))):
@@ -183,14 +185,25 @@ def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, 
     ]
     text = CONFIGURATION.format(host=host, folder=folder, nodes="\n".join(nodes), n_nodes=n_nodes)
     (folder / "slurm.conf").write_text(text)
-    # Any character device makes Slurm count and hand out a GPU.
-    devices = [f"NodeName=n{i + 1} Name=gpu Count={gpus} File=/dev/null" for i in range(n_nodes)] if gpus else []
+    # Any character devices make Slurm count and hand out GPUs.
+    files = ",".join(("/dev/null", "/dev/zero")[:gpus])
+    devices = [f"NodeName=n{i + 1} Name=gpu Count={gpus} File={files}" for i in range(n_nodes)] if gpus else []
     (folder / "gres.conf").write_text("\n".join(devices) + "\n")
+
+    # Snakemake's plugin takes SLURM_CONF from the srun that it calls inside a job; this gives it back.
+    srun = folder / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
 
     site = Site(folder, n_nodes)
     subprocess.run(["slurmctld"], env=site.environment, check=True, timeout=30)
-    ping = lambda: "UP" in subprocess.run(["scontrol", "ping"], env=site.environment, capture_output=True, text=True).stdout  # noqa: E731, E501
-    wait_until(ping, "slurmctld")
+
+    def answers() -> bool:
+        ping = subprocess.run(["scontrol", "ping"], env=site.environment, capture_output=True, text=True)
+        return "UP" in ping.stdout
+
+    wait_until(answers, "slurmctld")
     for i in range(n_nodes):
         site.start_node(i + 1)
     return site

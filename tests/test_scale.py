@@ -1,0 +1,83 @@
+"""Planning many bottles at once: how many jobs, and of which. Seconds are measured by benchmarks/scale.py."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import scale
+
+FORMULATIONS, REPLICAS = 40, 3
+PER_BOTTLE = {"compose": 1, "spec": REPLICAS, "build": REPLICAS, "simulate": REPLICAS, "contacts": REPLICAS}
+PER_BOTTLE |= {"describe": 1, "report": 1}
+DRY = ("--dry-run", "--quiet", "host")
+
+
+def of(bottles: int) -> dict[str, int]:
+    """All jobs of so many bottles, without those of the whole study."""
+    return {rule: n * bottles for rule, n in PER_BOTTLE.items()}
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory) -> Path:
+    """A study that has not begun."""
+    study = tmp_path_factory.mktemp("new")
+    scale.write_study(study, FORMULATIONS, REPLICAS)
+    return study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A study that Snakemake takes for finished."""
+    study = tmp_path_factory.mktemp("finished")
+    scale.write_study(study, FORMULATIONS, REPLICAS)
+    scale.pretend_finished(study)
+    return study
+
+
+def test_every_bottle_has_its_jobs_and_the_study_one_index(new):
+    assert scale.snakemake(new, *DRY).jobs == {**of(FORMULATIONS), "index": 1, "all": 1}
+
+
+def test_a_batch_is_a_tenth_of_the_bottles(new):
+    jobs = scale.snakemake(new, *DRY, "--batch", "index=1/10").jobs
+    assert jobs == of(FORMULATIONS // 10), "the index waits for the last batch"
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    measured = scale.snakemake(finished, *DRY)
+    assert measured.jobs == {} and "Nothing to be done" in measured.text
+
+
+def test_a_new_formulation_runs_only_itself(finished, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(finished, study)
+    name = scale.write_bottle(study, FORMULATIONS, REPLICAS)
+    measured = scale.snakemake(study, "--dry-run")
+    assert measured.jobs == {**of(1), "index": 1, "all": 1}
+    planned = [line for line in measured.text.splitlines() if line.strip().startswith("wildcards:")]
+    assert len(planned) == sum(PER_BOTTLE.values())
+    assert all(f"formulation={name}" in line for line in planned)
+
+
+def test_a_changed_recipe_runs_only_its_bottle(finished, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(finished, study)
+    recipe = study / "config" / "formulations" / "bottle-00007.yaml"
+    recipe.write_text(recipe.read_text().replace("DOL: 1 mol parts", "DOL: 1.5 mol parts"))
+    jobs = scale.snakemake(study, *DRY).jobs
+    again = {rule: n for rule, n in of(1).items() if rule != "spec"}
+    assert jobs == {**again, "index": 1, "all": 1}, "temperature, protocol and seeds are as they were"
+
+
+@pytest.mark.slow
+def test_a_thousand_bottles_are_planned_in_moderate_memory(tmp_path):
+    """15 002 jobs; measured 465 MB."""
+    scale.write_study(tmp_path, 1000, REPLICAS)
+    measured = scale.snakemake(tmp_path, "--dry-run", "--quiet", "rules", "host")
+    assert sum(measured.jobs.values()) == 15 * 1000 + 2
+    assert measured.peak_MB < 600

@@ -1,0 +1,394 @@
+"""A study on a real Slurm, and everything that happens to jobs there, with the profile that is shipped.
+
+One story, as minutes are scarce: the same command is given until the study is finished, and between its beginning
+and its end come Ctrl-C, a job killed for its memory, `scancel`, a time limit, a dead node and `kill -9` of Snakemake.
+Each test is about one of them. A simulation is held still (SIGSTOP) until its event has come, so that nothing here
+depends on the machine's speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import MDAnalysis
+import numpy as np
+import pandas as pd
+import pytest
+import slurm_site
+from slurm_site import Site, wait_until
+
+from lmbmd.simulate import checkpoint
+from lmbmd.simulate.place import Place
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(slurm_site.why_not()), reason=slurm_site.why_not() or "Slurm is here"),
+]
+
+ROOT = Path(__file__).parent.parent
+#: Seconds to wait for anything that a job must do: generous, as the machine may be busy.
+PATIENCE_S = 240
+FRAME_PS, PRODUCTION_PS = 0.5, 20
+
+STUDY = f"""
+study: cluster
+formulations: formulations
+protocol:
+  equilibration_ns: 0.002
+  max_equilibration_ns: 0.002
+  production_ns: {PRODUCTION_PS / 1000}
+  frame_interval_ps: {FRAME_PS}
+  state_interval_ps: {FRAME_PS}
+platform: {{name: CPU, checkpoint_interval_s: 1}}
+"""
+BOTTLE = """
+salts: {LiFSI: 1 mol/L of solution}
+solvents: {DME: rest}
+size: {ion_pairs: 7, tolerance: 0.2}
+"""
+
+#: What a site with small nodes, no accounting and impatient users edits in profiles/slurm/config.yaml.
+EDITS = {
+    "jobs: 100 ": "jobs: 4 ",
+    "# gpu: 1 ": "gpu: 1 ",
+    "runtime: 1440 ": "runtime: 3 ",
+    "TERM@120": "TERM@90",
+    # Too little for the first attempt and enough for the second.
+    "mem_mb: 4000 *": "mem_mb: 350 *",
+    "mem_mb: 3000": "mem_mb: 1000",
+    "simulate: 8 ": "simulate: 1 ",
+    "contacts: 4": "contacts: 1",
+    "# slurm-status-command: squeue": "slurm-status-command: squeue",
+    "latency-wait: 60": "latency-wait: 10",
+}
+
+
+@dataclass
+class Run:
+    """One simulation of the study, as seen from outside."""
+
+    study: Path
+    name: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.name}/298.15K/r1"
+
+    @property
+    def work(self) -> Path:
+        return self.study / "work" / self.place
+
+    @property
+    def out(self) -> Path:
+        return self.study / "results" / self.place
+
+    def processes(self) -> list[int]:
+        """Its simulating processes, oldest first."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+                ours = b"simulate" in words and f"work/{self.place}".encode() in words
+                if ours and (entry / "cwd").resolve() == self.study.resolve():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return sorted(found)
+
+    def rows(self) -> int:
+        """Rows of its growing state log: how much has been produced."""
+        log = self.work / "state.csv"
+        return max(0, log.read_bytes().count(b"\n") - 1) if log.exists() else 0
+
+    def reached(self) -> tuple[str, int]:
+        """Stage and step of its last checkpoint."""
+        place = Place.of(checkpoint.load(self.work / checkpoint.CURRENT))
+        return place.stage, place.step
+
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.out / "run.json").read_text())
+
+    def hold(self) -> int:
+        """Stop its process as soon as it has added to the production; give its number."""
+        log = []
+
+        def producing() -> bool:
+            here = self.processes()
+            if not here:
+                log.clear()
+                return False
+            if not log:
+                log.append(self.rows())
+            return self.rows() > log[0] and _writes(here[-1], self.work / "state.csv")
+
+        wait_until(producing, f"{self.name} to produce", PATIENCE_S)
+        process = self.processes()[-1]
+        os.kill(process, signal.SIGSTOP)
+        return process
+
+
+def _writes(process: int, path: Path) -> bool:
+    try:
+        return any(entry.resolve() == path.resolve() for entry in Path(f"/proc/{process}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def pending(process: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a stopped process."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    masks = re.findall(r"^S(?:ig|hd)Pnd:\s*([0-9a-f]+)$", status, flags=re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+@dataclass
+class Story:
+    """The study and what was seen while it ran."""
+
+    site: Site
+    study: Path
+    runs: dict[str, Run]
+    seen: dict[str, Any] = field(default_factory=dict)
+    commands: int = 0
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Give the command; the user's only one."""
+        self.commands += 1
+        return subprocess.Popen(
+            [*self._command(), "--slurm-init-seconds-before-status-checks", "3"],
+            env=self.site.environment, stdout=open(self.output(self.commands), "wb"), stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        return process.wait(timeout=2 * PATIENCE_S)
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Snakemake with another flag, to its end."""
+        command = [*self._command(), *arguments]
+        return subprocess.run(command, env=self.site.environment, capture_output=True, text=True, timeout=PATIENCE_S)
+
+    def _command(self) -> list[str | Path]:
+        where = ["--snakefile", ROOT / "Snakefile", "--directory", self.study]
+        return [sys.executable, "-m", "snakemake", *where, "--workflow-profile", self.study / "profile"]
+
+    def output(self, number: int) -> Path:
+        return self.study / f"command-{number}.txt"
+
+    def job_of(self, run: Run) -> str:
+        """Slurm's number for the newest running job of a simulation."""
+        rows = self.site.command("squeue", "--noheader", "--states=RUNNING", "--format=%A %k").splitlines()
+        jobs = [row.split()[0] for row in rows if "simulate" in row and run.name in row]
+        assert jobs, f"no job of {run.name} in {rows}"
+        return max(jobs, key=int)
+
+    def facts(self, job: str) -> dict[str, str]:
+        """What Slurm says of a job."""
+        text = self.site.command("scontrol", "show", "job", job)
+        return dict(word.split("=", 1) for word in text.split() if "=" in word)
+
+    def ended(self, job: str) -> dict[str, str]:
+        """What Slurm says of a job after it has noticed its end."""
+        wait_until(lambda: self.facts(job)["JobState"] not in ("RUNNING", "COMPLETING"), f"the end of job {job}", 120)
+        return self.facts(job)
+
+    def job_logs(self, text: str) -> list[Path]:
+        """Logs of failed jobs that hold a text."""
+        logs = (self.study / ".snakemake" / "slurm_logs").rglob("*.log")
+        return [log for log in logs if text in log.read_text(errors="replace")]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    running = slurm_site.start(folder, gpus=2, memory_mb=4000)
+    try:
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_study(study: Path) -> None:
+    (study / "config" / "formulations").mkdir(parents=True)
+    (study / "config" / "config.yaml").write_text(STUDY)
+    for name in ("one", "two"):
+        (study / "config" / "formulations" / f"{name}.yaml").write_text(BOTTLE)
+    profile = (ROOT / "profiles" / "slurm" / "config.yaml").read_text()
+    for old, new in EDITS.items():
+        assert profile.count(old) == 1, f"'{old}' stands {profile.count(old)} times in profiles/slurm/config.yaml"
+        profile = profile.replace(old, new)
+    (study / "profile").mkdir()
+    (study / "profile" / "config.yaml").write_text(profile)
+
+
+@pytest.fixture(scope="module")
+def story(site, tmp_path_factory) -> Iterator[Story]:
+    study = tmp_path_factory.mktemp("cluster")
+    write_study(study)
+    story = Story(site, study, {name: Run(study, name) for name in ("one", "two")})
+    snakemake = None
+    try:
+        snakemake = story.begin()
+        ctrl_c(story, snakemake)
+        snakemake = story.begin()
+        scancel_and_time_limit(story)
+        node_crash(story)
+        kill_9(story, snakemake)
+        snakemake = story.begin()
+        two_writers(story)
+        story.seen["last exit"] = story.end(snakemake)
+        yield story
+    finally:
+        for run in story.runs.values():
+            for process in run.processes():
+                os.kill(process, signal.SIGCONT)
+        if snakemake and snakemake.poll() is None:
+            snakemake.kill()
+        for number in range(1, story.commands + 1):
+            print(f"--- command {number}\n" + story.output(number).read_text()[-6000:])
+
+
+def ctrl_c(story: Story, snakemake: subprocess.Popen[bytes]) -> None:
+    """Both simulations run; the user interrupts."""
+    for run in story.runs.values():
+        run.hold()
+    story.seen["job"] = story.facts(story.job_of(story.runs["one"]))
+    snakemake.send_signal(signal.SIGINT)
+    story.seen["exit after Ctrl-C"] = story.end(snakemake)
+    wait_until(lambda: not story.site.jobs("RUNNING,PENDING,COMPLETING"), "the jobs to go", 60)
+    story.seen["left by Ctrl-C"] = [str(p) for p in story.study.rglob("*.partial*")]
+    story.seen["results after Ctrl-C"] = {p.name for run in story.runs.values() for p in run.out.iterdir()}
+    story.seen["locks after Ctrl-C"] = [(run.work / "lock").read_text() for run in story.runs.values()]
+    story.seen["reached"] = [(name, run.reached()) for name, run in story.runs.items()]
+
+
+def scancel_and_time_limit(story: Story) -> None:
+    """One simulation is held until its time is up, the other is cancelled."""
+    one, two = story.runs["one"], story.runs["two"]
+    cancelled = two.hold()
+    story.site.command("scancel", story.job_of(two))
+    wait_until(lambda: cancelled not in two.processes(), "the cancelled simulation to leave", PATIENCE_S)
+    story.seen["reached"].append(("two", two.reached()))
+
+    limited = one.hold()
+    job = story.job_of(one)
+    wait_until(lambda: pending(limited, signal.SIGTERM), "Slurm's SIGTERM", 180)
+    os.kill(limited, signal.SIGCONT)
+    wait_until(lambda: limited not in one.processes(), "the limited simulation to leave", PATIENCE_S)
+    story.seen["reached"].append(("one", one.reached()))
+    story.seen["limited job"] = story.ended(job)
+
+
+def node_crash(story: Story) -> None:
+    """The cancelled simulation has been submitted again; now its node dies."""
+    two = story.runs["two"]
+    two.hold()
+    job = story.job_of(two)
+    node = int(story.facts(job)["NodeList"].removeprefix("n"))
+    story.site.crash_node(node)
+    story.seen["lost job"] = story.ended(job)
+    story.site.start_node(node)
+
+
+def kill_9(story: Story, snakemake: subprocess.Popen[bytes]) -> None:
+    """Snakemake dies, its jobs do not."""
+    story.runs["two"].hold()
+    snakemake.kill()
+    snakemake.wait()
+    story.seen["jobs after kill -9"] = story.site.jobs()
+    story.seen["locked"] = story.ask()
+    story.seen["unlocked"] = story.ask("--unlock")
+
+
+def two_writers(story: Story) -> None:
+    """The next Snakemake submits a simulation again that still runs."""
+    two = story.runs["two"]
+    (holder,) = two.processes()
+    story.seen["holder"] = holder
+    wait_until(lambda: story.job_logs(f"being written by process {holder} "), "the second writer's refusal", PATIENCE_S)
+    os.kill(holder, signal.SIGCONT)
+
+
+def test_the_profile_asks_slurm_for_what_it_says(story):
+    job = story.seen["job"]
+    asked = {key: job[key] for key in ("Partition", "TimeLimit", "MinMemoryNode", "NumCPUs", "Requeue", "TresPerJob")}
+    # The second attempt: the first had half the memory, which was not enough.
+    assert asked == {
+        "Partition": "main", "TimeLimit": "00:03:00", "MinMemoryNode": "700M", "NumCPUs": "1", "Requeue": "0",
+        "TresPerJob": "gres:gpu:1",
+    }  # fmt: skip
+
+
+def test_a_job_killed_for_its_memory_is_given_more(story):
+    assert story.job_logs("exceeded memory limit")
+
+
+def test_ctrl_c_leaves_nothing_locked_or_half_written(story):
+    assert story.seen["exit after Ctrl-C"] != 0
+    assert story.seen["left by Ctrl-C"] == []
+    assert story.seen["results after Ctrl-C"] == {"spec.json"}
+    assert story.seen["locks after Ctrl-C"] == ["", ""]
+    second = story.output(2).read_text()
+    assert "cannot be locked" not in second and "Submitted" in second, second[-3000:]
+
+
+def test_what_is_told_to_stop_goes_on_from_the_very_step(story):
+    """Ctrl-C, scancel and the time limit all end in SIGTERM."""
+    assert [name for name, _ in story.seen["reached"]] == ["one", "two", "two", "one"]
+    for name, reached in story.seen["reached"]:
+        assert reached[0] == "produce" and reached[1] > 0
+        assert reached in [(s["stage"], s["step"]) for s in story.runs[name].record()["sessions"]]
+
+
+def test_the_time_limit_is_met_by_a_checkpoint_and_not_by_a_kill(story):
+    job = story.seen["limited job"]
+    assert job["JobState"] == "FAILED", "it left by itself; TIMEOUT would mean that it was killed"
+    assert story.job_logs("stopped by SIGTERM in stage produce")
+
+
+def test_a_run_goes_on_when_its_node_has_died(story):
+    assert story.seen["lost job"]["JobState"] == "NODE_FAIL"
+
+
+def test_jobs_outlive_a_killed_snakemake_and_are_never_doubled(story):
+    assert story.seen["jobs after kill -9"]
+    assert story.seen["locked"].returncode != 0 and "--unlock" in story.seen["locked"].stderr
+    assert story.seen["unlocked"].returncode == 0
+    hosts = [s["began"] for s in story.runs["two"].record()["sessions"]]
+    assert len(hosts) == len(set(hosts))
+
+
+def test_the_study_ends_complete(story):
+    assert story.seen["last exit"] == 0, story.output(story.commands).read_text()[-3000:]
+    assert story.site.jobs("RUNNING,PENDING") == []
+    table = pd.read_csv(story.study / "results" / "features.csv")
+    assert sorted(table["formulation"].unique()) == ["one", "two"]
+    again = story.ask("--dry-run")
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_no_frame_is_missing_or_doubled(story, name):
+    run = story.runs[name]
+    n_frames = round(PRODUCTION_PS / FRAME_PS)
+    universe = MDAnalysis.Universe(str(run.out / "final.pdb"), str(run.out / "trajectory.xtc"))
+    times = np.array([ts.time for ts in universe.trajectory])
+    assert times == pytest.approx(FRAME_PS * np.arange(1, n_frames + 1), abs=1e-4)
+    rows = pd.read_csv(run.out / "state.csv")
+    assert rows["time_ps"].tolist() == pytest.approx((FRAME_PS * np.arange(1, n_frames + 1)).tolist())
+    assert run.record()["n_frames"] == n_frames
