@@ -224,7 +224,7 @@ def measure(tool: str, folder: Path, frames: int, repeats: int) -> dict:
     warnings.filterwarnings("ignore")
     work = next(t for t in TOOLS if t.__name__ == tool)
     began = time.perf_counter()
-    work(folder, 2)
+    work(folder, 20)
     first = time.perf_counter() - began
     best = np.inf
     for _ in range(repeats):

@@ -52,6 +52,16 @@ def test_broken_molecules_are_made_whole_as_by_trying_every_image(box, seed):
     np.testing.assert_allclose(centre, naive.mass_centres(expected, atoms), rtol=0, atol=1e-11)
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_atoms_up_to_half_a_box_apart_are_put_at_their_nearest_image(seed):
+    rng = np.random.default_rng(seed)
+    atoms, frame = boxes.electrolyte(rng, boxes.STRAIGHT)
+    scattered = boxes.grains(rng.uniform(-1, 2, (len(atoms), 3)) @ frame.box).astype(np.float32)
+    frame = Frame(0, 0.0, scattered, frame.box)
+    np.testing.assert_array_equal(whole_of(frame, atoms)[0], naive.whole_molecules(scattered, atoms, frame.box))
+
+
 def test_a_chain_longer_than_the_box_is_made_whole_link_by_link():
     chain = systems.Model("PEO", "solvent", 0, (("O", "O"),) * 40)
     atoms = systems.atom_table((systems.LI, 1), (chain, 1))
