@@ -369,6 +369,8 @@ def test_another_platform_goes_on_from_the_portable_part(finished, platform):
     assert_complete(finished, 22, 110)
     sessions = json.loads((finished / "out" / "run.json").read_text())["sessions"]
     assert [s["how"] for s in sessions] == ["from the start", "portable"]
+    rows = pd.read_csv(finished / "out" / "state.csv")
+    assert rows.temperature_K.iloc[N_ROWS:].min() > 150  # it went on with its velocities, not from rest
 
 
 def test_reference_goes_on_to_the_bit(fresh):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import multiprocessing
@@ -298,6 +299,7 @@ def test_frames_are_numbered_timed_and_precise(tmp_path):
     trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.5)
     for p in positions:
         trajectory.append(p, np.eye(3) * 3)
+    trajectory.settle()
     trajectory.close()
     times, found = frames(tmp_path / "t.xtc")
     assert times == [2.5, 5.0, 7.5]
@@ -311,6 +313,7 @@ def test_a_trajectory_cut_back_goes_on_without_gap_or_double(tmp_path):
     sizes = []
     for p in positions:
         whole.append(p, np.eye(3) * 3)
+        whole.settle()
         sizes.append(whole.file.size)
     whole.close()
     data = (tmp_path / "whole.xtc").read_bytes()
@@ -319,6 +322,7 @@ def test_a_trajectory_cut_back_goes_on_without_gap_or_double(tmp_path):
     again.cut(sizes[1], 2)
     for p in positions[2:]:
         again.append(p, np.eye(3) * 3)
+    again.settle()
     again.close()
     assert (tmp_path / "cut.xtc").read_bytes() == data
 
@@ -330,7 +334,7 @@ def test_a_trajectory_shorter_than_its_checkpoint_is_noticed(tmp_path):
     trajectory.close()
 
 
-def test_a_frame_that_the_scratch_disk_does_not_take_is_no_frame(tmp_path, monkeypatch):
+def test_a_frame_that_the_scratch_disk_does_not_take_is_no_frame(tmp_path):
     trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.0)
     encoder = trajectory._encoder
 
@@ -342,6 +346,7 @@ def test_a_frame_that_the_scratch_disk_does_not_take_is_no_frame(tmp_path, monke
     trajectory._encoder = Short()
     with pytest.raises(LmbmdError, match="is the temporary folder full"):
         trajectory.append(np.zeros((20, 3)), np.eye(3))
+        trajectory.settle()
     assert trajectory.file.size == 0
     trajectory.close()
 
@@ -402,8 +407,14 @@ def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path):
     said: list[str] = []
     with lock.holding(tmp_path, said.append):
         assert f"stale lock of process {holder.pid}" in said[0]
-    with lock.holding(tmp_path, said.append):
-        assert len(said) == 1  # given back properly, there is nothing stale
+    assert (tmp_path / "lock").read_text() == ""  # given back
+
+
+def test_a_writer_that_has_not_signed_yet_holds_all_the_same(tmp_path):
+    with open(tmp_path / "lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(LmbmdError, match="written by another process"), lock.holding(tmp_path, print):
+            pass
 
 
 def write_lock(tmp_path, **changes):

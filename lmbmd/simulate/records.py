@@ -6,7 +6,7 @@ import csv
 import os
 import struct
 import tempfile
-from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -112,7 +112,8 @@ class StateLog:
 class Trajectory:
     """An XTC file: frame k at time k × interval, k = 1, 2, …; k is also XTC's step number.
 
-    Coordinates are stored to 0.01 Å, the format's usual precision.
+    Coordinates are stored to 0.01 Å, the format's usual precision. A frame is encoded while the next steps are
+    taken, in a thread: at 56,000 atoms that takes 13 ms, as long as a fast GPU needs for a dozen steps.
     """
 
     def __init__(self, path: Path, n_atoms: int, interval_ps: float, frames: int = 0) -> None:
@@ -124,6 +125,8 @@ class Trajectory:
         self._scratch = tempfile.TemporaryDirectory(prefix="lmbmd-frame-")
         self._frame = Path(self._scratch.name, "frame.xtc")
         self._encoder = self._new_encoder(frames)
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[None] | None = None
 
     def _new_encoder(self, frames: int) -> XTCFile:
         self._frame.unlink(missing_ok=True)
@@ -131,11 +134,22 @@ class Trajectory:
 
     def cut(self, size: int, frames: int) -> None:
         """Forget everything after ``size`` bytes, which are ``frames`` frames."""
+        self.settle()
         self.file.cut(size)
         self._encoder = self._new_encoder(frames)
 
     def append(self, positions_nm: np.ndarray, box_nm: np.ndarray) -> None:
-        """Add the next frame."""
+        """Add the next frame. Raises LmbmdError if the one before it could not be written."""
+        self.settle()
+        self._pending = self._thread.submit(self._write, positions_nm, box_nm)
+
+    def settle(self) -> None:
+        """Wait until every frame is in the file. Raises LmbmdError if the disk does not take it."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _write(self, positions_nm: np.ndarray, box_nm: np.ndarray) -> None:
         self._encoder.writeModel(positions_nm, periodicBoxVectors=[Vec3(*v) for v in box_nm.tolist()])
         data = self._frame.read_bytes()
         self._frame.unlink()
@@ -144,6 +158,8 @@ class Trajectory:
         self.file.append(data)
 
     def close(self) -> None:
+        """Give everything back; what is not in the file by ``settle`` may be lost."""
+        self._thread.shutdown(wait=True)
         self.file.close()
         self._scratch.cleanup()
 
@@ -166,8 +182,3 @@ def _bare_topology(n_atoms: int) -> Topology:
         topology.addAtom("X", None, residue)
     topology.setPeriodicBoxVectors([Vec3(1, 0, 0), Vec3(0, 1, 0), Vec3(0, 0, 1)])
     return topology
-
-
-def read_rows(path: Path) -> Sequence[Row]:
-    """The rows of a state log on disk."""
-    return StateLog(path).read()

@@ -247,6 +247,7 @@ class Runner:
         began = time.monotonic()
         self._tick(began)
         # What the checkpoint counts on must be on the disk before it is.
+        self._trajectory.settle()
         for file in self._files.values():
             file.sync()
         sizes = {name: file.size for name, file in self._files.items()}
