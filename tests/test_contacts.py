@@ -252,6 +252,14 @@ def test_any_number_of_workers_writes_the_same_files(trajectory, tmp_path):
     assert made[0] == made[1]
 
 
+def test_a_clock_that_starts_again_between_two_parts_is_noticed(trajectory, tmp_path):
+    atoms, path = trajectory
+    frames = read_frames(None, path, atoms)
+    twice = replace(frames, numbers=range(128), offsets=np.concatenate([frames.offsets[:64], frames.offsets[:64]]))
+    with pytest.raises(LmbmdError, match=r"frame 64: the time is 0 ps, after 126 ps"):
+        run_contacts(twice, atoms, tmp_path / "c.arrow", tmp_path / "r.npz", progress=False)
+
+
 def test_a_frame_that_fails_leaves_no_file(trajectory, tmp_path):
     atoms, path = trajectory
     frames = read_frames(None, path, atoms)

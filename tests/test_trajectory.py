@@ -252,3 +252,17 @@ def test_a_topology_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "x.gro").write_text("nonsense\n")
     with pytest.raises(LmbmdError, match=r"x\.gro: MDAnalysis cannot read it"):
         open_universe(tmp_path / "x.gro")
+
+
+def test_pieces_of_a_run_that_start_their_clock_again_are_refused_unless_told_the_interval(made, tmp_path):
+    atoms, positions, cells = made
+    topology = written(tmp_path / "top.pdb", atoms, positions[:1], cells[:1])
+    piece = written(tmp_path / "t.xtc", atoms, positions, cells)
+    u = mda.Universe(str(topology), [str(piece), str(piece)])
+    refused(r"frame 5: the time is 0 ps, after 8 ps in the frame before.*frame_interval_ps", None, u, atoms)
+    assert [f.time_ps for f in read_frames(None, u, atoms, interval_ps=2.0)] == [2.0 * i for i in range(10)]
+
+
+def test_a_universe_without_a_trajectory_is_refused(made):
+    u = mda.Universe.empty(1)
+    refused("the Universe has no trajectory", None, u, made[0])

@@ -253,7 +253,10 @@ def run_contacts(
     header = {"search_radius_A": options.search_radius_A, "options": asdict(options), **(header or {})}
     bar = tqdm(total=n, unit="frame", desc="contacts", disable=None if progress else True)
     with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
+        before_ps = -np.inf
         for rows, rdf in _scan_parts(frames, parts, Search(atoms, options), min(workers, len(parts))):
+            frames.check_time(rows[0]["index"], rows[0]["time_ps"], before_ps)
+            before_ps = rows[-1]["time_ps"]
             file.write(contact_batch(rows))
             total.merge(rdf)
             bar.update(len(rows))

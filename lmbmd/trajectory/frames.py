@@ -56,13 +56,16 @@ class Frames:
         """Yield the frames in order.
 
         Raises:
-            LmbmdError: naming the frame, if it cannot be read, has no box or a box in another unit, or has
-                positions that are no numbers.
+            LmbmdError: naming the frame, if it cannot be read, is not later than the one before it, has no box or a
+                box in another unit, or has positions that are no numbers.
         """
         read = _xtc_frames if isinstance(self.source, Path) else _reader_frames
+        before_ps = -np.inf
         for number, time_ps, positions, box in read(self):
             if self.interval_ps is not None:
                 time_ps = number * self.interval_ps
+            self.check_time(number, time_ps, before_ps)
+            before_ps = time_ps
             _check_box(box, self.n_atoms, self.first_volume_A3, f"{self.name}, frame {number}")
             if not np.isfinite(positions.sum(dtype=float)):
                 raise LmbmdError(
@@ -71,6 +74,16 @@ class Frames:
                     remedy="The simulation blew up, or the file is damaged; use only the frames before it.",
                 )
             yield Frame(number, time_ps, positions if self.order is None else positions[self.order], box)
+
+    def check_time(self, number: int, time_ps: float, before_ps: float) -> None:
+        """Refuse a frame that is not later than the one before it: joined or repeated pieces of a run."""
+        if not time_ps > before_ps:
+            raise LmbmdError(
+                f"the time is {time_ps:g} ps, after {before_ps:g} ps in the frame before.",
+                where=f"{self.name}, frame {number}",
+                remedy="Join the pieces of a run without repeated frames; if the file does not know its times, give "
+                "the time between frames (frame_interval_ps in the species map).",
+            )
 
 
 def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
@@ -196,9 +209,9 @@ def read_frames(
         LmbmdError: if the file cannot be read, has another number of atoms than the atom table, has no frame, or
             its first frame has no box or lengths in nm.
     """
-    name = str(getattr(trajectory, "filename", None) or trajectory)
-    if hasattr(trajectory, "trajectory"):
-        name = str(trajectory.trajectory.filename)
+    if hasattr(trajectory, "atoms") and not hasattr(trajectory, "trajectory"):
+        raise LmbmdError("the Universe has no trajectory.", remedy="Give a trajectory file beside the topology.")
+    name = str(getattr(getattr(trajectory, "trajectory", None), "filename", None) or trajectory)
     source, n_atoms, n_frames, offsets = _open(topology, trajectory, len(atoms), name)
     if n_atoms != len(atoms):
         raise LmbmdError(
