@@ -110,6 +110,31 @@ def test_every_shape_without_a_minimum_in_the_window_names_its_reason(g, reason)
     assert found.cutoff_A == 2.8
 
 
+@pytest.mark.parametrize(
+    ("height", "rule"),
+    [
+        (0.13, "fallback: the first maximum, g = 0.12, is below the bulk density"),
+        (0.87, "fallback: the first maximum, g = 0.81, is below the bulk density"),
+        (1.3, "first minimum"),
+        (40.0, "first minimum"),
+    ],
+)
+def test_first_maximum_below_the_bulk_density_is_no_shell(height, rule):
+    """One lasting Li–F contact of a diluent that keeps away; smoothing widens 0.13 Å to √(0.13² + 0.05²)."""
+    g = bump(2.1, 0.13, height) + bulk(4.5, 1.0)
+    found = cutoffs.first_minimum(R, *measured(g, 1e6))
+    assert found.rule == rule
+    assert found.peak_A == pytest.approx(2.1, abs=0.02) and found.peak_g == pytest.approx(height, rel=0.01)
+    assert (found.cutoff_A == cutoffs.LI_FALLBACK_A) == rule.startswith("fallback")
+
+
+def test_maximum_below_the_bulk_density_before_the_shell_is_passed_over():
+    found = cutoffs.first_minimum(R, *measured(bump(1.6, 0.1, 0.5) + bump(2.4, 0.12, 9.0) + bulk(4.4, 0.5), 1e6))
+    assert found.rule == "first minimum"
+    assert found.peak_A == pytest.approx(2.4, abs=0.02)
+    assert 2.8 < found.cutoff_A <= 3.5
+
+
 def test_single_bin_of_pairs_does_not_crash():
     g = np.zeros_like(R)
     g[100] = 1.0

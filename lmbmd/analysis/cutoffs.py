@@ -32,6 +32,8 @@ LEAST_TURN_G = 0.02
 LEAST_TURN_SIGMA = 4.0
 #: A dip that stays above this share of the lower of its two neighbouring maxima splits one shell in two peaks.
 SPLIT_SHARE = 0.5
+#: A first maximum below the bulk density is no shell: the partner is rarer there than anywhere further out.
+BULK_G = 1.0
 #: The minimum is the middle of the valley floor: all within this much, or this share of the peak, of the lowest g.
 FLOOR_G = 0.02
 FLOOR_SHARE = 0.005
@@ -163,6 +165,13 @@ def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int)
     return low, first, last
 
 
+def _summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
+    """Position and height of the highest bin of the raw g(r) next to a smoothed maximum."""
+    near = np.flatnonzero(np.abs(r_A - r_A[peak]) <= SMOOTHING_A)
+    top = near[np.argmax(g[near])]
+    return float(r_A[top]), float(g[top])
+
+
 def first_minimum(
     r_A: np.ndarray,
     g: np.ndarray,
@@ -176,7 +185,8 @@ def first_minimum(
     """The edge of the first shell.
 
     g(r) is smoothed (``smoothed``, 0.05 Å) and its significant turning points found (``turning_points``). The first
-    maximum must lie before the end of the window. The edge is the first minimum after it that reaches into the
+    maximum must lie before the end of the window, and reach the bulk density there (g ≥ 1 after smoothing): a partner
+    that is rarer next to the centre than far from it has no shell, and lower maxima are passed over. The edge is the first minimum after it that reaches into the
     window, more exactly the middle of that valley's floor inside the window (the floor: g within 0.02, 0.5 % of the
     peak or one Poisson error of the lowest, whichever is most). So a gap that is empty from 2.4 to 3.2 Å gives 2.8 Å,
     and one stray pair in it changes nothing. A dip between two maxima inside the window that stays above half of the
@@ -203,12 +213,16 @@ def first_minimum(
     maxima = [i for i, sign in turns if sign > 0]
     if not maxima:
         return fallback("g(r) has no significant maximum")
+    lowest = maxima[0]
+    if r_A[lowest] >= window_A[1]:
+        return fallback(f"no first shell, the first maximum is at {r_A[lowest]:.2f} Å", *_summit(r_A, g, lowest))
+    while maxima and y[maxima[0]] < BULK_G:
+        maxima.pop(0)
+    if not maxima or r_A[maxima[0]] >= window_A[1]:
+        why = f"the first maximum, g = {y[lowest]:.2f}, is below the bulk density"
+        return fallback(why, *_summit(r_A, g, lowest))
     peak = maxima.pop(0)
-    near = np.flatnonzero(np.abs(r_A - r_A[peak]) <= SMOOTHING_A)
-    top = near[np.argmax(g[near])]
-    seen = (float(r_A[top]), float(g[top]))
-    if r_A[peak] >= window_A[1]:
-        return fallback(f"no first shell, the first maximum is at {r_A[peak]:.2f} Å", *seen)
+    seen = _summit(r_A, g, peak)
     start = peak
     while True:
         end = maxima.pop(0) if maxima else len(r_A)
