@@ -84,12 +84,7 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
     volume_A3 = n * species.molar_volume_cm3_mol / 0.602214076 / PACKED_FRACTION
     geometry = {run.species: (parameters.elements(run.species), parameters.geometry(run.species))}
     packing = pack({run.species: n}, geometry, volume_A3 ** (1 / 3), derived_seed("pack", run.species))
-    built = build_system(
-        {run.species: n}, {run.species: "solvent"}, parameters, 1.0, packing.edge_A,
-        cutoff_nm=0.1 * parameters.cut_off_A,
-    )  # fmt: skip
-    nonbonded = next(f for f in built.system.getForces() if isinstance(f, openmm.NonbondedForce))
-    nonbonded.setSwitchingDistance(0.1 * parameters.switch_from_A)
+    built = build_system({run.species: n}, {run.species: "solvent"}, parameters, 1.0, packing.edge_A)
     return (
         prepare(built.system, spec(run), derived_seed("barostat", run.name)),
         0.1 * packing.positions,

@@ -97,7 +97,7 @@ BOTTLES = {
     "huge box": (GOOD.replace("ion_pairs: 12", "box_edge_nm: 1000"), "size.box_edge_nm", "1000 is out of range",
                  "at most 100"),
     "box below the cut-off": (GOOD.replace("12", "4"), "size (line 3)", "narrower than 2.2 cut-offs",
-                              "'size: {box_edge_nm: 2.20}'"),
+                              "'size: {box_edge_nm: 1.99}'"),
     "trace species lost": (GOOD + "additives: {LiNO3: 0.005 mol/L of solution}", "size (line 3)",
                            "no molecule of LiNO3", "10 of it has an edge of 14.92 nm"),
     "ratio out of tolerance": (GOOD.replace("12}", "12, tolerance: 0.0001}"), "size (line 3)",
@@ -271,10 +271,11 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     (tmp_path / "config.yaml").write_text(STUDY)
     formulation = load_study(tmp_path / "config.yaml").formulation("bottle")
     sets = {
-        "sage-clp-1.0.0": frozenset({"Li", "FSI"}),
-        "other-2.0.0": frozenset({"Li", "FSI", "DME"}),
-        "half-1.0.0": frozenset({"DME"}),
+        "sage-clp-1.0.0": {"Li", "FSI"},
+        "other-2.0.0": {"Li", "FSI", "DME"},
+        "half-1.0.0": {"DME"},
     }
+    sets = {name: study_module._Released(frozenset(species), 9.0) for name, species in sets.items()}
     monkeypatch.setattr(study_module, "_released_sets", lambda: sets)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.0.0 has no DME. All of them are in other-2.0.0.$"):
         check_coverage(["Li", "FSI", "DME"], formulation)
@@ -289,7 +290,7 @@ def test_the_released_sets_cover_what_their_manifests_list():
     sets = study_module._released_sets()
     assert set(sets) == set(available_sets())
     for species in load_library().species:
-        assert {name for name, has in sets.items() if species in has} == set(sets_covering(species))
+        assert {name for name, one in sets.items() if species in one.species} == set(sets_covering(species))
 
 
 def test_errors_from_user_text_stay_short(tmp_path):

@@ -19,6 +19,7 @@ from lmbmd.build import build_box, packing
 from lmbmd.build.pdb import pdb_text, read_pdb, residue_names, with_positions
 from lmbmd.build.system import build_system
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.parameters import load_set
 from lmbmd.tables import AtomTable, SpeciesInfo
 
 COUNTS = {"Li": 6, "AN": 6, "SOL": 40}
@@ -355,3 +356,13 @@ def test_an_unwritable_folder_is_an_error_before_anything_is_left(tmp_path):
     composition = SimpleNamespace(counts={"SOL": 10}, roles=ROLES, box_edge_A=22.0)
     with pytest.raises(LmbmdError, match="cannot write the file"):
         build_box(composition, ToySet(), ion_charge_scale=1.0, seed=1, out_dir=tmp_path / "out")
+
+
+def test_a_real_box_has_the_cut_off_and_switch_of_its_parameter_set():
+    parameters = load_set("sage-clp-1.0.0")
+    system = build_system({"DME": 3}, {"DME": "solvent"}, parameters, 0.8, 30.0).system
+    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    told = parameters.manifest["nonbonded"]
+    assert force.getCutoffDistance().value_in_unit(unit.angstrom) == pytest.approx(told["cut_off_A"])
+    assert force.getUseSwitchingFunction()
+    assert force.getSwitchingDistance().value_in_unit(unit.angstrom) == pytest.approx(told["switch_from_A"])

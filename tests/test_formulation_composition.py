@@ -28,7 +28,7 @@ MIXED = {
 
 
 def composed(size, recipe=LHCE, **more) -> Composition:
-    return compose(bottle(size=size, **recipe, **more), LIBRARY)
+    return compose(bottle(size=size, **recipe, **more), LIBRARY, cutoff_nm=1.0)
 
 
 def test_an_exact_ratio_is_met_exactly_where_the_size_allows():
@@ -70,7 +70,7 @@ def test_no_rounding_near_the_target_is_better(recipe, atoms):
     trials = np.unique(np.rint(np.outer(steps, moles)), axis=0)
     trials = trials[np.abs(trials @ per_molecule / atoms - 1) <= 0.05]
     best = np.abs(realised_amounts(components, moles, trials)[1]).max(axis=1).min()
-    found = max(abs(r.relative_error) for r in compose(formulation, LIBRARY).asked_realised)
+    found = max(abs(r.relative_error) for r in compose(formulation, LIBRARY, cutoff_nm=1.0).asked_realised)
     assert found <= best + 0.001  # errors count in steps of 0.1 %
 
 

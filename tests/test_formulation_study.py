@@ -280,7 +280,7 @@ def test_every_shipped_salt_composes_with_every_shipped_solvent(salt):
     library = load_library()
     for species in library.species.values():
         if species.charge == 0:
-            box = compose(bottle(salts={salt: "1 mol/kg"}, solvents={species.name: "rest"}), library)
+            box = compose(bottle(salts={salt: "1 mol/kg"}, solvents={species.name: "rest"}), library, cutoff_nm=1.0)
             assert box.counts["Li"] > 10
 
 

@@ -60,6 +60,8 @@ class ToySet:
     name: str = "toy"
     version: str = "1.0.0"
     species: tuple[str, ...] = field(default=tuple(ROLES))
+    cut_off_A: float = 10.0
+    switch_from_A: float = 9.0
 
     def system(self, species: str) -> openmm.System:
         system = openmm.System()
@@ -97,7 +99,7 @@ class ToySet:
 
 def toy_box(counts: dict[str, int], edge_A: float, *, scale: float = 1.0, cutoff_nm: float = 1.0) -> BuiltSystem:
     """A System of toy molecules; where they are is up to the caller."""
-    return build_system(counts, ROLES, ToySet(), scale, edge_A, cutoff_nm=cutoff_nm)
+    return build_system(counts, ROLES, ToySet(cut_off_A=10 * cutoff_nm, switch_from_A=9 * cutoff_nm), scale, edge_A)
 
 
 def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.ndarray:

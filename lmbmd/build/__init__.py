@@ -59,7 +59,7 @@ def build_box(
         stages.BUILD, inputs or {}, seed=seed, ion_charge_scale=ion_charge_scale, counts=counts,
         n_atoms=len(built.atoms), asked_edge_A=composition.box_edge_A, edge_A=packed.edge_A,
         packing=[asdict(attempt) for attempt in packed.attempts], packmol=packed.packmol_version,
-        parameter_set={key: getattr(parameter_set, key, None) for key in ("name", "version")},
+        parameter_set={k: getattr(parameter_set, k, None) for k in ("name", "version", "cut_off_A", "switch_from_A")},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )  # fmt: skip
     atomic.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

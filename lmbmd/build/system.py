@@ -14,10 +14,6 @@ from lmbmd.errors import LmbmdError
 from lmbmd.tables import AtomTable, Role, SpeciesInfo
 from lmbmd.units import ANGSTROM_PER_NM
 
-#: Direct-space cut-off of Lennard-Jones and PME, nm.
-CUTOFF_NM = 1.0
-#: Where the Lennard-Jones switch begins, as a part of the cut-off.
-SWITCH = 0.9
 #: Relative error of PME's forces.
 EWALD_TOLERANCE = 5e-4
 #: The net charge that rounding may leave, e.
@@ -27,6 +23,10 @@ NEUTRAL_E = 1e-6
 class ParameterSet(Protocol):
     """What build needs of a parameter set (``lmbmd.forcefield.parameters``); lengths in Å."""
 
+    @property
+    def cut_off_A(self) -> float: ...
+    @property
+    def switch_from_A(self) -> float: ...
     def system(self, species: str) -> openmm.System: ...
     def geometry(self, species: str) -> np.ndarray: ...
     def names(self, species: str) -> list[str]: ...
@@ -60,7 +60,7 @@ class _Molecule:
 
 def build_system(
     counts: Mapping[str, int], roles: Mapping[str, Role], parameters: ParameterSet, ion_charge_scale: float,
-    edge_A: float, *, cutoff_nm: float = CUTOFF_NM,
+    edge_A: float,
 ) -> BuiltSystem:  # fmt: skip
     """Replicate one-molecule Systems into a periodic cube.
 
@@ -74,18 +74,18 @@ def build_system(
     Args:
         counts: molecules per species, in the order of the box.
         roles: role of each species in this bottle.
+        parameters: the set; its cut-off is that of Lennard-Jones and of PME's direct space.
         edge_A: box edge.
-        cutoff_nm: direct-space cut-off of Lennard-Jones and PME.
 
     Raises:
         LmbmdError: if the box is not neutral, is too small for the cut-off, or a set uses a force that is not native.
     """
     molecules = [_read_molecule(name, parameters, ion_charge_scale) for name in counts]
-    _check_box(edge_A, 2 * cutoff_nm * ANGSTROM_PER_NM, counts, parameters)
+    _check_box(edge_A, 2 * parameters.cut_off_A, counts, parameters)
     system = openmm.System()
     edge = edge_A / ANGSTROM_PER_NM
     system.setDefaultPeriodicBoxVectors((edge, 0, 0), (0, edge, 0), (0, 0, edge))
-    forces = _empty_forces(cutoff_nm)
+    forces = _empty_forces(parameters)
     for force in forces:
         system.addForce(force)
     bonds, start = [], 0
@@ -108,12 +108,12 @@ def build_system(
     return BuiltSystem(system, atoms, np.concatenate(bonds))
 
 
-def _empty_forces(cutoff_nm: float) -> tuple:
+def _empty_forces(parameters: ParameterSet) -> tuple:
     nonbonded = openmm.NonbondedForce()
     nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
-    nonbonded.setCutoffDistance(cutoff_nm)
+    nonbonded.setCutoffDistance(parameters.cut_off_A / ANGSTROM_PER_NM)
     nonbonded.setUseSwitchingFunction(True)
-    nonbonded.setSwitchingDistance(SWITCH * cutoff_nm)
+    nonbonded.setSwitchingDistance(parameters.switch_from_A / ANGSTROM_PER_NM)
     nonbonded.setEwaldErrorTolerance(EWALD_TOLERANCE)
     nonbonded.setUseDispersionCorrection(True)
     return openmm.HarmonicBondForce(), openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce(), nonbonded

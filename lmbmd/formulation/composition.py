@@ -153,7 +153,7 @@ class Composition:
             ) from error
 
 
-def compose(formulation: Formulation, library: Library, *, cutoff_nm: float = 1.0) -> Composition:
+def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> Composition:
     """Integer counts for a bottle.
 
     The recipe becomes one mole ratio (``resolve``). Sizes within 5 % of the target are tried, each rounded to whole

@@ -194,7 +194,7 @@ def load_study(path: str | Path, library: Library | None = None) -> Study:
         formulations[formulation.name] = formulation
     compositions = {}
     for name, formulation in sorted(formulations.items()):
-        compositions[name] = compose(formulation, library)
+        compositions[name] = compose(formulation, library, cutoff_nm=_parameter_set(formulation).cut_off_A / 10)
         check_coverage(compositions[name].counts, formulation)
     return Study(
         path=path, name=file.study, formulations=dict(sorted(formulations.items())), compositions=compositions,
@@ -231,22 +231,39 @@ def check_coverage(species: Iterable[str], formulation: Formulation) -> None:
     Raises:
         LmbmdError: naming the sets that have all of the bottle's species.
     """
-    species, sets, wanted = list(species), _released_sets(), formulation.force_field
-    where = formulation.where("force_field")
-    if wanted not in sets:
-        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
-    lacking = [s for s in species if s not in sets[wanted]]
+    species, chosen = list(species), _parameter_set(formulation)
+    lacking = [s for s in species if s not in chosen.species]
     if lacking:
-        others = [name for name, has in sets.items() if set(species) <= has]
+        others = [name for name, one in _released_sets().items() if set(species) <= one.species]
         remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
-        raise LmbmdError(f"{wanted} has no {', '.join(lacking)}.", where=where, remedy=remedy)
+        what = f"{formulation.force_field} has no {', '.join(lacking)}."
+        raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)
+
+
+class _Released(NamedTuple):
+    """What a study must know of a parameter set before anything is built."""
+
+    species: frozenset[str]
+    cut_off_A: float
+
+
+def _parameter_set(formulation: Formulation) -> _Released:
+    sets, wanted = _released_sets(), formulation.force_field
+    if wanted not in sets:
+        where = formulation.where("force_field")
+        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
+    return sets[wanted]
 
 
 @cache
-def _released_sets() -> dict[str, frozenset[str]]:
-    """Released sets and their species, told by their files: opening a set takes seconds, which no dry-run has."""
-    manifests = sorted(force_fields_folder().glob("*/manifest.yaml"))
-    return {m.parent.name: frozenset(xml.stem for xml in m.parent.glob("*.xml")) for m in manifests}
+def _released_sets() -> dict[str, _Released]:
+    """Released sets. Species are told by their files: opening and verifying a set takes long for a dry-run."""
+    found = {}
+    for manifest in sorted(force_fields_folder().glob("*/manifest.yaml")):
+        nonbonded = read_yaml(manifest)[0]["nonbonded"]
+        species = frozenset(xml.stem for xml in manifest.parent.glob("*.xml"))
+        found[manifest.parent.name] = _Released(species, float(nonbonded["cut_off_A"]))
+    return found
 
 
 def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
