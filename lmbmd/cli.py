@@ -16,7 +16,7 @@ from lmbmd import stages
 from lmbmd.errors import LmbmdError
 
 if TYPE_CHECKING:
-    from lmbmd.formulation.models import Formulation
+    from lmbmd.formulation.study import Study
     from lmbmd.report import Results
 
 
@@ -55,6 +55,21 @@ def _parser() -> argparse.ArgumentParser:
         if study:
             sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
         return sub
+
+    sub = verb("check", _check, "validate a study and say what would be run, and what it could not tell", study=True)
+    sub.add_argument("formulation", nargs="*", help="by default all")
+    sub.add_argument("--json", action="store_true")
+
+    sub = verb("estimate", _estimate, "time, disk and memory of a study, from a few seconds of its own MD", study=True)
+    sub.add_argument("formulation", nargs="*", help="by default all")
+    speed = sub.add_mutually_exclusive_group()
+    speed.add_argument("--measure", action="store_true", help="time every formulation; by default the smallest")
+    hardware = "measure nothing: take the speed of this hardware (docs/estimate.md)"
+    speed.add_argument("--table", nargs="?", const="", metavar="HARDWARE", help=hardware)
+    speed.add_argument("--like", type=Path, metavar="RUN.JSON", help="measure nothing: as fast as that finished run")
+    sub.add_argument("--threads", type=int, help="on CPU, if the study does not say; by default all cores of the job")
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--json", action="store_true")
 
     sub = verb("compose", _compose, "integer counts of one bottle, written to composition.json", study=True)
     sub.add_argument("formulation")
@@ -113,6 +128,28 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(f"--{name}", type=int)
     sub.add_argument("--workers", type=int, default=1)
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    from lmbmd.estimate import check, check_text
+    from lmbmd.formulation.study import load_study
+
+    found = check(load_study(options.study), options.formulation)
+    print(json.dumps(found, indent=1) if options.json else check_text(found))
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from lmbmd import estimate
+    from lmbmd.formulation.study import load_study
+
+    study = load_study(options.study)
+    known = estimate.of_run(options.like) if options.like else None
+    found = estimate.estimate(
+        study, options.formulation, each=options.measure, results=options.results, threads=options.threads,
+        speed=known if options.table is None else estimate.of_table(options.table),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    print(json.dumps(found, indent=1) if options.json else estimate.estimate_text(found))
 
 
 def _compose(options: argparse.Namespace) -> None:
@@ -241,20 +278,20 @@ def _describe(options: argparse.Namespace) -> None:
     described.write(options.folder)
 
 
-def _results(formulation: Formulation, folder: Path) -> Results:
+def _results(study: Study, name: str, folder: Path) -> Results:
     from lmbmd.forcefield.parameters import load_set
     from lmbmd.report import load_results
 
-    words = {"title": formulation.title, "source": formulation.source, "notes": formulation.notes}
-    return load_results(folder / formulation.name, load_set(formulation.force_field).manifest, words)
+    manifest = load_set(study.formulation(name).force_field).manifest
+    return load_results(folder / name, manifest, study.words(name))
 
 
 def _report(options: argparse.Namespace) -> None:
     from lmbmd.formulation.study import load_study
     from lmbmd.report import formulation_page
 
-    formulation = load_study(options.study).formulation(options.formulation)
-    formulation_page(_results(formulation, options.results)).write(options.results / formulation.name)
+    results = _results(load_study(options.study), options.formulation, options.results)
+    formulation_page(results).write(options.results / options.formulation)
 
 
 def _index(options: argparse.Namespace) -> None:
@@ -262,7 +299,7 @@ def _index(options: argparse.Namespace) -> None:
     from lmbmd.report import write_index
 
     study = load_study(options.study)
-    write_index(options.results, [_results(study.formulation(name), options.results) for name in study.names])
+    write_index(options.results, [_results(study, name, options.results) for name in study.names])
 
 
 def _analyze(options: argparse.Namespace) -> None:

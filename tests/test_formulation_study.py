@@ -293,3 +293,14 @@ def test_a_salt_that_is_not_neutral_is_refused():
 def test_a_molecule_without_a_density_is_refused():
     with pytest.raises(LmbmdError, match=r"solvents\.gas: gas has no density"):
         find_components(bottle(solvents={"gas": "rest"}), LIBRARY)
+
+
+def test_words_of_a_bottle_are_the_reports_and_decide_no_recipe(tmp_path):
+    studies = []
+    for folder, text in (("plain", DME), ("named", DME + "title: Ether\n")):
+        (tmp_path / folder).mkdir()
+        studies.append(load_study(study_file(tmp_path / folder, a=text)))
+    plain, named = studies
+    assert plain.recipe_text("a") == named.recipe_text("a")
+    assert plain.words_text("a") != named.words_text("a")
+    assert named.words("a") == {"title": "Ether", "source": "", "notes": ""}

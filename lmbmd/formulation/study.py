@@ -159,6 +159,14 @@ class Study:
         """``spec`` as canonical JSON; a change of it simulates anew."""
         return canonical_json(self.spec(name, temperature, replica))
 
+    def words(self, name: str) -> dict[str, str]:
+        """Title, source and notes of a bottle: what only its report shows."""
+        return self.formulation(name).model_dump(mode="json", include={"title", "source", "notes"})
+
+    def words_text(self, *names: str) -> str:
+        """``words`` of these bottles as canonical JSON; a change of it reports anew."""
+        return canonical_json([self.words(name) for name in names])
+
     def contacts_text(self) -> str:
         """``contacts_options`` as canonical JSON."""
         return canonical_json(self.contacts_options())

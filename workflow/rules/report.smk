@@ -10,6 +10,7 @@ rule report:
         page="results/{formulation}/report.html",
         figures=directory("results/{formulation}/figures"),
     params:
+        words=lambda wildcards: STUDY.words_text(wildcards.formulation),
         stage=stages.REPORT,
     log:
         "logs/report/{formulation}.log",
@@ -25,6 +26,7 @@ rule index:
         csv="results/features.csv",
         parquet="results/features.parquet",
     params:
+        words=STUDY.words_text(*STUDY.names),
         stage=stages.REPORT,
         names=STUDY.names,
     log:
