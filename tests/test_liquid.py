@@ -32,8 +32,9 @@ def test_concentrations_of_a_box_follow_from_its_volume():
 
 def test_rigid_box_has_no_error_and_counts_never_have():
     atoms = systems.atom_table((systems.LI, 1), (systems.DME, 2))
-    table = composition_table([np.full(5, 1000.0)], atoms)[1]
-    assert (table.error == 0).all()
+    descriptors, table = composition_table([np.full(5, 1000.0)], atoms)
+    assert (table.error == 0).all() and (table.doubt == "").all()
+    assert all(d.error == 0 and "no error" not in d.method for d in descriptors)
 
 
 @dataclass

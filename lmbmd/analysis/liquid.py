@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.rows import descriptor, scaled
+from lmbmd.analysis.rows import descriptor, doubt, scaled
 from lmbmd.analysis.shells import kind
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
@@ -47,6 +48,8 @@ def composition_table(
         its error; "realised" is at the start volume of compose (ideal mixing).
     """
     inverse = estimate_mean([1.0 / v for v in volumes_A3])
+    if inverse.source == "constant":  # a box of fixed size: given, not sampled
+        inverse = replace(inverse, error=0.0, source="exact")
     volume = 1.0 / inverse.value
     relative = inverse.error / inverse.value
     if recipe is None:
@@ -61,14 +64,15 @@ def composition_table(
         moves = quantity in ("molarity", "density")
         rows.append(
             (component, quantity, asked.get((component, quantity), np.nan),
-             realised.get((component, quantity), np.nan), value, value * relative if moves else 0.0, unit)
+             realised.get((component, quantity), np.nan), value, value * relative if moves else 0.0, unit,
+             doubt(inverse) if moves else "")
         )  # fmt: skip
         if moves:
             name = "molarity_mol_L" if quantity == "molarity" else "density_g_cm3"
             method = f"{quantity} at the simulated volume"
             descriptors.append(descriptor(name, component, scaled(inverse, value / inverse.value), unit, method))
     rows += _other_bases(recipe) if recipe else []
-    columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit"]
+    columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit", "doubt"]
     return descriptors, pd.DataFrame(rows, columns=columns)
 
 
@@ -93,6 +97,7 @@ def _other_bases(recipe: Recipe) -> list[tuple]:
             row.realised if row.basis in _OF_COUNTS else np.nan,
             0.0,
             "1",
+            "",
         )
         for row in recipe.asked_realised
         if row.basis not in _ASKED

@@ -10,6 +10,32 @@ from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import Descriptor
 
 
+#: How the doubts about an error begin at the end of a descriptor's method.
+NO_ERROR, NOT_RELIABLE, DISAGREE = "no error: ", "error not reliable", "replicas disagree beyond chance"
+
+
+def doubt(estimate: Estimate) -> str:
+    """Why the error is missing or not to be relied on; "" if it can be, is exact, or there is no value."""
+    if np.isnan(estimate.value) or estimate.source == "exact":
+        return ""
+    if np.isnan(estimate.error):
+        return "never changed" if estimate.source == "constant" else estimate.source or "cannot be told"
+    if estimate.source == "replicas disagree":
+        return DISAGREE
+    return "" if estimate.reliable else f"{NOT_RELIABLE} ({estimate.n_effective:.1f} independent samples)"
+
+
+def doubt_in(method: str) -> str:
+    """The doubt that ``descriptor`` wrote at the end of a method, or ""."""
+    last = method.rpartition("; ")[2]
+    return last.removeprefix(NO_ERROR) if last.startswith((NO_ERROR, NOT_RELIABLE, DISAGREE)) else ""
+
+
+def entry(estimate: Estimate) -> tuple[float, float, str]:
+    """The columns value, error and doubt of a table."""
+    return estimate.value, estimate.error, doubt(estimate)
+
+
 def descriptor(
     name: str,
     species: str,
@@ -27,16 +53,8 @@ def descriptor(
     """
     if np.isnan(estimate.value):
         method = f"{method}; no value: {undefined}"
-    elif np.isnan(estimate.error):
-        method = f"{method}; no error: {estimate.source or 'cannot be told'}"
-    elif estimate.source == "constant":
-        method = f"{method}; the same in every frame"
-    elif estimate.source == "exact":
-        pass
-    elif estimate.source == "replicas disagree":
-        method = f"{method}; replicas disagree beyond chance"
-    elif not estimate.reliable:
-        method = f"{method}; error not reliable ({estimate.n_effective:.1f} independent samples)"
+    elif why := doubt(estimate):
+        method = f"{method}; {NO_ERROR if np.isnan(estimate.error) else ''}{why}"
     return Descriptor(name, species, estimate.value, estimate.error, unit, estimate.n_effective, method)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.entropy import mixing_entropy, random_shell_entropy, shell_entropy
-from lmbmd.analysis.rows import descriptor, last_used, shares
+from lmbmd.analysis.rows import descriptor, entry, last_used, shares
 from lmbmd.analysis.shells import STATES, ShellResult, kind, shell_label
 from lmbmd.analysis.statistics import Estimate, estimate_mean, estimate_ratio
 from lmbmd.tables import AtomTable, Descriptor
@@ -180,20 +180,20 @@ def _cn_table(results: Sequence[ShellResult], atoms: AtomTable, centre: str) -> 
     first, rows = results[0], []
     for k, name in enumerate(first.ligands):
         total = _per_centre(results, [k])
-        rows.append((centre, name, "", total.value, total.error))
+        rows.append((centre, name, "", *entry(total)))
         for j, site in enumerate(first.sites):
             if site.split(":")[0] == name:
                 by_atom = estimate_mean([r.donors[:, j] / r.n_centres for r in results])
-                rows.append((centre, name, site.split(":", 1)[1], by_atom.value, by_atom.error))
-    return pd.DataFrame(rows, columns=["centre", "species", "site", "value", "error"])
+                rows.append((centre, name, site.split(":", 1)[1], *entry(by_atom)))
+    return pd.DataFrame(rows, columns=["centre", "species", "site", "value", "error", "doubt"])
 
 
 def _histogram_table(results: Sequence[ShellResult]) -> pd.DataFrame:
     rows = []
     for k, name in enumerate(results[0].ligands):
         estimates = shares([r.per_centre[:, k] for r in results], results[0].n_centres)
-        rows += [(name, n, e.value, e.error) for n, e in enumerate(estimates[: last_used(estimates)])]
-    return pd.DataFrame(rows, columns=["species", "n", "fraction", "error"])
+        rows += [(name, n, *entry(e)) for n, e in enumerate(estimates[: last_used(estimates)])]
+    return pd.DataFrame(rows, columns=["species", "n", "fraction", "error", "doubt"])
 
 
 def _types_table(results: Sequence[ShellResult]) -> pd.DataFrame:
@@ -202,9 +202,9 @@ def _types_table(results: Sequence[ShellResult]) -> pd.DataFrame:
     rows = []
     for composition in np.unique(np.concatenate([r.types for r in results]), axis=0):
         estimate = estimate_mean([r.type_series(composition) / r.n_centres for r in results])
-        rows.append((shell_label(composition, names), *composition.tolist(), estimate.value, estimate.error))
-    rows.sort(key=lambda row: (-row[-2], row[0]))
-    columns = ["rank", "label", *(f"n_{name}" for name in names), "fraction", "error"]
+        rows.append((shell_label(composition, names), *composition.tolist(), *entry(estimate)))
+    rows.sort(key=lambda row: (-row[-3], row[0]))
+    columns = ["rank", "label", *(f"n_{name}" for name in names), "fraction", "error", "doubt"]
     return pd.DataFrame([(rank, *row) for rank, row in enumerate(rows, start=1)], columns=columns)
 
 
@@ -214,5 +214,7 @@ def _states_table(results: Sequence[ShellResult], kinds: dict[str, str]) -> pd.D
     for k, name in enumerate(first.ligands):
         if kinds[name] != "anion" and first.n_molecules[k]:
             estimates = shares([r.states[:, k] for r in results], first.n_molecules[k])
-            rows.append((name, *(e.value for e in estimates), *(e.error for e in estimates)))
-    return pd.DataFrame(rows, columns=["species", *STATES, *(f"{state}_error" for state in STATES)])
+            rows.append((name, *(part for column in zip(*map(entry, estimates), strict=True) for part in column)))
+    return pd.DataFrame(
+        rows, columns=["species", *STATES, *(f"{s}_error" for s in STATES), *(f"{s}_doubt" for s in STATES)]
+    )

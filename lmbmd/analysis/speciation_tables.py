@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.rows import descriptor, last_used, shares
+from lmbmd.analysis.rows import descriptor, entry, last_used, shares
 from lmbmd.analysis.speciation import CLASSES, CONVENTIONS, SpeciationResult
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
+
+#: What follows the name of a quantity in the columns of a table that holds several: value, error, doubt.
+_PARTS = ("", "_error", "_doubt")
 
 Tables = tuple[list[Descriptor], dict[str, pd.DataFrame]]
 
@@ -32,7 +35,7 @@ def speciation_tables(results: Sequence[SpeciationResult], centre: str, agg_ii_f
 
     def add(convention: str, cls: str, name: str, estimate: Estimate, method: str) -> None:
         if cls:
-            rows.append((convention, cls, estimate.value, estimate.error))
+            rows.append((convention, cls, *entry(estimate)))
         reason = "there is no anion in the box"
         descriptors.append(descriptor(f"{name}_fraction_{convention}", "", estimate, "1", method, reason))
 
@@ -49,7 +52,7 @@ def speciation_tables(results: Sequence[SpeciationResult], centre: str, agg_ii_f
                 part = estimate_mean([r.agg_parts(agg_ii_from)[:, k] for r in results])
                 add("anion", cls, name, part, f"share of anions in contact with {ranges[k]} centres")
     tables = {
-        "speciation": pd.DataFrame(rows, columns=["convention", "cls", "fraction", "error"]),
+        "speciation": pd.DataFrame(rows, columns=["convention", "cls", "fraction", "error", "doubt"]),
         "ion_histogram": _histograms(results),
     }
     return descriptors, tables
@@ -61,7 +64,7 @@ def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
 
     def add(convention: str, species: str, counts: list[np.ndarray], total: float) -> None:
         estimates = shares(counts, total)
-        rows.extend((convention, species, n, e.value, e.error) for n, e in enumerate(estimates[: last_used(estimates)]))
+        rows.extend((convention, species, n, *entry(e)) for n, e in enumerate(estimates[: last_used(estimates)]))
 
     for k, name in enumerate(first.anions):
         add("anions_per_centre", name, [r.anions_per_centre[:, k] for r in results], first.n_centres)
@@ -69,7 +72,7 @@ def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
         add("anions_per_centre", "", [r.anions_per_centre[:, -1] for r in results], first.n_centres)
     for k, name in enumerate(first.anions):
         add("centres_per_anion", name, [r.centres_per_anion[:, k] for r in results], first.n_anions[k])
-    return pd.DataFrame(rows, columns=["convention", "species", "n", "fraction", "error"])
+    return pd.DataFrame(rows, columns=["convention", "species", "n", "fraction", "error", "doubt"])
 
 
 def separation_tables(
@@ -95,6 +98,6 @@ def separation_tables(
         descriptors.append(descriptor(f"solvent_separated_{who}_fraction", name, separated, "1", method))
         method = f"share of all {name} without an ion in the first or second shell ({edges})"
         descriptors.append(descriptor(f"isolated_{who}_fraction", name, isolated, "1", method))
-        rows.append((name, separated.value, separated.error, isolated.value, isolated.error))
-    columns = ["species", "solvent_separated", "solvent_separated_error", "isolated", "isolated_error"]
+        rows.append((name, *entry(separated), *entry(isolated)))
+    columns = ["species", *(f"{which}{part}" for which in ("solvent_separated", "isolated") for part in _PARTS)]
     return descriptors, {"separation": pd.DataFrame(rows, columns=columns)}

@@ -28,13 +28,13 @@ class Estimate:
 
     Attributes:
         value: the mean over all defined frames of all replicas; NaN if there is none.
-        error: one standard error of ``value``; NaN if it cannot be told (one sample); 0 if the series never
-            changed, in which case ``n_effective`` is the number of replicas.
+        error: one standard error of ``value``; NaN if it cannot be told: from one sample, or if the series never
+            changed, in which case ``n_effective`` is the number of replicas; 0 for exact quantities alone.
         n_effective: number of independent samples, (number of frames) / (statistical inefficiency).
         degrees_of_freedom: of the error itself, for Student's t in ``interval``.
         source: where the error comes from: "within replicas", "between replicas" (the larger of the two is
-            used), "replicas disagree" (beyond chance, 1 %: each counts as one sample), "constant", "one sample"
-            or "no samples".
+            used), "replicas disagree" (beyond chance, 1 %: each counts as one sample), "constant" (never changed),
+            "one sample", "no samples", or "exact" (not sampled at all).
         skewness: of the values; a mean of few samples of a skewed quantity (a rare state) is not Gaussian.
     """
 
@@ -251,7 +251,7 @@ def _with_error(value: float, deviations: Sequence[np.ndarray]) -> Estimate:
     if len(defined) == 1:
         return Estimate(value, float("nan"), 1.0, source="one sample")
     if _is_constant(defined, max(abs(value), float(np.abs(defined).max()))):
-        return Estimate(value, 0.0, float(replicas), source="constant")
+        return Estimate(value, float("nan"), float(replicas), source="constant")
     products, pairs = _lagged_products(deviations)
     window, frames = _window(products / np.maximum(pairs, 1)), float(pairs[0])
     fraction = min(_two_sided(pairs[:window]) / frames**2, 0.9)
