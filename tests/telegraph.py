@@ -65,7 +65,8 @@ def result_of(state, interval_ps=1.0, n_groups=N_GROUPS):
         for kind, counts, random in (("intermittent", held.both(), level), ("continuous", held.unbroken(), 0.0))
     ]
     centres = np.bincount(np.arange(n) % n_groups)
-    return ResidenceResult(interval_ps, n_frames, tuple(curves), (Exchange("Li", "DME", 0.0, held.losses(), centres),))
+    exchange = Exchange("Li", "DME", 0.0, held.losses(), held.frames_on(), centres)
+    return ResidenceResult(interval_ps, n_frames, tuple(curves), (exchange,))
 
 
 BOX = atom_table((LI, 2), (FSI, 2), (DME, 2))

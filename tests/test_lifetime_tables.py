@@ -24,6 +24,10 @@ def test_a_pair_that_never_breaks_stays_at_one_and_has_no_time():
     exchange = next(d for d in descriptors if d.name == "exchange_rate_per_ns")
     # Two centres, 400 ps each: 3 / 0.8 ns.
     assert exchange.value == 0.0 and np.isnan(exchange.error) and "below 3.8 at 95 %" in exchange.method
+    # Two contacts bound for 400 ps each without a loss: longer than 800 / 3 ps.
+    time, shown = next(d for d in descriptors if d.name == "exchange_time_ps"), row(tables["exchange"], partner="FSI")
+    assert np.isnan(time.value) and time.method.endswith("none was seen: longer than 2.7e+02 ps at 95 %")
+    assert np.isnan(shown.tau_ps) and shown.outcome == "none was seen: longer than 2.7e+02 ps at 95 %"
     run = next(d for d in descriptors if d.name == "run_length_in_residence_times")
     assert np.isnan(run.value) and "not decayed: C(200 ps) = 1" in run.method
 
@@ -114,6 +118,11 @@ def test_two_state_processes_have_their_known_times():
     assert abs(excess.random - p) < 0.01
     rate = next(d for d in descriptors if d.name == "exchange_rate_per_ns")
     assert abs(rate.value - p * off / 2.0e-3) <= 4 * rate.error and rate.error < 0.03 * rate.value
+    # A contact is lost with probability ``off`` per frame of 2 ps, however many there are.
+    time = next(d for d in descriptors if d.name == "exchange_time_ps")
+    assert abs(time.value - 2.0 / off) <= 4 * time.error and time.error < 0.03 * time.value
+    shown = row(tables["exchange"], partner="DME")
+    assert (shown.tau_ps, shown.error, shown.outcome) == (time.value, time.error, "seen")
 
 
 def test_errors_of_residence_times_cover_as_often_as_they_say():
@@ -169,7 +178,30 @@ def test_exchange_rate_is_losses_per_centre_and_time():
     rate = next(d for d in residence_tables([result], BOX)[0] if d.name == "exchange_rate_per_ns")
     # Five losses, two centres, 99 intervals of 10 ps.
     assert rate.value == pytest.approx(5 / (2 * 0.99)) and rate.n_effective == 5
+    assert rate.method.endswith("; error not reliable (5 losses)")
     assert "up to 0 ps not counted" in rate.method
+
+
+def test_exchange_time_is_bound_time_over_losses():
+    at, other = [(0, ("DME", 0), 0)], [(1, ("DME", 1), 0)]
+    # Bound in 50 and in 76 of 100 frames, five losses and three; groups are the two centres.
+    frames = [(at if t % 20 < 10 else []) + (other if t % 32 < 24 else []) for t in range(100)]
+    descriptors, _ = residence_tables([fold(BOX, frames, interval_ps=10.0)], BOX)
+    time = next(d for d in descriptors if d.name == "exchange_time_ps")
+    bound = sum(map(len, frames))
+    assert time.value == pytest.approx(bound * 10.0 * 0.99 / 8) and time.n_effective == 8
+    assert time.method.endswith("; error not reliable (8 losses)")
+    # Jackknife of two groups: half the distance of what either says alone.
+    alone = [sum(t % 20 < 10 for t in range(100)) / 5, sum(t % 32 < 24 for t in range(100)) / 3]
+    assert time.error == pytest.approx(abs(alone[0] - alone[1]) * 9.9 / 2)
+
+
+def test_losses_of_one_centre_alone_tell_no_error():
+    frames = [[(0, ("DME", 0), 0)] * (t % 20 < 10) for t in range(100)]
+    descriptors, _ = residence_tables([fold(BOX, frames, interval_ps=10.0)], BOX)
+    time = next(d for d in descriptors if d.name == "exchange_time_ps")
+    assert time.value == pytest.approx(99.0) and np.isnan(time.error)
+    assert time.method.endswith("; no error: all losses are in one group of centres")
 
 
 def test_run_length_is_counted_in_residence_times_of_anions_only():

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.lifetimes import Correlation, Exchange, ResidenceResult
+from lmbmd.analysis.rows import NO_ERROR, NOT_RELIABLE
+from lmbmd.analysis.statistics import RELIABLE_N_EFFECTIVE
 from lmbmd.errors import LmbmdError
 from lmbmd.tables import AtomTable, Descriptor
 from lmbmd.units import PS_PER_NS
@@ -17,6 +19,7 @@ MAX_POINTS = 200
 #: Part of the excess correlation below which the integral is continued by the exponential tail.
 TAIL_FROM = 0.05
 
+_EXCHANGE = ["centre", "partner", "tau_ps", "error", "outcome", "losses", "tolerance_ps"]
 _KIND = {
     "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
     "continuous": "together at every frame from 0 to t",
@@ -114,7 +117,7 @@ def residence_tables(
 
     Returns:
         descriptors; tables ``residence``, ``residence_curves`` (contacts), ``residence_states``,
-        ``residence_states_curves`` (CIP and AGG pairs, cluster membership).
+        ``residence_states_curves`` (CIP and AGG pairs, cluster membership), ``exchange`` (times between losses).
 
     Raises:
         LmbmdError: if the runs differ in frame interval.
@@ -131,6 +134,7 @@ def residence_tables(
     several = len(np.unique(atoms.species_id[atoms.centres])) > 1
     descriptors: list[Descriptor] = []
     rows: list[dict] = []
+    exchanges: list[dict] = []
     curves: list[pd.DataFrame] = []
     for found in _across_runs([r.correlations for r in results], ("centre", "partner", "state", "kind")):
         row, curve = _lifetime(found, interval, n_frames)
@@ -138,9 +142,11 @@ def residence_tables(
         curves.append(curve)
         descriptors += _time_descriptors(row, several)
     for found in _across_runs([r.exchanges for r in results], ("centre", "partner")):
-        descriptors.append(_exchange_descriptor(found, interval, [r.n_frames for r in results], several))
+        both, row = _exchange(found, interval, [r.n_frames for r in results], several)
+        descriptors += both
+        exchanges.append(row)
     descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
-    return descriptors, _tables(rows, curves)
+    return descriptors, {**_tables(rows, curves), "exchange": pd.DataFrame(exchanges, columns=_EXCHANGE)}
 
 
 def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
@@ -226,26 +232,46 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
     return [time, integral]
 
 
-def _exchange_descriptor(
+def _exchange(
     found: list[tuple[int, Exchange]], interval_ps: float, n_frames: list[int], several: bool
-) -> Descriptor:
-    """Losses per centre and ns."""
+) -> tuple[list[Descriptor], dict]:
+    """Losses per centre and ns, the time between them per contact, and the row of the latter in ``exchange``."""
     first = found[0][1]
-    losses = np.concatenate([e.losses for _, e in found])
+    losses = np.concatenate([e.losses for _, e in found]).astype(float)
     observed_ns = np.concatenate([e.centres * (n_frames[i] - 1) * interval_ps / PS_PER_NS for i, e in found])
+    # Mean number of contacts × time between the first and the last frame.
+    bound_ps = np.concatenate([e.bound * (1 - 1 / n_frames[i]) * interval_ps for i, e in found])
     replica = np.repeat([i for i, _ in found], [len(e.losses) for _, e in found])
-    method = f"contacts lost per centre and ns, breaks up to {first.tolerance_ps:g} ps not counted"
-    total, time_ns = int(losses.sum()), float(observed_ns.sum())
-    species = _named({"centre": first.centre, "partner": first.partner}, several)
-    if not time_ns > 0.0:
-        value, error, method = float("nan"), float("nan"), f"{method}; a single frame shows no exchange"
+    total = float(losses.sum())
+    rate, rate_error, time, time_error = 4 * [float("nan")]
+    if not observed_ns.sum() > 0.0:
+        why = outcome = "a single frame shows no exchange"
     elif total == 0:
         # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
-        value, error, method = 0.0, float("nan"), f"{method}; none was seen: below {3.0 / time_ns:.2g} at 95 %"
+        rate, why = 0.0, f"none was seen: below {3.0 / observed_ns.sum():.2g} at 95 %"
+        outcome = f"none was seen: longer than {bound_ps.sum() / 3.0:.2g} ps at 95 %"
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
-            value, error = jackknife(np.divide, losses.astype(float), observed_ns, replica)
-    return Descriptor("exchange_rate_per_ns", species, float(value), float(error), "1/ns", float(total), method)
+            rate, rate_error = map(float, jackknife(np.divide, losses, observed_ns, replica))
+            time, time_error = map(float, jackknife(np.divide, bound_ps, losses, replica))
+        few = total < RELIABLE_N_EFFECTIVE
+        why = outcome = f"{NOT_RELIABLE} ({total:g} losses)" if few else ""
+        outcome = outcome if np.isfinite(time_error) else f"{NO_ERROR}all losses are in one group of centres"
+    breaks = f"breaks up to {first.tolerance_ps:g} ps not counted"
+    definitions = (
+        f"contacts lost per centre and ns, {breaks}",
+        f"mean time until a contact is lost: mean number of contacts × time / losses, {breaks}",
+    )
+    species = _named({"centre": first.centre, "partner": first.partner}, several)
+    method = ["; ".join(filter(None, parts)) for parts in zip(definitions, (why, outcome), strict=True)]
+    row = {
+        "centre": first.centre, "partner": first.partner, "tau_ps": time, "error": time_error,
+        "outcome": outcome or "seen", "losses": total, "tolerance_ps": first.tolerance_ps,
+    }  # fmt: skip
+    return [
+        Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, method[0]),
+        Descriptor("exchange_time_ps", species, time, time_error, "ps", total, method[1]),
+    ], row
 
 
 def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool) -> list[Descriptor]:

@@ -66,6 +66,7 @@ class Exchange:
 
     Attributes:
         losses: (n_groups,) int64, contacts that ended within the run.
+        bound: (n_groups,) int64, frames in contact, summed over pairs; mended breaks count.
         centres: (n_groups,) int64, centres in each group.
     """
 
@@ -73,6 +74,7 @@ class Exchange:
     partner: str
     tolerance_ps: float
     losses: np.ndarray
+    bound: np.ndarray
     centres: np.ndarray
 
 
@@ -152,7 +154,7 @@ class Residence:
                 counts = lag, together, origins, level, on.departures()
                 correlations.append(Correlation(centre, partner, state, kind, t_star, *counts))
             if state == "contact":
-                exchanges.append(Exchange(centre, partner, tolerance, mended.losses(), centres))
+                exchanges.append(Exchange(centre, partner, tolerance, mended.losses(), mended.frames_on(), centres))
         if len(self._ions) > 1:
             correlations.append(_cluster_membership(np.array(self._labels)))
         return ResidenceResult(interval, n_frames, tuple(correlations), tuple(exchanges))

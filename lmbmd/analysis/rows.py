@@ -9,7 +9,6 @@ import numpy as np
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import Descriptor
 
-
 #: How the doubts about an error begin at the end of a descriptor's method.
 NO_ERROR, NOT_RELIABLE, DISAGREE = "no error: ", "error not reliable", "replicas disagree beyond chance"
 

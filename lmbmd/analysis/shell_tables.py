@@ -215,6 +215,5 @@ def _states_table(results: Sequence[ShellResult], kinds: dict[str, str]) -> pd.D
         if kinds[name] != "anion" and first.n_molecules[k]:
             estimates = shares([r.states[:, k] for r in results], first.n_molecules[k])
             rows.append((name, *(part for column in zip(*map(entry, estimates), strict=True) for part in column)))
-    return pd.DataFrame(
-        rows, columns=["species", *STATES, *(f"{s}_error" for s in STATES), *(f"{s}_doubt" for s in STATES)]
-    )
+    columns = [f"{state}{part}" for part in ("", "_error", "_doubt") for state in STATES]
+    return pd.DataFrame(rows, columns=["species", *columns])
