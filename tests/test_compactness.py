@@ -117,6 +117,7 @@ def test_a_sphere_that_does_not_fit_into_the_box_has_no_density():
     result = measure(random_beads(1, n=20, edge_A=25.0))[1].result()
     assert np.isfinite(result.density_ratio(10.0)[0]).all()
     assert np.isnan(result.density_ratio(15.0)[0]).all() and np.isnan(result.density_ratio(15.0)[1]).all()
+    assert all(np.isnan(part).all() for part in result.neighbours(float("nan")))  # no edge of the shell was found
 
 
 def test_measured_frames_are_evenly_spaced_from_first_to_last():

@@ -15,8 +15,8 @@ def noise(seed=0, n=2000, drift=0.0, correlation=0.0):
 GOOD = {"agg_fraction_centre": [noise(1), noise(2), noise(3)]}
 
 
-def judge(run_ns=(20.0, 20.0, 20.0), n_centres=100, series=GOOD, residence=None):
-    notes, table = convergence(run_ns, n_centres, "Li", series, residence or {"FSI": (40.0, "")})
+def judge(run_ns=(20.0, 20.0, 20.0), n_centres=100, series=GOOD, residence=None, diluents=None):
+    notes, table = convergence(run_ns, n_centres, "Li", series, residence or {"FSI": (40.0, "")}, diluents)
     return notes, table.set_index("rule")
 
 
@@ -81,6 +81,37 @@ def test_worst_verdict_speaks_for_the_whole():
     notes, _ = judge(run_ns=(0.3,), series={"x": [noise(1, drift=0.2)]})
     assert notes[0]["verdict"] == "too short"
     assert {"not converged", "borderline"} <= {n["verdict"] for n in notes}
+
+
+STUCK = "not decayed: C(5000 ps) = 0.9, so longer than 5000 ps"
+MAY = "The packing may have put the 0.42 TTE per Li there: their contacts did not decay (C(5000 ps) = 0.9, so longer"
+CANNOT = "The run is too short to say whether the 0.42 TTE per Li belong there or were put there by the packing."
+
+
+@pytest.mark.parametrize(
+    ("run_ns", "cn", "outcome", "verdict", "text"),
+    [
+        (20.0, 0.42, "decayed", "long enough", "No sign was found that the 0.42 TTE per Li are left"),
+        (20.0, 0.42, STUCK, "borderline", MAY),
+        (2.0, 0.42, STUCK, "too short", MAY),
+        (2.0, 0.42, "decayed", "too short", CANNOT),
+        (2.0, 0.42, "", "too short", CANNOT),
+        (20.0, 0.05, STUCK, "long enough", "No sign was found that the 0.05 TTE per Li are left"),
+        (2.0, 0.05, STUCK, "long enough", "No sign was found that the 0.05 TTE per Li are left"),
+    ],
+)
+def test_diluents_in_the_shell_that_may_be_left_from_the_packing_are_told(run_ns, cn, outcome, verdict, text):
+    notes, table = judge(run_ns=(run_ns,) * 3, diluents={"TTE": (cn, outcome)})
+    assert table.verdict["contacts of TTE"] == verdict
+    assert table.text["contacts of TTE"].startswith(text)
+    told = [n["text"] for n in notes if "TTE" in n["text"]]
+    assert told == ([] if verdict == "long enough" else [table.text["contacts of TTE"]])
+    assert notes[0]["verdict"] == ("too short" if run_ns < LEAST_RUN_NS else verdict)
+
+
+def test_density_is_named_without_its_unit():
+    notes, _ = judge(series={"density_g_cm3": [noise(k, drift=0.2) for k in (1, 2, 3)]})
+    assert notes[1]["text"].startswith("Density drifts by +0.2")
 
 
 def test_species_of_which_there_are_fewer_than_five_are_not_significant():

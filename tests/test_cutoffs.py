@@ -180,6 +180,23 @@ def test_second_minimum_falls_back_where_there_is_no_second_shell_and_stays_insi
     assert cutoffs.second_minimum(R, 0 * g, 0 * cn, n).rule == "fallback: no pair was ever found"
 
 
+#: A second shell at 8.8 Å that the liquid beyond does not let fall before 11 Å.
+FAR = bump(4.2, 0.25, 8.0) + bump(8.8, 0.5, 1.5) + 0.5 * bulk(7.5, 2.0)
+
+
+def test_second_shell_beyond_its_fallback_has_no_radius_instead_of_one_inside_its_peak():
+    found = cutoffs.second_minimum(R, *measured(FAR, 1e5), fallback_A=7.5)
+    assert found.peak_A == pytest.approx(8.8, abs=0.1)
+    assert np.isnan(found.cutoff_A)
+    assert found.rule.startswith("none: g(r) of the mass centres has no minimum after its second shell, and the fal")
+    assert found.rule.endswith(f"7.50 Å, is not beyond its maximum at {found.peak_A:.2f} Å")
+    beyond = cutoffs.second_minimum(R, *measured(FAR, 1e5), fallback_A=9.5)
+    assert (beyond.cutoff_A, beyond.rule[:10]) == (9.5, "fallback: ")
+    late = cutoffs.second_minimum(R, *measured(FAR + bump(9.99, 0.1, 2.0), 1e5), window_A=(6.0, 9.2))
+    assert np.isnan(late.cutoff_A)
+    assert late.rule.startswith("none: the second minimum, at 9.")
+
+
 def rdf_of(pairs, n_samples_per_block=(3e4, 6e4)):
     """An Rdf of two unequal blocks of exact curves."""
     curves = [measured(g, 1e6) for g in pairs.values()]

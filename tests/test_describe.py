@@ -291,6 +291,62 @@ def test_fallbacks_rare_species_and_the_cipa_call_are_told(liquid):
     assert len(texts["cipa"]) == 1
 
 
+def test_exchange_of_one_solvent_for_another_at_the_same_total_is_seen():
+    """Each Li has one TTE at first and one DME at last: total CN is 1 throughout."""
+    atoms = systems.atom_table((LI, 20), (FSI, 2), (DME, 20), (TTE, 20))
+    one = lambda i, k, n=1000: ("DME", k) if i > n * (k + 0.5) / 20 else ("TTE", k)  # noqa: E731
+    d = quick(by_hand(atoms, [[(k, one(i, k), 0) for k in range(20)] for i in range(1000)]), atoms)
+    verdict = d.tables["convergence"].set_index("rule").verdict
+    assert verdict["drift of total CN"] == "borderline"  # never changed
+    drifting = [rule for rule in verdict.index if "solvent CN" in rule or "diluent CN" in rule]
+    assert {verdict[rule] for rule in drifting} >= {"not converged"}
+    series = d.tables["timeseries"].pivot(index="time_ps", columns="quantity", values="value")
+    assert (series.solvent_cn + series.diluent_cn + series.anion_cn).to_numpy() == pytest.approx(1.0)
+    assert series.diluent_cn.iloc[[0, -1]].tolist() == pytest.approx([1.0, 0.0], abs=0.05)
+
+
+def test_second_shell_that_never_ends_leaves_the_separation_without_a_value():
+    """g(r) of the FSI mass centres has its second maximum at 8.8 Å and does not fall again before the RDF ends."""
+    atoms = systems.atom_table((LI, 4), (FSI, 4))
+    ((contacts, rdf),) = by_hand(atoms, [[(0, ("FSI", 0), 0)], []])
+    i, r = rdf.pair("Li", "FSI"), rdf.r_A
+    g = rdf.g.copy()
+    g[:, i] = 8 * np.exp(-((r - 4.2) ** 2) / 0.1) + 1.2 / (1 + np.exp(4 * (8 - r))) + 0.4 * np.exp(-((r - 8.8) ** 2))
+    count = g * (1e4 * r**2 * (r[1] - r[0]))
+    d = quick([(contacts, Rdf(rdf.edges_A, rdf.pairs, g, count, rdf.frames, rdf.reach_A))], atoms)
+    edge = d.tables["cutoffs"].query("shell == 'second' and partner == 'FSI'").iloc[0]
+    assert np.isnan(edge.cutoff_A) and edge.rule.startswith("none: ") and 8 < edge.peak_A < 9.5
+    assert any(n["text"].startswith("There is no edge of the second shell of Li–FSI (") for n in d.notes)
+    assert d.tables["separation"][["solvent_separated", "isolated"]].isna().all(axis=None)
+    for name, species in (("second_shell_cn", "FSI"), ("isolated_centre_fraction", "Li")):
+        row = d.descriptors[(d.descriptors.name == name) & (d.descriptors.species == species)].iloc[0]
+        assert np.isnan(row["value"]) and "; no value: no" in row.method, row.method
+
+
+def test_watched_quantities_are_those_that_the_box_can_have(liquid, small):
+    expected = ["total_cn", "solvent_cn", "anion_cn", "diluent_cn", "cip_fraction_centre", "agg_fraction_centre",
+                "agg_fraction_anion", "cluster_size_weight_average", "density_g_cm3"]  # fmt: skip
+    for d in (liquid[2], small[2]):
+        assert list(dict.fromkeys(d.tables["timeseries"].quantity)) == expected
+    judged = lambda d: d.tables["convergence"].rule.str.contains("density").any()  # noqa: E731
+    assert judged(liquid[2])
+    assert not judged(small[2])  # a box of fixed size
+
+
+def test_diluent_that_never_leaves_is_told_and_one_that_comes_and_goes_is_not():
+    atoms = systems.atom_table((LI, 4), (FSI, 4), (TTE, 6))
+    rng = np.random.default_rng(1)
+    stays = [[(0, ("TTE", 0), 0)] for _ in range(400)]
+    moves = [[(k, ("TTE", k + rng.integers(2)), 0) for k in range(4) if rng.random() < 0.5] for _ in range(400)]
+    stuck, short = (
+        "The packing may have put the 0.25 TTE per Li there: their",
+        "The run is too short to say whether the 0.",
+    )
+    for frames, words in ((stays, stuck), (moves, short)):
+        texts = [n["text"] for n in quick(by_hand(atoms, frames), atoms).notes if n["topic"] == "convergence"]
+        assert sum(text.startswith(words) for text in texts) == 1, texts
+
+
 def test_every_missing_number_has_its_reason(liquid):
     rows = liquid[2].descriptors
     silent = rows[rows["value"].isna() & ~rows.method.str.contains("; ")]

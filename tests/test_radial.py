@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lmbmd.analysis.radial import pooled_rdf, rdf_table, second_shell_cn
+from lmbmd.analysis.cutoffs import Cutoff
+from lmbmd.analysis.radial import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
 from lmbmd.analysis.statistics import Estimate
 from lmbmd.errors import LmbmdError
 from lmbmd.tables import Rdf
@@ -51,6 +52,27 @@ def test_table_of_replicas_has_the_running_cn_of_all_and_ends_at_the_shortest_re
     assert table.g.tolist() == [2, 3.5]
     assert table.cn.tolist() == pytest.approx([0.2, 0.55])
     assert table.g_error[1] > 0
+
+
+def cutoff(partner, radius, rule):
+    return Cutoff("Li", partner, radius, 2.0, 5.0, np.nan, np.nan, rule)
+
+
+def test_fallbacks_of_both_shells_are_told_in_one_sentence_for_each_radius():
+    first = [("FSI:N", 2.8, "fallback: why"), ("FSI:F", 2.8, "fallback: no"), ("FSI:O", 2.7, "given")]
+    second = [("FSI", 7.5, "fallback: far"), ("TTE", np.nan, "none: a, and: b"), ("DME", np.nan, "none: c"),
+              ("EC", 8.0, "second minimum")]  # fmt: skip
+    rows = [[cutoff(*row) for row in shell] for shell in (first, second)]
+    assert [n["text"] for n in _fallback_notes(*rows)] == [
+        "Without a first minimum, 2.80 Å is the cut-off of Li–FSI:N (why); Li–FSI:F (no).",
+        "Without a second minimum, 7.50 Å is the edge of the second shell of Li–FSI (far).",
+        "There is no edge of the second shell of Li–TTE (a, and: b); Li–DME (c).",
+    ]
+
+
+def test_second_shell_without_a_radius_has_no_number():
+    found = second_shell_cn([rdf([[0, 10, 20]] * 3, [1, 1, 1])], "Li", "FSI", np.nan, Estimate(0.75, 0.1, 10.0))
+    assert np.isnan(found.value) and np.isnan(found.error)
 
 
 def test_second_shell_is_what_lies_within_the_radius_less_what_is_in_contact():

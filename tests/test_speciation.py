@@ -6,7 +6,9 @@ import systems
 from systems import FSI, LI, NA, NO3
 from test_shells import relabelled
 
+from lmbmd.analysis.cutoffs import Cutoff
 from lmbmd.analysis.speciation import CONVENTIONS, SecondShell, Speciation
+from lmbmd.analysis.speciation_tables import separation_tables
 
 
 def fold(atoms, frames, centre="Li"):
@@ -222,6 +224,29 @@ def test_uncoordinated_ions_are_split_by_the_second_shell_across_the_boundary(bo
     classes = fold(atoms, [shell])
     assert classes.fractions("anion")[0] == pytest.approx([2 / 3, 1 / 3, 0])
     assert near.result()[0, 0].sum() == classes.centres_per_anion[0, 0, 0]
+
+
+def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
+    atoms = systems.atom_table((LI, 4), (FSI, 3), (NO3, 2))
+    edge = lambda partner, radius, rule: Cutoff("Li", partner, radius, 7.0, 1.5, np.nan, np.nan, rule)  # noqa: E731
+    counts = [np.tile([[1, 1], [0, 2], [1, 2]], (5, 1, 1))]
+    fsi, nowhere = edge("FSI", 8.2, "second minimum"), edge("NO3", np.nan, "none: all is peak")
+    for no3, known in ((edge("NO3", 7.5, "fallback: flat"), True), (nowhere, False)):
+        edges = {"FSI": fsi, "NO3": no3}
+        descriptors, tables = separation_tables(counts, ("FSI", "NO3", ""), atoms, "Li", edges)
+        table = tables["separation"].set_index("species")
+        assert table.loc["FSI", ["solvent_separated", "isolated", "radius_A", "rule"]].tolist() == [
+            1 / 3, 1 / 3, 8.2, "second minimum",
+        ]  # fmt: skip
+        assert table.rule[["NO3", "Li"]].tolist() == [no3.rule, "that of each anion"]
+        assert np.isnan(table.radius_A["Li"])
+        for name in ("NO3", "Li"):
+            assert np.isfinite(table.loc[name, ["solvent_separated", "isolated"]].astype(float)).all() == known
+        told = {(d.name, d.species): d for d in descriptors}
+        for d in (told["isolated_anion_fraction", "NO3"], told["solvent_separated_centre_fraction", "Li"]):
+            assert np.isfinite(d.value) == known
+            assert d.method.endswith("no value: no edge of the second shell of NO3, all is peak") != known
+        assert "(FSI 8.20 Å" in told["isolated_centre_fraction", "Li"].method
 
 
 def test_second_shell_agrees_with_the_distances_of_every_image():

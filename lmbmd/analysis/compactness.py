@@ -98,9 +98,9 @@ class CompactnessResult:
     def neighbours(self, radius_A: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean number of other centres within a radius of a centre: (F,) and in the null models (F, 2, S).
 
-        NaN where a sphere of this radius does not fit into the box.
+        NaN where a sphere of this radius does not fit into the box, or if the radius is NaN.
         """
-        last = round(radius_A / BIN_A)
+        last = 0 if np.isnan(radius_A) else round(radius_A / BIN_A)
         fits = np.where(self.width_A >= 2 * radius_A - 1e-6, 2.0 / max(self.n_centres, 1), np.nan)
         seen = self.pairs[:, :last].sum(axis=-1) * fits
         return seen, self.null_pairs[..., :last].sum(axis=-1) * fits[:, None, None]

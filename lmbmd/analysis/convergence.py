@@ -22,6 +22,8 @@ RESIDENCE_TIMES = 10.0
 LEAST_CENTRES = 20
 LEAST_REPLICAS = 3
 LEAST_SAMPLES = 10.0
+#: More molecules of a diluent per centre than this are contacts that a diluent should not have, and are asked about.
+DILUENT_CN = 0.05
 #: Fewer molecules of a species than this, and its numbers are printed as not significant.
 LEAST_MOLECULES = 5
 
@@ -53,6 +55,7 @@ def convergence(
     centre: str,
     series: Mapping[str, Sequence[np.ndarray]],
     residence_times: Mapping[str, tuple[float, str]],
+    diluents: Mapping[str, tuple[float, str]] | None = None,
 ) -> tuple[list[dict[str, str]], pd.DataFrame]:
     """Judge a state point.
 
@@ -62,6 +65,7 @@ def convergence(
         centre: their species.
         series: quantities whose stationarity matters, one array per replica.
         residence_times: anion → (run length in residence times, outcome); a NaN has its reason in the outcome.
+        diluents: diluent → (CN, outcome of measuring the residence time of its contacts).
 
     Returns:
         notes of topic "convergence", the overall verdict first, each with its ``verdict``; the table
@@ -73,6 +77,8 @@ def convergence(
         *(check for name, values in series.items() for check in _quantity(name, values)),
         *_amount(n_centres, centre, len(run_ns)),
     ]
+    too_short = any(c.verdict == "too short" for c in checks)
+    checks += [_diluent(name, centre, *found, too_short) for name, found in (diluents or {}).items()]
     overall = min((c.verdict for c in checks), key=VERDICTS.index)
     notes = [{"topic": "convergence", "verdict": overall, "text": _OPENING[overall]}]
     notes += [
@@ -103,9 +109,26 @@ def _residence(anion: str, times: float, outcome: str) -> Check:
     return Check(f"run length in residence times of {anion}", times, RESIDENCE_TIMES, verdict, text)
 
 
+def _diluent(name: str, centre: str, cn: float, outcome: str, too_short: bool) -> Check:
+    """Whether diluents in the first shell may still be those that the packing put there."""
+    stuck, there = outcome.startswith("not decayed"), f"the {cn:.2g} {name} per {centre}"
+    verdict = "too short" if too_short else "borderline"
+    if not cn > DILUENT_CN or not (stuck or too_short):
+        verdict, text = "long enough", f"No sign was found that {there} are left from the packing."
+    elif stuck:
+        why = outcome.partition(": ")[2]
+        text = f"The packing may have put {there} there: their contacts did not decay ({why}), and the run is too short"
+        text = f"{text} to say whether they leave."
+    else:
+        text = f"The run is too short to say whether {there} belong there or were put there by the packing."
+    return Check(f"contacts of {name}", cn, DILUENT_CN, verdict, text)
+
+
 def _quantity(name: str, values: Sequence[np.ndarray]) -> list[Check]:
     """Number of independent samples and, if there are enough to ask, stationarity of one series."""
-    words = " ".join({"cn": "CN", "cip": "CIP", "agg": "AGG"}.get(word, word) for word in name.split("_"))
+    words = " ".join(
+        {"cn": "CN", "cip": "CIP", "agg": "AGG"}.get(word, word) for word in name.removesuffix("_g_cm3").split("_")
+    )
     title = words[0].upper() + words[1:]
     test, mean = stationarity(values), estimate_mean(values)
     if mean.source == "constant":

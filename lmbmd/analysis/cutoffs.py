@@ -45,10 +45,10 @@ class Cutoff:
 
     Attributes:
         centre, partner: species of the centre; site (``"FSI:O"``) or species (by mass centre).
-        cutoff_A: the radius used.
+        cutoff_A: the radius used; NaN if there is none, which only second shells may lack.
         peak_A, peak_g: first maximum of g(r); NaN if there is none.
         minimum_A, minimum_g: the minimum after it; NaN if there is none.
-        rule: ``"first minimum"``, ``"second minimum"``, ``"given"`` or ``"fallback: <why>"``.
+        rule: ``"first minimum"``, ``"second minimum"``, ``"given"``, ``"fallback: <why>"`` or ``"none: <why>"``.
     """
 
     centre: str
@@ -186,11 +186,12 @@ def first_minimum(
 
     g(r) is smoothed (``smoothed``, 0.05 Å) and its significant turning points found (``turning_points``). The first
     maximum must lie before the end of the window, and reach the bulk density there (g ≥ 1 after smoothing): a partner
-    that is rarer next to the centre than far from it has no shell, and lower maxima are passed over. The edge is the first minimum after it that reaches into the
-    window, more exactly the middle of that valley's floor inside the window (the floor: g within 0.02, 0.5 % of the
-    peak or one Poisson error of the lowest, whichever is most). So a gap that is empty from 2.4 to 3.2 Å gives 2.8 Å,
-    and one stray pair in it changes nothing. A dip between two maxima inside the window that stays above half of the
-    lower one splits one shell in two peaks and is passed over; a shoulder has no dip and needs no rule.
+    that is rarer next to the centre than far from it has no shell, and lower maxima are passed over. The edge is the
+    first minimum after it that reaches into the window, more exactly the middle of that valley's floor inside the
+    window (the floor: g within 0.02, 0.5 % of the peak or one Poisson error of the lowest, whichever is most). So a
+    gap that is empty from 2.4 to 3.2 Å gives 2.8 Å, and one stray pair in it changes nothing. A dip between two maxima
+    inside the window that stays above half of the lower one splits one shell in two peaks and is passed over; a
+    shoulder has no dip and needs no rule.
 
     Args:
         r_A, g, cn, n_samples: as for ``smoothed``.
@@ -257,11 +258,15 @@ def second_minimum(
     (5 Å for Li⁺, where no mass centre of a bound ion of the library lies further out), after smoothing by 0.2 Å.
 
     Args, returns: as for ``first_minimum``; the rule is ``"second minimum"`` or ``"fallback: <why>"``. Where the
-    RDF ends before the fallback radius, the radius is the end of the RDF.
+    RDF ends before the fallback radius, the radius is the end of the RDF. Where the second shell's maximum lies at
+    or beyond the fallback radius there is no edge: the radius is NaN and the rule ``"none: <why>"``.
     """
 
     def fallback(why: str, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
         radius = min(fallback_A, float(r_A[-1]))
+        if peak_A >= radius:
+            why = f"none: {why}, and the fallback, {radius:.2f} Å, is not beyond its maximum at {peak_A:.2f} Å"
+            return Cutoff(centre, partner, np.nan, peak_A, peak_g, np.nan, np.nan, why)
         return Cutoff(centre, partner, radius, peak_A, peak_g, np.nan, np.nan, f"fallback: {why}")
 
     y, error = smoothed(r_A, g, cn, n_samples, SECOND_SMOOTHING_A)

@@ -181,11 +181,13 @@ class _Replica:
     ) -> None:
         self._atoms, self._cutoffs = atoms, cutoffs
         anions = [s.name for s in atoms.species if kind(s) == "anion"]
-        radius = {row.partner: row.cutoff_A for row in second if row.partner in anions}
+        found = {row.partner: row for row in second}
         # An anion without a donor site has no contacts and no second shell to be in.
-        self.radius = {name: radius.get(name, 0.0) for name in anions}
+        nothing = [0.0, *[float("nan")] * 4, "it has no donor site"]
+        self.edges = {name: found.get(name, Cutoff(centre, name, *nothing)) for name in anions}
+        radius = {name: 0.0 if np.isnan(edge.cutoff_A) else edge.cutoff_A for name, edge in self.edges.items()}
         self.shells, self.speciation = Shells(atoms, centre), Speciation(atoms, centre)
-        self.separation = SecondShell(atoms, centre, self.radius)
+        self.separation = SecondShell(atoms, centre, radius)
         self.clusters, self.residence = Clusters(atoms), Residence(atoms)
         self.compactness = Compactness(atoms, n_frames, options.compactness)
         self._folds = [self.shells, self.speciation, self.separation, self.clusters]
@@ -254,13 +256,16 @@ class _Account:
         by_shift[0.0] = shells, speciation, measured
         separation = [r.separation.result() for r in replicas], replicas[0].separation.labels
         volumes = [np.array(r.volume_A3) for r in replicas]
-        series = _series(shells, speciation, clusters)
+        series = _series(shells, speciation, clusters, atoms)
+        density = self._density(volumes)
+        if any(np.ptp(v) for v in volumes):  # a box of fixed size cannot drift
+            series["density_g_cm3"] = density
         lifetimes = self._lifetimes()
         parts = [
             radial_tables(self.rdfs, self.cutoffs, self.second, shells, centre),
             shell_tables(shells, atoms, centre, options.top_shells),
             speciation_tables(speciation, centre, options.agg_ii_from),
-            separation_tables(*separation, atoms, centre, replicas[0].radius),
+            separation_tables(*separation, atoms, centre, replicas[0].edges),
             cluster_tables(clusters, atoms),
             cipa_tables(clusters, measured, atoms, options.cipa, moved),
             lifetimes,
@@ -269,10 +274,11 @@ class _Account:
         rows = [row for part in parts for row in part[0]]
         tables = {name: table for part in parts for name, table in part[1].items()}
         tables["sensitivity"] = _sensitivity(by_shift, options.cipa)
-        tables["timeseries"] = self._timeseries({**series, "density_g_cm3": self._density(volumes)})
+        tables["timeseries"] = self._timeseries({**series, "density_g_cm3": density})
         notes, tables["convergence"] = convergence(
-            [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes)
-        )
+            [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes),
+            self._diluents(shells, lifetimes),
+        )  # fmt: skip
         notes += [note for part in parts if len(part) > 2 for note in part[2] if note["topic"] != "convergence"]
         notes += few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
         return Described(descriptor_frame(rows), tables, tuple(notes), self._facts())
@@ -303,6 +309,16 @@ class _Account:
             why = str(error)
         return [], {}, [{"topic": "statistics", "text": f"Lifetimes were not computed. {why}"}]
 
+    def _diluents(self, shells: Sequence, lifetimes: tuple) -> dict[str, tuple[float, str]]:
+        """Diluent → its CN round the primary centre, and the outcome of measuring how long its contacts last."""
+        outcomes = {}
+        if "residence" in lifetimes[1]:
+            times = lifetimes[1]["residence"]
+            times = times[(times.centre == self.centre) & (times.correlation == "intermittent")]
+            outcomes = dict(zip(times.partner, times.outcome, strict=True))
+        names = _present(self.atoms, "diluent")
+        return {name: (estimate_mean(_cn(shells, [name])).value, outcomes.get(name, "")) for name in names}
+
     def _timeseries(self, series: Mapping[str, list[np.ndarray]]) -> pd.DataFrame:
         tables = []
         for quantity, runs in series.items():
@@ -313,11 +329,28 @@ class _Account:
         return pd.concat(tables, ignore_index=True)
 
 
-def _series(shells: Sequence, speciation: Sequence, clusters: Sequence) -> dict[str, list[np.ndarray]]:
-    """What is watched over time: speciation, coordination, cluster size."""
+def _present(atoms: AtomTable, which: str) -> list[str]:
+    """Species of one kind that have molecules in the box."""
+    return [s.name for s in atoms.species if kind(s) == which and atoms.count(s.name)]
+
+
+def _cn(shells: Sequence, names: Sequence[str]) -> list[np.ndarray]:
+    """Molecules of these species per centre, frame by frame."""
+    columns = [shells[0].ligands.index(name) for name in names]
+    return [r.molecules[:, columns].sum(axis=1) / r.n_centres for r in shells]
+
+
+def _series(
+    shells: Sequence, speciation: Sequence, clusters: Sequence, atoms: AtomTable
+) -> dict[str, list[np.ndarray]]:
+    """What is watched over time: coordination, in total and by kind, speciation, cluster size."""
     has_anions = len(speciation[0].n_anions) > 0
     of = lambda convention, k: [r.fractions(convention)[:, k] for r in speciation]  # noqa: E731
-    watched = {"total_cn": [r.molecules.sum(axis=1) / r.n_centres for r in shells]}
+    watched = {"total_cn": _cn(shells, shells[0].ligands)}
+    # One kind may take the place of another at the same total.
+    for which in ("solvent", "anion", "diluent"):
+        if names := _present(atoms, which):
+            watched[f"{which}_cn"] = _cn(shells, names)
     if has_anions:
         watched["cip_fraction_centre"], watched["agg_fraction_centre"] = of("centre", 1), of("centre", 2)
         watched["agg_fraction_anion"] = of("anion", 2)

@@ -60,7 +60,7 @@ def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: fl
     """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
 
     Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
-    The two errors are added as if independent.
+    The two errors are added as if independent. NaN without a radius.
     """
     i = rdfs[0].pair(centre, partner)
     within = [
@@ -100,25 +100,25 @@ def radial_tables(
             k = shells[0].ligands.index(row.partner)
             bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
             value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
-            method = f"mass centre within {row.cutoff_A:.2f} Å ({row.rule}), not in the first shell"
-            rows.append(descriptor("second_shell_cn", row.partner, value, "1", method))
+            edge = f"{row.cutoff_A:.2f} Å ({row.rule})" if np.isfinite(row.cutoff_A) else "the second shell"
+            method = f"mass centre within {edge}, not in the first shell"
+            rows.append(descriptor("second_shell_cn", row.partner, value, "1", method, row.rule))
     columns = [f.name for f in fields(Cutoff)]
     table = pd.DataFrame([astuple(row) for row in (*cutoffs.rows, *second)], columns=columns)
     table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
-    return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs)
+    return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second)
 
 
-def _fallback_notes(cutoffs: Cutoffs) -> list[dict[str, str]]:
-    """One sentence for all sites with the same fallback."""
-    found: dict[float, list[str]] = {}
-    for row in cutoffs.rows:
-        if row.rule.startswith("fallback"):
-            why = row.rule.removeprefix("fallback: ")
-            found.setdefault(row.cutoff_A, []).append(f"{row.centre}–{row.partner} ({why})")
-    return [
-        {
-            "topic": "cutoff",
-            "text": f"Without a first minimum, {radius:.2f} Å is the cut-off of {'; '.join(pairs)}.",
-        }
-        for radius, pairs in found.items()
-    ]
+def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
+    """One sentence for all pairs with the same fallback, or with no radius at all."""
+    found: dict[str, list[str]] = {}
+    for rows, order, what in ((first, "first", "the cut-off"), (second, "second", "the edge of the second shell")):
+        for row in rows:
+            rule, _, why = row.rule.partition(": ")
+            if why:
+                opening = {
+                    "fallback": f"Without a {order} minimum, {row.cutoff_A:.2f} Å is {what} of",
+                    "none": f"There is no {what.removeprefix('the ')} of",
+                }[rule]
+                found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({why})")
+    return [{"topic": "cutoff", "text": f"{opening} {'; '.join(pairs)}."} for opening, pairs in found.items()]

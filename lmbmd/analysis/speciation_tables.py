@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lmbmd.analysis.cutoffs import Cutoff
 from lmbmd.analysis.rows import descriptor, entry, last_used, shares
 from lmbmd.analysis.speciation import CLASSES, CONVENTIONS, SpeciationResult
 from lmbmd.analysis.statistics import Estimate, estimate_mean
@@ -76,28 +77,36 @@ def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
 
 
 def separation_tables(
-    counts: Sequence[np.ndarray], labels: Sequence[str], atoms: AtomTable, centre: str, radius_A: Mapping[str, float]
+    counts: Sequence[np.ndarray], labels: Sequence[str], atoms: AtomTable, centre: str, edges: Mapping[str, Cutoff]
 ) -> Tables:
     """What ``SecondShell`` found: descriptors, and the table ``separation``.
 
-    Ions in contact are in neither share: solvent-separated and isolated add up to the free fraction.
+    Ions in contact are in neither share: solvent-separated and isolated add up to the free fraction. Without an edge
+    of the second shell of an anion neither share of it has a value, nor that of the centres.
 
     Args:
         counts: (n_frames, n_labels, 2) per replica.
         labels: ``SecondShell.labels``.
         atoms: of the box.
         centre: the primary species.
-        radius_A: outer edge of the second shell by anion species, Å.
+        edges: outer edge of the second shell by anion species.
     """
     descriptors, rows = [], []
     for k, label in enumerate(labels):
         who, name = ("anion", label) if label else ("centre", centre)
+        used = [edges[label]] if label else list(edges.values())
         separated, isolated = shares([c[:, k] for c in counts], atoms.count(name))
-        edges = ", ".join(f"{a} {r:.2f} Å" for a, r in radius_A.items() if not label or a == label)
-        method = f"share of all {name} without an ion in contact but with one within the second shell ({edges})"
-        descriptors.append(descriptor(f"solvent_separated_{who}_fraction", name, separated, "1", method))
-        method = f"share of all {name} without an ion in the first or second shell ({edges})"
-        descriptors.append(descriptor(f"isolated_{who}_fraction", name, isolated, "1", method))
-        rows.append((name, *entry(separated), *entry(isolated)))
+        unknown = [e for e in used if np.isnan(e.cutoff_A)]
+        if unknown:
+            separated = isolated = Estimate(np.nan, np.nan, np.nan)
+        why = "; ".join(f"no edge of the second shell of {e.partner}, {e.rule.partition(': ')[2]}" for e in unknown)
+        told = ", ".join(f"{e.partner} {e.cutoff_A:.2f} Å" for e in used if e not in unknown) or "unknown"
+        method = f"share of all {name} without an ion in contact but with one within the second shell ({told})"
+        descriptors.append(descriptor(f"solvent_separated_{who}_fraction", name, separated, "1", method, why))
+        method = f"share of all {name} without an ion in the first or second shell ({told})"
+        descriptors.append(descriptor(f"isolated_{who}_fraction", name, isolated, "1", method, why))
+        radius, rule = (used[0].cutoff_A, used[0].rule) if len(used) == 1 else (np.nan, "that of each anion")
+        rows.append((name, *entry(separated), *entry(isolated), radius, rule))
     columns = ["species", *(f"{which}{part}" for which in ("solvent_separated", "isolated") for part in _PARTS)]
+    columns += ["radius_A", "rule"]
     return descriptors, {"separation": pd.DataFrame(rows, columns=columns)}
