@@ -156,7 +156,7 @@ def _compose(options: argparse.Namespace) -> None:
     from lmbmd import provenance
     from lmbmd.formulation.study import load_study
 
-    composition = load_study(options.study).composition(options.formulation)
+    composition = load_study(options.study, only=options.formulation).composition(options.formulation)
     composition.write(options.out, provenance.stamp(stages.COMPOSE, {}))
 
 
@@ -181,7 +181,8 @@ def _spec(options: argparse.Namespace) -> None:
     from lmbmd.atomic import write_text
     from lmbmd.formulation.study import load_study
 
-    spec = load_study(options.study).spec(options.formulation, options.temperature, options.replica)
+    study = load_study(options.study, only=options.formulation)
+    spec = study.spec(options.formulation, options.temperature, options.replica)
     write_text(options.out, json.dumps(spec, indent=1) + "\n")
 
 

@@ -11,6 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import scale
 
+from lmbmd.errors import LmbmdError
+from lmbmd.formulation.study import load_study
+
 FORMULATIONS, REPLICAS = 40, 3
 PER_BOTTLE = {"compose": 1, "spec": REPLICAS, "build": REPLICAS, "simulate": REPLICAS, "contacts": REPLICAS}
 PER_BOTTLE |= {"describe": 1, "report": 1}
@@ -72,6 +75,17 @@ def test_a_changed_recipe_runs_only_its_bottle(finished, tmp_path):
     jobs = scale.snakemake(study, *DRY).jobs
     again = {rule: n for rule, n in of(1).items() if rule != "spec"}
     assert jobs == {**again, "index": 1, "all": 1}, "temperature, protocol and seeds are as they were"
+
+
+def test_one_bottle_of_many_is_read_alone(new, tmp_path):
+    study = Path(shutil.copytree(new / "config", tmp_path / "config")) / "config.yaml"
+    name = "bottle-00007"
+    whole, alone = load_study(study), load_study(study, only=name)
+    assert alone.names == (name,) and len(whole.names) == FORMULATIONS
+    assert alone.spec(name, "298.15", 2) == whole.spec(name, "298.15", 2)
+    assert alone.composition(name) == whole.composition(name)
+    with pytest.raises(LmbmdError, match="no formulation 'bottle-7'"):
+        load_study(study, only="bottle-7").composition("bottle-7")
 
 
 @pytest.mark.slow

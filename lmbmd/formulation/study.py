@@ -176,10 +176,13 @@ class Study:
         return canonical_json(self.describe_options(name))
 
 
-def load_study(path: str | Path, library: Library | None = None) -> Study:
+def load_study(path: str | Path, library: Library | None = None, only: str | None = None) -> Study:
     """Read a study, and check and compose every bottle of it.
 
     A bottle's own key wins over the study's ``defaults``, which win over lmbmd's; keys are replaced whole.
+
+    Args:
+        only: read no other bottle than this, if the study has it: one job of thousands needs only its own.
 
     Raises:
         LmbmdError: naming the file, the key, the value and the remedy.
@@ -191,7 +194,8 @@ def load_study(path: str | Path, library: Library | None = None) -> Study:
     _check_sites(file.analysis.cutoffs_A, library, path, lines)
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations = {}
-    for entry in _files(file.formulations, path, lines):
+    entries = _files(file.formulations, path, lines)
+    for entry in [e for e in entries if e.stem == only] or entries:
         formulation = load_formulation(entry, defaults)
         if formulation.name in formulations:
             other = formulations[formulation.name].where()
