@@ -267,7 +267,7 @@ def measure(*boxes: Beads, options: CompactnessOptions | None = None, shifts=())
 @cache
 def family(name: str, edge_A: float):
     """Replicas of one frame each, from different seeds."""
-    boxes = [FAMILIES[name](edge_A, seed) for seed in (SEEDS if edge_A == 80.5 else (3, 4))]
+    boxes = [FAMILIES[name](edge_A, seed) for seed in (SEEDS if edge_A == 80.5 else (3, 4, 5))]
     clusters, folds = zip(*(measure(box, shifts=SHIFTS) for box in boxes), strict=True)
     shifted = {s: [f.result(s) for f in folds] for s in SHIFTS}
     return boxes, clusters, [f.result() for f in folds], shifted

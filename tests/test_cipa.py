@@ -16,6 +16,7 @@ from lmbmd.analysis.cipa import (
     SMALL,
     UNDECIDED,
     CipaThresholds,
+    call_of,
     compact_share,
     decide,
     fractal_dimension,
@@ -24,6 +25,7 @@ from lmbmd.analysis.cipa_tables import cipa_tables, cluster_mean
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import Compactness
 from lmbmd.analysis.nulls import poisson_nearest_A
+from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.errors import LmbmdError
 
 # ---------------------------------------------------------------- the six families
@@ -59,16 +61,33 @@ def test_each_family_is_called_by_its_name_and_each_criterion_is_on_its_side(nam
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_seed_alone_gives_the_call(name):
+def test_every_seed_has_the_share_of_its_family_but_one_frame_finds_no_aggregate(name):
     boxes, clusters, measured, shifted = family(name, 80.5)
     for k in range(len(SEEDS)):
-        alone = decide(
-            clusters[k : k + 1],
-            measured[k : k + 1],
-            boxes[k].atoms,
-            shifted={s: r[k : k + 1] for s, r in shifted.items()},
+        moved = {s: r[k : k + 1] for s, r in shifted.items()}
+        alone = decide(clusters[k : k + 1], measured[k : k + 1], boxes[k].atoms, shifted=moved)
+        assert alone.call == (
+            UNDECIDED if CALLS[name] == COMPACT else CALLS[name] if CALLS[name] != SMALL else NOT_COMPACT
         )
-        assert alone.call == CALLS[name], alone.sentence
+        assert (alone.share.value > 0.9) == (CALLS[name] == COMPACT)
+        assert (alone.small_share.value > 0.9) == (CALLS[name] == SMALL)
+
+
+@pytest.mark.parametrize(
+    ("series", "call"),
+    [
+        ([[0.3]], UNDECIDED),  # one frame
+        ([[0.3] * 25], UNDECIDED),  # one stuck droplet
+        ([[0.3] * 25] * 2, UNDECIDED),
+        ([[0.3] * 25] * 3, COMPACT),  # three independent packings agree
+        ([[0.0] * 25], NOT_COMPACT),
+        ([[0.0]], NOT_COMPACT),
+        ([list(np.tile([0.2, 0.4], 50))], COMPACT),
+        ([list(np.tile([0.0, 0.3], 2))], UNDECIDED),
+    ],
+)
+def test_a_share_decides_only_with_independent_samples_behind_it(series, call):
+    assert call_of(estimate_mean([np.array(x) for x in series]), CipaThresholds()) == call
 
 
 def test_the_call_does_not_follow_from_the_aggregated_share():
@@ -148,7 +167,7 @@ def test_a_share_of_one_half_with_a_wide_error_is_undecided():
 def test_one_frame_has_no_error_bar_and_says_so():
     boxes, clusters, measured, _ = family("droplets", 80.5)
     verdict = decide(clusters[:1], measured[:1], boxes[0].atoms)
-    assert verdict.call == COMPACT
+    assert verdict.call == UNDECIDED and "one sample does not decide" in verdict.sentence
     assert "(no error bar)" in verdict.sentence and "(1 frame, 1 replica)" in verdict.sentence
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import CompactnessResult
+from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.analysis.nulls import NULL_MODELS, NullModel
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.errors import LmbmdError, nearest
@@ -173,9 +174,16 @@ class Verdict:
 def call_of(share: Estimate, thresholds: CipaThresholds) -> str:
     """COMPACT or NOT_COMPACT where the 95 % interval lies on one side of ``min_share``, else UNDECIDED.
 
-    A share without an error bar (one frame) is taken at its value.
+    A share without an error bar (one sample, or one that never changed) decides nothing, for it may be one stuck
+    droplet; but a share that is zero throughout is a finding, and so is one that is the same in as many independent
+    replicas as the convergence verdict asks for.
     """
-    low, high = share.interval() if np.isfinite(share.error) else (share.value, share.value)
+    if np.isfinite(share.error) and share.source != "constant":
+        low, high = share.interval()
+    elif share.value == 0 or (share.source == "constant" and share.n_effective >= LEAST_REPLICAS):
+        low = high = share.value
+    else:
+        return UNDECIDED
     if low > thresholds.min_share:
         return COMPACT
     return NOT_COMPACT if high < thresholds.min_share else UNDECIDED
@@ -279,7 +287,8 @@ def _sentence(
             f"In this box {seen} {basis}."
         )
     elif verdict.call == UNDECIDED:
-        reason = "its error bar spans the limit"
+        untold = not np.isfinite(verdict.share.error) or verdict.share.source == "constant"
+        reason = "one sample does not decide" if untold else "its error bar spans the limit"
         if changes:
             listed = ", ".join(f"{v.choice} = {v.setting} ({_percent(v.share)})" for v in changes)
             reason = f"that changes with {listed}"
