@@ -114,9 +114,13 @@ def test_density_is_named_without_its_unit():
     assert notes[1]["text"].startswith("Density drifts by +0.2")
 
 
-def test_species_of_which_there_are_fewer_than_five_are_not_significant():
-    notes = few_molecules({"Li": 40, "NO3": 4, "FEC": 5, "VC": 0})
-    assert [n["text"] for n in notes] == ["The box holds only 4 NO3: numbers about it are not significant."]
+def test_species_of_which_there_are_fewer_than_five_are_not_significant_and_fewer_than_ten_few():
+    notes = few_molecules({"Li": 10, "NO3": 4, "FEC": 5, "TTE": 9, "VC": 0})
+    assert [n["text"] for n in notes] == [
+        "The box holds only 4 NO3: numbers about it are not significant.",
+        "The box holds few FEC, only 5: numbers about it have little statistics behind them.",
+        "The box holds few TTE, only 9: numbers about it have little statistics behind them.",
+    ]
 
 
 @pytest.mark.parametrize(("level", "verdict"), [(0.0, "long enough"), (0.3, "borderline")])

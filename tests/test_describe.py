@@ -12,6 +12,7 @@ from lmbmd.analysis.compactness import CompactnessOptions
 from lmbmd.analysis.contacts import ContactOptions, find_contacts
 from lmbmd.analysis.describe import DescribeOptions, describe, primary_centre
 from lmbmd.errors import LmbmdError
+from lmbmd.formulation.composition import scarcity
 from lmbmd.tables import ContactList, Described, Frame, Rdf, descriptor_frame
 
 QUICK = CompactnessOptions(frames=2, shuffles=2, neighbourhoods=2)
@@ -285,8 +286,7 @@ def test_fallbacks_rare_species_and_the_cipa_call_are_told(liquid):
     }
     assert any(text.startswith("Without a first minimum, 2.80 Å is the cut-off of Li–") for text in texts["cutoff"])
     assert texts["statistics"] == [
-        f"The box holds only {n} {s}: numbers about it are not significant."
-        for s, n in (("Na", 2), ("NO3", 4), ("FEC", 3))
+        scarcity(s, n) for s, n in (("Na", 2), ("FSI", 8), ("NO3", 4), ("EC", 6), ("TTE", 8), ("FEC", 3))
     ]
     assert len(texts["cipa"]) == 1
 

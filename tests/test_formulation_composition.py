@@ -198,7 +198,7 @@ def test_too_few_molecules_are_an_error_when_a_minimum_is_asked_for():
 
 def test_few_molecules_are_noted():
     notes = composed({"ion_pairs": 8, "tolerance": 0.2}, ONE_MOLAR).notes
-    assert notes == ("The box holds 8 of LiFSI, fewer than 10: what is said about it is not significant.",)
+    assert notes == ("The box holds few LiFSI, only 8: numbers about it have little statistics behind them.",)
     assert composed({"ion_pairs": 10}, ONE_MOLAR).notes == ()
 
 

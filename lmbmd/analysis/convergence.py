@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.statistics import estimate_mean, stationarity
+from lmbmd.formulation.composition import scarcity
 
 #: Shorter runs are never called long enough, whatever the tests say: contacts of Li⁺ last 0.1–10 ns, and a run
 #: that never saw one end cannot know it.
@@ -24,8 +25,6 @@ LEAST_REPLICAS = 3
 LEAST_SAMPLES = 10.0
 #: More molecules of a diluent per centre than this are contacts that a diluent should not have, and are asked about.
 DILUENT_CN = 0.05
-#: Fewer molecules of a species than this, and its numbers are printed as not significant.
-LEAST_MOLECULES = 5
 
 #: Verdicts from worst to best.
 VERDICTS = ("too short", "not converged", "borderline", "long enough")
@@ -166,10 +165,6 @@ def _amount(n_centres: int, centre: str, n_replicas: int) -> list[Check]:
 
 
 def few_molecules(counts: Mapping[str, int]) -> list[dict[str, str]]:
-    """A note for every species with too few molecules to speak of statistics."""
-    notes = []
-    for name, n in counts.items():
-        if 0 < n < LEAST_MOLECULES:
-            text = f"The box holds only {n} {name}: numbers about it are not significant."
-            notes.append({"topic": "statistics", "text": text})
-    return notes
+    """A note for every species in the box with few molecules, or too few to speak of statistics at all."""
+    told = (scarcity(name, n) for name, n in counts.items() if n)
+    return [{"topic": "statistics", "text": sentence} for sentence in told if sentence]

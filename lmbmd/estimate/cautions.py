@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmbmd.analysis.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
-from lmbmd.formulation.composition import ENOUGH_MOLECULES, Composition
+from lmbmd.formulation.composition import ENOUGH_MOLECULES, SIGNIFICANT_MOLECULES, Composition
 from lmbmd.formulation.study import Study
 from lmbmd.units import ANGSTROM_PER_NM
 
@@ -101,7 +101,12 @@ def _amounts(bottles: dict[str, Composition]) -> list[Caution]:
         if ions:
             centres[name] = ", ".join(f"{n} {s}" for s, n in ions.items())
     return [
-        Caution("molecules", f"fewer than {ENOUGH_MOLECULES} of a species: numbers about it are not significant", few),
+        Caution(
+            "molecules",
+            f"fewer than {ENOUGH_MOLECULES} of a species: numbers about it have little statistics behind them, and are "
+            f"not significant below {SIGNIFICANT_MOLECULES}",
+            few,
+        ),
         Caution(
             "molecules",
             f"fewer than {LEAST_CENTRES} cations: a rare shell or a large cluster cannot show itself",

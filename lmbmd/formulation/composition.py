@@ -25,8 +25,10 @@ from lmbmd.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 WINDOW = 0.05
 #: Edge of the smallest box in units of the cut-off: two, and a tenth more as boxes fluctuate and estimates err.
 EDGE_PER_CUTOFF = 2.2
-#: As many molecules of a component as its statistics need; fewer are noted.
+#: As many molecules of a component or species as its statistics need; fewer are few, and numbers about fewer than
+#: the second are not significant.
 ENOUGH_MOLECULES = 10
+SIGNIFICANT_MOLECULES = 5
 
 #: Larger boxes are not tried to find one that meets a tolerance.
 _MAX_ADVISED_ATOMS = 500_000
@@ -367,8 +369,14 @@ def _composition(
 
 
 def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...]:
-    return tuple(
-        f"The box holds {n} of {c.name}, fewer than {ENOUGH_MOLECULES}: what is said about it is not significant."
-        for c, n in zip(components, units, strict=True)
-        if n < ENOUGH_MOLECULES
-    )
+    told = (scarcity(c.name, int(n)) for c, n in zip(components, units, strict=True))
+    return tuple(sentence for sentence in told if sentence)
+
+
+def scarcity(name: str, n: int) -> str:
+    """What ``n`` molecules of a component or species in the box mean for numbers about it; "" if they are enough."""
+    if n >= ENOUGH_MOLECULES:
+        return ""
+    if n >= SIGNIFICANT_MOLECULES:
+        return f"The box holds few {name}, only {n}: numbers about it have little statistics behind them."
+    return f"The box holds only {n} {name}: numbers about it are not significant."
