@@ -236,6 +236,9 @@ def test_extending_a_finished_run_appends_to_it(finished):
 
 
 def test_results_stay_as_they_were_until_the_extension_is_finished(finished, monkeypatch):
+    shutil.rmtree(finished / "out")
+    simulate_here(finished)  # shares the bytes of work/ again, which the copy in the fixture did not
+    assert (finished / "out" / "trajectory.xtc").samefile(finished / "work" / "trajectory.xtc")
     before = (finished / "out" / "trajectory.xtc").read_bytes()
     write_spec(finished, production_ns=0.003)
     real = engine.Engine.snapshot

@@ -52,7 +52,7 @@ class Place:
         return (STAGES.index(self.stage), self.step) < (STAGES.index(other[0]), other[1])
 
     def finished(self, spec: RunSpec) -> bool:
-        return self.stage == STAGES[-1] and self.step == spec.production_steps
+        return self.stage == STAGES[-1] and self.step >= spec.production_steps
 
     @classmethod
     def of(cls, found: Checkpoint) -> Place:
