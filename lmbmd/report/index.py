@@ -83,6 +83,9 @@ class Row:
     groups: dict[str, list[Headline]]
 
 
+#: Cut-offs of one site that differ by more than this between rows are told below the comparison.
+CUTOFF_SPREAD_A = 0.1
+
 #: Columns of the comparison: (group of headlines, heading, definition).
 GROUPS = (
     ("liquid", "liquid", "density"),
@@ -114,6 +117,7 @@ def index_page(results: Sequence[Results]) -> str:
             top=_scales(found),
             definitions=entries,
             has_call=any(row.call for row in rows),
+            cutoffs=_other_cutoffs([row.point for row in rows]),
             stage=stages.REPORT,
         )
     )
@@ -134,6 +138,21 @@ def _scales(found: Sequence[Headline]) -> dict[str, float]:
         if np.isfinite(reach):
             top[headline.scale] = max(top.get(headline.scale, 0.0), reach)
     return top
+
+
+def _other_cutoffs(points: Sequence[StatePoint]) -> list[str]:
+    """Sites whose first-shell cut-offs differ by more than ``CUTOFF_SPREAD_A``, each with the lowest and highest."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for point in points:
+        table = point.table("cutoffs")
+        if table is not None:
+            for row in table[table.partner.str.contains(":")].itertuples():
+                found.setdefault((str(row.centre), str(row.partner)), []).append(float(row.cutoff_A))
+    return [
+        f"{fmt.species(centre)} – {fmt.site(partner)} {min(radii):.2f} to {max(radii):.2f} Å"
+        for (centre, partner), radii in found.items()
+        if max(radii) - min(radii) > CUTOFF_SPREAD_A + 1e-9
+    ]
 
 
 def _own_words(rows: Sequence[Row], keys: set[str]) -> list[Definition]:
