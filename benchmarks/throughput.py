@@ -58,17 +58,18 @@ def measure(folder: Path, options: argparse.Namespace, chosen: simulate.Platform
     round_ps = max(1, round(options.ps / frame_ps)) * frame_ps
     spent, record = go_on(round_ps)  # warms caches up; not counted
     print(f"{record['n_atoms']} atoms, platform {record['platform']['name']}, rounds of {round_ps:g} ps")
-    ratios = []
+    times: list[tuple[float, float]] = []
     for k in range(options.rounds):
         bare_s = bare(folder, chosen, round_ps)
         total, record = go_on((k + 2) * round_ps)
         ours_s, spent = total - spent, total
-        ratios.append(bare_s / ours_s)
-        speeds = [round_ps / 1000 / seconds * 86400 for seconds in (ours_s, bare_s)]
-        print(f"simulate {speeds[0]:8.2f} ns/day   bare {speeds[1]:8.2f} ns/day   ratio {ratios[-1]:.3f}", flush=True)
-    print(
-        f"simulate reaches {100 * statistics.median(ratios):.1f} % of a bare loop (median of {options.rounds} rounds)"
-    )
+        times.append((ours_s, bare_s))
+        speeds = [round_ps / 1000 / seconds * 86400 for seconds in times[-1]]
+        print(f"simulate {speeds[0]:8.2f} ns/day   bare {speeds[1]:8.2f} ns/day", flush=True)
+    middle = statistics.median(bare_s / ours_s for ours_s, bare_s in times)
+    # Whatever else the machine does can only slow a round down, so the quickest of each is the fairest pair.
+    best = min(bare_s for _, bare_s in times) / min(ours_s for ours_s, _ in times)
+    print(f"simulate reaches {100 * best:.1f} % of a bare loop (quickest rounds; median of pairs {100 * middle:.1f} %)")
 
 
 def prepare(folder: Path, options: argparse.Namespace) -> dict:
