@@ -108,6 +108,8 @@ def _build(events: Any, file: str) -> tuple[Any, Lines]:
 def _key(event: Any, container: dict[str, Any], file: str) -> str:
     if not isinstance(event, yaml.ScalarEvent):
         raise _refused("a key must be a word", event, file, "Write 'key: value'.")
+    if len(event.value) > 200:
+        raise _refused("a key is longer than 200 characters", event, file, "Shorten it.")
     if event.value in container:
         raise _refused(f"the key '{event.value[:60]}' stands here twice", event, file, "Keep one of the two.")
     return event.value
