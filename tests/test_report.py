@@ -12,7 +12,7 @@ import pytest
 import report_inputs
 
 from lmbmd.errors import LmbmdError
-from lmbmd.report import features, formulation_page, index_page, load_results, narrative, write_index
+from lmbmd.report import content, features, formulation_page, index_page, load_results, narrative, write_index
 from lmbmd.report.definitions import DEFINITIONS
 from lmbmd.report.index import FEATURES
 from lmbmd.report.page import linked
@@ -188,7 +188,7 @@ def test_tables_show_the_numbers_they_were_given(document):
 def test_the_summary_is_made_of_the_numbers(results):
     text = " ".join(narrative.summary(results.state_points[0], results))
     assert "2 independent runs of 1 ns at 298.15 K" in text
-    assert "density of 1.462 ± 0.004 g/cm³ and holds 1.490 ± 0.010 mol/L LiFSI" in text
+    assert "density of 1.462 ± 0.004 g/cm³ (equilibration not stationary) and holds 1.490 ± 0.010 mol/L LiFSI" in text
     assert "Li⁺ has 2.86 ± 0.09 FSI⁻ and 1.17 ± 0.05 DME in its first shell; of the diluent, 0.02 ± 0.03 TTE" in text
     assert "Of the anions, 3.0 ± 1.4 % touch no centre (SSIP)" in text
     assert text.endswith("No CIPA: 0 % of Li are in compact clusters of CIPA size.")
@@ -368,7 +368,8 @@ def test_the_index_lists_every_state_point_with_errors_and_units(index):
     assert [row[0]["hrefs"] for row in rows] == [["lifsi-dme/report.html"], ["lifsi-dme-tte/report.html"]]
     text = [" ".join(c["text"].split()) for c in rows[1]]
     assert text[1:3] == ["298.15", "too short"]
-    assert "Density 1.462 ± 0.004 g/cm³ LiFSI 1.490 ± 0.010 mol/L" == text[3]
+    unsettled = "(equilibration not stationary)"
+    assert f"Density 1.462 ± 0.004 g/cm³ {unsettled} LiFSI 1.490 ± 0.010 mol/L" == text[3]
     assert text[4] == "FSI⁻ 2.86 ± 0.09 DME 1.17 ± 0.05 TTE 0.02 ± 0.03"
     assert text[5] == "SSIP 3.0 ± 1.4 % CIP 12.0 ± 1.8 % AGG 85 ± 5 %"
     assert text[-1] == "none"
@@ -473,6 +474,70 @@ def test_an_unknown_error_draws_no_bar_and_prints_a_question_mark(results):
         dataclasses.replace(results, state_points=(dataclasses.replace(point, described=described, replicas=()),))
     )
     assert "0.850 ± ?" in page.html and not re.search(r"\bnan\b", Document(page.html).text)
+
+
+def doubtful(results):
+    """Errors from few samples (CN of FSI), no error at all (AGG by anion), and no end of an equilibration."""
+    point = results.state_points[0]
+    tables = dict(point.described.tables)
+    few = "error not reliable (6.8 independent samples)"
+    tables["cn"] = tables["cn"].assign(doubt=[few, *[""] * (len(tables["cn"]) - 1)])
+    classes = tables["speciation"].assign(doubt="")
+    agg = (classes.convention == "anion") & (classes.cls == "AGG")
+    classes.loc[agg, ["error", "doubt"]] = np.nan, "never changed"
+    tables["speciation"] = classes
+    states = tables["solvent_states"]
+    tables["solvent_states"] = states.assign(free_doubt="error not reliable (2.1 independent samples)")
+    rows = point.described.descriptors
+    method = rows.method.where(rows.name != "largest_cluster_fraction", f"largest; {few}")
+    kept = {name: tables[name] for name in ("cn", "speciation", "solvent_states", "composition")}
+    described = dataclasses.replace(point.described, tables=kept, descriptors=rows.assign(method=method))
+    return dataclasses.replace(
+        results, state_points=(dataclasses.replace(point, described=described, replicas=point.replicas[:1]),)
+    )
+
+
+def test_a_number_with_an_unreliable_error_does_not_look_precise(results):
+    document = Document(formulation_page(doubtful(results)).html)
+    found = {tuple(c["text"].strip() for c in row) for table in document.tables for row in table}
+    assert ("Li⁺ – FSI⁻", "molecules", "≈ 2.9") in {row[:3] for row in found}
+    assert ("AGG", "0.83 ± 0.05", "0.850never changed", "0.91 ± 0.06", "1") in found
+    assert "AGG by anion 85 % (never changed)" in document.text
+    assert "error not reliable (6.8 independent samples)" in document.values("title")
+    assert "≈: error not reliable, 2.1 to 6.8 independent samples." in document.text
+    assert "≈: error not reliable, 6.8 independent samples." in document.text
+    assert "On average Li⁺ has ≈ 2.9 FSI⁻ and 1.17 ± 0.05 DME in its first shell" in document.text
+    assert "± 0 " not in document.text and "85 % (never changed) touch two or more (AGG)" in document.text
+
+
+def test_the_index_marks_unreliable_numbers_too(results):
+    row = [" ".join(c["text"].split()) for c in Document(index_page([doubtful(results)])).tables[0][1]]
+    assert "FSI⁻ ≈ 2.9" in row[4] and "AGG 85 % (never changed)" in row[5]
+    assert "not stationary" not in row[3]  # the one run that is left was
+    # The notes of this box say that the longest cluster is longer than half of it.
+    assert row[7] == "mean 9.4 ± 1.2 ions (limited by the box) largest ≈ 21 % (limited by the box)"
+
+
+def test_clusters_are_limited_by_the_box_only_where_the_notes_say_so(results):
+    free = without_tables(results, notes=False)
+    text = " ".join(narrative.summary(free.state_points[0], free))
+    assert "An ion sits in a cluster of 9.4 ± 1.2 ions on average." in text
+    text = " ".join(narrative.summary(results.state_points[0], results))
+    assert "An ion sits in a cluster of 9.4 ± 1.2 ions (limited by the box) on average." in text
+
+
+def test_times_between_losses_stand_with_the_residence_times(results):
+    point = results.state_points[0]
+    rows = [
+        ("Li", "FSI", 210.0, 20.0, "seen"),
+        ("Li", "DME", np.nan, np.nan, "none was seen: longer than 70 ps at 95 %"),
+    ]
+    table = pd.DataFrame(rows, columns=["centre", "partner", "tau_ps", "error", "outcome"])
+    point = dataclasses.replace(point, described=Described(point.described.descriptors, {"exchange": table}))
+    (shown,) = [content.residence(point)]
+    found = [tuple(cell.text for cell in row) for row in shown.rows]
+    assert found[0] == ("Li⁺ – FSI⁻", "first-shell contact", "time between losses", "210 ± 20", "ps", "seen")
+    assert found[1][3] == "–" and found[1][5].startswith("none was seen: longer than 70 ps")
 
 
 def test_run_records_of_any_shape_are_shown(study, tmp_path):

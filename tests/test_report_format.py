@@ -25,8 +25,8 @@ NAN = math.nan
         (-3.14159, 0.2, "−3.1 ± 0.2"),
         (-0.001, 0.2, "0.0 ± 0.2"),
         (0.0, 0.02, "0.00 ± 0.02"),
-        (0.0, 0.0, "0 ± 0"),
-        (3.5, 0.0, "3.50 ± 0"),
+        (0.0, 0.0, "0"),
+        (3.5, 0.0, "3.50"),
         (2.3451, NAN, "2.35 ± ?"),
         (2.3451, None, "2.35"),
         (50.0, None, "50"),
@@ -51,8 +51,27 @@ def test_rounding_moves_a_value_by_less_than_the_error(value, error):
     assert abs(float(shown.split(" ± ")[1]) - error) <= 0.5 * error
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (2.508, 0.014, "≈ 2.5"),
+        (12.34, 0.01, "≈ 12"),
+        (1234.0, 0.1, "≈ 1200"),
+        (2.508, 0.6, "≈ 2.5"),
+        (0.0022, 0.013, "≈ 0.002"),
+        (0.0, 0.2, "≈ 0.0"),
+        (-45.0, 30.0, "≈ −40"),
+        (2.346, NAN, "2.35 ± ?"),
+        (2.346, 0.0, "2.35"),
+    ],
+)
+def test_a_number_with_an_unreliable_error_has_two_digits_at_most(value, error, text):
+    assert fmt.number(value, error, reliable=False) == text
+
+
 def test_a_fraction_is_shown_in_per_cent_with_its_error():
     assert fmt.percent(0.43, 0.051) == "43 ± 5 %"
+    assert fmt.percent(0.432, 0.0051, reliable=False) == "≈ 43 %"
     assert fmt.percent(NAN, 0.1) == "–"
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, errors, titled
-from lmbmd.report.inputs import StatePoint
+from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.palette import ACCENT, CLASSES, INK, MUTED, text_on
 
 #: How the three conventions are named on an axis; what they mean is in the definitions.
@@ -43,6 +43,7 @@ def speciation(point: StatePoint) -> list[Drawing]:
         base = 0.0
         for name in classes:
             share, error = float(rows.fraction[name]), float(rows.error[name])
+            reliable = not doubt_of(rows.loc[name])
             if not np.isfinite(share):
                 continue
             fill = CLASSES.get(name, MUTED)
@@ -50,7 +51,7 @@ def speciation(point: StatePoint) -> list[Drawing]:
             ax.bar(x, share, bottom=base, width=0.76, color=fill, edgecolor=MUTED, linewidth=0.5, label=label)
             drawn.add(name)
             if share >= 0.06:
-                words = fmt.percent(share, error)
+                words = fmt.percent(share, error, reliable)
                 ax.text(x, base + share / 2, words, ha="center", va="center", color=text_on(fill), fontsize=8.5)
             base += share
     ax.set_xticks(range(len(order)), [CONVENTIONS[name] for name in order])
@@ -59,7 +60,7 @@ def speciation(point: StatePoint) -> list[Drawing]:
     titled(ax, "Speciation in three conventions", 5)
     alt = "Speciation. " + ". ".join(
         f"{CONVENTIONS[convention]}: "
-        + ", ".join(f"{row.cls} {fmt.percent(row.fraction, row.error)}" for row in rows.itertuples())
+        + ", ".join(f"{row.cls} {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples())
         for convention, rows in table.groupby("convention", sort=False)
         if convention in CONVENTIONS
     )
@@ -93,7 +94,7 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
         ax.set_xticks(np.arange(0, rows.n.max() + 1))
         ax.set_xlim(-0.6, max(rows.n.max(), 4) + 0.6)
         alt = f"{title}: " + "; ".join(
-            f"{int(row.n)}: {fmt.percent(row.fraction, row.error)}" for row in rows.itertuples()
+            f"{int(row.n)}: {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         name = f"{point.label}-{fmt.slug(convention)}-{fmt.slug(species)}"
         drawings.append(Drawing(name, title, alt, "", rows, figure))
@@ -197,7 +198,8 @@ def cluster_sizes(point: StatePoint) -> list[Drawing]:
     alt = (
         f"Cluster sizes from {rows.n_ions.min():g} to {rows.n_ions.max():g} ions. Most ions are in clusters of "
         + "; ".join(
-            f"{int(row.n_ions)} ions: {fmt.percent(row.ion_fraction, row.error)}" for row in biggest.itertuples()
+            f"{int(row.n_ions)} ions: {fmt.percent(row.ion_fraction, row.error, not doubt_of(row))}"
+            for row in biggest.itertuples()
         )
     )
     caption = "A lone ion is a cluster of one. Each bar is the share of all ions that sit in clusters of that size."

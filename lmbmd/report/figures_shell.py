@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, drop_spine_grid, errors, titled
-from lmbmd.report.inputs import StatePoint, molecules_of
+from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
 from lmbmd.report.palette import CLASSES, INK, MUTED, text_on
 
 #: Å shown of an RDF to donor atoms, and to mass centres: the second shell has ended there.
@@ -114,7 +114,7 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         ax.set_xticks(np.arange(0, rows.n.max() + 1))
         ax.set_xlim(-0.6, max(rows.n.max(), 4) + 0.6)
         alt = f"Share of centres by number of {who} in the shell: " + "; ".join(
-            f"{int(row.n)}: {fmt.percent(row.fraction, row.error)}" for row in rows.itertuples()
+            f"{int(row.n)}: {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         drawings.append(Drawing(f"{point.label}-cn-{fmt.slug(species)}", f"{who} per centre", alt, "", rows, figure))
     return drawings
@@ -131,7 +131,7 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     words = []
     for y, (_, row) in enumerate(rows.iterrows()):
         inside = molecules_of(row)
-        share = fmt.percent(row.fraction, row.error)
+        share = fmt.percent(row.fraction, row.error, not doubt_of(row))
         ax.text(0.008 * top, y - 0.37, fmt.shell(inside), va="center", fontsize=8.5)
         dots = [colour.get(name, MUTED) for name, n in inside.items() for _ in range(n)]
         # Dots end at the right edge, so that shells of one size line up.

@@ -18,22 +18,24 @@ _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _UNITS = {"1": "", "": "", "A": "Å", "A3": "Å³", "nm3": "nm³", "1/nm3": "nm⁻³", "g/cm3": "g/cm³", "1/A3": "Å⁻³"}
 
 
-def number(value: float | None, error: float | None = None) -> str:
+def number(value: float | None, error: float | None = None, reliable: bool = True) -> str:
     """A value, rounded as its standard error allows: ``"0.43 ± 0.05"``.
 
     The error keeps one significant digit, or two when they lie between 1.0 and 1.9 (a second digit there is
     more than a tenth of the error); the value ends at the same decimal place. Without an error the value keeps
     three significant digits, a whole number below a million all of them; ``± ?`` marks an error that is not known
-    (NaN) as against one that does not exist (None). A value that is NaN or None is a dash.
+    (NaN) as against one that does not exist (None, or 0). With an error that is not to be relied on, the value keeps
+    two significant digits at most, and the error is left out: ``"≈ 0.43"``. A value that is NaN or None is a dash.
     """
     value = math.nan if value is None else float(value)
     if not math.isfinite(value):
         return DASH
     if error is None or not math.isfinite(error) or error <= 0:
         text = _rounded(value, _places_without_error(value))
-        if error is None:
-            return text
-        return f"{text} ± 0" if error == 0 else f"{text} ± ?"
+        return text if error is None or error == 0 else f"{text} ± ?"
+    if not reliable:
+        most = 1 - math.floor(math.log10(abs(value))) if value else math.inf
+        return f"≈ {_rounded(value, min(_places(error), most))}"
     power = math.floor(math.log10(max(abs(value), error)))
     if power >= 6 or power < -4:
         scaled = number(value / 10.0**power, error / 10.0**power)
@@ -81,11 +83,11 @@ def fixed(value: float, places: int) -> str:
     return _rounded(value, places) if math.isfinite(value) else DASH
 
 
-def percent(value: float | None, error: float | None = None) -> str:
+def percent(value: float | None, error: float | None = None, reliable: bool = True) -> str:
     """A fraction as per cent: ``"43 ± 5 %"``."""
     if value is None or not math.isfinite(value):
         return DASH
-    return f"{number(100 * value, None if error is None else 100 * error)} %"
+    return f"{number(100 * value, None if error is None else 100 * error, reliable)} %"
 
 
 def unit(text: str) -> str:

@@ -32,6 +32,7 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "cluster_charge": ("charge_e", "per_frame"),
     "cipa": ("criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met"),
     "residence": ("centre", "partner", "correlation", "tau_ps", "error", "outcome"),
+    "exchange": ("centre", "partner", "tau_ps", "error", "outcome"),
     "separation": ("species", "solvent_separated", "isolated"),
     "cipa_sensitivity": ("choice", "setting", "share", "error", "call"),
     "cipa_g": ("r_A", "g"),
@@ -168,6 +169,12 @@ def molecules_of(row: pd.Series) -> dict[str, int]:
     Read from the columns n_<SPECIES>: the label alone is ambiguous (is ``PF61`` one PF6 or 61 PF?).
     """
     return {str(key)[2:]: int(n) for key, n in row.items() if str(key).startswith("n_") and n > 0}
+
+
+def doubt_of(row: Any, quantity: str = "") -> str:
+    """Why the error of a quantity in a row of a table is missing or not to be relied on; "" if there is no doubt."""
+    doubt = getattr(row, f"{quantity}_doubt" if quantity else "doubt", "")
+    return doubt if isinstance(doubt, str) else ""
 
 
 def load_results(

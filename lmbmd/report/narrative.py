@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lmbmd.analysis.rows import doubt_in
 from lmbmd.report import formatting as fmt
-from lmbmd.report.inputs import Results, StatePoint, molecules_of
+from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 
 
 @dataclass(frozen=True)
 class Headline:
     """One number worth comparing between formulations.
 
-    ``group`` is the column of the comparison it belongs to, ``species`` whom it is about ("" for the whole liquid).
+    ``group`` is the column of the comparison it belongs to, ``species`` whom it is about ("" for the whole liquid);
+    ``doubt`` says why the error is missing or not to be relied on, ``remark`` what else must stand beside the number.
     """
 
     group: str
@@ -25,6 +27,8 @@ class Headline:
     error: float | None
     unit: str
     definition: str
+    doubt: str = ""
+    remark: str = ""
 
     @property
     def short(self) -> str:
@@ -43,11 +47,20 @@ class Headline:
     @property
     def shown(self) -> str:
         """The number without its unit; fractions are shown as per cent, sign included."""
-        return fmt.percent(self.value, self.error) if self.unit == "%" else fmt.number(self.value, self.error)
+        shown = fmt.percent if self.unit == "%" else fmt.number
+        return shown(self.value, None if self._errorless else self.error, not self.doubt)
 
     @property
     def shown_unit(self) -> str:
-        return "" if self.unit == "%" else fmt.unit(self.unit)
+        """The unit, and in brackets what must be known to read the number."""
+        remarks = [self.doubt if self._errorless else "", self.remark]
+        unit = "" if self.unit == "%" else fmt.unit(self.unit)
+        return " ".join([*filter(None, [unit]), *(f"({remark})" for remark in remarks if remark)])
+
+    @property
+    def _errorless(self) -> bool:
+        """Whether the doubt stands in the place of the error."""
+        return bool(self.doubt) and (self.error is None or math.isnan(self.error))
 
     @property
     def text(self) -> str:
@@ -74,10 +87,13 @@ def _amounts(point: StatePoint, results: Results) -> list[Headline]:
         error = None if pd.isna(row.error) else float(row.error)
         unit = str(row.unit)
         if str(row.quantity) == "density":
-            found.append(Headline("liquid", "Density", "", row.simulated, error, unit, "density"))
+            settled = not any(replica.equilibrated.startswith("not") for replica in point.replicas)
+            remark = "" if settled else "equilibration not stationary"
+            amount = (row.simulated, error, unit, "density", doubt_of(row), remark)
+            found.append(Headline("liquid", "Density", "", *amount))
         elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
             label = fmt.formula(str(row.component))
-            found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition"))
+            found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition", doubt_of(row)))
     return sorted((h for h in found if math.isfinite(h.value)), key=lambda h: h.label != "Density")
 
 
@@ -95,6 +111,7 @@ def _coordination(point: StatePoint) -> list[Headline]:
             r.error,
             "1",
             "cn",
+            doubt_of(r),
         )
         for r in rows.itertuples()
     ]
@@ -107,7 +124,8 @@ def _speciation(point: StatePoint) -> list[Headline]:
     rows = table[table.convention == "anion"]
     rows = rows[rows.cls.isin(("SSIP", "CIP", "AGG"))]
     return [
-        Headline("speciation", str(r.cls), "", r.fraction, r.error, "%", "speciation_anion") for r in rows.itertuples()
+        Headline("speciation", str(r.cls), "", r.fraction, r.error, "%", "speciation_anion", doubt_of(r))
+        for r in rows.itertuples()
     ]
 
 
@@ -124,6 +142,7 @@ def _solvent(point: StatePoint, results: Results) -> list[Headline]:
             getattr(r, "free_error", math.nan),
             "%",
             "solvent_states",
+            doubt_of(r, "free"),
         )
         for r in table.itertuples()
         if results.roles.get(str(r.species)) != "diluent"
@@ -135,9 +154,21 @@ def _clusters(point: StatePoint) -> list[Headline]:
         "cluster_size_weight_average": ("mean cluster size", "ions"),
         "largest_cluster_fraction": ("largest cluster", "%"),
     }
+    # A cluster that spans the box, or is longer than half of it, would be larger in a larger box.
+    remark = "limited by the box" if point.notes("box", "cluster") else ""
     rows = point.described.descriptors
     return [
-        Headline("cluster", wanted[r.name][0], "", r.value, r.error, wanted[r.name][1], f"d-{fmt.slug(r.name)}")
+        Headline(
+            "cluster",
+            wanted[r.name][0],
+            "",
+            r.value,
+            r.error,
+            wanted[r.name][1],
+            f"d-{fmt.slug(r.name)}",
+            doubt_in(str(r.method)),
+            remark,
+        )
         for r in rows[rows.name.isin(wanted)].itertuples(index=False)
     ]
 
@@ -234,8 +265,8 @@ def _top_shell(point: StatePoint) -> str:
     if table is None:
         return ""
     top = table.sort_values("rank").iloc[0]
-    share = fmt.percent(top.fraction, top.error)
-    return f"Its most frequent shell is {fmt.shell(molecules_of(top))} ({share} of all shells)."
+    share = Headline("shell", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
+    return f"Its most frequent shell is {fmt.shell(molecules_of(top))}: {share} of all shells."
 
 
 def _classes(found: list[Headline]) -> str:

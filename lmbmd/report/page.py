@@ -19,11 +19,13 @@ from markupsafe import Markup
 
 from lmbmd import stages
 from lmbmd.atomic import replacing, write_text
-from lmbmd.report import content, figures_ions, figures_shell, figures_time, narrative, palette
 from lmbmd.report import formatting as fmt
+from lmbmd.report import narrative, palette, records
+from lmbmd.report.cells import doubts
+from lmbmd.report.chapters import PLACED, blocks, chapters_of, table
 from lmbmd.report.definitions import DEFINITIONS, NOT_COMPUTED, Definition
 from lmbmd.report.drawing import Drawing, styled
-from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.inputs import Results
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +52,6 @@ class Page:
         return folder / "report.html"
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """One section of a state point: its blocks are drawings and tables, in order."""
-
-    key: str
-    title: str
-    lead: str
-    blocks: tuple[Mapping[str, Any], ...]
-    notes: tuple[str, ...] = ()
-
-
 def formulation_page(results: Results) -> Page:
     """The report of one formulation, all its temperatures.
 
@@ -75,12 +66,14 @@ def formulation_page(results: Results) -> Page:
     points = []
     with styled():
         for point in results.state_points:
-            chapters = _chapters(point, results, colour)
+            chapters = chapters_of(point, results, colour)
+            found = narrative.headlines(point, results)
             drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
             points.append({
                 "point": point, "chapters": chapters, "verdict": narrative.verdict(point),
-                "summary": narrative.summary(point, results), "headlines": narrative.headlines(point, results),
-                "remarks": [note for note in point.described.notes if note.get("topic") not in _PLACED],
+                "summary": narrative.summary(point, results), "headlines": found,
+                "doubts": doubts([h.doubt for h in found if h.shown.startswith("≈")]),
+                "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
             })  # fmt: skip
         html = (
             environment()
@@ -98,109 +91,6 @@ def formulation_page(results: Results) -> Page:
             )
         )
     return Page(html, tuple(drawings))
-
-
-#: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
-_PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence"})
-
-
-def _chapters(point: StatePoint, results: Results, colour: Mapping[str, str]) -> list[Chapter]:
-    return [
-        Chapter(
-            "composition",
-            "What was asked, what was simulated",
-            "",
-            _blocks(
-                _table(content.asked(point, results), "asked"),
-                _table(content.box(point), "box"),
-            ),
-            tuple(point.notes("composition")) + tuple(map(str, results.composition.get("notes", ()))),
-        ),
-        Chapter(
-            "shell",
-            "Level 1 · The primary shell",
-            "Who touches a centre: radial distribution functions (line, left axis) with the running coordination "
-            "number (dashed, right axis), and the first shell inside the marked cut-off.",
-            _blocks(
-                _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
-                _table(content.coordination(point), "coordination"),
-                _figures(
-                    [*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"
-                ),
-                _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
-                _table(content.solvent_states(point), "solvent-states"),
-                _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
-            ),
-            tuple(point.notes("cutoff")),
-        ),
-        Chapter(
-            "pairs",
-            "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
-            "How many ions of the other sign an ion touches. The three conventions answer three different questions "
-            "and are never mixed.",
-            _blocks(
-                _figures(figures_ions.speciation(point), "medium", "speciation_anion"),
-                _table(content.speciation(point), "speciation"),
-                _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"),
-                _table(content.separation(point), "separation"),
-                _figures(figures_ions.sensitivity(point), "small", "sensitivity"),
-            ),
-        ),
-        Chapter(
-            "meso",
-            "Level 3 · Clusters and compact aggregates (CIPA)",
-            "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
-            "connectivity, against what chance alone would give; a high AGG fraction is not enough.",
-            _blocks(
-                _figures(
-                    [*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)],
-                    "medium",
-                    "cluster_sizes",
-                ),
-                _figures(
-                    [*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"
-                ),
-                _table(content.cipa(point), "cipa"),
-                _table(content.cipa_background(point), "chance"),
-                _table(content.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
-            ),
-            tuple(point.notes("cipa", "cluster", "box")),
-        ),
-        Chapter(
-            "dynamics",
-            "How long contacts last",
-            "The chance that a partner in a shell at time 0 is there at time t (continuous: without ever having left).",
-            _blocks(
-                _figures(figures_time.residence(point, colour), "medium", "residence"),
-                _table(content.residence(point), "residence"),
-            ),
-            tuple(point.notes("residence")),
-        ),
-        Chapter(
-            "convergence",
-            "Is it converged?",
-            "Production only. A quantity that still drifts has no mean to report.",
-            _blocks(
-                _figures(figures_time.state(point), "small", "state"),
-                _figures(figures_time.series(point), "small", "timeseries"),
-                _table(content.convergence(point), "checks"),
-                _table(content.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
-            ),
-            tuple(point.notes("statistics")),
-        ),
-    ]
-
-
-def _blocks(*blocks: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
-    return tuple(block for block in blocks if block)
-
-
-def _figures(drawings: list[Drawing], width: str, definition: str) -> Mapping[str, Any] | None:
-    return {"drawings": drawings, "width": width, "definition": definition} if drawings else None
-
-
-def _table(table: content.Table | None, key: str, folded: str = "") -> Mapping[str, Any] | None:
-    return {"table": table, "key": key, "folded": folded} if table and table.rows else None
 
 
 def _header(results: Results) -> list[tuple[str, str]]:
@@ -222,7 +112,7 @@ def _header(results: Results) -> list[tuple[str, str]]:
 
 def _method(results: Results) -> list[Mapping[str, Any] | None]:
     details = {point.label: point.described.facts for point in results.state_points}
-    records = {
+    written = {
         f"{point.label} r{replica.number}": {"run": replica.run, "spec": replica.spec}
         for point in results.state_points
         for replica in point.replicas
@@ -232,13 +122,13 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
     shown = {"asked_realised", "notes"}
     box = {key: value for key, value in results.composition.items() if key not in shown}
     return list(
-        _blocks(
-            _table(content.runs(results), "runs"),
-            _table(content.facts(model, "Force field, from its manifest."), "force-field"),
-            _table(content.parameters(results), "parameters"),
-            _table(content.facts(box, "Composition record."), "box", folded="Composition record"),
-            _table(content.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"),
-            _table(content.facts(records, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
+        blocks(
+            table(records.runs(results), "runs"),
+            table(records.facts(model, "Force field, from its manifest."), "force-field"),
+            table(records.parameters(results), "parameters"),
+            table(records.facts(box, "Composition record."), "box", folded="Composition record"),
+            table(records.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"),
+            table(records.facts(written, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
         )
     )
 
