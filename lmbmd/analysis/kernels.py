@@ -24,6 +24,7 @@ class Workspace(NamedTuple):
         hit, hit_d2, hit_step: (2 n + 1), (2 n + 1), (2 n + 1, 3), places in ``order`` of the points within reach of
             one query, squared distances, and lattice steps. A point at exactly half the box width is met twice; one
             entry more is for what is written last and not kept.
+        near: (2 n + 1) int64, sort keys of the contacts of one query.
     """
 
     cell: np.ndarray
@@ -33,6 +34,7 @@ class Workspace(NamedTuple):
     hit: np.ndarray
     hit_d2: np.ndarray
     hit_step: np.ndarray
+    near: np.ndarray
 
 
 def workspace(n: int) -> Workspace:
@@ -40,6 +42,7 @@ def workspace(n: int) -> Workspace:
     return Workspace(
         np.empty(n, np.int32), np.empty((n, 3), np.int32), np.empty(n, np.int32), np.empty((n, 3)),
         np.empty(2 * n + 1, np.int32), np.empty(2 * n + 1), np.empty((2 * n + 1, 3), np.int32),
+        np.empty(2 * n + 1, np.int64),
     )  # fmt: skip
 
 
@@ -173,7 +176,7 @@ def _tally(
     contact, distance, image, found,
 ):  # fmt: skip
     """Count the hits of one query in its histogram and append its contacts; returns the new number of contacts."""
-    contact2, n_bins = contact_radius * contact_radius, counts.shape[1]
+    contact2, n_bins, near = contact_radius * contact_radius, counts.shape[1], 0
     for h in range(hits):
         i = work.order[work.hit[h]]
         if molecule[i] == own_molecule:
@@ -183,25 +186,19 @@ def _tally(
         if d < reach and bin_ < n_bins:
             counts[label[i], bin_] += 1
         if work.hit_d2[h] <= contact2 and i < n_contact:
-            contact[found], distance[found] = i, d
-            for k in range(3):
-                image[found, k] = work.step[i, k] - own_step[k] + work.hit_step[h, k]
-            found += 1
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _sort_row(contact, distance, image, first, last):
-    """Insertion sort of one row of contacts by point; rows are short."""
-    for i in range(first + 1, last):
-        c, d, ix, iy, iz = contact[i], distance[i], image[i, 0], image[i, 1], image[i, 2]
-        j = i
-        while j > first and contact[j - 1] > c:
-            contact[j], distance[j] = contact[j - 1], distance[j - 1]
-            image[j, 0], image[j, 1], image[j, 2] = image[j - 1, 0], image[j - 1, 1], image[j - 1, 2]
-            j -= 1
-        contact[j], distance[j] = c, d
-        image[j, 0], image[j, 1], image[j, 2] = ix, iy, iz
+            # Sorted in by point; rows are short. The key holds the point and where its hit is.
+            key, j = (np.int64(i) << 32) + h, near
+            while j > 0 and work.near[j - 1] > key:
+                work.near[j] = work.near[j - 1]
+                j -= 1
+            work.near[j] = key
+            near += 1
+    for j in range(near):
+        i, h = work.near[j] >> 32, work.near[j] & 0xFFFFFFFF
+        contact[found + j], distance[found + j] = i, np.sqrt(work.hit_d2[h])
+        for k in range(3):
+            image[found + j, k] = work.step[i, k] - own_step[k] + work.hit_step[h, k]
+    return found + near
 
 
 @njit(cache=True, nogil=True)
@@ -235,7 +232,6 @@ def _walk(
             hits, work, label, molecule, query_molecule[q], own_step, reach, n_contact, contact_radius, bins_per_A,
             histogram[query_label[q]], contact, distance, image, offsets[q],
         )  # fmt: skip
-        _sort_row(contact, distance, image, offsets[q], offsets[q + 1])
         q += 1
     return q
 
