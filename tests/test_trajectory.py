@@ -74,7 +74,8 @@ def test_every_format_gives_the_same_frames(made, tmp_path, name):
     make = lammps_dump if name.endswith("dump") else written
     path = make(tmp_path / name, atoms, positions, cells)
     topology = written(tmp_path / "top.pdb", atoms, positions[:1], cells[:1])
-    frames = read_frames(topology, path, atoms)
+    # Neither a PDB file nor a LAMMPS dump knows its times.
+    frames = read_frames(topology, path, atoms, interval_ps=2.0 if name in ("t.pdb", "t.dump") else None)
     assert len(frames) == N_FRAMES
     for i, frame in enumerate(frames):
         assert frame.index == i
@@ -82,8 +83,19 @@ def test_every_format_gives_the_same_frames(made, tmp_path, name):
         np.testing.assert_allclose(frame.positions, positions[i], atol=0.0051)
         np.testing.assert_allclose(frame.box, cells[0 if name == "t.pdb" else i], atol=0.01)
         assert frame.positions.dtype == np.float32 and frame.box.dtype == np.float64
-        if name != "t.dump":
-            assert frame.time_ps == pytest.approx(2.0 * i if name != "t.pdb" else i)
+        assert frame.time_ps == pytest.approx(2.0 * i)
+
+
+@pytest.mark.parametrize("name", ["t.pdb", "t.dump"])
+def test_a_file_without_a_clock_needs_its_interval_unless_it_has_one_frame(made, tmp_path, name):
+    atoms, positions, cells = made
+    path = (lammps_dump if name == "t.dump" else written)(tmp_path / name, atoms, positions, cells)
+    topology = written(tmp_path / "top.pdb", atoms, positions[:1], cells[:1])
+    refused(r"does not say how much time passes.*frame_interval_ps", topology, path, atoms)
+    assert [f.time_ps for f in read_frames(topology, path, atoms, stop=1)] == [0.0]
+    told = mda.Universe(topology, path, dt=0.5, format="LAMMPSDUMP" if name == "t.dump" else None)
+    apart_ps = 500.0 if name == "t.dump" else 0.5  # a dump's frames are 1000 steps apart
+    assert [f.time_ps for f in read_frames(None, told, atoms)] == [apart_ps * i for i in range(N_FRAMES)]
 
 
 @pytest.mark.parametrize("name", ["t.xtc", "t.dcd"])

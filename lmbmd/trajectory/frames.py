@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from lmbmd.tables import AtomTable, Frame
 _DENSEST_PER_A3 = 1.0
 #: A box whose length differs from that of the first frame by more than this factor has changed its unit.
 _UNIT_JUMP = 4.0
+
+
+# Frames without a clock are refused or numbered by the interval told; MDAnalysis' guess of 1 ps is never used.
+warnings.filterwarnings("ignore", message="Reader has no dt information", category=UserWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +124,9 @@ def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.
             except (OSError, EOFError, ValueError, IndexError, StopIteration) as error:
                 raise _unreadable(frames, number, error) from error
             box = step.triclinic_dimensions
-            yield (
-                number, float(step.time), np.array(step.positions, np.float32),
-                header_box if box is None else np.array(box, float),
-            )  # fmt: skip
+            time_ps = float(step.time) if frames.interval_ps is None else 0.0
+            box = header_box if box is None else np.array(box, float)
+            yield number, time_ps, np.array(step.positions, np.float32), box
     finally:
         reader.close()
 
@@ -228,10 +232,33 @@ def read_frames(
         )
     if offsets is not None:
         offsets = offsets[numbers.start : numbers.stop : numbers.step]
+    interval_ps = _checked_interval(source, len(numbers), interval_ps, name)
     frames = Frames(source, name, n_atoms, numbers, order, interval_ps, offsets=offsets)
     first = next(iter(frames))
     _check_bonds(first, atoms, name)
     return replace(frames, first_volume_A3=first.volume_A3)
+
+
+def _checked_interval(source: Any, n_frames: int, interval_ps: float | None, name: str) -> float | None:
+    """The time between frames where the file does not know it; None where it does.
+
+    MDAnalysis would silently call one LAMMPS step, or one model of a PDB file, a picosecond.
+    """
+    if interval_ps is not None or isinstance(source, Path):
+        return interval_ps
+    told = set(getattr(source, "_ts_kwargs", ()))
+    # Of a LAMMPS dump only the step is known, unless the Universe was told a time per step.
+    known = told if source.format == "LAMMPSDUMP" else told | set(source.ts.data)
+    if known & {"time", "dt"}:
+        return None
+    if n_frames > 1:
+        raise LmbmdError(
+            "this kind of file does not say how much time passes between its frames.",
+            where=name,
+            remedy="Give frame_interval_ps in the species map: for a LAMMPS dump, the steps between its frames times "
+            "the time step.",
+        )
+    return 1.0
 
 
 def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.ndarray | None]:
