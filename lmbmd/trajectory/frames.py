@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
