@@ -502,7 +502,7 @@ def test_a_number_with_an_unreliable_error_does_not_look_precise(results):
     found = {tuple(c["text"].strip() for c in row) for table in document.tables for row in table}
     assert ("Li⁺ – FSI⁻", "molecules", "≈ 2.9") in {row[:3] for row in found}
     assert ("AGG", "0.83 ± 0.05", "0.850never changed", "0.91 ± 0.06", "1") in found
-    assert "AGG by anion 85 % (never changed)" in document.text
+    assert "AGG by anion 85 % never changed" in document.text
     assert "error not reliable (6.8 independent samples)" in document.values("title")
     assert "≈: error not reliable, 2.1 to 6.8 independent samples." in document.text
     assert "≈: error not reliable, 6.8 independent samples." in document.text

@@ -53,9 +53,15 @@ class Headline:
     @property
     def shown_unit(self) -> str:
         """The unit, and in brackets what must be known to read the number."""
-        remarks = [self.doubt if self._errorless else "", self.remark]
-        unit = "" if self.unit == "%" else fmt.unit(self.unit)
-        return " ".join([*filter(None, [unit]), *(f"({remark})" for remark in remarks if remark)])
+        return " ".join(filter(None, [self.bare_unit, f"({self.remarks})" if self.remarks else ""]))
+
+    @property
+    def bare_unit(self) -> str:
+        return "" if self.unit == "%" else fmt.unit(self.unit)
+
+    @property
+    def remarks(self) -> str:
+        return "; ".join(filter(None, [self.doubt if self._errorless else "", self.remark]))
 
     @property
     def _errorless(self) -> bool:
