@@ -74,7 +74,7 @@ STEP_RUNS = [
 ]
 NVE_LIQUIDS = ("DME", "TTE")
 NVE_STEPS = ((4.0, True), (3.0, True), (2.0, True), (2.0, False), (1.0, False))
-NVE_PS = 20.0
+NVE_PS, NVE_SAMPLE_PS = 20.0, 0.1
 
 
 def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
@@ -194,8 +194,8 @@ def drift(species: str, folder: Path) -> None:
         context.setPositions(state.getPositions())
         context.applyConstraints(1e-7)
         context.setVelocitiesToTemperature(run.temperature_K, derived_seed("nve", species))
-        steps, series = round(0.1 / (1e-3 * timestep_fs)), []
-        for _ in range(round(NVE_PS / 0.1)):
+        steps, series = round(NVE_SAMPLE_PS / (1e-3 * timestep_fs)), []
+        for _ in range(round(NVE_PS / NVE_SAMPLE_PS)):
             context.getIntegrator().step(steps)
             found = context.getState(getEnergy=True)
             series.append((found.getPotentialEnergy() + found.getKineticEnergy())._value)
@@ -338,7 +338,9 @@ def _step_table(folder: Path) -> str:
             continue
         for step, heavy, slope, jitter in rows:
             weight = "heavy" if heavy else "natural"
-            lines.append(f"| {species} | {step:g} | {weight} | {slope:+.4f} | {jitter:.1e} |")
+            # Of a line through N equally spaced points with independent noise: noise · √(12/N) / length.
+            error = jitter * np.sqrt(12 * NVE_SAMPLE_PS / NVE_PS) / (1e-3 * NVE_PS)
+            lines.append(f"| {species} | {step:g} | {weight} | {slope:+.3f} ± {error:.3f} | {jitter:.1e} |")
     return "\n".join([*lines, ""])
 
 
