@@ -112,8 +112,8 @@ def test_jobs_are_those_of_snakemakes_dry_run(tmp_path):
     ("edge_A", "tiles"),
     [(22.0, (1, 1, 1)), (30.2, (1, 1, 1)), (30.3, (1, 1, 2)), (47.9, (1, 2, 2)), (48.0, (2, 2, 2)), (72.0, (3, 3, 3))],
 )
-def test_a_box_is_made_of_tiles_of_at_least_24_A(edge_A, tiles):
-    assert speed.tiling(edge_A) == tiles
+def test_a_box_is_made_of_the_smallest_tiles_that_fill_it(edge_A, tiles):
+    assert speed.tiling(edge_A, 24.0) == tiles
 
 
 def test_a_tile_is_the_bottle_itself_or_a_neutral_piece_of_its_density(tmp_path):
@@ -131,7 +131,7 @@ def test_a_tile_is_the_bottle_itself_or_a_neutral_piece_of_its_density(tmp_path)
 def tiny(tmp_path_factory) -> SimpleNamespace:
     """A tiny study, its liquid as it is timed, and how fast that was."""
     folder = tmp_path_factory.mktemp("tiny")
-    times = "equilibration_ns: 0.0002, max_equilibration_ns: 0.0002, production_ns: 0.002"
+    times = "equilibration_ns: 0.0002, max_equilibration_ns: 0.0002, production_ns: 0.0012"
     study = study_of(
         folder, f"protocol: {{{times}, frame_interval_ps: 0.1, state_interval_ps: 0.02}}\n", tiny=TINY
     )  # fmt: skip

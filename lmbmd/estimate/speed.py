@@ -26,8 +26,8 @@ from lmbmd.units import ANGSTROM3_PER_CM3, ANGSTROM_PER_NM, AVOGADRO_PER_MOL
 _SECONDS_PER_DAY = 86400
 _FS_PER_NS = 1e6
 
-#: Edge of the smallest cube that is packed, Å; a larger box is made of such tiles.
-TILE_EDGE_A = 24.0
+#: Edge of the smallest cube that is packed, in cut-offs; a larger box is made of such tiles.
+TILE_PER_CUTOFF = 2.4
 #: A tile is packed in a cube wider by this, which takes packmol a second instead of a minute, and then compressed
 #: by so much at a time, minimised for so many iterations each.
 LOOSE, SQUEEZE, SQUEEZE_ITERATIONS = 1.2, 0.97, 20
@@ -75,16 +75,16 @@ def measure(
 ) -> Speed:  # fmt: skip
     """Time a few seconds of the run's own steps: its System, constraints, thermostat, barostat and platform.
 
-    A tile of the liquid, 24 to 30 Å wide (or the whole box, if that is no larger), is packed, minimised, softened and
-    timed. If the whole box is larger but would still take at least 100 steps in the time, it is put together from
-    tiles and timed instead.
+    A tile of the liquid, 2.4 to 3 cut-offs wide (or the whole box, if that is no larger), is packed, minimised,
+    softened and timed. If the whole box is larger but would still take at least 100 steps in the time, it is put
+    together from tiles and timed instead.
 
     Raises:
         LmbmdError: as ``build_system``, ``pack`` and the platform do, or if the stand-in explodes.
     """
-    repeat = tiling(composition.box_edge_A)
-    counts, edge_A = tile(composition, int(np.prod(repeat)))
     parameters = load_set(composition.force_field)
+    repeat = tiling(composition.box_edge_A, TILE_PER_CUTOFF * parameters.cut_off_A)
+    counts, edge_A = tile(composition, int(np.prod(repeat)))
     say(f"{composition.formulation}: packing {sum(counts.values())} molecules")
     positions = liquid(composition, counts, parameters, edge_A)
     box = (counts, parameters, edge_A, positions)
@@ -129,12 +129,12 @@ def of_table(name: str = "") -> Speed:
     return TABLE[name]
 
 
-def tiling(box_edge_A: float) -> tuple[int, int, int]:
-    """How many tiles along each axis make a cube of that edge: as many as are at least ``TILE_EDGE_A`` wide, nearly."""
-    most = max(1, int(box_edge_A // TILE_EDGE_A) + 1)
+def tiling(box_edge_A: float, tile_edge_A: float) -> tuple[int, int, int]:
+    """How many tiles along each axis make a cube of that edge: the most whose volume is not below the smallest's."""
+    most = int(box_edge_A // tile_edge_A) + 1
     # 1·1·1, 1·1·2, 1·2·2, 2·2·2, 2·2·3 …: as near to a cube as their number allows
     shapes = [s for s in product(range(1, most + 1), repeat=3) if s[0] <= s[1] <= s[2] <= s[0] + 1]
-    fit = [s for s in shapes if box_edge_A**3 / np.prod(s) >= TILE_EDGE_A**3]
+    fit = [s for s in shapes if box_edge_A**3 / np.prod(s) >= tile_edge_A**3]
     return max(fit, key=np.prod, default=(1, 1, 1))
 
 
