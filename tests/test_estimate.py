@@ -383,18 +383,25 @@ def test_many_formulations_of_one_warning_are_named_in_part(tmp_path, capsys):
     [
         (["check", "tinny"], "Did you mean 'tiny'?"),
         (["estimate", "tinny"], "Did you mean 'tiny'?"),
-        (["estimate", "--table", "abacus"], "no hardware 'abacus'"),
+        (["estimate", "--table", "abacus"], "no hardware 'abacus' in the table. Did you mean 'a bacus'?"),
         (["estimate", "--like", "{tmp}/absent.json"], "no record of a finished run"),
         (["estimate", "--like", "{tmp}/config.yaml"], "no record of a finished run"),
         (["estimate", "--like", "{tmp}/other.json"], "no record of a finished run"),
     ],
 )
-def test_a_mistake_is_one_paragraph(tmp_path, capsys, arguments, words):
+def test_a_mistake_is_one_paragraph(tmp_path, capsys, monkeypatch, arguments, words):
+    monkeypatch.setattr(speed, "TABLE", {"a bacus": HAND})
     study_of(tmp_path, tiny=TINY)
     (tmp_path / "other.json").write_text('{"n_atoms": 5, "ns_per_day": null, "spec": {"protocol": {"timestep_fs": 4}}}')
     arguments = [a.format(tmp=tmp_path) for a in arguments]
     assert main([*arguments, "--study", str(tmp_path / "config.yaml")]) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_empty_table_points_to_measured_speeds(monkeypatch):
+    monkeypatch.setattr(speed, "TABLE", {})
+    with pytest.raises(LmbmdError, match="no hardware has been measured .* --like"):
+        estimate.of_table()
 
 
 def test_a_stand_in_that_explodes_is_an_error_with_a_way_out(tiny, monkeypatch):

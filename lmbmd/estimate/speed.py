@@ -123,7 +123,10 @@ def of_run(path: Path) -> Speed:
 
 def of_table(name: str = "") -> Speed:
     """A speed of ``TABLE``, by default the first. Raises LmbmdError for a name that is not in it."""
-    name = name or next(iter(TABLE), "")
+    if not TABLE:
+        remedy = "Leave it out to measure here, or give --like with the run.json of a finished run."
+        raise LmbmdError("no hardware has been measured for the table yet.", where="--table", remedy=remedy)
+    name = name or next(iter(TABLE))
     if name not in TABLE:
         raise LmbmdError(f"there is no hardware '{name}' in the table.", where="--table", remedy=nearest(name, TABLE))
     return TABLE[name]
