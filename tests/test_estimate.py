@@ -400,7 +400,7 @@ def test_a_mistake_is_one_paragraph(tmp_path, capsys, monkeypatch, arguments, wo
 
 def test_an_empty_table_points_to_measured_speeds(monkeypatch):
     monkeypatch.setattr(speed, "TABLE", {})
-    with pytest.raises(LmbmdError, match="no hardware has been measured .* --like"):
+    with pytest.raises(LmbmdError, match=r"no hardware has been measured .* --like"):
         estimate.of_table()
 
 
