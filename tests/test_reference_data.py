@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lmbmd.analysis.clusters import ion_graph
 from lmbmd.analysis.contacts import contacts_of
 from lmbmd.trajectory import open_universe, species_map
 
@@ -196,3 +197,26 @@ def test_unwrapped_and_wrapped_copies_of_a_trajectory_have_the_same_contacts():
             assert one[pair] == pytest.approx(other[pair], abs=5e-5)
             seen["pairs"] += 1
     assert seen["pairs"] > 1000
+
+
+@pytest.mark.parametrize(("name", "largest", "rank"), [("DPE_1M", [130, 10, 10], 1), ("DPE_4M", [602], 3)])
+def test_the_great_clusters_of_dipropyl_ether_percolate(name, largest, rank):
+    """At 3.0 Å from O and N. The 130 ions reach their own image along one direction, so they have no diameter."""
+    atoms, contacts, _ = system(name)
+    (frame,) = contacts
+    donors = [atoms.sites.index(site) for site in ("FSI:O", "FSI:N")]
+    shell = frame.within(np.where(np.isin(atoms.site_id[frame.atom], donors), 3.0, 0.0))
+    graph = ion_graph(shell, atoms)
+    assert sorted(graph.size, reverse=True)[: len(largest)] == largest
+    assert graph.rank[np.argmax(graph.size)] == rank
+    assert (graph.rank[graph.size < largest[0]] == 0).all()
+
+
+def test_butyronitrile_clusters_have_the_published_sizes():
+    published = answers("bn_fec")["published_network"]["network_sizes_by_frame"]
+    atoms, contacts, _ = system("bn_fec")
+    fluorine = atoms.sites.index("PF6:F")
+    for f, frame in enumerate(contacts):
+        shell = frame.within(np.where(atoms.site_id[frame.atom] == fluorine, 2.6, 0.0))
+        sizes = Counter(ion_graph(shell, atoms).size.tolist())
+        assert {size: sizes[size] for size in published[f]} == published[f]
