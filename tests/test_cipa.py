@@ -90,6 +90,17 @@ def test_a_share_decides_only_with_independent_samples_behind_it(series, call):
     assert call_of(estimate_mean([np.array(x) for x in series]), CipaThresholds()) == call
 
 
+def test_the_share_that_meets_a_criterion_is_counted_over_clusters_and_not_from_the_mean():
+    """One droplet of three boxes is taken out: its centres meet nothing, and the means hardly tell."""
+    boxes, clusters, measured, _ = family("droplets", 80.5)
+    row = lambda tables: tables["cipa"].set_index("criterion").loc["ions in the cluster"]  # noqa: E731
+    assert row(cipa_tables(clusters, measured, boxes[0].atoms)[1])["share_met"] == 1.0
+    few = replace(measured[0], clusters=measured[0].clusters.assign(ions=5.0))
+    found = row(cipa_tables(clusters, [few, *measured[1:]], boxes[0].atoms)[1])
+    assert found["share_met"] == pytest.approx(2 / 3)
+    assert found["met"]  # the mean is still far above the bound
+
+
 def test_the_call_does_not_follow_from_the_aggregated_share():
     """All Li of chains, small clusters and droplets is AGG; the calls differ."""
     calls = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from lmbmd.analysis.cipa import CipaThresholds, Verdict, decide, fractal_dimension
+from lmbmd.analysis.cipa import CipaThresholds, Criterion, Verdict, decide, fractal_dimension
 from lmbmd.analysis.cluster_tables import Tables, centre_names
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
@@ -25,6 +25,7 @@ SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
 
 _COLUMNS = (
     "criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met", "null_model",
+    "share_met",
 )  # fmt: skip
 
 
@@ -90,12 +91,13 @@ def _row(
     direction: str = "",
     null: tuple[float, float] = (np.nan, np.nan),
     null_model: str = "",
+    share_met: float = np.nan,
 ) -> tuple:
     met = None
     if direction and np.isfinite(mean.value):
         met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
     z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
-    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model)
+    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met)
 
 
 def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
@@ -110,6 +112,12 @@ def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate
         bottom = np.bincount(frame, weights=weight, minlength=len(r.time_ps))
         series.append(np.where(bottom > 0, top / np.maximum(bottom, 1), np.nan))
     return estimate_mean(series)
+
+
+def _share_meeting(measured: Sequence[CompactnessResult], criterion: Criterion, thresholds: CipaThresholds) -> float:
+    """Share of all centres whose own cluster meets one criterion; the call asks each cluster for all of them."""
+    meeting = [r.clusters["n_centres"][criterion.met(r.clusters[criterion.column], thresholds)].sum() for r in measured]
+    return float(sum(meeting) / sum(r.n_centres * len(r.time_ps) for r in measured))
 
 
 def _null(values: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -137,7 +145,8 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
         bound = getattr(thresholds, c.threshold)
         model = thresholds.null_model if c.threshold == "min_z" else ""
         mean = cluster_mean(measured, c.column)
-        rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model))
+        share = _share_meeting(measured, c, thresholds)
+        rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model, share_met=share))
     exact = lambda x: Estimate(x, 0.0, float("nan"))  # noqa: E731
     rows += [
         _row("share of centres in compact clusters", verdict.share, "1", thresholds.min_share, "≥"),

@@ -157,11 +157,15 @@ def cipa(point: StatePoint) -> Table | None:
             Cell(f"{_SIGNS.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}", numeric=True),
             unit(str(row.unit)),
             Cell(_MET.get(str(row.met).lower(), "not judged")),
+            value(getattr(row, "share_met", float("nan"))),
         )
         for row in table[table.threshold.notna()].itertuples()
     )
-    caption = "The call's criteria, with the study's thresholds. Values are means over the centres of the box."
-    return Table(caption, ("criterion", "value", "threshold", "unit", "met"), rows)
+    caption = (
+        "The call's criteria, with the study's thresholds. Values are means over the centres of the box; the call asks "
+        "each cluster by itself, so the last column gives the share of centres whose own cluster meets the criterion."
+    )
+    return Table(caption, ("criterion", "value", "threshold", "unit", "mean met", "share of centres"), rows)
 
 
 def cipa_background(point: StatePoint) -> Table | None:
@@ -183,7 +187,8 @@ def cipa_background(point: StatePoint) -> Table | None:
         for row, model in zip(table.itertuples(), models, strict=True)
     )
     caption = (
-        "Measured against chance. By chance: mean ± standard deviation of the null model; z: their distance in it."
+        "Measured against chance. By chance: mean ± standard deviation of one frame of the null model; z: "
+        "their distance in it."
     )
     return Table(caption, ("quantity", "value", "by chance", "null model", "z", "unit"), rows)
 
