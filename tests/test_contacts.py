@@ -203,14 +203,14 @@ def test_no_frame_is_an_error():
 
 @pytest.fixture(scope="module")
 def trajectory(tmp_path_factory):
-    """Atoms, and an XTC file of 150 frames: three parts of 64, 64 and 22."""
+    """Atoms, and an XTC file of 330 frames: five parts of 64 and one of 10."""
     from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
     rng = np.random.default_rng(5)
     atoms, frame = boxes.electrolyte(rng, boxes.SKEWED)
     path = tmp_path_factory.mktemp("run") / "short.xtc"
     with XTCFile(str(path), "w") as file:
-        for i in range(150):
+        for i in range(330):
             scale = 1 + 0.01 * np.sin(i)
             moved = frame.positions * scale + rng.normal(0, 0.3, frame.positions.shape)
             file.write((moved / 10).astype(np.float32), (frame.box * scale / 10).astype(np.float32), i, 2.0 * i, 1000)
@@ -232,7 +232,7 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
     atoms, path = trajectory
     contacts, rdf, files = run(trajectory, tmp_path)
     kept, kept_rdf = find_contacts(read_frames(None, path, atoms), atoms)
-    assert contacts.n_frames == kept.n_frames == 150 and contacts.search_radius_A == 5.0
+    assert contacts.n_frames == kept.n_frames == 330 and contacts.search_radius_A == 5.0
     for k, (a, b) in enumerate(zip(contacts, kept, strict=True)):
         for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "molecule"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
@@ -246,7 +246,7 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
 
 def test_any_number_of_workers_writes_the_same_files(trajectory, tmp_path):
     made = []
-    for workers in (1, 3):
+    for workers in (1, 2):  # two workers are never more than four of the six parts ahead
         (tmp_path / str(workers)).mkdir()
         made.append(digest(*run(trajectory, tmp_path / str(workers), workers=workers)[2]))
     assert made[0] == made[1]

@@ -57,6 +57,11 @@ def test_cation_and_anion_lattices_count_each_other_and_themselves():
     assert rdf.pairs == (("Li", "Cl:F"), ("Li", "Li"), ("Li", "Cl"), ("Cl", "Cl"))
     assert [rdf.count[0, i, nearest] for i in range(4)] == [8, 0, 8, 0]
     assert [rdf.count[0, i, 120] for i in range(4)] == [0, 6, 0, 6]
+    # Each has 64 unlike partners and 63 like ones.
+    volume = 4 / 3 * np.pi * (rdf.edges_A[121] ** 3 - rdf.edges_A[120] ** 3)
+    assert rdf.g[0, [1, 3], 120] == pytest.approx(6 * 24.0**3 / (63 * volume), rel=1e-12)
+    volume = 4 / 3 * np.pi * (rdf.edges_A[nearest + 1] ** 3 - rdf.edges_A[nearest] ** 3)
+    assert rdf.g[0, [0, 2], nearest] == pytest.approx(8 * 24.0**3 / (64 * volume), rel=1e-12)
 
 
 def test_a_polyatomic_partner_is_counted_at_its_mass_centre_and_at_its_sites():

@@ -196,6 +196,14 @@ def test_every_topology_gives_the_same_box(make, name, text, tmp_path):
     np.testing.assert_allclose(atoms.charge_e, [CHARGE[row[2]] if charged else np.nan for row in box()[0]], atol=1e-6)
 
 
+def test_the_order_of_species_in_the_map_does_not_reorder_atoms(tmp_path):
+    lines = BY_NAME.strip().splitlines()
+    turned = "\n".join([*lines[:2], *reversed(lines[2:5])])
+    atoms, order = table(pdb(tmp_path / "t.pdb"), turned, tmp_path)
+    assert [s.name for s in atoms.species] == ["MeOH", "NO3", "LI"] and order is None
+    assert atoms.element.tolist() == [row[2] for row in box()[0]]
+
+
 def test_contacts_of_a_foreign_box_need_three_lines(tmp_path):
     (tmp_path / "species.yaml").write_text(BY_NAME)
     path = pdb(tmp_path / "t.pdb")

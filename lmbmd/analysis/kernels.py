@@ -62,6 +62,8 @@ def make_whole(positions, first_atom, mass, box, inverse, half_width, whole):
         shift_x = shift_y = shift_z = 0.0
         sum_x = sum_y = sum_z = total = 0.0
         first = first_atom[m]
+        # Sums are taken from the first atom, so that the mass centre of an ion is the ion to the bit.
+        x0, y0, z0 = float(positions[first, 0]), float(positions[first, 1]), float(positions[first, 2])
         for i in range(first, first_atom[m + 1]):
             x, y, z = float(positions[i, 0]), float(positions[i, 1]), float(positions[i, 2])
             if i > first:
@@ -74,12 +76,12 @@ def make_whole(positions, first_atom, mass, box, inverse, half_width, whole):
                         shift_z -= n * box[k, 2]
             x, y, z = x + shift_x, y + shift_y, z + shift_z
             whole[i, 0], whole[i, 1], whole[i, 2] = x, y, z
-            sum_x += mass[i] * x
-            sum_y += mass[i] * y
-            sum_z += mass[i] * z
+            sum_x += mass[i] * (x - x0)
+            sum_y += mass[i] * (y - y0)
+            sum_z += mass[i] * (z - z0)
             total += mass[i]
         c = len(positions) + m
-        whole[c, 0], whole[c, 1], whole[c, 2] = sum_x / total, sum_y / total, sum_z / total
+        whole[c, 0], whole[c, 1], whole[c, 2] = x0 + sum_x / total, y0 + sum_y / total, z0 + sum_z / total
 
 
 @njit(cache=True, nogil=True)
