@@ -35,6 +35,7 @@ from lmbmd.simulate.place import Place
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(slurm_site.why_not()), reason=slurm_site.why_not() or "Slurm is here"),
+    pytest.mark.skipif("LMBMD_TEST_SLURM" not in os.environ, reason="a quarter of an hour: set LMBMD_TEST_SLURM=1"),
 ]
 
 ROOT = Path(__file__).parent.parent
