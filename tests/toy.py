@@ -112,7 +112,7 @@ def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.nd
     return np.concatenate([np.array(_POSITIONS_A[s], float) + p for s, p in zip(species, points, strict=True)])
 
 
-#: A run small enough for seconds: 256 atoms, a cut-off of 0.6 nm.
+#: A run small enough for seconds: 256 atoms, a cut-off of 0.5 nm, which the box stays well above twice of.
 SMALL = {"Li": 4, "AN": 4, "SOL": 60}
 
 
@@ -120,7 +120,7 @@ def write_run(folder: Path, *, counts: dict[str, int] | None = None, edge_A: flo
     """``spec.json``, ``system.xml`` and ``start.pdb`` of a small run in ``folder``, which is returned."""
     counts = counts or SMALL
     folder.mkdir(parents=True, exist_ok=True)
-    built = toy_box(counts, edge_A, cutoff_nm=0.6)
+    built = toy_box(counts, edge_A, cutoff_nm=0.5)
     positions = toy_positions(counts, edge_A)
     (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system))
     (folder / "start.pdb").write_text(pdb_text(built.atoms, positions, np.diag([edge_A] * 3), built.bonds))
