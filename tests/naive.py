@@ -26,10 +26,7 @@ def whole_molecules(positions: np.ndarray, atoms: AtomTable, box: np.ndarray) ->
 
 def mass_centres(whole: np.ndarray, atoms: AtomTable) -> np.ndarray:
     return np.array(
-        [
-            np.average(whole[a:b], axis=0, weights=atoms.mass_amu[a:b])
-            for a, b in itertools.pairwise(atoms.first_atom)
-        ]
+        [np.average(whole[a:b], axis=0, weights=atoms.mass_amu[a:b]) for a, b in itertools.pairwise(atoms.first_atom)]
     )
 
 
