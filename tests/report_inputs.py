@@ -307,7 +307,9 @@ def cipa_tables() -> dict[str, pd.DataFrame]:
     random = 3 * (r / 5.9) ** 2 * np.exp(-((r / 5.9) ** 3)) / 5.9
     choices = [("cut-off shift", "-0.3 Å", 0.0, 0.0, "none"), ("ions_min", "16", 0.004, 0.003, "none")]
     return {
-        "cipa": pd.DataFrame(rows, columns=columns).astype({"met": object}),
+        "cipa": pd.DataFrame(rows, columns=columns)
+        .astype({"met": object})
+        .assign(share_met=[0.15, 0.05, 0.625, 0.375, nan, nan, nan, nan]),
         "cipa_sensitivity": pd.DataFrame(choices, columns="choice setting share error call".split()),
         "cipa_g": pd.DataFrame(
             {"r_A": r, "g": g, "g_labels": np.clip(r - 3, 0, 1), "g_pairs": np.clip((r - 2.5) / 2, 0, 1)}
