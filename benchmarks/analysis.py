@@ -261,7 +261,7 @@ def main() -> None:
         for tool in args.only or [t.__name__ for t in TOOLS]:
             command = [sys.executable, __file__, "--frames", str(args.frames)]
             command += ["--repeats", str(args.repeats), "--measure", tool, name]
-            run = subprocess.run(command, capture_output=True, text=True)
+            run = subprocess.run(command, capture_output=True, encoding="utf-8")
             if run.returncode:
                 print(f"| {tool} | – | – | – | – | – | {(run.stderr.strip().splitlines() or ['failed'])[-1]} |")
                 continue

@@ -25,6 +25,13 @@ STUDY = """\
 study: scale
 formulations: formulations
 """
+#: Says how much memory its child took. A child starts with the peak of whoever forks it, so the forker must be small.
+PEAK = """\
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print("peak_kB", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 #: Every recipe differs, as in a screening.
 BOTTLE = """\
 title: {title}
@@ -53,14 +60,14 @@ def write_bottle(study: Path, number: int, replicas: int) -> str:
     name = f"bottle-{number:05d}"
     molality, parts = 0.5 + 0.01 * (number % 250), 1 + number // 250
     text = BOTTLE.format(title=name, molality=f"{molality:.2f}", parts=parts, replicas=replicas)
-    (study / "config" / "formulations" / f"{name}.yaml").write_text(text)
+    (study / "config" / "formulations" / f"{name}.yaml").write_text(text, encoding="utf-8")
     return name
 
 
 def write_study(study: Path, formulations: int, replicas: int) -> None:
     """A study of many bottles in a new folder."""
     (study / "config" / "formulations").mkdir(parents=True)
-    (study / "config" / "config.yaml").write_text(STUDY)
+    (study / "config" / "config.yaml").write_text(STUDY, encoding="utf-8")
     for number in range(formulations):
         write_bottle(study, number, replicas)
 
@@ -69,19 +76,19 @@ def snakemake(study: Path, *arguments: str) -> Measured:
     """Run Snakemake on a study; its failure is ours."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", study, *arguments]
     began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        process = subprocess.Popen([sys.executable, "-c", PEAK, *command], stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s = time.perf_counter() - began
         out.seek(0)
-        text = out.read()
+        text, _, peak_kB = out.read().rpartition("peak_kB")
     if process.returncode:
         raise RuntimeError(f"{command} ended with {process.returncode}:\n{text[-4000:]}")
     table = text.split("Job stats:")[1].split("\n\n")[0] if "Job stats:" in text else ""
     jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
     jobs.pop("total", None)
-    return Measured(jobs, text, wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Measured(jobs, text, wall_s, usage.ru_utime + usage.ru_stime, int(peak_kB) / 1024)
 
 
 def pretend_finished(study: Path) -> None:

@@ -51,9 +51,9 @@ def measure(folder: Path, options: argparse.Namespace, chosen: simulate.Platform
     def go_on(total_ps: float) -> tuple[float, dict]:
         """Extend the run to ``total_ps`` of production; returns the seconds of production in all."""
         spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
-        paths[0].write_text(json.dumps(spec))
+        paths[0].write_text(json.dumps(spec), encoding="utf-8")
         simulate.run(*paths, platform=chosen, checkpoint_interval_s=options.checkpoint_s, quiet=True)
-        record = json.loads((folder / "out" / "run.json").read_text())
+        record = json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
         return record["wall_s"]["produce"], record
 
     frame_ps = spec["protocol"]["frame_interval_ps"]
@@ -108,7 +108,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> dict:
 def bare(folder: Path, chosen: simulate.PlatformOptions, length_ps: float) -> float:
     """Seconds for ``length_ps`` of ``integrator.step`` from the run's last checkpoint."""
     spec = simulate.load_spec(folder / "spec.json")
-    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
     engine = Engine(system, spec, chosen, "bare")  # the same choice of platform, and nothing else of it
     report = engine.report

@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 a mistake that the user can mend, 85 a simulation that is not finished and
         goes on when the same command is run again.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without "⁺" is no reason to end
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0

@@ -54,5 +54,5 @@ def bottle(*, name: str = "bottle", size=None, **sections) -> Formulation:
 
 def bottle_file(folder: Path, text: str, name: str = "bottle") -> Formulation:
     path = folder / f"{name}.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return load_formulation(path)

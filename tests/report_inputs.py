@@ -77,8 +77,8 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
             run.mkdir()
             state(bottle, temperature, rng).to_csv(run / "state.csv", index=False)
             state(bottle, temperature, rng, n=400).to_csv(run / "equilibration.csv", index=False)
-            (run / "run.json").write_text(json.dumps(run_record(replica)))
-            (run / "spec.json").write_text(json.dumps(spec_record(temperature, replica)))
+            (run / "run.json").write_text(json.dumps(run_record(replica)), encoding="utf-8")
+            (run / "spec.json").write_text(json.dumps(spec_record(temperature, replica)), encoding="utf-8")
 
 
 def composition(name: str, bottle: dict) -> Composition:

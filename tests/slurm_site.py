@@ -75,7 +75,7 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None
 
 def _alive(pid_file: Path) -> bool:
     try:
-        os.kill(int(pid_file.read_text()), 0)
+        os.kill(int(pid_file.read_text(encoding="utf-8")), 0)
     except (OSError, ValueError):
         return False
     return True
@@ -96,7 +96,7 @@ class Site:
     def command(self, *arguments: str) -> str:
         """Run a Slurm client and give its output."""
         return subprocess.run(
-            arguments, env=self.environment, check=True, capture_output=True, text=True, timeout=60
+            arguments, env=self.environment, check=True, capture_output=True, encoding="utf-8", timeout=60
         ).stdout
 
     def jobs(self, states: str = "RUNNING") -> list[str]:
@@ -116,7 +116,7 @@ class Site:
 
     def crash_node(self, number: int) -> None:
         """Kill a node's daemon and everything it runs, as a power cut would."""
-        pid = int((self.folder / f"slurmd-n{number}.pid").read_text())
+        pid = int((self.folder / f"slurmd-n{number}.pid").read_text(encoding="utf-8"))
         for child in _descendants(pid):
             _kill(child, signal.SIGKILL)
         _kill(pid, signal.SIGKILL)
@@ -127,12 +127,12 @@ class Site:
         pids = [self.folder / "slurmctld.pid", *(self.folder / f"slurmd-n{i + 1}.pid" for i in range(self.n_nodes))]
         for pid_file in [*pids, self.folder / "munge" / "pid"]:
             if _alive(pid_file):
-                _kill(int(pid_file.read_text()), signal.SIGTERM)
+                _kill(int(pid_file.read_text(encoding="utf-8")), signal.SIGTERM)
         try:
             wait_until(lambda: not any(map(_alive, pids)), "the daemons to stop", 25)
         except TimeoutError:
             for pid_file in filter(_alive, pids):
-                _kill(int(pid_file.read_text()), signal.SIGKILL)
+                _kill(int(pid_file.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
 def _kill(pid: int, number: int) -> None:
@@ -143,7 +143,7 @@ def _kill(pid: int, number: int) -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, encoding="utf-8", check=True).stdout
     children: dict[int, list[int]] = {}
     for line in out.splitlines():
         child, parent = map(int, line.split())
@@ -184,23 +184,23 @@ def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, 
         for i in range(n_nodes)
     ]
     text = CONFIGURATION.format(host=host, folder=folder, nodes="\n".join(nodes), n_nodes=n_nodes)
-    (folder / "slurm.conf").write_text(text)
+    (folder / "slurm.conf").write_text(text, encoding="utf-8")
     # Any character devices make Slurm count and hand out GPUs.
     files = ",".join(("/dev/null", "/dev/zero")[:gpus])
     devices = [f"NodeName=n{i + 1} Name=gpu Count={gpus} File={files}" for i in range(n_nodes)] if gpus else []
-    (folder / "gres.conf").write_text("\n".join(devices) + "\n")
+    (folder / "gres.conf").write_text("\n".join(devices) + "\n", encoding="utf-8")
 
     # Snakemake's plugin takes SLURM_CONF from the srun that it calls inside a job; this gives it back.
     srun = folder / "bin" / "srun"
     srun.parent.mkdir()
-    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n', encoding="utf-8")
     srun.chmod(0o755)
 
     site = Site(folder, n_nodes)
     subprocess.run(["slurmctld"], env=site.environment, check=True, timeout=30)
 
     def answers() -> bool:
-        ping = subprocess.run(["scontrol", "ping"], env=site.environment, capture_output=True, text=True)
+        ping = subprocess.run(["scontrol", "ping"], env=site.environment, capture_output=True, encoding="utf-8")
         return "UP" in ping.stdout
 
     wait_until(answers, "slurmctld")

@@ -47,7 +47,7 @@ def start_again(folder: Path) -> None:
 
 
 def record(folder: Path) -> dict:
-    return json.loads((folder / "out" / "run.json").read_text())
+    return json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
 
 
 def test_changed_physics_begins_anew_and_keeps_the_old_run(run, capsys):

@@ -201,9 +201,9 @@ def failing(folder, study: str, bottle: str) -> LmbmdError:
     for name in ("bottles", "empty", "other"):
         (folder / name).mkdir()
     for name in ("My Bottle", "index.html"):
-        (folder / "other" / f"{name}.yaml").write_text(GOOD)
-    (folder / "bottles" / "bottle.yaml").write_text(bottle)
-    (folder / "config.yaml").write_text(study)
+        (folder / "other" / f"{name}.yaml").write_text(GOOD, encoding="utf-8")
+    (folder / "bottles" / "bottle.yaml").write_text(bottle, encoding="utf-8")
+    (folder / "config.yaml").write_text(study, encoding="utf-8")
     with pytest.raises(LmbmdError) as caught:
         load_study(folder / "config.yaml")
     return caught.value
@@ -220,8 +220,8 @@ def test_there_are_enough_ways_to_be_wrong():
 
 def test_the_good_files_are_good(tmp_path):
     (tmp_path / "bottles").mkdir()
-    (tmp_path / "bottles" / "bottle.yaml").write_text(GOOD)
-    (tmp_path / "config.yaml").write_text(STUDY)
+    (tmp_path / "bottles" / "bottle.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(STUDY, encoding="utf-8")
     assert load_study(tmp_path / "config.yaml").composition("bottle").counts["Li"] == 12
 
 
@@ -253,7 +253,7 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 
 
 def test_a_missing_study_names_the_file_beside_it(tmp_path):
-    (tmp_path / "config.yaml").write_text(STUDY)
+    (tmp_path / "config.yaml").write_text(STUDY, encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"confg.yaml: there is no such file. Did you mean 'config.yaml'\?"):
         load_study(tmp_path / "confg.yaml")
 
@@ -265,8 +265,8 @@ def test_a_folder_is_no_study(tmp_path):
 
 def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have_it(tmp_path, monkeypatch):
     (tmp_path / "bottles").mkdir()
-    (tmp_path / "bottles" / "bottle.yaml").write_text(GOOD)
-    (tmp_path / "config.yaml").write_text(STUDY)
+    (tmp_path / "bottles" / "bottle.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(STUDY, encoding="utf-8")
     formulation = load_study(tmp_path / "config.yaml").formulation("bottle")
     sets = {
         "sage-clp-1.0.0": {"Li", "FSI"},

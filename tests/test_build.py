@@ -79,7 +79,7 @@ def test_packed_molecules_keep_their_shape():
 
 
 def script(path: Path, body: str) -> Path:
-    path.write_text(f"#!{sys.executable}\n{body}")
+    path.write_text(f"#!{sys.executable}\n{body}", encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -281,9 +281,9 @@ def folder(tmp_path_factory):
 
 
 def test_the_files_of_a_box_agree_with_each_other(folder):
-    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     atoms = AtomTable.read(folder / "atoms.parquet")
-    positions, box = read_pdb((folder / "start.pdb").read_text(), where="start.pdb")
+    positions, box = read_pdb((folder / "start.pdb").read_text(encoding="utf-8"), where="start.pdb")
     topology = app.PDBFile(str(folder / "start.pdb")).topology
     assert system.getNumParticles() == len(atoms) == len(positions) == topology.getNumAtoms()
     edge = system.getDefaultPeriodicBoxVectors()[0][0].value_in_unit(unit.angstrom)
@@ -297,7 +297,7 @@ def test_the_files_of_a_box_agree_with_each_other(folder):
 
 
 def test_build_json_says_how_the_box_came_about(folder):
-    record = json.loads((folder / "build.json").read_text())
+    record = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     assert record["stage"] == "build/1" and record["seed"] == 3 and record["ion_charge_scale"] == 0.8
     assert record["counts"] == COUNTS
     assert record["packing"] == [{"edge_A": 22.0, "packed": True, "reason": ""}]
@@ -328,7 +328,7 @@ def test_a_pdb_past_99999_atoms_is_read_by_openmm_and_mdanalysis(tmp_path):
     text = pdb_text(built.atoms, positions, np.diag([300.0] * 3), built.bonds)
     again, box = read_pdb(text, where="x")
     assert np.array_equal(again, positions) and np.array_equal(box, np.diag([300.0] * 3))
-    (tmp_path / "big.pdb").write_text(text)
+    (tmp_path / "big.pdb").write_text(text, encoding="utf-8")
     assert app.PDBFile(str(tmp_path / "big.pdb")).topology.getNumAtoms() == 4 * n
     universe = MDAnalysis.Universe(str(tmp_path / "big.pdb"))
     assert len(universe.atoms) == 4 * n and np.allclose(universe.atoms.positions, positions, atol=1e-3)
@@ -337,7 +337,7 @@ def test_a_pdb_past_99999_atoms_is_read_by_openmm_and_mdanalysis(tmp_path):
 
 
 def test_new_positions_keep_names_and_take_a_triclinic_cell(folder):
-    text = (folder / "start.pdb").read_text()
+    text = (folder / "start.pdb").read_text(encoding="utf-8")
     old, _ = read_pdb(text, where="x")
     box = np.array([[20.0, 0, 0], [3.0, 21.0, 0], [-4.0, 5.0, 22.0]])
     positions, found = read_pdb(with_positions(text, old[::-1], box), where="x")
@@ -348,11 +348,11 @@ def test_new_positions_keep_names_and_take_a_triclinic_cell(folder):
 @pytest.mark.parametrize("spoil", [lambda t: "", lambda t: t.replace("CRYST1", "REMARK"), lambda t: t[:150] + "x" * 40])
 def test_a_damaged_pdb_is_an_error_that_names_the_file(folder, spoil):
     with pytest.raises(LmbmdError, match=r"^start\.pdb: this PDB file"):
-        read_pdb(spoil((folder / "start.pdb").read_text()), where="start.pdb")
+        read_pdb(spoil((folder / "start.pdb").read_text(encoding="utf-8")), where="start.pdb")
 
 
 def test_an_unwritable_folder_is_an_error_before_anything_is_left(tmp_path):
-    (tmp_path / "out").write_text("a file where the folder should be")
+    (tmp_path / "out").write_text("a file where the folder should be", encoding="utf-8")
     composition = SimpleNamespace(counts={"SOL": 10}, roles=ROLES, box_edge_A=22.0)
     with pytest.raises(LmbmdError, match="cannot write the file"):
         build_box(composition, ToySet(), ion_charge_scale=1.0, seed=1, out_dir=tmp_path / "out")

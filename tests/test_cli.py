@@ -66,4 +66,6 @@ def test_a_missing_packmol_says_how_to_install_it(study, capsys, monkeypatch):
 
 def test_the_command_starts_without_loading_engines():
     code = "import sys; from lmbmd.cli import _parser; _parser(); print([m for m in ('openmm', 'numba', 'rdkit', 'MDAnalysis') if m in sys.modules])"  # noqa: E501
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout == "[]\n"
+    )

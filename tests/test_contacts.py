@@ -279,7 +279,7 @@ def test_an_error_in_a_worker_reaches_the_user_whole(trajectory, tmp_path):
 
 
 def test_a_file_that_is_no_contact_table_is_named(tmp_path):
-    (tmp_path / "x.arrow").write_text("no")
+    (tmp_path / "x.arrow").write_text("no", encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"x\.arrow: this is no contact table"):
         _ = ContactFile(tmp_path / "x.arrow").n_frames
 

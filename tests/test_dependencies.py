@@ -14,7 +14,7 @@ CONDA_NAMES = {"snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"
 
 
 def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def declared(*extras: str) -> dict[str, Requirement]:
@@ -25,12 +25,12 @@ def declared(*extras: str) -> dict[str, Requirement]:
 
 
 def conda_specs() -> list[str]:
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     return [spec for spec in listed if isinstance(spec, str) and spec != "pip"]
 
 
 def locked() -> dict[str, list[Requirement]]:
-    text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
     pins: dict[str, list[Requirement]] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         requirement, _, hashes = line.partition("--hash=")
@@ -66,4 +66,4 @@ def test_lock_pins_every_dependency_within_its_bounds():
 
 
 def test_lock_names_no_index():
-    assert "://" not in (ROOT / "requirements.lock").read_text()
+    assert "://" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")

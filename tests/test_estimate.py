@@ -42,9 +42,9 @@ HAND = Speed(100.0, 1000, "a machine", 2, False, "by hand")
 def study_of(folder: Path, config: str = "", **bottles: str):
     (folder / "formulations").mkdir(parents=True, exist_ok=True)
     for name, text in bottles.items():
-        (folder / "formulations" / f"{name}.yaml").write_text(text)
+        (folder / "formulations" / f"{name}.yaml").write_text(text, encoding="utf-8")
     path = folder / "config.yaml"
-    path.write_text(f"study: test\nformulations: formulations\n{config}")
+    path.write_text(f"study: test\nformulations: formulations\n{config}", encoding="utf-8")
     return load_study(path)
 
 
@@ -192,10 +192,10 @@ def run(tiny) -> Path:
     folder.mkdir()
     built = build_system(tiny.box.counts, tiny.box.roles, parameters, tiny.box.ion_charge_scale, edge_A)
     box_A = np.diag([edge_A] * 3)
-    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system))
-    (folder / "start.pdb").write_text(pdb_text(built.atoms, positions * 10, box_A, built.bonds))
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system), encoding="utf-8")
+    (folder / "start.pdb").write_text(pdb_text(built.atoms, positions * 10, box_A, built.bonds), encoding="utf-8")
     built.atoms.write(folder / "atoms.parquet")
-    (folder / "spec.json").write_text(json.dumps(tiny.study.spec("tiny", "298.15", 1)))
+    (folder / "spec.json").write_text(json.dumps(tiny.study.spec("tiny", "298.15", 1)), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "SOFT_STEPS", ((500, 20), (1000, 20), (2000, 20)))
         patch.setattr(runner, "MINIMISE_ITERATIONS", 10)
@@ -209,7 +209,7 @@ def run(tiny) -> Path:
 
 
 def test_the_speed_is_that_of_the_simulate_stage_on_the_same_box(tiny, run):
-    record = json.loads((run / "out" / "run.json").read_text())
+    record = json.loads((run / "out" / "run.json").read_text(encoding="utf-8"))
     # Within a factor that other programs on the same cores may cause.
     assert 0.3 < tiny.timed.ns_per_day(tiny.box.n_atoms, 4.0) / record["ns_per_day"] < 3
     assert tiny.timed.n_atoms == record["n_atoms"] == tiny.box.n_atoms
@@ -235,7 +235,7 @@ def test_disk_is_that_of_a_real_runs_files_within_20_percent(tiny, run):
 def test_a_finished_run_tells_the_speed_of_others(tiny, run):
     path = run / "out" / "run.json"
     told = estimate.of_run(path)
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     assert told.ns_per_day(tiny.box.n_atoms, 4.0) == pytest.approx(record["ns_per_day"])
     assert told.ns_per_day(2 * tiny.box.n_atoms, 2.0) == pytest.approx(record["ns_per_day"] / 4)
     assert told.units == tiny.timed.units
@@ -392,7 +392,9 @@ def test_many_formulations_of_one_warning_are_named_in_part(tmp_path, capsys):
 def test_a_mistake_is_one_paragraph(tmp_path, capsys, monkeypatch, arguments, words):
     monkeypatch.setattr(speed, "TABLE", {"a bacus": HAND})
     study_of(tmp_path, tiny=TINY)
-    (tmp_path / "other.json").write_text('{"n_atoms": 5, "ns_per_day": null, "spec": {"protocol": {"timestep_fs": 4}}}')
+    (tmp_path / "other.json").write_text(
+        '{"n_atoms": 5, "ns_per_day": null, "spec": {"protocol": {"timestep_fs": 4}}}', encoding="utf-8"
+    )
     arguments = [a.format(tmp=tmp_path) for a in arguments]
     assert main([*arguments, "--study", str(tmp_path / "config.yaml")]) == 2
     assert words in " ".join(capsys.readouterr().err.split())

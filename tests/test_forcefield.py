@@ -263,9 +263,9 @@ def test_vibrations_of_solvents_lie_where_infrared_spectra_have_them(parameters,
 
 def test_a_changed_file_of_a_set_is_refused(tmp_path):
     copy = shutil.copytree(SETS[0].folder, tmp_path / "sage-clp-1.0.0")
-    text = (copy / "FSI.xml").read_text()
-    (copy / "FSI.xml").write_text(text.replace("-.66", "-.65"))
-    assert text != (copy / "FSI.xml").read_text()
+    text = (copy / "FSI.xml").read_text(encoding="utf-8")
+    (copy / "FSI.xml").write_text(text.replace("-.66", "-.65"), encoding="utf-8")
+    assert text != (copy / "FSI.xml").read_text(encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"FSI\.xml: this file .* was changed\. Released sets are not edited"):
         read_set(copy)
     (copy / "FSI.xml").unlink()
@@ -290,8 +290,8 @@ def test_a_species_that_no_set_has_is_said_so():
 def test_a_species_in_another_set_names_that_set(tmp_path, monkeypatch):
     older = shutil.copytree(SETS[0].folder, tmp_path / "sage-clp-0.9.0")
     shutil.copytree(SETS[0].folder, tmp_path / "sage-clp-1.0.0")
-    text = (older / "manifest.yaml").read_text()
-    (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")])
+    text = (older / "manifest.yaml").read_text(encoding="utf-8")
+    (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")], encoding="utf-8")
     monkeypatch.setattr(parameters_module, "force_fields_folder", lambda: tmp_path)
     parameters_module._manifest.cache_clear()
     try:

@@ -134,7 +134,7 @@ def test_released_ions_are_what_the_table_of_published_values_gives(recipe, name
     from rdkit import Chem
 
     molecules, _ = recipe
-    entry = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_text())["ions"][name]
+    entry = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_text(encoding="utf-8"))["ions"][name]
     parameters = load_set("sage-clp-1.0.0")
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     shape = entry.get("geometry")

@@ -87,19 +87,19 @@ def _topology(xml, elements):
 
 
 def _gromacs_energies(folder, xml, elements, x):
-    (folder / "run.mdp").write_text(MDP)
-    (folder / "topol.top").write_text(_topology(xml, elements))
+    (folder / "run.mdp").write_text(MDP, encoding="utf-8")
+    (folder / "topol.top").write_text(_topology(xml, elements), encoding="utf-8")
     lines = ["one molecule", str(len(x))]
     for i, (a, b, c) in enumerate(x + 0.5 * BOX_NM, start=1):
         lines.append(f"{1:5d}MOL  {elements[i - 1] + str(i - 1):>5}{i:5d}{a:16.10f}{b:16.10f}{c:16.10f}")
-    (folder / "conf.gro").write_text("\n".join([*lines, f"{BOX_NM} {BOX_NM} {BOX_NM}", ""]))
+    (folder / "conf.gro").write_text("\n".join([*lines, f"{BOX_NM} {BOX_NM} {BOX_NM}", ""]), encoding="utf-8")
     for command in (
         ["grompp", "-f", "run.mdp", "-p", "topol.top", "-c", "conf.gro", "-o", "run.tpr", "-maxwarn", "5"],
         ["mdrun", "-s", "run.tpr", "-deffnm", "run", "-nt", "1", "-nb", "cpu"],
     ):
-        done = subprocess.run([GMX, "-nobackup", *command], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run([GMX, "-nobackup", *command], cwd=folder, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr[-2000:]
-    text = (folder / "run.log").read_text()
+    text = (folder / "run.log").read_text(encoding="utf-8")
     block = text[text.index("Energies (kJ/mol)") :].split("\n\n")[0].splitlines()[1:]
     found = {}
     for names, values in zip(block[::2], block[1::2], strict=False):

@@ -126,7 +126,7 @@ def test_reading_the_library_imports_nothing_heavy():
         "import sys; from lmbmd.forcefield.library import load_library; load_library();"
         "print([m for m in ('rdkit', 'openmm', 'numpy', 'pandas', 'pydantic') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -38,13 +38,13 @@ def files(tmp_path):
             place = f"{x:8.3f}{y + 1.4 * k:8.3f}{z:8.3f}"
             start = f"HETATM{len(lines):5d} {element:>2s}   {name:3s} A{residue:4d}"
             lines.append(f"{start}    {place}  1.00  0.00          {element:>2s}")
-    (tmp_path / "topology.pdb").write_text("\n".join([*lines, "END", ""]))
+    (tmp_path / "topology.pdb").write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
     universe = mda.Universe(tmp_path / "topology.pdb")
     with mda.Writer(str(tmp_path / "traj.xtc"), universe.atoms.n_atoms) as writer:
         for frame in range(4):
             universe.trajectory.ts.frame, universe.trajectory.ts.time = frame, 2.0 * frame
             writer.write(universe.atoms)
-    (tmp_path / "species.yaml").write_text(yaml.safe_dump(SPECIES, sort_keys=False))
+    (tmp_path / "species.yaml").write_text(yaml.safe_dump(SPECIES, sort_keys=False), encoding="utf-8")
     return tmp_path
 
 
@@ -96,7 +96,7 @@ def test_the_command_writes_what_the_call_returns(files):
 def test_a_shell_across_the_boundary_is_exported_whole(files):
     lmbmd.analyze((files / "topology.pdb", files / "traj.xtc"), SPECIES, out=files / "out")
     (path,) = [p for p in (files / "out" / "snapshots").glob("*.xyz") if "ANI1" in p.name and "SOL1" in p.name]
-    atoms = [line.split() for line in path.read_text().splitlines()[2:]]
+    atoms = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[2:]]
     positions = np.array([atom[1:4] for atom in atoms], float)
     assert sorted(atom[0] for atom in atoms) == ["C", "C", "Li", "O", "O"]
     assert np.linalg.norm(positions - positions[0], axis=1).max() < 4.0
@@ -111,7 +111,7 @@ def test_a_shell_across_the_boundary_is_exported_whole(files):
     ],
 )
 def test_a_wrong_species_map_is_one_paragraph(files, capsys, change, said):
-    (files / "species.yaml").write_text(yaml.safe_dump({**SPECIES, **change}))
+    (files / "species.yaml").write_text(yaml.safe_dump({**SPECIES, **change}), encoding="utf-8")
     code = main(
         [
             "analyze",

@@ -271,7 +271,9 @@ def test_a_composition_survives_its_file(tmp_path):
     box = composed({"ion_pairs": 51}, MIXED)
     box.write(tmp_path / "composition.json", {"stage": "compose/1"})
     assert Composition.read(tmp_path / "composition.json") == box
-    assert json.loads((tmp_path / "composition.json").read_text())["provenance"] == {"stage": "compose/1"}
+    assert json.loads((tmp_path / "composition.json").read_text(encoding="utf-8"))["provenance"] == {
+        "stage": "compose/1"
+    }
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_a_composition_survives_its_file(tmp_path):
 def test_a_broken_composition_file_is_an_error(tmp_path, text):
     path = tmp_path / "composition.json"
     if text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"composition.json: this is no composition .* Run the compose stage again."):
         Composition.read(path)
 

@@ -28,9 +28,9 @@ SALT = "salts: {LiFSI: 1 mol/L of solution}\n"
 def study_file(folder: Path, config: str = "", **bottles: str) -> Path:
     for name, text in (bottles or {"dme": DME}).items():
         (folder / "bottles").mkdir(exist_ok=True)
-        (folder / "bottles" / f"{name}.yaml").write_text(text)
+        (folder / "bottles" / f"{name}.yaml").write_text(text, encoding="utf-8")
     path = folder / "config.yaml"
-    path.write_text(f"study: test\nformulations: bottles\n{config}")
+    path.write_text(f"study: test\nformulations: bottles\n{config}", encoding="utf-8")
     return path
 
 
@@ -150,8 +150,8 @@ def test_how_a_bottle_is_spelt_does_not_compose_anew(tmp_path):
 
 def test_a_study_may_list_files_and_folders(tmp_path):
     study_file(tmp_path, "", a=DME, b=DME)
-    (tmp_path / "c.yaml").write_text(DME)
-    (tmp_path / "config.yaml").write_text("study: test\nformulations: [bottles/b.yaml, c.yaml]\n")
+    (tmp_path / "c.yaml").write_text(DME, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("study: test\nformulations: [bottles/b.yaml, c.yaml]\n", encoding="utf-8")
     assert load_study(tmp_path / "config.yaml").names == ("b", "c")
 
 
@@ -181,7 +181,7 @@ def test_the_snakefile_prints_an_error_and_ends(tmp_path, capsys):
 def test_reading_a_study_needs_no_engine():
     """Snakemake reads the study in every job, so nothing that takes seconds to import may come with it."""
     code = "import sys, lmbmd.formulation.study as s; s.load_study('config/config.yaml'); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     heavy = {"openmm", "rdkit", "MDAnalysis", "numba", "pandas", "pyarrow", "matplotlib", "scipy"}
     assert not heavy & set(done.stdout.split())
 
@@ -264,7 +264,10 @@ def test_the_schemas_accept_the_shipped_files_and_refuse_a_misspelt_key():
     jsonschema = pytest.importorskip("jsonschema")
     from lmbmd.formulation.yamlfile import read_yaml
 
-    schemas = {p.name.split(".")[0]: json.loads(p.read_text()) for p in (ROOT / "workflow/schemas").glob("*.json")}
+    schemas = {
+        p.name.split(".")[0]: json.loads(p.read_text(encoding="utf-8"))
+        for p in (ROOT / "workflow/schemas").glob("*.json")
+    }
     files = {"study": [ROOT / "config/config.yaml"], "formulation": (ROOT / "config/formulations").glob("*.yaml")}
     for kind, paths in files.items():
         validator = jsonschema.Draft202012Validator(schemas[kind])

@@ -43,7 +43,7 @@ def recorded(request, tmp_path_factory) -> Path:
 def rebuilt(recorded, tmp_path_factory) -> Path:
     """The same box from the record alone."""
     folder = tmp_path_factory.mktemp("rebuilt")
-    build = json.loads((recorded / "build.json").read_text())
+    build = json.loads((recorded / "build.json").read_text(encoding="utf-8"))
     used = build["parameter_set"]
     build_box(
         Composition.read(recorded / "composition.json"), load_set(f"{used['name']}-{used['version']}"),
@@ -58,8 +58,8 @@ def test_the_recipe_gives_the_recorded_composition(recorded):
 
 
 def test_the_record_says_what_made_it(recorded):
-    composed = json.loads((recorded / "composition.json").read_text())
-    built = json.loads((recorded / "build.json").read_text())
+    composed = json.loads((recorded / "composition.json").read_text(encoding="utf-8"))
+    built = json.loads((recorded / "build.json").read_text(encoding="utf-8"))
     assert composed["provenance"]["stage"] == stages.COMPOSE and built["stage"] == stages.BUILD
     assert built["inputs"]["composition"]["sha256"] == file_sha256(recorded / "composition.json")
     assert built["versions"]["openmm"] == openmm.__version__
@@ -73,8 +73,8 @@ def test_the_box_is_the_same_to_the_byte(recorded, rebuilt):
 
 def start_energies(folder: Path) -> list[float]:
     """Potential energy of the start from each force, kJ/mol, by OpenMM's Reference platform."""
-    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
-    positions, box = read_pdb((folder / "start.pdb").read_text(), where="start.pdb")
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    positions, box = read_pdb((folder / "start.pdb").read_text(encoding="utf-8"), where="start.pdb")
     for number, force in enumerate(system.getForces()):
         force.setForceGroup(number)
     context = openmm.Context(
@@ -96,10 +96,10 @@ def test_the_recorded_spec_gives_the_same_run_on_the_reference_platform(tmp_path
     """Velocities, random forces and barostat all follow from the recorded seeds."""
     first = relaxed_run(tmp_path / "first", equilibration_ns=0.0002, max_equilibration_ns=0.0002, production_ns=0.0001)
     simulate_here(first, platform="Reference")
-    record = json.loads((first / "out" / "run.json").read_text())
+    record = json.loads((first / "out" / "run.json").read_text(encoding="utf-8"))
     second = tmp_path / "second"
     second.mkdir()
-    (second / "spec.json").write_text(json.dumps(record["spec"]))
+    (second / "spec.json").write_text(json.dumps(record["spec"]), encoding="utf-8")
     for name in ("system.xml", "start.pdb"):
         shutil.copy(first / name, second)
         role = name.partition(".")[0]

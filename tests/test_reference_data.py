@@ -80,7 +80,7 @@ def system(name):
 
 
 def answers(name, file="expected.yaml"):
-    return yaml.safe_load((Path(FOLDER) / FILES[name][0] / file).read_text())
+    return yaml.safe_load((Path(FOLDER) / FILES[name][0] / file).read_text(encoding="utf-8"))
 
 
 def molecules_within(name, radii):

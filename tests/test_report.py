@@ -334,7 +334,7 @@ def test_a_page_stays_small_and_its_data_come_along(study, results, page, tmp_pa
     for drawing in two.drawings:
         stem = tmp_path / "figures" / drawing.name
         assert (tmp_path / "figures" / f"{drawing.name}.png").read_bytes().startswith(b"\x89PNG")
-        assert "<svg" in (tmp_path / "figures" / f"{drawing.name}.svg").read_text()
+        assert "<svg" in (tmp_path / "figures" / f"{drawing.name}.svg").read_text(encoding="utf-8")
         data = pd.read_csv(f"{stem}.csv")
         pd.testing.assert_frame_equal(data, drawing.data.reset_index(drop=True), check_dtype=False)
 
@@ -427,7 +427,7 @@ def test_broken_results_are_refused_by_name(tmp_path, file, content, message):
     if content is None:
         (folder / file).unlink()
     else:
-        (folder / file).write_text(content)
+        (folder / file).write_text(content, encoding="utf-8")
     with pytest.raises(LmbmdError) as raised:
         load_results(folder)
     assert message in str(raised.value)
@@ -544,7 +544,7 @@ def test_run_records_of_any_shape_are_shown(study, tmp_path):
     folder = tmp_path / "lifsi-dme"
     report_inputs.write_formulation(folder, report_inputs.BOTTLES["lifsi-dme"])
     record = {"sessions": [{"host": "a"}, {"host": "b"}], "wall_s": {"produce": 1.5}, "recoveries": [], "x": None}
-    (folder / "298.15K" / "r1" / "run.json").write_text(json.dumps(record))
+    (folder / "298.15K" / "r1" / "run.json").write_text(json.dumps(record), encoding="utf-8")
     point = load(folder).state_points[0]
     bare = dataclasses.replace(point, described=Described(point.described.descriptors), replicas=point.replicas[:1])
     text = Document(formulation_page(dataclasses.replace(load(folder), state_points=(bare,))).html).text

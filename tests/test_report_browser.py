@@ -23,7 +23,7 @@ def study(tmp_path_factory):
     results = []
     for name in report_inputs.BOTTLES:
         results.append(load_results(study / name, report_inputs.MANIFEST, {"title": f"{name} <script>"}))
-    (study / results[1].name / "report.html").write_text(formulation_page(results[1]).html)
+    (study / results[1].name / "report.html").write_text(formulation_page(results[1]).html, encoding="utf-8")
     write_index(study, results)
     return study
 
@@ -56,7 +56,7 @@ def browse(page, tmp_path, *options):
             f"--proxy-server=http://127.0.0.1:{proxy.server_address[1]}", f"--user-data-dir={tmp_path / 'profile'}",
             "--enable-logging=stderr", *options, page.as_uri(),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
         proxy.shutdown()
     assert done.returncode == 0, done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -65,7 +65,7 @@ def browse(page, tmp_path, *options):
 
 def test_the_browser_would_tell_of_errors_and_requests(tmp_path):
     page = tmp_path / "bad.html"
-    page.write_text("<script>console.error('seen')</script><img src='http://example.invalid/x.png'>")
+    page.write_text("<script>console.error('seen')</script><img src='http://example.invalid/x.png'>", encoding="utf-8")
     _, console, asked = browse(page, tmp_path, "--dump-dom")
     assert any("seen" in line for line in console)
     assert any("example.invalid/x.png" in line for line in asked)
@@ -87,7 +87,8 @@ def examine(page, width, script, tmp_path):
     path.write_text(
         f"<body style='margin:0'>{frame}"
         f"<script>f.onload = () => {{ const d = f.contentDocument; const examine = () => {{ {script} }};"
-        "document.title = JSON.stringify(examine()); }</script>"
+        "document.title = JSON.stringify(examine()); }</script>",
+        encoding="utf-8",
     )
     window = f"--window-size={width + 40},2000"
     options = ("--dump-dom", "--allow-file-access-from-files", "--virtual-time-budget=8000", window)
@@ -137,7 +138,7 @@ def printed_pages(page, tmp_path):
 
 def test_a_page_prints_whole_with_what_is_folded_on_screen(study, tmp_path):
     page, short = study / "lifsi-dme-tte" / "report.html", tmp_path / "short.html"
-    short.write_text(re.sub(r"<details>.*?</details>", "", page.read_text(), flags=re.S))
+    short.write_text(re.sub(r"<details>.*?</details>", "", page.read_text("utf-8"), flags=re.S), "utf-8")
     assert 5 <= printed_pages(short, tmp_path) < printed_pages(page, tmp_path) <= 30
 
 

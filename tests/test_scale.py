@@ -71,7 +71,9 @@ def test_a_changed_recipe_runs_only_its_bottle(finished, tmp_path):
     study = tmp_path / "study"
     shutil.copytree(finished, study)
     recipe = study / "config" / "formulations" / "bottle-00007.yaml"
-    recipe.write_text(recipe.read_text().replace("DOL: 1 mol parts", "DOL: 1.5 mol parts"))
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace("DOL: 1 mol parts", "DOL: 1.5 mol parts"), encoding="utf-8"
+    )
     jobs = scale.snakemake(study, *DRY).jobs
     again = {rule: n for rule, n in of(1).items() if rule != "spec"}
     assert jobs == {**again, "index": 1, "all": 1}, "temperature, protocol and seeds are as they were"

@@ -70,7 +70,7 @@ def assert_complete(folder: Path, n_frames: int = N_FRAMES, n_rows: int = N_ROWS
     assert np.isfinite(rows.to_numpy()).all()
     early = pd.read_csv(out / "equilibration.csv")
     assert early.step.tolist() == [10 * k for k in range(1, 51)]
-    record = json.loads((out / "run.json").read_text())
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert (
         record["n_frames"] == n_frames and record["files"]["trajectory.xtc"] == (out / "trajectory.xtc").stat().st_size
     )
@@ -84,7 +84,7 @@ def test_a_run_writes_every_frame_and_row_once(done):
 
 
 def test_the_last_frame_is_the_final_structure_with_whole_molecules_in_the_box(done):
-    final, box = read_pdb((done / "out" / "final.pdb").read_text(), where="final.pdb")
+    final, box = read_pdb((done / "out" / "final.pdb").read_text(encoding="utf-8"), where="final.pdb")
     universe = MDAnalysis.Universe(str(done / "out" / "final.pdb"), str(done / "out" / "trajectory.xtc"))
     universe.trajectory[-1]
     assert np.abs(universe.atoms.positions - final).max() < 0.011
@@ -97,7 +97,7 @@ def test_the_last_frame_is_the_final_structure_with_whole_molecules_in_the_box(d
 
 def test_the_state_log_says_what_the_system_did(done):
     rows = pd.read_csv(done / "out" / "state.csv")
-    system = openmm.XmlSerializer.deserialize((done / "system.xml").read_text())
+    system = openmm.XmlSerializer.deserialize((done / "system.xml").read_text(encoding="utf-8"))
     mass_amu = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
     # 1 amu/Å³ is 1.66053906660 g/cm³; written to six and three decimals.
     assert rows.density_g_cm3.to_numpy() == pytest.approx(
@@ -116,7 +116,7 @@ def test_the_thermostat_and_the_degrees_of_freedom_agree(done):
 
 
 def test_run_json_tells_who_made_it_with_what(done):
-    record = json.loads((done / "out" / "run.json").read_text())
+    record = json.loads((done / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["stage"] == "simulate/1" and record["platform"]["name"] == "CPU"
     assert set(record["inputs"]) == {"spec", "system", "start"}
     assert record["spec"]["seeds"] == {"velocities": 1, "thermostat": 2, "barostat": 3}
@@ -136,7 +136,7 @@ def test_equilibration_ends_at_the_first_look_that_finds_it_stationary(fresh, mo
     monkeypatch.setattr(simulate.runner, "judge", judge)
     simulate_here(fresh)
     assert seen == [50, 55, 60, 65, 70]
-    record = json.loads((fresh / "out" / "run.json").read_text())
+    record = json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["equilibration"]["duration_ps"] == 1.4 and record["equilibration"]["stationary"] is True
 
 
@@ -166,7 +166,7 @@ def test_a_loose_lattice_is_compressed_without_accident(tmp_path):
     simulate_here(folder)
     early = pd.read_csv(folder / "out" / "equilibration.csv")
     assert early.density_g_cm3.iloc[-1] > 1.5 * early.density_g_cm3.iloc[0]
-    assert json.loads((folder / "out" / "run.json").read_text())["recoveries"] == []
+    assert json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))["recoveries"] == []
 
 
 # ---- kills, signals, extensions
@@ -205,7 +205,7 @@ def test_twenty_kills_at_random_moments_leave_no_trace(fresh):
         assert not (fresh / "out" / "run.json").exists()
     assert process.exitcode == 0 and kills >= 20, f"only {kills} kills"
     assert_complete(fresh, 4 * N_FRAMES, 4 * N_ROWS)
-    record = json.loads((fresh / "out" / "run.json").read_text())
+    record = json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["restarts"] >= 15  # a session that was killed before its first checkpoint left no record
 
 
@@ -217,9 +217,9 @@ def test_sigterm_keeps_everything_and_exits_with_85(fresh):
     os.kill(process.pid, signal.SIGTERM)
     process.join()
     assert process.exitcode == 85
-    assert "stopped by SIGTERM in stage produce at" in (fresh / "error.txt").read_text()
+    assert "stopped by SIGTERM in stage produce at" in (fresh / "error.txt").read_text(encoding="utf-8")
     found = checkpoint.load(fresh / "work" / checkpoint.CURRENT)
-    rows = state.read_text().count("\n") - 1
+    rows = state.read_text(encoding="utf-8").count("\n") - 1
     assert found.header["place"]["step"] // 10 == rows >= 10
     assert not list((fresh / "out").iterdir())
     simulate_here(fresh)
@@ -329,9 +329,9 @@ def test_a_foreign_checkpoint_falls_back_to_the_one_before(finished):
 
 
 def test_who_wrote_the_system_file_is_no_physics(finished, monkeypatch):
-    text = (finished / "system.xml").read_text()
+    text = (finished / "system.xml").read_text(encoding="utf-8")
     assert 'openmmVersion="' in text
-    (finished / "system.xml").write_text(text.replace('openmmVersion="', 'openmmVersion="9.', 1))
+    (finished / "system.xml").write_text(text.replace('openmmVersion="', 'openmmVersion="9.', 1), encoding="utf-8")
     monkeypatch.setattr(simulate, "Engine", None)
     simulate_here(finished)
 
@@ -370,7 +370,7 @@ def test_another_platform_goes_on_from_the_portable_part(finished, platform):
     write_spec(finished, production_ns=0.0022)
     simulate_here(finished, platform=platform)
     assert_complete(finished, 22, 110)
-    sessions = json.loads((finished / "out" / "run.json").read_text())["sessions"]
+    sessions = json.loads((finished / "out" / "run.json").read_text(encoding="utf-8"))["sessions"]
     assert [s["how"] for s in sessions] == ["from the start", "portable"]
     rows = pd.read_csv(finished / "out" / "state.csv")
     assert rows.temperature_K.iloc[N_ROWS:].min() > 150  # it went on with its velocities, not from rest
@@ -378,9 +378,11 @@ def test_another_platform_goes_on_from_the_portable_part(finished, platform):
 
 def test_reference_goes_on_to_the_bit(fresh):
     """OpenMM's checkpoint holds everything but the barostat's counter; between two of its attempts that is nothing."""
-    inputs = simulate.Inputs(*(simulate.load_spec(fresh / "spec.json"), (fresh / "system.xml").read_text(), ""))
+    inputs = simulate.Inputs(
+        *(simulate.load_spec(fresh / "spec.json"), (fresh / "system.xml").read_text(encoding="utf-8"), "")
+    )
     system = openmm.XmlSerializer.deserialize(inputs.system_xml)
-    positions, box = read_pdb((fresh / "start.pdb").read_text(), where="x")
+    positions, box = read_pdb((fresh / "start.pdb").read_text(encoding="utf-8"), where="x")
 
     def begin() -> engine.Engine:
         found = engine.Engine(system, inputs.spec, simulate.PlatformOptions("Reference"), "x")
@@ -422,7 +424,7 @@ def test_a_read_only_folder_is_refused_at_once(fresh, name):
 
 @pytest.mark.parametrize("name", ["work", "out"])
 def test_a_file_in_the_place_of_a_folder_is_refused_at_once(fresh, name):
-    (fresh / name).write_text("")
+    (fresh / name).write_text("", encoding="utf-8")
     with pytest.raises(LmbmdError, match=rf"{name}: the \w+ folder cannot be written to"):
         simulate_here(fresh)
 
@@ -501,7 +503,7 @@ def test_an_explosion_is_undone_with_a_smaller_step_and_leaves_no_trace(fresh, m
     kick(monkeypatch, [6, 12])
     simulate_here(fresh)
     assert_complete(fresh)
-    recoveries = json.loads((fresh / "out" / "run.json").read_text())["recoveries"]
+    recoveries = json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))["recoveries"]
     assert len(recoveries) == 2 and all(r["stage"] == "produce" for r in recoveries)
     assert [r["divisor"] for r in recoveries] == [1, 2]
 
@@ -532,7 +534,7 @@ def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, mo
 def test_a_box_that_shrinks_below_two_cutoffs_is_an_error_about_the_box(tmp_path):
     folder = relaxed_run(tmp_path / "run")
     built = toy_box(TINY, 13.5, cutoff_nm=0.66)
-    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system))
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system), encoding="utf-8")
     write_spec(folder, pressure_bar=20000.0)
     with pytest.raises(LmbmdError, match="less than twice the cut-off") as error:
         simulate_here(folder)
@@ -543,8 +545,8 @@ def test_a_box_that_shrinks_below_two_cutoffs_is_an_error_about_the_box(tmp_path
 
 
 def test_inputs_that_do_not_fit_together_are_refused(fresh):
-    lines = (fresh / "start.pdb").read_text().splitlines(keepends=True)
-    (fresh / "start.pdb").write_text("".join(lines[:50]))
+    lines = (fresh / "start.pdb").read_text(encoding="utf-8").splitlines(keepends=True)
+    (fresh / "start.pdb").write_text("".join(lines[:50]), encoding="utf-8")
     with pytest.raises(LmbmdError, match="48 atoms in the start structure, 88 in the System"):
         simulate_here(fresh)
 
@@ -560,7 +562,7 @@ def test_inputs_that_do_not_fit_together_are_refused(fresh):
     ],
 )
 def test_unreadable_inputs_are_named(fresh, name, content, message):
-    (fresh / name).unlink() if content is None else (fresh / name).write_text(content)
+    (fresh / name).unlink() if content is None else (fresh / name).write_text(content, encoding="utf-8")
     with pytest.raises(LmbmdError, match=rf"{name}.*{message}"):
         simulate_here(fresh)
 

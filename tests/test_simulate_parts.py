@@ -407,18 +407,18 @@ def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path):
     said: list[str] = []
     with lock.holding(tmp_path, said.append):
         assert f"stale lock of process {holder.pid}" in said[0]
-    assert (tmp_path / "lock").read_text() == ""  # given back
+    assert (tmp_path / "lock").read_text(encoding="utf-8") == ""  # given back
 
 
 def test_a_writer_that_has_not_signed_yet_holds_all_the_same(tmp_path):
-    with open(tmp_path / "lock", "w") as handle:
+    with open(tmp_path / "lock", "w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with pytest.raises(LmbmdError, match="written by another process"), lock.holding(tmp_path, print):
             pass
 
 
 def write_lock(tmp_path, **changes):
-    (tmp_path / "lock").write_text(json.dumps({**lock.identity(), **changes}))
+    (tmp_path / "lock").write_text(json.dumps({**lock.identity(), **changes}), encoding="utf-8")
 
 
 def test_without_kernel_locks_a_live_process_here_still_holds(tmp_path, monkeypatch):
@@ -472,13 +472,13 @@ def test_clocks_that_disagree_do_not_matter(tmp_path, years):
 
 
 def test_a_lock_cut_short_by_a_kill_is_no_lock(tmp_path):
-    (tmp_path / "lock").write_text('{"host": "vm", "pi')
+    (tmp_path / "lock").write_text('{"host": "vm", "pi', encoding="utf-8")
     with lock.holding(tmp_path, print):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with (
         pytest.raises(LmbmdError, match="the work folder cannot be written to"),
         lock.holding(tmp_path / "file", print),

@@ -56,7 +56,7 @@ def test_decimal_times_mean_what_was_written():
 
 def test_a_spec_survives_its_file(tmp_path):
     spec = parse_spec(GOOD, where="x")
-    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()))
+    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()), encoding="utf-8")
     assert load_spec(tmp_path / "spec.json") == spec
 
 
@@ -114,6 +114,6 @@ def test_an_unreadable_spec_names_its_file(tmp_path):
     with pytest.raises(LmbmdError, match=r"none\.json: this run specification cannot be read"):
         load_spec(tmp_path / "none.json")
     write_spec(tmp_path)
-    (tmp_path / "spec.json").write_text((tmp_path / "spec.json").read_text()[:-5])
+    (tmp_path / "spec.json").write_text((tmp_path / "spec.json").read_text(encoding="utf-8")[:-5], encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"spec\.json: this run specification cannot be read"):
         load_spec(tmp_path / "spec.json")

@@ -117,7 +117,7 @@ class Run:
         return place.stage, place.step
 
     def record(self) -> dict[str, Any]:
-        return json.loads((self.out / "run.json").read_text())
+        return json.loads((self.out / "run.json").read_text(encoding="utf-8"))
 
 
 class Gate(threading.Thread):
@@ -185,14 +185,16 @@ class Story:
 
     def edit_profile(self, old: str, new: str) -> None:
         path = self.study / "profile" / "config.yaml"
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"'{old}' stands {text.count(old)} times in the profile"
-        path.write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Snakemake with another flag, to its end."""
         command = [*self._command(), *arguments]
-        return subprocess.run(command, env=self.site.environment, capture_output=True, text=True, timeout=PATIENCE_S)
+        return subprocess.run(
+            command, env=self.site.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
+        )
 
     def _command(self) -> list[str | Path]:
         where = ["--snakefile", ROOT / "Snakefile", "--directory", self.study]
@@ -221,7 +223,7 @@ class Story:
     def job_logs(self, text: str) -> list[Path]:
         """Logs of failed jobs that hold a text."""
         logs = (self.study / ".snakemake" / "slurm_logs").rglob("*.log")
-        return [log for log in logs if text in log.read_text(errors="replace")]
+        return [log for log in logs if text in log.read_text("utf-8", errors="replace")]
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +239,9 @@ def site() -> Iterator[Site]:
 
 def write_study(study: Path) -> None:
     (study / "config" / "formulations").mkdir(parents=True)
-    (study / "config" / "config.yaml").write_text(STUDY)
+    (study / "config" / "config.yaml").write_text(STUDY, encoding="utf-8")
     for name in ("one", "two"):
-        (study / "config" / "formulations" / f"{name}.yaml").write_text(BOTTLE)
+        (study / "config" / "formulations" / f"{name}.yaml").write_text(BOTTLE, encoding="utf-8")
     (study / "profile").mkdir()
     shutil.copy(ROOT / "profiles" / "slurm" / "config.yaml", study / "profile")
 
@@ -270,7 +272,7 @@ def story(site, tmp_path_factory) -> Iterator[Story]:
         if snakemake and snakemake.poll() is None:
             snakemake.kill()
         for number in range(1, story.commands + 1):
-            print(f"--- command {number}\n" + story.output(number).read_text()[-3000:])
+            print(f"--- command {number}\n" + story.output(number).read_text(encoding="utf-8")[-3000:])
 
 
 def ctrl_c(story: Story, snakemake: subprocess.Popen[bytes]) -> None:
@@ -283,7 +285,7 @@ def ctrl_c(story: Story, snakemake: subprocess.Popen[bytes]) -> None:
     wait_until(lambda: not story.site.jobs("RUNNING,PENDING,COMPLETING"), "the jobs to go", 60)
     story.seen["left by Ctrl-C"] = [str(p) for p in story.study.rglob("*.partial*")]
     story.seen["results after Ctrl-C"] = {p.name for run in story.runs.values() for p in run.out.iterdir()}
-    story.seen["locks after Ctrl-C"] = [(run.work / "lock").read_text() for run in story.runs.values()]
+    story.seen["locks after Ctrl-C"] = [(run.work / "lock").read_text(encoding="utf-8") for run in story.runs.values()]
     story.seen["reached"] = [(name, run.reached()) for name, run in story.runs.items()]
 
 
@@ -350,7 +352,7 @@ def test_ctrl_c_leaves_nothing_locked_or_half_written(story):
     assert story.seen["left by Ctrl-C"] == []
     assert story.seen["results after Ctrl-C"] == {"spec.json"}
     assert story.seen["locks after Ctrl-C"] == ["", ""]
-    second = story.output(2).read_text()
+    second = story.output(2).read_text(encoding="utf-8")
     assert "cannot be locked" not in second and "has been submitted" in second, second[-3000:]
 
 
@@ -381,7 +383,7 @@ def test_jobs_outlive_a_killed_snakemake_and_are_never_doubled(story):
 
 
 def test_the_study_ends_complete(story):
-    assert story.seen["last exit"] == 0, story.output(story.commands).read_text()[-3000:]
+    assert story.seen["last exit"] == 0, story.output(story.commands).read_text(encoding="utf-8")[-3000:]
     assert story.site.jobs("RUNNING,PENDING") == []
     table = pd.read_csv(story.study / "results" / "features.csv")
     assert sorted(table["formulation"].unique()) == ["one", "two"]

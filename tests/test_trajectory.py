@@ -63,7 +63,7 @@ def lammps_dump(path, atoms, positions, cells):
         lines += [f"{min(0, xy, xz, xy + xz)} {lx + max(0, xy, xz, xy + xz)} {xy}"]
         lines += [f"{min(0, yz)} {ly + max(0, yz)} {xz}", f"0 {lz} {yz}", "ITEM: ATOMS id type xu yu zu"]
         lines += [f"{k + 1} 1 {a} {b} {c}" for k, (a, b, c) in reversed(list(enumerate(x)))]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -185,7 +185,7 @@ def test_a_missing_box_is_refused_with_the_frame(made, tmp_path):
 def test_a_format_without_a_box_is_refused(made, tmp_path):
     atoms, positions, _ = made
     path = tmp_path / "t.xyz"
-    path.write_text(f"{len(atoms)}\n\n" + "".join(f"O {x} {y} {z}\n" for x, y, z in positions[0]))
+    path.write_text(f"{len(atoms)}\n\n" + "".join(f"O {x} {y} {z}\n" for x, y, z in positions[0]), encoding="utf-8")
     refused(r"t\.xyz, frame 0: there is no periodic box", None, path, atoms)
 
 
@@ -249,7 +249,7 @@ def test_a_position_that_is_no_number_is_refused_with_the_frame(made, tmp_path):
 )
 def test_a_file_that_is_no_trajectory_is_named(made, tmp_path, name, text, message):
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     refused(message, None, tmp_path / name, made[0])
 
 
@@ -261,7 +261,7 @@ def test_an_empty_or_backward_choice_of_frames_is_refused(made, tmp_path, choice
 
 
 def test_a_topology_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "x.gro").write_text("nonsense\n")
+    (tmp_path / "x.gro").write_text("nonsense\n", encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"x\.gro: MDAnalysis cannot read it"):
         open_universe(tmp_path / "x.gro")
 

@@ -71,7 +71,7 @@ def pdb(path, conect=False):
             f"  1.00  0.00          {e.upper():>2s}"
         )
     lines += [f"CONECT{i + 1:5d}{j + 1:5d}" for i, j in bonds] if conect else []
-    path.write_text("\n".join([*lines, "END", ""]))
+    path.write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
     return path
 
 
@@ -80,7 +80,7 @@ def gro(path):
     lines = ["box", str(len(rows))]
     for i, (r, res, _, n, x) in enumerate(rows):
         lines.append(f"{r:5d}{res:<5s}{n:>5s}{i + 1:5d}" + "".join(f"{v / 10:8.3f}" for v in x))
-    path.write_text("\n".join([*lines, "".join(f"{BOX / 10:10.5f}" * 3), ""]))
+    path.write_text("\n".join([*lines, "".join(f"{BOX / 10:10.5f}" * 3), ""]), encoding="utf-8")
     return path
 
 
@@ -93,7 +93,7 @@ def lammps_data(path):
         f"{i + 1} {r} {TYPES.index(e) + 1} {CHARGE[e]} {x[0]} {x[1]} {x[2]}" for i, (r, _, e, _, x) in enumerate(rows)
     ]
     lines += ["", "Bonds", "", *[f"{k + 1} 1 {i + 1} {j + 1}" for k, (i, j) in enumerate(bonds)], ""]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
@@ -109,7 +109,7 @@ def psf(path):
     lines += ["".join(flat[k : k + 8]) for k in range(0, len(flat), 8)]
     for section in ("NTHETA: angles", "NPHI: dihedrals", "NIMPHI: impropers", "NDON: donors", "NACC: acceptors"):
         lines += ["", f"{0:8d} !{section}", ""]
-    path.write_text("\n".join([*lines, ""]))
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return path
 
 
@@ -150,12 +150,12 @@ def prmtop(path):
     ):
         lines += section(name, [], 8, 10)
     lines += section("AMBER_ATOM_TYPE", elements, 4, 20)
-    path.write_text("\n".join([*lines, ""]))
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return path
 
 
 def table(topology, text, tmp_path):
-    (tmp_path / "species.yaml").write_text(text)
+    (tmp_path / "species.yaml").write_text(text, encoding="utf-8")
     universe = open_universe(topology) if isinstance(topology, Path) else topology
     return species_map.atom_table(universe, species_map.load(tmp_path / "species.yaml"))
 
@@ -205,7 +205,7 @@ def test_the_order_of_species_in_the_map_does_not_reorder_atoms(tmp_path):
 
 
 def test_contacts_of_a_foreign_box_need_three_lines(tmp_path):
-    (tmp_path / "species.yaml").write_text(BY_NAME)
+    (tmp_path / "species.yaml").write_text(BY_NAME, encoding="utf-8")
     path = pdb(tmp_path / "t.pdb")
     atoms, contacts, rdf = contacts_of(path, tmp_path / "species.yaml")
     again = contacts_of(mda.Universe(str(path)), tmp_path / "species.yaml", folder=tmp_path / "out", progress=False)
@@ -216,7 +216,7 @@ def test_contacts_of_a_foreign_box_need_three_lines(tmp_path):
 
 
 def test_cutoffs_may_be_written_with_a_dash_or_a_colon(tmp_path):
-    (tmp_path / "s.yaml").write_text(BY_NAME)
+    (tmp_path / "s.yaml").write_text(BY_NAME, encoding="utf-8")
     assert species_map.load(tmp_path / "s.yaml").cutoffs_A == {"NO3:O": 2.6, "MeOH:O": 2.8}
 
 
@@ -264,7 +264,7 @@ def test_residues_that_hang_together_by_bonds_are_one_molecule(tmp_path):
 
 def test_a_partial_conect_falls_back_on_residues(tmp_path):
     path = pdb(tmp_path / "t.pdb")
-    path.write_text(path.read_text().replace("END\n", "CONECT    4    5\nEND\n"))
+    path.write_text(path.read_text(encoding="utf-8").replace("END\n", "CONECT    4    5\nEND\n"), encoding="utf-8")
     assert_is_the_box(*table(path, BY_NAME, tmp_path))
 
 
@@ -282,9 +282,9 @@ def test_names_give_elements_where_nothing_else_does(name, alone, element):
 
 def test_masses_come_from_elements_not_from_a_repartitioned_topology(tmp_path):
     path = prmtop(tmp_path / "t.prmtop")
-    text = path.read_text().replace(f"{1.008:16.8E}", f"{3.024:16.8E}")
-    assert text != path.read_text()
-    path.write_text(text)
+    text = path.read_text(encoding="utf-8").replace(f"{1.008:16.8E}", f"{3.024:16.8E}")
+    assert text != path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     atoms, _ = table(path, BY_NAME, tmp_path)
     assert atoms.mass_amu[atoms.element == "H"] == pytest.approx(1.008)
 
@@ -384,7 +384,7 @@ def test_isomers_are_told_apart_by_their_bonds(tmp_path):
 
 def test_an_atom_without_element_is_named(tmp_path):
     path = lammps_data(tmp_path / "t.data")
-    path.write_text(path.read_text().replace("3 15.999", "3 15.03"))
+    path.write_text(path.read_text(encoding="utf-8").replace("3 15.999", "3 15.03"), encoding="utf-8")
     message = r"elements: the element of atom 5 is not known \(type '3', mass 15\.03\).*elements: \{3: O\}"
     with pytest.raises(LmbmdError, match=message):
         table(path, BY_SMILES, tmp_path)
@@ -403,6 +403,6 @@ def test_divalent_centres_and_given_charges_add_up(tmp_path):
 
 
 def test_a_yaml_that_is_none_is_refused(tmp_path):
-    (tmp_path / "s.yaml").write_text("centre: [")
+    (tmp_path / "s.yaml").write_text("centre: [", encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"s\.yaml.*this is not YAML"):
         species_map.load(tmp_path / "s.yaml")

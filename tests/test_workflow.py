@@ -37,7 +37,7 @@ RUN = "tiny/298.15K/r1"
 def snakemake(folder: Path, *arguments: str, workflow: Path = ROOT, **environment: str):
     command = [sys.executable, "-m", "snakemake", "--snakefile", workflow / "Snakefile", "--directory", folder]
     environment = {**os.environ, **environment}
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=900, env=environment)
+    return subprocess.run([*command, *arguments], capture_output=True, encoding="utf-8", timeout=900, env=environment)
 
 
 def planned(folder: Path, **options) -> dict[str, int]:
@@ -56,8 +56,8 @@ def finished(tmp_path_factory) -> Path:
     """A study that has been run."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "config" / "formulations").mkdir(parents=True)
-    (folder / "config" / "config.yaml").write_text(STUDY)
-    (folder / "config" / "formulations" / "tiny.yaml").write_text(BOTTLE)
+    (folder / "config" / "config.yaml").write_text(STUDY, encoding="utf-8")
+    (folder / "config" / "formulations" / "tiny.yaml").write_text(BOTTLE, encoding="utf-8")
     run = snakemake(folder)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder
@@ -72,9 +72,9 @@ def study(finished: Path, tmp_path: Path) -> Path:
 
 def edit(study: Path, old: str, new: str, file: str = "config.yaml") -> None:
     path = study / "config" / file
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_a_study_ends_in_a_report_on_real_md(finished):
@@ -86,9 +86,9 @@ def test_a_study_ends_in_a_report_on_real_md(finished):
     shell = rows.set_index(["name", "species"])["value"]
     donors = shell.get(("cn_atoms", "DME:O_ether"), shell.filter(like="cn").max())
     assert 1 < donors < 7, "Li⁺ in DME is bound to ether oxygens"
-    index = (finished / "results" / "index.html").read_text()
+    index = (finished / "results" / "index.html").read_text(encoding="utf-8")
     assert "tiny/report.html" in index
-    assert "<svg" in (finished / "results" / "tiny" / "report.html").read_text()
+    assert "<svg" in (finished / "results" / "tiny" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
@@ -101,17 +101,17 @@ def test_a_comment_reruns_nothing(study):
 
 
 def test_a_changed_analysis_option_reruns_the_analysis_only(study):
-    (study / "config" / "config.yaml").write_text(STUDY + "analysis: {cutoff_shift_A: 0.2}\n")
+    (study / "config" / "config.yaml").write_text(STUDY + "analysis: {cutoff_shift_A: 0.2}\n", encoding="utf-8")
     assert planned(study) == {"describe": 1, "report": 1, "index": 1}
 
 
 def test_a_changed_search_radius_reruns_contacts_but_no_md(study):
-    (study / "config" / "config.yaml").write_text(STUDY + "analysis: {search_radius_A: 5.5}\n")
+    (study / "config" / "config.yaml").write_text(STUDY + "analysis: {search_radius_A: 5.5}\n", encoding="utf-8")
     assert planned(study) == {"contacts": 1, "describe": 1, "report": 1, "index": 1}
 
 
 def test_another_platform_reruns_nothing(study):
-    (study / "config" / "config.yaml").write_text(STUDY + "platform: {name: Reference}\n")
+    (study / "config" / "config.yaml").write_text(STUDY + "platform: {name: Reference}\n", encoding="utf-8")
     assert planned(study) == {}
 
 
@@ -120,11 +120,12 @@ def test_another_version_of_a_package_reruns_nothing(study, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "from importlib import metadata\n"
         "true = metadata.version\n"
-        "metadata.version = lambda name: '99.0' if name in ('openmm', 'numpy', 'lmbmd') else true(name)\n"
+        "metadata.version = lambda name: '99.0' if name in ('openmm', 'numpy', 'lmbmd') else true(name)\n",
+        encoding="utf-8",
     )
     check = [sys.executable, "-c", "from lmbmd.provenance import versions; print(versions()['openmm'])"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    assert subprocess.run(check, env=environment, capture_output=True, text=True).stdout == "99.0\n"
+    assert subprocess.run(check, env=environment, capture_output=True, encoding="utf-8").stdout == "99.0\n"
     assert planned(study, PYTHONPATH=str(tmp_path)) == {}
 
 
@@ -137,9 +138,9 @@ def reworded(tmp_path) -> Path:
         shutil.copytree(ROOT / name, workflow / name)
     shutil.copy(ROOT / "Snakefile", workflow)
     rule = workflow / "workflow" / "rules" / "simulate.smk"
-    text = rule.read_text()
+    text = rule.read_text(encoding="utf-8")
     assert text.count(" --log {log:q}") == 1
-    rule.write_text(text.replace(" --log {log:q}", " --log={log:q}"))
+    rule.write_text(text.replace(" --log {log:q}", " --log={log:q}"), encoding="utf-8")
     return workflow
 
 
@@ -151,17 +152,17 @@ def test_even_a_forced_run_of_a_finished_md_does_no_step_of_it(study, reworded):
     """Without our profile Snakemake sees the new words, deletes the results and runs the rule."""
     folder = study / "results" / RUN
     before = {name: (folder / name).read_bytes() for name in ("trajectory.xtc", "state.csv", "final.pdb")}
-    sessions = json.loads((folder / "run.json").read_text())["sessions"]
+    sessions = json.loads((folder / "run.json").read_text(encoding="utf-8"))["sessions"]
     arguments = ("--workflow-profile", "none", "--cores", "1", "--until", "simulate")
     run = snakemake(study, *arguments, workflow=reworded)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "rule simulate" in run.stdout + run.stderr and "Code has changed" in run.stdout + run.stderr
     assert {name: (folder / name).read_bytes() for name in before} == before
-    assert json.loads((folder / "run.json").read_text())["sessions"] == sessions
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["sessions"] == sessions
 
 
 def test_an_added_formulation_runs_only_itself(study):
-    (study / "config" / "formulations" / "other.yaml").write_text(BOTTLE)
+    (study / "config" / "formulations" / "other.yaml").write_text(BOTTLE, encoding="utf-8")
     once = ("compose", "spec", "build", "simulate", "contacts", "describe", "report", "index")
     assert planned(study) == dict.fromkeys(once, 1)
     dry = snakemake(study, "--dry-run")
@@ -187,9 +188,10 @@ def test_changed_physics_simulates_anew_and_the_old_run_comes_back_with_it(study
     assert planned(study) == {"spec": 1, "simulate": 1, "contacts": 1, "describe": 1, "report": 1, "index": 1}
     run = snakemake(study, "--until", "simulate")
     assert run.returncode == 0, run.stdout + run.stderr
-    assert json.loads((study / "results" / RUN / "run.json").read_text())["spec"]["protocol"]["friction_per_ps"] == 2
+    facts = json.loads((study / "results" / RUN / "run.json").read_text("utf-8"))
+    assert facts["spec"]["protocol"]["friction_per_ps"] == 2
     assert (study / "work" / f"{RUN}.replaced-1" / "trajectory.xtc").read_bytes() == old
-    assert "friction_per_ps: 1.0 → 2.0" in (study / "logs" / "simulate" / "tiny.298.15K.r1.log").read_text()
+    assert "friction_per_ps: 1.0 → 2.0" in (study / "logs" / "simulate" / "tiny.298.15K.r1.log").read_text("utf-8")
 
     edit(study, "  production_ns: 0.001\n  friction_per_ps: 2", "  production_ns: 0.006")
     run = snakemake(study, "--until", "simulate")
@@ -242,7 +244,7 @@ def test_a_longer_run_goes_on_where_it_ended(study):
     run = snakemake(study)
     assert run.returncode == 0, run.stdout + run.stderr
     folder = study / "results" / RUN
-    record = json.loads((folder / "run.json").read_text())
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     described = pd.read_csv(folder.parent / "tables" / "timeseries.csv")
     times = sorted(set(described["time_ps"]))
     assert times == pytest.approx([0.5 * (i + 1) for i in range(16)])

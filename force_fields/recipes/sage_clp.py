@@ -77,8 +77,8 @@ def main() -> None:
     digest = hashlib.sha256(args.sage.read_bytes()).hexdigest()
     if digest != SAGE_SHA256:
         raise SystemExit(f"{args.sage} is not the file this set was made from (sha256 {digest})")
-    library = yaml.safe_load((HERE.parent / "species.yaml").read_text())["species"]
-    ions = yaml.safe_load((HERE / "ions.yaml").read_text())["ions"]
+    library = yaml.safe_load((HERE.parent / "species.yaml").read_text(encoding="utf-8"))["species"]
+    ions = yaml.safe_load((HERE / "ions.yaml").read_text(encoding="utf-8"))["ions"]
     args.out.mkdir(parents=True, exist_ok=True)
     entries = {}
     for name, species in library.items():
@@ -91,13 +91,13 @@ def main() -> None:
         files = {f"{name}.xml": openmm.XmlSerializer.serialize(system), f"{name}.pdb": pdb_of(molecule, positions)}
         entry["files"] = {}
         for file, text in files.items():
-            (args.out / file).write_text(text)
+            (args.out / file).write_text(text, encoding="utf-8")
             entry["files"][file] = hashlib.sha256(text.encode()).hexdigest()
         entries[name] = {"smiles": species["smiles"], "charge": species["charge"], **entry}
         print(f"{name}: {len(molecule.charges)} atoms")
     manifest = {**HEAD, "made": _made(), "species": entries}
     text = yaml.dump(manifest, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
-    (args.out / "manifest.yaml").write_text(text)
+    (args.out / "manifest.yaml").write_text(text, encoding="utf-8")
 
 
 def _solvent(name: str, graph: Chem.Mol, sage: Path):

@@ -142,11 +142,13 @@ def _attempt(
                 "end structure",
             ]
         script = Path(folder, "pack.inp")
-        script.write_text("\n".join(lines) + "\n")
+        script.write_text("\n".join(lines) + "\n", encoding="utf-8")
         try:
-            with open(script) as stdin:  # a file: packmol reads its input twice, which a pipe does not allow
+            with open(
+                script, encoding="utf-8"
+            ) as stdin:  # a file: packmol reads its input twice, which a pipe does not allow
                 done = subprocess.run(
-                    [str(binary)], stdin=stdin, cwd=folder, capture_output=True, text=True, errors="replace",
+                    [str(binary)], stdin=stdin, cwd=folder, capture_output=True, encoding="utf-8", errors="replace",
                     timeout=timeout_s, check=False,
                 )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -175,4 +177,4 @@ def _reason(log: str, returncode: int) -> str:
 
 def _write_xyz(path: Path, elements: list[str], positions: np.ndarray) -> None:
     rows = [f"{e} {x:.6f} {y:.6f} {z:.6f}" for e, (x, y, z) in zip(elements, positions, strict=True)]
-    path.write_text("\n".join([str(len(elements)), "", *rows]) + "\n")
+    path.write_text("\n".join([str(len(elements)), "", *rows]) + "\n", encoding="utf-8")

@@ -132,7 +132,7 @@ def _heartbeat(path: Path, stop: threading.Event) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """Who wrote the lock; {} if nobody has it, or if its writer was killed half-way."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else {}
@@ -152,7 +152,7 @@ def _describe(holder: dict[str, Any]) -> str:
 
 def _boot() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:  # not Linux
         return ""
 
@@ -160,7 +160,7 @@ def _boot() -> str:
 def _start_time(pid: int) -> str | None:
     """When a process began, in the kernel's ticks; None if there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:
         if Path("/proc/self/stat").exists():
             return None

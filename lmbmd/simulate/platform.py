@@ -174,7 +174,7 @@ def is_processor(device: str, processor: str) -> bool:
 def processor_name() -> str:
     """The processor's brand name, "" where it cannot be told."""
     try:
-        with open("/proc/cpuinfo") as handle:
+        with open("/proc/cpuinfo", encoding="utf-8") as handle:
             return next((line.split(":", 1)[1].strip() for line in handle if line.startswith("model name")), "")
     except OSError:
         return machine.processor()

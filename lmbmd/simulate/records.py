@@ -105,7 +105,7 @@ class StateLog:
         self.file.append((",".join(map(format, astuple(row), _FORMATS)) + "\n").encode())
 
     def read(self) -> list[Row]:
-        with open(self.file.path, newline="") as handle:
+        with open(self.file.path, encoding="utf-8", newline="") as handle:
             return [Row(int(r["step"]), *(float(r[f.name]) for f in fields(Row)[1:])) for r in csv.DictReader(handle)]
 
 
