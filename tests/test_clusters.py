@@ -391,7 +391,10 @@ def test_tables_tell_counts_per_frame_and_shares_of_ions():
     assert population[["n_centres", "n_anions", "per_frame"]].to_numpy() == pytest.approx(
         np.array([[1, 1, 2 / 3], [2, 2, 2 / 3]])
     )
-    assert tables["cluster_charge"].to_numpy().tolist() == [[0, pytest.approx(4 / 3)]]
+    charge = tables["cluster_charge"]
+    assert charge[["charge_e", "per_frame"]].to_numpy().tolist() == [[0, pytest.approx(4 / 3)]]
+    for table in (sizes, population, charge):
+        assert table["doubt"].str.startswith("error not reliable").all() and (table["error"] > 0).all()
     values = {d.name: d.value for d in descriptors}
     assert values["cluster_size_number_average"] == pytest.approx((2 + 4 + 4) / 3)
     assert values["cluster_rg_diameter_nm"] == pytest.approx(2 * np.sqrt(5 / 3) * values["cluster_rg_nm"])

@@ -14,18 +14,20 @@ from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
 from lmbmd.analysis.cutoffs import second_minimum
 from lmbmd.analysis.nulls import NULL_MODELS, poisson_nearest_A
-from lmbmd.analysis.rows import descriptor
+from lmbmd.analysis.rows import descriptor, doubt, entry
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
 
 #: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
 PEAK_WINDOW_A, SMOOTHING_A = (3.0, 9.0), 0.3
+#: The source of an error that does not come from independent samples of a series.
+_JACKKNIFE = "jackknife"
 #: Where the edge of the first centre–centre shell is looked for, and where it is put if it is not found, Å.
 SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
 
 _COLUMNS = (
     "criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met", "null_model",
-    "share_met",
+    "share_met", "doubt",
 )  # fmt: skip
 
 
@@ -50,10 +52,11 @@ def cipa_tables(
         descriptors.
         tables: ``cipa``, rows with a threshold first and then rows for information, ``met`` being True, False or
             None; values of single clusters are means over the centres, each counting its own cluster, a
-            percolating one having no size. ``null`` and ``null_sd`` are the mean and the standard
+            percolating one having no size. ``doubt`` says why an error is missing or not to be relied on.
+            ``null`` and ``null_sd`` are the mean and the standard
             deviation of one frame in the null model ``null_model``, z = (value − null) / null_sd.
-            ``cipa_sensitivity`` (choice, setting, share, error, call), ``cipa_g`` (r_A, g, g_labels, g_pairs) and
-            ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
+            ``cipa_sensitivity`` (choice, setting, share, error, doubt, call), ``cipa_g`` (r_A, g, g_labels, g_pairs)
+            and ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
         notes: the verdict; its ``call`` is the bare call.
     """
     thresholds = thresholds or CipaThresholds()
@@ -62,13 +65,13 @@ def cipa_tables(
     rows = _call_rows(verdict, measured, thresholds) + _information_rows(measured, shell_A)
     dimension = fractal_dimension(clusters)
     scaling = dimension.reason or f"clusters of {dimension.smallest}–{dimension.largest} ions"
-    rows.append(_row("fractal dimension", Estimate(dimension.value, dimension.error, 0), "1"))
+    rows.append(_row("fractal dimension", Estimate(dimension.value, dimension.error, 0, source=_JACKKNIFE), "1"))
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     tables = {
         "cipa": table.astype({"met": object}),
         "cipa_sensitivity": pd.DataFrame(
-            [(v.choice, v.setting, v.share.value, v.share.error, v.call) for v in verdict.variations],
-            columns=["choice", "setting", "share", "error", "call"],
+            [(v.choice, v.setting, *entry(v.share), v.call) for v in verdict.variations],
+            columns=["choice", "setting", "share", "error", "doubt", "call"],
         ),
         "cipa_g": _g_table(measured),
         "cipa_nearest": _nearest_table(measured),
@@ -97,7 +100,8 @@ def _row(
     if direction and np.isfinite(mean.value):
         met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
     z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
-    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met)
+    told = "" if mean.source == _JACKKNIFE else doubt(mean)
+    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met, told)
 
 
 def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
@@ -147,7 +151,7 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
         mean = cluster_mean(measured, c.column)
         share = _share_meeting(measured, c, thresholds)
         rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model, share_met=share))
-    exact = lambda x: Estimate(x, 0.0, float("nan"))  # noqa: E731
+    exact = lambda x: Estimate(x, 0.0, float("nan"), source="exact")  # noqa: E731
     rows += [
         _row("share of centres in compact clusters", verdict.share, "1", thresholds.min_share, "≥"),
         _row("frames that percolate", verdict.percolating, "1", thresholds.max_percolating_fraction, "≤"),
@@ -177,7 +181,8 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
         seen, null = zip(*(r.density_ratio(radius) for r in measured), strict=True)
         quantities.append((f"local density over bulk, {radius / 10:g} nm", "1", estimate_mean(seen), null))
     seen, null = zip(*(r.neighbours(shell_A) for r in measured), strict=True)
-    quantities.append((f"centre–centre CN, {shell_A:.2f} Å", "1", estimate_mean(seen), null))
+    edge = f"{shell_A:.2f} Å" if np.isfinite(shell_A) else "first shell"
+    quantities.append((f"centre–centre CN, {edge}", "1", estimate_mean(seen), null))
     for m, model in enumerate(NULL_MODELS):
         for name, unit, mean, null in quantities:
             chance = _null([x[:, m] for x in null])
@@ -186,12 +191,11 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
     rows.append(_row("spacing n^(−1/3) at the local density", spacing, "Å", null=(random, np.nan), null_model="bulk"))
     position, height, null_height = _first_peak(measured)
     nan = float("nan")
-    rows.append(_row("first centre–centre peak, position", Estimate(position, nan, nan), "Å"))
+    read = lambda value: Estimate(value, nan, nan, source="read off the mean curve")  # noqa: E731
+    rows.append(_row("first centre–centre peak, position", read(position), "Å"))
     for m, model in enumerate(NULL_MODELS):
         null = (null_height[m], nan)
-        rows.append(
-            _row("first centre–centre peak, height", Estimate(height, nan, nan), "1", null=null, null_model=model)
-        )
+        rows.append(_row("first centre–centre peak, height", read(height), "1", null=null, null_model=model))
     return rows
 
 
@@ -263,6 +267,16 @@ def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -
     return pd.DataFrame({"r_A": r, "density": count / max(len(found), 1) / bin_A, "poisson": poisson})
 
 
+def _centre_cn(measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str) -> Descriptor:
+    """CN of a centre by centres; without an edge of the first shell it has no value, and the reason is the rule."""
+    if not np.isfinite(shell_A):
+        nothing = Estimate(float("nan"), float("nan"), float("nan"))
+        why = f"no edge of the first centre–centre shell, {rule.partition(': ')[2] or rule}"
+        return descriptor("centre_centre_cn", centres, nothing, "1", "within the first centre–centre shell", why)
+    mean = estimate_mean([r.neighbours(shell_A)[0] for r in measured])
+    return descriptor("centre_centre_cn", centres, mean, "1", f"within {shell_A:.2f} Å, {rule}")
+
+
 def _descriptors(
     verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str
 ) -> list[Descriptor]:
@@ -279,12 +293,7 @@ def _descriptors(
         about("cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"),
         about("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
         about("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
-        about(
-            "centre_centre_cn",
-            estimate_mean([r.neighbours(shell_A)[0] for r in measured]),
-            "1",
-            f"within {shell_A:.2f} Å, {rule}",
-        ),
+        _centre_cn(measured, centres, shell_A, rule),
     ]
     for radius in DENSITY_RADII_A:
         mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.clusters import CLUSTER_SERIES, ClusterResult
-from lmbmd.analysis.rows import descriptor, scaled
+from lmbmd.analysis.rows import descriptor, entry, scaled
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.tables import AtomTable, Descriptor
 
@@ -30,9 +30,10 @@ def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables
     Returns:
         descriptors: the means of ``CLUSTER_SERIES`` over the frames in which they are defined, and the diameter
             of the homogeneous sphere with the mean radius of gyration, 2 √(5/3) R_g.
-        tables: ``cluster_sizes`` (n_ions, clusters_per_frame, ion_fraction, error, percolating),
-            ``cluster_population`` (n_centres, n_anions, per_frame, percolating), ``cluster_charge`` (charge_e,
-            per_frame).
+        tables: ``cluster_sizes`` (n_ions, clusters_per_frame, ion_fraction, error, doubt,
+            percolating; error and doubt are those of ion_fraction),
+            ``cluster_population`` (n_centres, n_anions, per_frame, error, doubt, percolating), ``cluster_charge``
+            (charge_e, per_frame, error, doubt).
         notes: percolation and clusters too long for the box.
     """
     centres = centre_names(atoms)
@@ -71,28 +72,40 @@ def _sizes(results: Sequence[ClusterResult]) -> pd.DataFrame:
             total += int(chosen[:, 5].sum())
             share.append(per_frame * n / r.n_ions)
         mean = estimate_mean(share)
-        rows.append((n, total / frames, mean.value, mean.error, percolating))
-    return pd.DataFrame(rows, columns=["n_ions", "clusters_per_frame", "ion_fraction", "error", "percolating"])
+        rows.append((n, total / frames, *entry(mean), percolating))
+    return pd.DataFrame(rows, columns=["n_ions", "clusters_per_frame", "ion_fraction", "error", "doubt", "percolating"])
 
 
 def _population(results: Sequence[ClusterResult]) -> pd.DataFrame:
-    frames = sum(r.n_frames for r in results)
-    counts = pd.DataFrame(
-        np.concatenate([r.counts for r in results]),
-        columns=["frame", "n_centres", "n_anions", "charge_e", "rank", "count"],
-    )
-    counts["percolating"] = counts["rank"] > 0
-    grouped = counts.groupby(["n_centres", "n_anions", "percolating"], as_index=False)["count"].sum()
-    grouped["per_frame"] = grouped["count"] / frames
-    return grouped[["n_centres", "n_anions", "per_frame", "percolating"]]
+    kind = [np.column_stack([r.counts[:, 1:3], r.counts[:, 4] > 0]) for r in results]
+    rows = [(*map(int, key[:2]), *per_frame, bool(key[2])) for key, per_frame in _per_frame(results, kind)]
+    return pd.DataFrame(rows, columns=["n_centres", "n_anions", "per_frame", "error", "doubt", "percolating"])
 
 
 def _charges(results: Sequence[ClusterResult]) -> pd.DataFrame:
-    frames = sum(r.n_frames for r in results)
-    counts = np.concatenate([r.counts for r in results])
-    charges, where = np.unique(counts[:, 3], return_inverse=True)
-    per_frame = np.bincount(where, weights=counts[:, 5]) / frames
-    return pd.DataFrame({"charge_e": charges, "per_frame": per_frame})
+    rows = [(int(key[0]), *per_frame) for key, per_frame in _per_frame(results, [r.counts[:, 3:4] for r in results])]
+    return pd.DataFrame(rows, columns=["charge_e", "per_frame", "error", "doubt"])
+
+
+def _per_frame(
+    results: Sequence[ClusterResult], keys: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, tuple[float, float, str]]]:
+    """(key, (clusters per frame, error, doubt)) of every kind of cluster, in the order of the keys.
+
+    Args:
+        results: one per replica.
+        keys: (len(counts), n) int64 per replica: the kind of each row of its ``counts``.
+    """
+    kinds, where = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+    where = np.split(where.ravel(), np.cumsum([len(k) for k in keys])[:-1])
+    rows = []
+    for k, key in enumerate(kinds):
+        series = [
+            np.bincount(r.counts[w == k, 0], weights=r.counts[w == k, 5], minlength=r.n_frames)
+            for r, w in zip(results, where, strict=True)
+        ]
+        rows.append((key, entry(estimate_mean(series))))
+    return rows
 
 
 def _notes(results: Sequence[ClusterResult]) -> list[dict[str, str]]:

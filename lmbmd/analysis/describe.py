@@ -33,6 +33,7 @@ from lmbmd.analysis.lifetime_tables import residence_tables
 from lmbmd.analysis.lifetimes import Residence
 from lmbmd.analysis.liquid import Recipe, composition_table
 from lmbmd.analysis.radial import pooled_rdf, radial_tables
+from lmbmd.analysis.rows import entry
 from lmbmd.analysis.shell_tables import shell_tables
 from lmbmd.analysis.shells import Shells, kind
 from lmbmd.analysis.speciation import SecondShell, Speciation
@@ -378,9 +379,9 @@ def _sensitivity(by_shift: Mapping[float, tuple[Sequence, ...]], thresholds: Cip
         quantities["cipa_compact_share"] = [compact_share(r, thresholds) for r in measured]
         for name, series in quantities.items():
             mean = estimate_mean(series)
-            found.setdefault(name, []).append((name, shift, mean.value, mean.error))
+            found.setdefault(name, []).append((name, shift, *entry(mean)))
     rows = [row for these in found.values() for row in these]
-    return pd.DataFrame(rows, columns=["quantity", "cutoff_shift_A", "value", "error"])
+    return pd.DataFrame(rows, columns=["quantity", "cutoff_shift_A", "value", "error", "doubt"])
 
 
 def _residence_times(lifetimes: tuple) -> dict[str, tuple[float, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.cutoffs import Cutoff, Cutoffs
-from lmbmd.analysis.rows import descriptor
+from lmbmd.analysis.rows import descriptor, doubt
 from lmbmd.analysis.shells import ShellResult
 from lmbmd.analysis.statistics import Estimate, estimate_curve, estimate_mean
 from lmbmd.errors import LmbmdError
@@ -36,24 +36,33 @@ def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
 
 
 def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
-    """g(r) with one standard error (``statistics.estimate_curve``), and the running CN, of every pair.
+    """g(r) and running CN, each with one standard error (``statistics.estimate_curve``), of every pair.
+
+    ``doubt`` says why the errors are missing or not to be relied on: blocks are few samples.
 
     Args:
         rdfs: one per replica, alike. Rows end where the shortest reach of them ends.
     """
     first, reach = rdfs[0], min(r.reach_A for r in rdfs)
+    blocks = sum(len(r.frames) for r in rdfs)
+    told = doubt(Estimate(1.0, 0.0 if blocks > 1 else float("nan"), float(blocks), source=_of_blocks(blocks)))
     inside = first.edges_A[1:] <= reach + 1e-9
     frames = [r.frames for r in rdfs]
     tables = []
     for i, (centre, partner) in enumerate(first.pairs):
         g, error = estimate_curve([r.g[:, i] for r in rdfs], frames)
-        count, _ = estimate_curve([r.count[:, i] for r in rdfs], frames)
-        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": np.cumsum(count)}
+        cn, cn_error = estimate_curve([np.cumsum(r.count[:, i], axis=-1) for r in rdfs], frames)
+        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": cn, "cn_error": cn_error}
         table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
         table.insert(0, "partner", partner)
         table.insert(0, "centre", centre)
-        tables.append(table)
+        tables.append(table.assign(doubt=told))
     return pd.concat(tables, ignore_index=True)
+
+
+def _of_blocks(blocks: int) -> str:
+    """The source of an error that comes from blocks."""
+    return "between blocks" if blocks > 1 else "one block"
 
 
 def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
@@ -70,7 +79,7 @@ def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: fl
     blocks = sum(len(r.frames) for r in rdfs)
     return Estimate(
         float(mean[0]) - first_shell.value, float(np.hypot(error[0], first_shell.error)), float(blocks), blocks - 1.0,
-        "between blocks" if blocks > 1 else "one block",
+        _of_blocks(blocks),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,7 +95,15 @@ def judge(density_g_cm3: Sequence[float], potential_kJ_mol: Sequence[float]) -> 
         if d.n_effective < LEAST_SAMPLES:
             faults.append(f"only {d.n_effective:.1f} independent samples of the {name} in half of the window")
         elif not d.stationary:
-            faults.append(f"the {name} still changes by {d.change:+.3g} ± {d.error:.2g}")
+            faults.append(f"the {name} still changes by {_with_error(d.change, d.error)}")
     if not faults and density.error > RESOLUTION * abs(density.mean):
         faults.append(f"the density's drift is known to ± {density.error:.2g} only")
     return Verdict(not faults, density, potential, "; ".join(faults) or "density and potential energy are stationary")
+
+
+def _with_error(value: float, error: float) -> str:
+    """A signed change, ended at the second significant digit of its error: ``"-280 ± 100"``."""
+    if not 0 < error < math.inf:
+        return f"{value:+.3g}"
+    places = 1 - math.floor(math.log10(float(f"{error:.1e}")))
+    return f"{round(value, places):+.{max(places, 0)}f} ± {round(error, places):.{max(places, 0)}f}"
