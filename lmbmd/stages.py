@@ -6,6 +6,6 @@ from __future__ import annotations
 COMPOSE = "compose/1"
 BUILD = "build/1"
 SIMULATE = "simulate/1"
-CONTACTS = "contacts/1"
+CONTACTS = "contacts/2"
 DESCRIBE = "describe/1"
 REPORT = "report/1"

@@ -53,6 +53,8 @@ class AtomTable:
         name: str, the atom's name within its molecule.
         mass_amu: float64.
         charge_e: float64, as simulated (after any ion charge scaling); NaN where a foreign topology has none.
+        parent: int32, the earlier atom of the same molecule that this one is placed beside when the molecule is made
+            whole (``lmbmd.bonds.parents``); a first atom's is itself. Not given: the atom before.
     """
 
     species: tuple[SpeciesInfo, ...]
@@ -64,10 +66,14 @@ class AtomTable:
     name: np.ndarray
     mass_amu: np.ndarray
     charge_e: np.ndarray
+    parent: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species_id)
-        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e"):
+        if self.parent is None:
+            before = np.arange(n) - (np.diff(self.molecule, prepend=-1) == 0)
+            object.__setattr__(self, "parent", before.astype(np.int32))
+        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e", "parent"):
             if len(getattr(self, column)) != n:
                 raise ValueError(f"{column} has {len(getattr(self, column))} entries for {n} atoms")
         steps = np.diff(self.molecule)
@@ -75,6 +81,9 @@ class AtomTable:
             raise ValueError("molecules must be contiguous and numbered 0, 1, 2 …")
         if (np.diff(self.species_id)[steps == 0] != 0).any():
             raise ValueError("a molecule belongs to more than one species")
+        first = self.first_atom[self.molecule]
+        if (self.parent < first).any() or (self.parent > np.maximum(np.arange(n) - 1, first)).any():
+            raise ValueError("a parent is not an earlier atom of the same molecule")
         if self.species_id.min() < 0 or self.species_id.max() >= len(self.species):
             raise ValueError("species_id outside the species list")
         if self.site_id.min() < -1 or self.site_id.max() >= len(self.sites):
@@ -129,6 +138,7 @@ class AtomTable:
             "name": self.name.astype(str),
             "mass_amu": self.mass_amu.astype(float),
             "charge_e": self.charge_e.astype(float),
+            "parent": self.parent.astype(np.int32),
         }
         table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
         header = {"species": [asdict(s) for s in self.species], "sites": list(self.sites)}

@@ -22,7 +22,7 @@ def whole_of(frame, atoms):
     inverse = np.linalg.inv(frame.box)
     half = 0.5 / np.sqrt((inverse**2).sum(axis=0)).max()
     whole = np.empty((len(atoms) + atoms.n_molecules, 3))
-    kernels.make_whole(frame.positions, atoms.first_atom, atoms.mass_amu, frame.box, inverse, half, whole)
+    kernels.make_whole(frame.positions, atoms.first_atom, atoms.parent, atoms.mass_amu, frame.box, inverse, half, whole)
     return whole[: len(atoms)], whole[len(atoms) :]
 
 

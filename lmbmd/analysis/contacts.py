@@ -127,7 +127,7 @@ class Search:
         reach = min(options.rdf_radius_A, half)
         positions = np.ascontiguousarray(frame.positions, dtype=np.float32)
         whole = self._whole
-        kernels.make_whole(positions, atoms.first_atom, self._mass, box, inverse, half, whole)
+        kernels.make_whole(positions, atoms.first_atom, atoms.parent, self._mass, box, inverse, half, whole)
 
         around_centres = np.zeros((len(pairs.centre_species), len(pairs.partners), options.n_bins), np.int64)
         offsets, contact, distance, image = kernels.search(

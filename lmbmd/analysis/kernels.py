@@ -47,19 +47,18 @@ def workspace(n: int) -> Workspace:
 
 
 @njit(cache=True, nogil=True)
-def make_whole(positions, first_atom, mass, box, inverse, half_width, whole):
+def make_whole(positions, first_atom, parent, mass, box, inverse, half_width, whole):
     """Undo the breaking of molecules over the boundary, and find their mass centres.
 
-    Atom i of a molecule is put at its image nearest to atom i − 1, starting from the first atom where it stands.
+    Each atom is put at its image nearest to its parent, starting from the first atom where it stands.
 
     Args:
-        positions: (n, 3) float32 Å.  first_atom: (n_molecules + 1,) int64.  mass: (n,) float64.
+        positions: (n, 3) float32 Å.  first_atom: (n_molecules + 1,) int64.  parent: (n,) int32.  mass: (n,) float64.
         half_width: half the smallest box width, Å.
         whole: (n + n_molecules, 3) float64, filled with positions plus lattice vectors, then the mass centres.
     """
     half_width2 = half_width * half_width
     for m in range(len(first_atom) - 1):
-        shift_x = shift_y = shift_z = 0.0
         sum_x = sum_y = sum_z = total = 0.0
         first = first_atom[m]
         # Sums are taken from the first atom, so that the mass centre of an ion is the ion to the bit.
@@ -67,14 +66,14 @@ def make_whole(positions, first_atom, mass, box, inverse, half_width, whole):
         for i in range(first, first_atom[m + 1]):
             x, y, z = float(positions[i, 0]), float(positions[i, 1]), float(positions[i, 2])
             if i > first:
-                dx, dy, dz = x - positions[i - 1, 0], y - positions[i - 1, 1], z - positions[i - 1, 2]
+                p = parent[i]
+                dx, dy, dz = x - whole[p, 0], y - whole[p, 1], z - whole[p, 2]
                 if dx * dx + dy * dy + dz * dz >= half_width2:
                     for k in range(3):
                         n = np.floor(dx * inverse[0, k] + dy * inverse[1, k] + dz * inverse[2, k] + 0.5)
-                        shift_x -= n * box[k, 0]
-                        shift_y -= n * box[k, 1]
-                        shift_z -= n * box[k, 2]
-            x, y, z = x + shift_x, y + shift_y, z + shift_z
+                        x -= n * box[k, 0]
+                        y -= n * box[k, 1]
+                        z -= n * box[k, 2]
             whole[i, 0], whole[i, 1], whole[i, 2] = x, y, z
             sum_x += mass[i] * (x - x0)
             sum_y += mass[i] * (y - y0)

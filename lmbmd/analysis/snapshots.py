@@ -189,7 +189,7 @@ def _renamed(pick: Pick, prefix: str) -> Pick:
 def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.ndarray]:
     """The atoms of a pick and where they are, every molecule whole and at its place, the first at the origin.
 
-    Within a molecule each atom is put at its image nearest to the atom before it.
+    Within a molecule each atom is put at its image nearest to its parent.
 
     Returns:
         atom (n,) int64 indices, positions (n, 3) float64 in Å.
@@ -199,9 +199,8 @@ def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.
     for molecule, where in zip(pick.molecules, pick.position_A, strict=True):
         span = np.arange(atoms.first_atom[molecule], atoms.first_atom[molecule + 1])
         x = frame.positions[span].astype(float)
-        step = np.diff(x, axis=0)
-        step -= np.rint(step @ inverse) @ frame.box
-        x = x[0] + np.vstack([np.zeros(3), np.cumsum(step, axis=0)])
+        for i, parent in enumerate(atoms.parent[span] - span[0]):
+            x[i] -= np.rint((x[i] - x[parent]) @ inverse) @ frame.box
         picked.append(span)
         places.append(x - np.average(x, axis=0, weights=atoms.mass_amu[span]) + where)
     # Rounded far below the resolution of the files, so that no −0.000 is written.

@@ -10,6 +10,7 @@ import numpy as np
 import openmm
 from openmm import unit
 
+from lmbmd.bonds import parents
 from lmbmd.errors import LmbmdError
 from lmbmd.tables import AtomTable, Role, SpeciesInfo
 from lmbmd.units import ANGSTROM_PER_NM
@@ -200,13 +201,19 @@ def _atom_table(
     site_names = [
         f"{m.name}:{site}" for m in molecules for site in dict.fromkeys(parameters.site_of_atom(m.name)) if site
     ]
-    columns: dict[str, list[np.ndarray]] = {key: [] for key in ("site_id", "element", "name", "mass_amu", "charge_e")}
+    keys = ("site_id", "element", "name", "mass_amu", "charge_e")
+    columns: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+    parent, start = [], 0
     for m in molecules:
         sites = [site_names.index(f"{m.name}:{s}") if s else -1 for s in parameters.site_of_atom(m.name)]
         charges = [charge for charge, _, _ in m.nonbonded]
         rows = (sites, parameters.elements(m.name), parameters.names(m.name), m.masses, charges)
         for column, row in zip(columns.values(), rows, strict=True):
             column.append(np.tile(np.asarray(row), counts[m.name]))
+        size = len(m.masses)
+        own = parents(size, tuple(map(tuple, np.asarray(parameters.bonds(m.name)).reshape(-1, 2).tolist())))
+        parent.append((start + size * np.arange(counts[m.name])[:, None] + own).ravel())
+        start += size * counts[m.name]
     sizes = [len(m.masses) for m in molecules]
     per_molecule = np.repeat(sizes, list(counts.values()))
     return AtomTable(
@@ -214,5 +221,6 @@ def _atom_table(
         sites=tuple(site_names),
         species_id=np.repeat(np.arange(len(molecules)), np.array(sizes) * list(counts.values())).astype(np.int32),
         molecule=np.repeat(np.arange(len(per_molecule)), per_molecule).astype(np.int32),
+        parent=np.concatenate(parent).astype(np.int32),
         **{key: np.concatenate(value) for key, value in columns.items()},
     )

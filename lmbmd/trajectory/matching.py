@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmbmd.bonds import parents
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.tables import AtomTable, SpeciesInfo
 from lmbmd.trajectory import chemistry
@@ -86,8 +87,18 @@ def match(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray
         name=np.where(topology.name == "", topology.type, topology.name)[order],
         mass_amu=chemistry.masses(topology.element)[order],
         charge_e=topology.charge[order],
+        parent=_parents(topology, [members for _, members in molecules]),
     )
     return atoms, None if np.array_equal(order, np.arange(topology.n)) else order
+
+
+def _parents(topology: Topology, molecules: Sequence[np.ndarray]) -> np.ndarray | None:
+    if not len(topology.bonds):
+        return None
+    starts = np.cumsum([0, *map(len, molecules)])
+    graphs = _graphs(topology, molecules)
+    own = [np.asarray(parents(len(graph.elements), graph.bonds)) for graph in graphs]
+    return np.concatenate([start + mine for start, mine in zip(starts, own, strict=False)]).astype(np.int32)
 
 
 def _owners(topology: Topology, fragment: np.ndarray | None, species_map: SpeciesMap) -> np.ndarray:
