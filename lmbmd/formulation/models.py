@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from lmbmd.errors import LmbmdError
+from lmbmd.errors import LmbmdError, nearest
 from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio, shown
 from lmbmd.formulation.validation import fault, place, saying, validated
 from lmbmd.formulation.yamlfile import Lines, read_yaml
@@ -39,8 +39,8 @@ SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
 _RESERVED = {"index.html", "features.csv", "features.parquet"}
 
 
-def _section(data: Any) -> Any:
-    """Amounts by species. A key with colons, ``EC:EMC``, stands for several."""
+def amounts_of(data: Any) -> Any:
+    """Amounts by species, from what a section of a bottle says. A key with colons, ``EC:EMC``, stands for several."""
     if data is None:
         return {}
     if not isinstance(data, Mapping):
@@ -52,6 +52,32 @@ def _section(data: Any) -> Any:
                 raise LmbmdError(f"'{species}' stands here twice.", remedy="Give each species one amount.")
             amounts[species] = amount
     return amounts
+
+
+#: Keys of a bottle that a sweep may vary, beside whole sections and single amounts (``salts.LiFSI``).
+SWEPT = (
+    "size.atoms", "size.ion_pairs", "size.box_edge_nm", "force_field", "ion_charge_scale", "temperature_K",
+    "pressure_bar", "seed",
+)  # fmt: skip
+
+
+def _sweep(data: Any) -> dict[str, Any]:
+    """Lists of values by key. What the values mean is checked when they are put into the bottle."""
+    if not isinstance(data, Mapping):
+        raise LmbmdError(f"{shown(data)} is not a sweep.", remedy="Write 'key: [value, value]' lines.")
+    for key, values in data.items():
+        section = str(key).partition(".")[0]
+        if key == "at_most":
+            if not isinstance(values, int) or isinstance(values, bool) or values < 1:
+                raise LmbmdError(f"{shown(values)} is not a whole number.", remedy="Give 'at_most' a whole number.")
+            continue
+        if key not in SWEPT and section not in SECTIONS:
+            raise LmbmdError(
+                f"'{key}' cannot be swept.", remedy=nearest(key, [*SWEPT, *SECTIONS, "salts.NAME", "at_most"])
+            )
+        if not isinstance(values, list) or not values:
+            raise LmbmdError(f"'{key}' has no list of values.", remedy=f"Write '{key}: [value, value]'.")
+    return dict(data)
 
 
 def _many(value: Any) -> Any:
@@ -84,8 +110,19 @@ AmountText = Annotated[
 ]
 Amounts = Annotated[
     dict[str, AmountText],
-    BeforeValidator(saying(_section), json_schema_input_type=dict[str, AmountText] | None),
+    BeforeValidator(saying(amounts_of), json_schema_input_type=dict[str, AmountText] | None),
 ]
+
+
+Sweep = Annotated[
+    dict[str, Any], BeforeValidator(saying(_sweep), json_schema_input_type=dict[str, list[Any] | int]),
+]  # fmt: skip
+Kind = Literal[
+    "conventional", "hce", "lhce", "cipa", "wse", "lce", "lmce", "ude", "dual-salt", "additive",
+    "solvate-ionic-liquid", "ionic-liquid", "polymer", "gel", "interface", "inorganic", "reactive",
+]  # fmt: skip
+Status = Literal["given", "partial", "inconsistent", "not-given"]
+Scope = Literal["bulk-liquid", "polymer", "gel", "interface", "crystal", "reactive"]
 
 
 class Size(BaseModel):
@@ -113,6 +150,7 @@ class Conditions(BaseModel):
 
     model_config = FROZEN
 
+    sweep: Sweep = Field({}, description="values of other keys; every combination becomes a bottle of its own")
     size: Size = Field(Size(atoms=10_000), description="size target; replaced as a whole, never merged")
     force_field: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,79}$")] = Field(
         "sage-clp-1.0.0", description="a released set of force_fields/, with its version"
@@ -122,6 +160,20 @@ class Conditions(BaseModel):
     pressure_bar: Number = Field(1.0, gt=0, le=10_000)
     replicas: Whole = Field(1, ge=1, le=1000, description="independent packings and velocities")
     seed: Whole = Field(1, ge=0, le=2**31 - 1, description="all random numbers follow from it")
+
+
+class Listing(BaseModel):
+    """What the catalogue says about an entry beside its recipe. An entry without a recipe says here why it has none."""
+
+    model_config = FROZEN
+
+    kind: Kind = Field(description="of electrolyte")
+    status: Status = Field(description="how much of the recipe its source prints")
+    scope: Scope = Field("bulk-liquid", description="what a simulation of it would have to hold")
+    origin: Literal["review", "control"] = Field("review", description="control: added here, to compare with")
+    same_as: str = Field("", max_length=80, description="the entry whose box answers this one too")
+    why_not: str = Field("", max_length=2000, description="why no box of it is simulated")
+    mentions: tuple[str, ...] = Field((), description="what the source names, where there is no recipe")
 
 
 class Formulation(Conditions):
@@ -135,11 +187,24 @@ class Formulation(Conditions):
     title: str = Field("", max_length=200)
     source: str = Field("", max_length=2000, description="where the recipe is from")
     notes: str = Field("", max_length=10_000)
+    assumptions: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(
+        (), description="what the recipe assumes beyond its source, one sentence each; its report says them"
+    )
+    catalogue: Listing | None = Field(None, description="only in the catalogue's own files")
     _path: Path | None = PrivateAttr(None)
     _lines: Lines = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _not_empty(self) -> Formulation:
+        listing = self.catalogue
+        if listing and listing.same_as:
+            raise fault(
+                f"it has no box of its own: that of '{listing.same_as}' answers it.", f"Take '{listing.same_as}'."
+            )
+        if listing and listing.why_not:
+            raise fault(
+                f"no box of it is simulated: {listing.why_not}", "See `lmbmd catalogue --buildable` for others."
+            )
         if not any(getattr(self, section) for section in SECTIONS):
             raise fault("the bottle is empty.", f"Give at least one of {', '.join(SECTIONS)}.")
         return self
@@ -152,6 +217,8 @@ class Formulation(Conditions):
     def where(self, *key: str) -> str:
         """The place of a key, for error messages."""
         file = str(self._path or self.name)
+        if self._path and self._path.stem != self.name:
+            file = f"{file} ({self.name})"  # one bottle of a sweep
         return f"{file}:{place(key, self._lines)}" if key else file
 
     def recipe(self) -> dict[str, Any]:
@@ -169,9 +236,24 @@ def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None
         defaults: values of ``Conditions`` for keys that the file does not give.
 
     Raises:
-        LmbmdError: naming the file, the key, the value and the remedy.
+        LmbmdError: naming the file, the key, the value and the remedy. A sweep is several bottles and is refused.
     """
-    path = Path(path)
+    name, data, lines = read_formulation_file(Path(path))
+    formulation = put_together(name, {**(defaults or {}), **data}, Path(path), lines)
+    if formulation.sweep:
+        raise LmbmdError(
+            "this file is a sweep, which makes several bottles.", where=formulation.where("sweep"),
+            remedy="Name it in a study, which takes all of them.",
+        )  # fmt: skip
+    return formulation
+
+
+def read_formulation_file(path: Path) -> tuple[str, dict[str, Any], Lines]:
+    """What a formulation file says: its bottle's name, its keys as plain data, and the line of each.
+
+    Raises:
+        LmbmdError: if it cannot be read, or its name cannot name a formulation.
+    """
     name = path.stem
     if not re.fullmatch(NAME, name) or name in _RESERVED:
         remedy = "Name the file with lower-case letters, digits, '.', '_' and '-', then '.yaml'."
@@ -182,6 +264,11 @@ def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None
             "a formulation has no key 'name'.", where=f"{path}:{place(('name',), lines)}",
             remedy="Its name is the name of its file; a longer one goes under 'title'.",
         )  # fmt: skip
-    formulation = validated(Formulation, {**(defaults or {}), **data, "name": name}, path=path, lines=lines)
+    return name, data, lines
+
+
+def put_together(name: str, data: Mapping[str, Any], path: Path, lines: Lines) -> Formulation:
+    """A validated bottle from the keys of its file and the study's defaults."""
+    formulation = validated(Formulation, {**data, "name": name}, path=path, lines=lines)
     formulation._path, formulation._lines = path, lines
     return formulation

@@ -14,8 +14,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
 from lmbmd.formulation.composition import Composition, compose
-from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation, load_formulation
+from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation
 from lmbmd.formulation.options import AnalysisOptions, PlatformOptions, Protocol
+from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.validation import place, validated
 from lmbmd.formulation.yamlfile import Lines, read_yaml
 from lmbmd.provenance import canonical_json, derived_seed
@@ -159,9 +160,9 @@ class Study:
         """``spec`` as canonical JSON; a change of it simulates anew."""
         return canonical_json(self.spec(name, temperature, replica))
 
-    def words(self, name: str) -> dict[str, str]:
-        """Title, source and notes of a bottle: what only its report shows."""
-        return self.formulation(name).model_dump(mode="json", include={"title", "source", "notes"})
+    def words(self, name: str) -> dict[str, Any]:
+        """Title, source, notes and assumptions of a bottle: what only its report shows."""
+        return self.formulation(name).model_dump(mode="json", include={"title", "source", "notes", "assumptions"})
 
     def words_text(self, *names: str) -> str:
         """``words`` of these bottles as canonical JSON; a change of it reports anew."""
@@ -195,15 +196,17 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations = {}
     entries = _files(file.formulations, path, lines)
-    for entry in [e for e in entries if e.stem == only] or entries:
-        formulation = load_formulation(entry, defaults)
+    likely = [e for e in entries if only is not None and f"{only}.".startswith(f"{e.stem}.")]
+    for formulation in (f for entry in likely or entries for f in load_formulations(entry, defaults, only)):
         if formulation.name in formulations:
             other = formulations[formulation.name].where()
             raise LmbmdError(
-                f"two formulations are called '{formulation.name}': {other} and {entry}.",
+                f"two formulations are called '{formulation.name}': {other} and {formulation.where()}.",
                 where=f"{path}:{place(('formulations',), lines)}", remedy="Rename one of the files.",
             )  # fmt: skip
         formulations[formulation.name] = formulation
+    if only in formulations:
+        formulations = {only: formulations[only]}
     compositions = {}
     for name, formulation in sorted(formulations.items()):
         compositions[name] = compose(formulation, library, cutoff_nm=_parameter_set(formulation).cut_off_A / 10)
