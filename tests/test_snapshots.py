@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -177,10 +178,25 @@ def test_snapshots_of_a_description_need_only_its_tables(run, tmp_path):
     labels = described.tables["shells"].label.head(2)
     expected = [f"shell-{rank}_{label.replace(' ', '-')}" for rank, label in enumerate(labels, start=1)]
     assert [p.stem for p in paths[:4:2]] == expected
-    assert paths[4].stem.startswith("cluster_") and len(paths) == 6
+    assert paths[4].stem.startswith("cluster_") and [p.name for p in paths[6:]] == ["snapshots.json"]
     read = Cutoffs.from_table(described.tables["cutoffs"], atoms)
     assert read.radius_A[0, atoms.sites.index("FSI:O")] == 3.9
     assert len(read.rows) == len(atoms.sites)
+    for record, xyz in zip(json.loads(paths[6].read_text("utf-8")), paths[:6:2], strict=True):
+        lines = xyz.read_text("utf-8").splitlines()
+        assert record["name"] == xyz.stem and record["replica"] == 1
+        assert f"charge={record['charge_e']} label={record['label']} frame={record['frame']} " in lines[1]
+        assert record["element"] == [line.split()[0] for line in lines[2:]]
+        x = np.array([line.split()[1:] for line in lines[2:]], float)
+        assert np.array(record["xyz_A"]) == pytest.approx(x, abs=6e-4)
+        owner = np.repeat(np.arange(len(record["species"])), [n for _, n in record["species"]])
+        assert len(owner) == len(x) and record["species"][0] == ["Li", 1]
+        for centre, donor in record["contacts"]:
+            assert record["element"][centre] == "Li" and np.linalg.norm(x[centre] - x[donor]) <= 4.0
+        # Whoever is in a shell touches its centre.
+        touching = {int(owner[donor]) for centre, donor in record["contacts"] if centre == 0}
+        if xyz.stem.startswith("shell"):
+            assert touching == set(range(1, len(record["species"])))
 
 
 def test_frame_that_the_trajectory_lacks_is_a_readable_error(run, tmp_path):

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Pick:
         molecules: (n,) int64; the first is the centre from which the others are placed.
         position_A: (n, 3) where the mass centre of each molecule is, in one unbroken picture.
         charge: sum of formal charges, e.
+        contacts: (m, 2) int64, atoms of the box: a centre and a donor atom in contact with it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Pick:
     molecules: np.ndarray
     position_A: np.ndarray
     charge: int
+    contacts: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
 
 def export_snapshots(
@@ -53,8 +56,11 @@ def export_snapshots(
     described: Described,
     folder: str | os.PathLike[str],
     top_shells: int = 5,
+    replica: int = 1,
 ) -> list[Path]:
     """Write the most frequent shells of a description and the largest finite cluster of one of its replicas.
+
+    Beside the coordinate files goes ``snapshots.json`` (``records``), which says what they show.
 
     Args:
         contacts, frames: of one replica.
@@ -62,15 +68,54 @@ def export_snapshots(
         described: the description, which knows the cut-offs, the centre and the shells.
         folder: where the files go.
         top_shells: so many shell types.
+        replica: the number of the replica, for the record.
 
     Returns:
-        the files (``write_snapshots``). Shell types that this replica never had are left out.
+        the files (``write_snapshots``), the record last. Shell types that this replica never had are left out.
     """
     cutoffs = Cutoffs.from_table(described.tables["cutoffs"], atoms)
     labels = described.tables["shells"]["label"].head(top_shells).tolist()
     picks = pick_shells(contacts, atoms, cutoffs, described.facts["centre"], labels)
     cluster = pick_largest_cluster(contacts, atoms, cutoffs)
-    return write_snapshots([*picks, *([cluster] if cluster else [])], frames, atoms, folder)
+    picks += [cluster] if cluster else []
+    cut: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    paths = write_snapshots(picks, frames, atoms, folder, cut)
+    record = Path(folder) / "snapshots.json"
+    write_text(record, json.dumps(records(picks, cut, atoms, replica), ensure_ascii=False, indent=1) + "\n")
+    return [*paths, record]
+
+
+def records(
+    picks: Sequence[Pick], cut: Mapping[str, tuple[np.ndarray, np.ndarray]], atoms: AtomTable, replica: int
+) -> list[dict]:
+    """What each pick shows, as plain data: one record each, in their order.
+
+    Keys: ``name`` (of the files), ``label``, ``replica``, ``frame``, ``time_ps``, ``charge_e``, ``species`` (name and
+    number of atoms of each molecule, in the order of the atoms), ``element`` (of each atom), ``xyz_A`` (of each atom,
+    the first at the origin) and ``contacts`` (pairs of atoms of the record: centre and donor).
+
+    Args:
+        picks: what was chosen.
+        cut: by name, what ``cut_out`` gives.
+        atoms: who the atoms are.
+        replica: the number of the replica.
+    """
+    found = []
+    for pick in picks:
+        index, x = cut[pick.name]
+        place = {atom: k for k, atom in enumerate(index.tolist())}
+        found.append({
+            "name": pick.name, "label": pick.label, "replica": replica, "frame": pick.frame, "time_ps": pick.time_ps,
+            "charge_e": pick.charge,
+            "species": [
+                [atoms.species[atoms.molecule_species[m]].name, int(atoms.first_atom[m + 1] - atoms.first_atom[m])]
+                for m in pick.molecules
+            ],
+            "element": [str(e) for e in atoms.element[index]],
+            "xyz_A": x.round(3).tolist(),
+            "contacts": [[place[a], place[b]] for a, b in pick.contacts.tolist()],
+        })  # fmt: skip
+    return found
 
 
 def pick_shells(
@@ -139,7 +184,8 @@ def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int)
     here = shell.centre[number].astype(float)
     members = np.append(atoms.molecule[atoms.centres[number]], molecules).astype(np.int64)
     position = np.vstack([here, here + shell.edge[row][first]])
-    return Pick(label, label, shell.index, shell.time_ps, members, position, _charge(atoms, members))
+    contacts = np.column_stack([np.full(row.stop - row.start, atoms.centres[number]), shell.atom[row]])
+    return Pick(label, label, shell.index, shell.time_ps, members, position, _charge(atoms, members), contacts)
 
 
 def pick_largest_cluster(contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs) -> Pick | None:
@@ -171,9 +217,13 @@ def _cluster_pick(shell: FrameContacts, atoms: AtomTable, nodes: np.ndarray, pos
                 members.append(molecule)
                 places.append(position[node] + shell.edge[k])
     members = np.array(members, np.int64)
+    centre = np.repeat(np.arange(ions.n_centres), np.diff(shell.offsets))
+    inside_it = np.isin(centre, nodes)
+    contacts = np.column_stack([atoms.centres[centre[inside_it]], shell.atom[inside_it]])
     pick = Pick(
-        "", f"{len(nodes)} ions", shell.index, shell.time_ps, members, np.array(places), _charge(atoms, members)
-    )
+        "", f"{len(nodes)} ions", shell.index, shell.time_ps, members, np.array(places), _charge(atoms, members),
+        contacts,
+    )  # fmt: skip
     return _renamed(pick, "cluster")
 
 
@@ -183,7 +233,7 @@ def _charge(atoms: AtomTable, molecules: np.ndarray) -> int:
 
 def _renamed(pick: Pick, prefix: str) -> Pick:
     name = f"{prefix}_{re.sub(r'[^A-Za-z0-9]+', '-', pick.label)}"
-    return Pick(name, pick.label, pick.frame, pick.time_ps, pick.molecules, pick.position_A, pick.charge)
+    return replace(pick, name=name)
 
 
 def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +258,11 @@ def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.
 
 
 def write_snapshots(
-    picks: Sequence[Pick], frames: Iterable[Frame], atoms: AtomTable, folder: str | os.PathLike[str]
+    picks: Sequence[Pick],
+    frames: Iterable[Frame],
+    atoms: AtomTable,
+    folder: str | os.PathLike[str],
+    cut: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> list[Path]:
     """Cut the picks out of a trajectory and write each as XYZ (charge in the comment line) and PDB.
 
@@ -217,6 +271,7 @@ def write_snapshots(
         frames: of the trajectory that the contacts came from.
         atoms: who the atoms are.
         folder: where the files go.
+        cut: if given, filled with what ``cut_out`` gives, by name of the pick.
 
     Returns:
         the files, in the order of the picks.
@@ -230,7 +285,10 @@ def write_snapshots(
     found: dict[str, tuple[str, str]] = {}
     for frame in frames:
         for pick in by_frame.pop(frame.index, ()):
-            found[pick.name] = _xyz(pick, frame, atoms), _pdb(pick, frame, atoms)
+            piece = cut_out(pick, frame, atoms)
+            if cut is not None:
+                cut[pick.name] = piece
+            found[pick.name] = _xyz(pick, atoms, *piece), _pdb(pick, atoms, *piece)
         if not by_frame:
             break
     if by_frame:
@@ -247,16 +305,14 @@ def write_snapshots(
     return paths
 
 
-def _xyz(pick: Pick, frame: Frame, atoms: AtomTable) -> str:
-    index, x = cut_out(pick, frame, atoms)
+def _xyz(pick: Pick, atoms: AtomTable, index: np.ndarray, x: np.ndarray) -> str:
     lines = [f"{atoms.element[i]:<2} {a:12.6f} {b:12.6f} {c:12.6f}" for i, (a, b, c) in zip(index, x, strict=True)]
     comment = f"charge={pick.charge} label={pick.label} frame={pick.frame} time_ps={pick.time_ps:g}"
     return "\n".join([str(len(index)), comment, *lines]) + "\n"
 
 
-def _pdb(pick: Pick, frame: Frame, atoms: AtomTable) -> str:
+def _pdb(pick: Pick, atoms: AtomTable, index: np.ndarray, x: np.ndarray) -> str:
     """Fixed columns; one residue per molecule, named by its species."""
-    index, x = cut_out(pick, frame, atoms)
     lines = [f"REMARK   1 {pick.label}, frame {pick.frame}, charge {pick.charge:+d} e"]
     residue = {molecule: k for k, molecule in enumerate(pick.molecules.tolist(), start=1)}
     for k, (i, (a, b, c)) in enumerate(zip(index, x, strict=True), start=1):
