@@ -156,7 +156,12 @@ def claims_folder() -> Path:
     raise LmbmdError("this installation has no claims.", where=str(package), remedy="Install lmbmd again, with pip.")
 
 
+def shipped_files() -> list[Path]:
+    """The claim files that come with lmbmd, by name."""
+    return sorted(claims_folder().glob("*.yaml"))
+
+
 @cache
 def shipped_claims() -> tuple[ClaimsFile, ...]:
-    """Every claim file that comes with lmbmd, by name."""
-    return tuple(load_claims(path) for path in sorted(claims_folder().glob("*.yaml")))
+    """What they say."""
+    return tuple(load_claims(path) for path in shipped_files())

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from lmbmd.claims.models import load_claims, shipped_files
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
 from lmbmd.formulation.composition import Composition, compose
@@ -19,15 +20,15 @@ from lmbmd.formulation.options import AnalysisOptions, PlatformOptions, Protocol
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.validation import place, validated
 from lmbmd.formulation.yamlfile import Lines, read_yaml
-from lmbmd.provenance import canonical_json, derived_seed
+from lmbmd.provenance import canonical_json, derived_seed, file_sha256
 
-Files = Annotated[
+_OneOrMany = Annotated[
     tuple[str, ...],
     BeforeValidator(
         lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
     ),
-    Field(min_length=1),
 ]
+Files = Annotated[_OneOrMany, Field(min_length=1)]
 
 
 class StudyFile(BaseModel):
@@ -41,6 +42,7 @@ class StudyFile(BaseModel):
     protocol: Protocol = Protocol()
     platform: PlatformOptions = PlatformOptions()
     analysis: AnalysisOptions = AnalysisOptions()
+    claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
 
 
 class Run(NamedTuple):
@@ -63,6 +65,7 @@ class Study:
     platform: PlatformOptions
     analysis: AnalysisOptions
     library: Library
+    claims: tuple[Path, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,6 +171,10 @@ class Study:
         """``words`` of these bottles as canonical JSON; a change of it reports anew."""
         return canonical_json([self.words(name) for name in names])
 
+    def claims_text(self) -> str:
+        """Hashes of every claim file that the study is held against, as canonical JSON; a change judges anew."""
+        return canonical_json([file_sha256(path) for path in (*shipped_files(), *self.claims)])
+
     def contacts_text(self) -> str:
         """``contacts_options`` as canonical JSON."""
         return canonical_json(self.contacts_options())
@@ -193,6 +200,9 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     data, lines = read_yaml(path)
     file = validated(StudyFile, data, path=path, lines=lines)
     _check_sites(file.analysis.cutoffs_A, library, path, lines)
+    claims = tuple(path.parent / entry for entry in file.claims)
+    for entry in claims:
+        load_claims(entry)
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations = {}
     entries = _files(file.formulations, path, lines)
@@ -213,7 +223,7 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
         check_coverage(compositions[name].counts, formulation)
     return Study(
         path=path, name=file.study, formulations=dict(sorted(formulations.items())), compositions=compositions,
-        protocol=file.protocol, platform=file.platform, analysis=file.analysis, library=library,
+        protocol=file.protocol, platform=file.platform, analysis=file.analysis, library=library, claims=claims,
     )  # fmt: skip
 
 
