@@ -508,6 +508,24 @@ def test_an_explosion_is_undone_with_a_smaller_step_and_leaves_no_trace(fresh, m
     assert [r["divisor"] for r in recoveries] == [1, 2]
 
 
+def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_finished(fresh, monkeypatch):
+    real, lost, last = engine.Engine.save, [], json.loads((fresh / "spec.json").read_text("utf-8"))
+    steps = round(last["protocol"]["production_ns"] * 1e6 / last["protocol"]["timestep_fs"])
+
+    def save(self, header):
+        if not lost and (header["place"]["stage"], header["place"]["step"]) == ("produce", steps):
+            lost.append(True)
+            state = self._context.getState(velocities=True)
+            self._context.setVelocities(state.getVelocities(asNumpy=True) * np.nan)
+        return real(self, header)
+
+    monkeypatch.setattr(engine.Engine, "save", save)
+    simulate_here(fresh)
+    assert lost
+    assert_complete(fresh)
+    assert len(json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))["recoveries"]) == 1
+
+
 def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, monkeypatch):
     """A force that grows without bound on one molecule from the production on."""
     real = engine.Engine.step

@@ -31,6 +31,9 @@ SOFT_FRICTION_PER_PS = 10.0
 MINIMISE_ITERATIONS, MINIMISE_GAIN, MINIMISE_PIECES = 100, 0.02, 50
 #: Explosions in a row before the run is given up, and in all.
 MAX_STRIKES, MAX_RECOVERIES = 3, 20
+#: An atom whose own kinetic temperature is so many times the thermostat's started the explosion: the largest among
+#: 10⁸ thermal atoms is some 13 times it.
+CULPRIT_FACTOR = 100
 #: After an explosion the smaller step is kept for so long beyond it, ps.
 RECOVERY_PS = 10.0
 #: Seconds of stepping between looks at signals and clock.
@@ -71,12 +74,14 @@ class Runner:
                 self._cut({name: 0 for name in self._files})
                 self.engine.place(positions_nm, box_nm)
             self.place.sessions.append(self._session(how))
-            while not self.place.finished(self.spec):
+            while True:
                 try:
+                    if self.place.finished(self.spec):
+                        self._finish()  # may find that the last steps exploded
+                        break
                     self._run_stage()
                 except Exploded as error:
                     self._recover(error)
-            self._finish()
         finally:
             self.progress.end()
             self._trajectory.close()
@@ -319,6 +324,8 @@ class Runner:
                 if not all(np.isfinite(kelvin) for _, kelvin in found):
                     break
                 hottest = found
+                if max(kelvin for _, kelvin in found) > CULPRIT_FACTOR * self.spec.temperature_K:
+                    break  # before the heat has spread to the neighbours
                 self.engine.measure(0, 0.0)
         except Exploded:
             pass
