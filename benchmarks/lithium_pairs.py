@@ -1,6 +1,6 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found.
 
-    python benchmarks/lithium_pairs.py [--set sage-clp-1.0.0]
+    python benchmarks/lithium_pairs.py [--set sage-clp-1.1.0]
 
 prints the table of docs/force_fields.md; it takes under a minute.
 """
@@ -73,7 +73,7 @@ def binding(parameters: ParameterSet, species: str, scale: float) -> tuple[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.0.0")
+    parser.add_argument("--set", default="sage-clp-1.1.0")
     parameters = load_set(parser.parse_args().set)
     print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
     for species in parameters.species:

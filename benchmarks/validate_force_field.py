@@ -34,7 +34,7 @@ from lmbmd.simulate.mechanics import degrees_of_freedom, prepare
 from lmbmd.simulate.spec import RunSpec, Seeds
 
 ROOT = Path(__file__).resolve().parent.parent
-SET = "sage-clp-1.0.0"
+SET = "sage-clp-1.1.0"
 LIQUIDS = ("DME", "DMC", "TTE", "EC", "PC", "DOL", "EMC", "DEC", "FEC")
 ATOMS, EQUILIBRATION_PS, PRODUCTION_PS = 1000, 100.0, 240.0
 SAMPLE_PS, CHUNK_PS = 0.4, 20.0

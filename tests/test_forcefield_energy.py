@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
+import yaml
 from naive_energy import COULOMB, energies
 from openmm import unit
+from rdkit import Chem
 
 from lmbmd.forcefield.library import force_fields_folder
 from lmbmd.forcefield.parameters import available_sets, load_set
@@ -63,7 +65,7 @@ def test_forces_are_the_slope_of_the_naive_energy(parameters, name):
 
 def test_a_lithium_nitrate_pair_by_hand():
     """Li⁺ in the plane of NO3⁻, 2.00 Å from one oxygen on its N–O axis, charges scaled by 0.8, published numbers."""
-    parameters, scale = load_set("sage-clp-1.0.0"), 0.8
+    parameters, scale = load_set("sage-clp-1.1.0"), 0.8
     pair, nonbonded = openmm.System(), openmm.NonbondedForce()
     for name in ("Li", "NO3"):
         system = parameters.system(name)
@@ -128,14 +130,14 @@ def _terms(system):
     return {name: np.array(sorted(map(plain, rows)), dtype=float) for name, rows in out.items()}
 
 
-@pytest.mark.parametrize("name", ["Li", "FSI", "TFSI", "PF6", "NO3"])
-def test_released_ions_are_what_the_table_of_published_values_gives(recipe, name):
-    import yaml
-    from rdkit import Chem
+IONS = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_text(encoding="utf-8"))["ions"]
 
+
+@pytest.mark.parametrize("name", IONS)
+def test_released_ions_are_what_the_table_of_published_values_gives(recipe, name):
     molecules, _ = recipe
-    entry = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_text(encoding="utf-8"))["ions"][name]
-    parameters = load_set("sage-clp-1.0.0")
+    entry = IONS[name]
+    parameters = load_set("sage-clp-1.1.0")
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     shape = entry.get("geometry")
     start = molecules.ideal(shape, graph, next(iter(entry["bonds"].values()))[0]) if shape else None
@@ -151,12 +153,8 @@ SAGE = os.environ.get("LMBMD_SAGE_OFFXML")
 
 
 @pytest.mark.skipif(not SAGE, reason="LMBMD_SAGE_OFFXML does not name openff_unconstrained-2.2.1.offxml")
-@pytest.mark.parametrize(
-    ("parameters", "name"), [p for p in MOLECULES if p.values[1] not in ("FSI", "TFSI", "PF6", "NO3")]
-)
+@pytest.mark.parametrize(("parameters", "name"), [p for p in MOLECULES if p.values[1] not in IONS])
 def test_released_molecules_are_what_the_sage_file_gives(recipe, parameters, name):
-    from rdkit import Chem
-
     molecules, smirnoff = recipe
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     released = _terms(parameters.system(name))

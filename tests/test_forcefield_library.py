@@ -51,7 +51,7 @@ def test_molecules_have_a_sourced_density_and_ions_none(species):
     if species.charge:
         assert species.density_g_cm3 is None and species.molar_volume_cm3_mol is None
     else:
-        assert 0.8 < species.density_g_cm3 < 1.6 and 270 < species.density_T_K < 320 and species.density_source
+        assert 0.7 < species.density_g_cm3 < 1.7 and 270 < species.density_T_K < 320 and species.density_source
         assert species.molar_volume_cm3_mol * species.density_g_cm3 == pytest.approx(species.molar_mass_g_mol)
 
 
@@ -71,7 +71,7 @@ def test_salts_are_neutral(salt):
     ("written", "meant"),
     [
         ("DME", "DME"), ("dme", "DME"), ("monoglyme", "DME"), ("1,2-Dimethoxyethane", "DME"), ("PF₆⁻", "PF6"),
-        ("NTf2", "TFSI"), ("Tf2N−", "TFSI"), ("FSA", "FSI"), ("Li+", "Li"), ("Li⁺", "Li"),
+        ("NTf2", "TFSI"), ("Tf2N−", "TFSI"), ("FSA-", "FSI"), ("Li+", "Li"), ("Li⁺", "Li"),
         ("ethylene  carbonate", "EC"),
     ],
 )  # fmt: skip
@@ -88,11 +88,11 @@ def test_a_salt_is_found_by_any_of_its_names():
     ("find", "name", "parts"),
     [
         ("species", "DMEE", ["a.yaml:solvents: there is no species 'DMEE'. Did you mean 'DME'?"]),
-        ("species", "xyzzy", ["there is no species 'xyzzy'", "Valid: DEC, DMC, DME"]),
+        ("species", "xyzzy", ["there is no species 'xyzzy'", "Valid: ", "2MeTHF, ", ", DEC, "]),
         ("species", "LiFSI", ["'LiFSI' is a salt, not a species. Put it under 'salts'."]),
-        ("species", "DEE", ["'DEE' is ambiguous: diethyl ether in some papers, 1,2-diethoxyethane in others."]),
+        ("species", "DEE", ["'DEE' is ambiguous: diethyl ether (Et2O) in some papers, 1,2-dieth"]),
         ("species", "ethylen carbonate", ["Did you mean 'ethylene carbonate'?"]),
-        ("salt", "FSI", ["'FSI' is a species, not a salt. Salts: LiFSI, LiNO3, LiPF6, LiTFSI."]),
+        ("salt", "FSI", ["'FSI' is a species, not a salt. Salts: ", "LiFSI, LiI, "]),
         ("salt", "LiPF5", ["there is no salt 'LiPF5'. Did you mean 'LiPF6'?"]),
     ],
 )

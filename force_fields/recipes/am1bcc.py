@@ -30,7 +30,10 @@ def charges(molecule: Chem.Mol) -> list[Decimal]:
         molecule: explicit hydrogens.
     """
     molecule = Chem.Mol(molecule)
-    AllChem.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
+    options = AllChem.ETKDGv2()
+    options.randomSeed, options.pruneRmsThresh = SEED, 0.05
+    options.useSymmetryForPruning = False  # with it, three CF3 groups cost minutes and change no charge
+    AllChem.EmbedMultipleConfs(molecule, CANDIDATES, options)
     found = AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
     ids = [conformer.GetId() for conformer in molecule.GetConformers()]
     lowest = min(zip((round(energy, 3) for _, energy in found), ids, strict=True))[1]

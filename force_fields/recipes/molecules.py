@@ -15,6 +15,8 @@ from smirnoff import Terms, graph_terms
 
 SEED = 20_261_120
 TIGHT_KJ_MOL_NM = 0.01
+#: Names that PDB readers take for nucleotides, with bonds of their own.
+NUCLEIC = {"G3"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _minimised(system: openmm.System, start: np.ndarray) -> tuple[float, np.ndar
 def pdb_of(molecule: Molecule, positions: np.ndarray) -> str:
     """PDB text with element columns and every bond as CONECT."""
     lines = [f"REMARK   {molecule.name}, minimised in its own parameters"]
-    residue = molecule.name[:4].ljust(4)
+    residue = ("MOL" if molecule.name in NUCLEIC else molecule.name[:4]).ljust(4)
     for i, (name, atom, (x, y, z)) in enumerate(
         zip(molecule.atom_names, molecule.graph.GetAtoms(), positions, strict=True), start=1
     ):
@@ -128,7 +130,7 @@ def ion_terms(graph: Chem.Mol, entry: dict, positions: np.ndarray | None) -> tup
     Raises:
         ValueError: if a bond or an angle of the graph has no parameter.
     """
-    symbol = [atom.GetSymbol() for atom in graph.GetAtoms()]
+    symbol = entry.get("types") or [atom.GetSymbol() for atom in graph.GetAtoms()]
     terms = Terms()
     bonds, angles, torsions = graph_terms(graph)
     for key in bonds:
@@ -142,10 +144,12 @@ def ion_terms(graph: Chem.Mol, entry: dict, positions: np.ndarray | None) -> tup
     for key in sorted(torsions):
         terms.torsions += [(*key, *term) for term in _opls(_by_elements(entry["torsions"], [symbol[i] for i in key]))]
     for name, (v2,) in entry.get("impropers", {}).items():
-        centre = next(i for i, s in enumerate(symbol) if s == name.split("-")[1])
-        a, b, c = sorted(n.GetIdx() for n in graph.GetAtomWithIdx(centre).GetNeighbors())
-        for outer in ((a, b, c), (b, a, c), (c, a, b)):
-            terms.torsions += [(outer[0], centre, *outer[1:], *term) for term in _opls([0, v2, 0, 0])]
+        first, middle, *last = name.split("-")
+        for centre in (i for i, s in enumerate(symbol) if s == middle):
+            a, b, c = sorted(n.GetIdx() for n in graph.GetAtomWithIdx(centre).GetNeighbors())
+            for outer in ((a, b, c), (b, a, c), (c, a, b)):
+                if symbol[outer[0]] == first and sorted(symbol[i] for i in outer[1:]) == sorted(last):
+                    terms.torsions += [(outer[0], centre, *outer[1:], *term) for term in _opls([0, v2, 0, 0])]
     atoms = [entry["atoms"][s] for s in symbol]
     terms.lennard_jones = [(0.1 * sigma, epsilon) for _, sigma, epsilon in atoms]
     terms.scale14_lj, terms.scale14_coulomb = entry.get("scale14", (1.0, 1.0))
@@ -170,9 +174,11 @@ def _angle_deg(x: np.ndarray) -> float:
 
 
 def ideal(shape: str, graph: Chem.Mol, r0_A: float) -> np.ndarray:
-    """A centre and its equal ligands in an octahedron or a flat triangle, in the atom order of ``graph``."""
+    """A centre and its equal ligands in an octahedron, tetrahedron or flat triangle, in the order of ``graph``."""
+    c = 3**-0.5
     directions = {
         "octahedron": [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)],
+        "tetrahedron": [(c, c, c), (c, -c, -c), (-c, c, -c), (-c, -c, c)],
         "triangle": [(math.cos(a), math.sin(a), 0.0) for a in (0.0, 2 * math.pi / 3, 4 * math.pi / 3)],
     }[shape]
     centre = max(graph.GetAtoms(), key=lambda atom: atom.GetDegree())

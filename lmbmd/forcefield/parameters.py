@@ -151,7 +151,7 @@ def sets_covering(*species: str) -> tuple[str, ...]:
 
 
 def load_set(name: str) -> ParameterSet:
-    """A released set by its full name, ``"sage-clp-1.0.0"``.
+    """A released set by its full name, ``"sage-clp-1.1.0"``.
 
     Raises:
         LmbmdError: if there is no such set, or a file of it is missing or was changed since its release.
