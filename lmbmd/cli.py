@@ -59,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
         return sub
 
+    sub = verb("catalogue", _catalogue, "electrolytes of the literature: list them, or show one whole")
+    sub.add_argument("name", nargs="?", help="the entry to show; by default all are listed")
+    sub.add_argument("--class", dest="kind", metavar="CLASS", help="such as lhce, wse, dual-salt")
+    sub.add_argument("--salt", action="append", default=[], metavar="NAME", help="that holds it; may be repeated")
+    sub.add_argument("--solvent", action="append", default=[], metavar="NAME", help="any component; may be repeated")
+    sub.add_argument("--status", help="of the recipe: given, partial, inconsistent, not-given")
+    sub.add_argument("--scope", help="such as bulk-liquid, polymer, interface")
+    built = sub.add_mutually_exclusive_group()
+    built.add_argument("--buildable", action="store_true", help="only what can be simulated here and now")
+    built.add_argument("--missing", action="store_true", help="only what lacks parameters of a species")
+    sub.add_argument("--json", action="store_true")
+
     sub = verb("check", _check, "validate a study and say what would be run, and what it could not tell", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")
     sub.add_argument("--json", action="store_true")
@@ -131,6 +143,25 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(f"--{name}", type=int)
     sub.add_argument("--workers", type=int, default=1)
     return parser
+
+
+def _catalogue(options: argparse.Namespace) -> None:
+    from lmbmd import catalogue, catalogue_text
+
+    if options.name:
+        entry = catalogue.find_entry(options.name)
+        found = catalogue.standing(entry)
+        data: Any = catalogue.as_data(entry, found)
+        print(json.dumps(data, indent=1) if options.json else catalogue_text.page(entry, found))
+        return
+    entries = catalogue.chosen(
+        kind=options.kind, salts=options.salt, components=options.solvent, status=options.status, scope=options.scope
+    )
+    listed = [(entry, catalogue.standing(entry)) for entry in entries]
+    if options.buildable or options.missing:
+        listed = [(e, s) for e, s in listed if (s.state in catalogue.RUNS if options.buildable else s.lacking)]
+    data = [catalogue.as_data(entry, found) for entry, found in listed]
+    print(json.dumps(data, indent=1) if options.json else catalogue_text.table(listed))
 
 
 def _check(options: argparse.Namespace) -> None:

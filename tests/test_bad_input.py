@@ -274,7 +274,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
         "half-1.0.0": {"DME"},
     }
     sets = {name: study_module._Released(frozenset(species), 9.0) for name, species in sets.items()}
-    monkeypatch.setattr(study_module, "_released_sets", lambda: sets)
+    monkeypatch.setattr(study_module, "released_sets", lambda: sets)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.1.0 has no DME. All of them are in other-2.0.0.$"):
         check_coverage(["Li", "FSI", "DME"], formulation)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.1.0 has no EC. No released set has them all"):
@@ -285,7 +285,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
 def test_the_released_sets_cover_what_their_manifests_list():
     from lmbmd.forcefield.parameters import available_sets, sets_covering
 
-    sets = study_module._released_sets()
+    sets = study_module.released_sets()
     assert set(sets) == set(available_sets())
     for species in load_library().species:
         assert {name for name, one in sets.items() if species in one.species} == set(sets_covering(species))

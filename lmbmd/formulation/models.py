@@ -167,7 +167,7 @@ class Listing(BaseModel):
 
     model_config = FROZEN
 
-    kind: Kind = Field(description="of electrolyte")
+    kind: Kind = Field(alias="class", description="of electrolyte")
     status: Status = Field(description="how much of the recipe its source prints")
     scope: Scope = Field("bulk-liquid", description="what a simulation of it would have to hold")
     origin: Literal["review", "control"] = Field("review", description="control: added here, to compare with")

@@ -259,7 +259,7 @@ def check_coverage(species: Iterable[str], formulation: Formulation) -> None:
     species, chosen = list(species), _parameter_set(formulation)
     lacking = [s for s in species if s not in chosen.species]
     if lacking:
-        others = [name for name, one in _released_sets().items() if set(species) <= one.species]
+        others = [name for name, one in released_sets().items() if set(species) <= one.species]
         remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
         what = f"{formulation.force_field} has no {', '.join(lacking)}."
         raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)
@@ -273,7 +273,7 @@ class _Released(NamedTuple):
 
 
 def _parameter_set(formulation: Formulation) -> _Released:
-    sets, wanted = _released_sets(), formulation.force_field
+    sets, wanted = released_sets(), formulation.force_field
     if wanted not in sets:
         where = formulation.where("force_field")
         raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
@@ -281,7 +281,7 @@ def _parameter_set(formulation: Formulation) -> _Released:
 
 
 @cache
-def _released_sets() -> dict[str, _Released]:
+def released_sets() -> dict[str, _Released]:
     """Released sets. Species are told by their files: opening and verifying a set takes long for a dry-run."""
     found = {}
     for manifest in sorted(force_fields_folder().glob("*/manifest.yaml")):

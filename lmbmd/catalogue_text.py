@@ -1,0 +1,107 @@
+"""The catalogue as text for a terminal: one line for each entry, or one entry whole."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from lmbmd.catalogue import Bottle, Entry, Standing
+from lmbmd.formulation.models import SECTIONS, Formulation
+from lmbmd.formulation.study import released_sets
+
+_STATUS = {
+    "given": "every component, amount and ratio is printed by the source",
+    "partial": "the source leaves out something that a recipe needs",
+    "inconsistent": "what the source prints contradicts itself or cannot be",
+    "not-given": "the source names components at best",
+}
+_WIDTH = 100
+
+
+def table(entries: Sequence[tuple[Entry, Standing]]) -> str:
+    """One line for each entry: name, class, status, whether it builds, title; and how many there are."""
+    rows = [("name", "class", "recipe", "here", "title")]
+    rows += [(e.name, e.listing.kind, e.listing.status, brief(e, s), e.title) for e, s in entries]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
+    states = [s.state for _, s in entries]
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
+    return "\n".join([*lines, "", f"{len(entries)} entries" + (f": {', '.join(counts)}" if counts else "")])
+
+
+def brief(entry: Entry, found: Standing) -> str:
+    """A standing in a few words."""
+    if found.state == "same as":
+        return f"see {found.detail}"
+    if found.state == "not simulated":
+        return f"no: {entry.listing.scope}" if entry.listing.scope != "bulk-liquid" else "no: unknown molecule"
+    if found.state == "lacks parameters":
+        return textwrap.shorten(f"lacks {found.detail}", 36, placeholder=" …")
+    return textwrap.shorten(found.detail, 44, placeholder=" …")
+
+
+def page(entry: Entry, found: Standing) -> str:
+    """One entry whole: recipe, source, assumptions, and what it would be or lacks."""
+    listing = entry.listing
+    origin = "; added here to compare with" if listing.origin == "control" else ""
+    lines = [entry.name, f"  {entry.title}", ""]
+    lines += _said("class", f"{listing.kind}, {listing.scope}{origin}")
+    lines += _said("recipe", f"{listing.status}: {_STATUS[listing.status]}")
+    lines += _said("source", f"{entry.source} (docs/catalogue.md says which reviews these are)")
+    for i, bottle in enumerate(entry.bottles):
+        lines += _said("" if i else "bottle", _recipe(bottle))
+    if not entry.bottles:
+        lines += _said("named", ", ".join(entry.mentions))
+    for i, text in enumerate(entry.assumptions):
+        lines += _said("" if i else "assumed", f"- {text}")
+    lines += [*_said("notes", entry.notes), "", *_here(found)]
+    return "\n".join(lines)
+
+
+def _recipe(bottle: Formulation) -> str:
+    sections = [
+        f"{section}: " + ", ".join(f"{name} {amount}" for name, amount in getattr(bottle, section).items())
+        for section in SECTIONS if getattr(bottle, section)
+    ]  # fmt: skip
+    return f"{bottle.name}: {'; '.join(sections)}"
+
+
+def _here(found: Standing) -> list[str]:
+    """What this installation can make of it."""
+    if found.state == "not simulated":
+        return _said("here", f"not simulated. {found.detail}")
+    same = found.state == "same as"
+    lines = _said("here", f"it has no box of its own: that of '{found.detail}' answers it too") if same else []
+    for i, bottle in enumerate(found.bottles):
+        lines += _said("" if i or same else "here", _made(bottle))
+    return lines + _said("missing", _missing(found.lacking))
+
+
+def _made(bottle: Bottle) -> str:
+    name, box = bottle.formulation.name, bottle.composition
+    if box is None:
+        return f"{name}: {bottle.refusal or 'not built, lacks ' + ', '.join(bottle.lacking)}"
+    counts = ", ".join(f"{n} {species}" for species, n in box.counts.items())
+    edge = f"{box.box_edge_A / 10:.1f} nm"
+    return f"{name}: {box.n_atoms} atoms, {edge}, with {bottle.force_field}: {counts}"
+
+
+def _missing(names: Sequence[str]) -> str:
+    """Which sets have what is lacking, and how to get parameters for the rest."""
+    sets = {name: [one for one, released in released_sets().items() if name in released.species] for name in names}
+    told = [f"{name} is in {', '.join(having)} only." for name, having in sets.items() if having]
+    rest = [name for name, having in sets.items() if not having]
+    if rest:
+        verb = "has" if len(rest) == 1 else "have"
+        told.append(
+            f"{', '.join(rest)} {verb} no parameters here; `lmbmd parametrize` makes them (docs/force_fields.md)."
+        )
+    return " ".join(told)
+
+
+def _said(key: str, text: str) -> list[str]:
+    """A text as a paragraph beside its key; nothing if it is empty."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=f"  {key:<9}", subsequent_indent=" " * 11, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
