@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     built.add_argument("--missing", action="store_true", help="only what lacks parameters of a species")
     sub.add_argument("--json", action="store_true")
 
+    sub = verb("init", _init, "a new study of electrolytes of the catalogue, in a folder where `snakemake` runs")
+    sub.add_argument("folder", type=Path)
+    sub.add_argument("name", nargs="*", help="entries of the catalogue; asked for on a terminal if none is given")
+
     sub = verb("check", _check, "validate a study and say what would be run, and what it could not tell", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")
     sub.add_argument("--json", action="store_true")
@@ -162,6 +166,15 @@ def _catalogue(options: argparse.Namespace) -> None:
         listed = [(e, s) for e, s in listed if (s.state in catalogue.RUNS if options.buildable else s.lacking)]
     data = [catalogue.as_data(entry, found) for entry, found in listed]
     print(json.dumps(data, indent=1) if options.json else catalogue_text.table(listed))
+
+
+def _init(options: argparse.Namespace) -> None:
+    from lmbmd import init
+
+    if not options.name and not sys.stdin.isatty():
+        raise LmbmdError("no electrolyte is named.", remedy="`lmbmd catalogue --buildable` lists those to choose from.")
+    answers = init.Answers(tuple(options.name)) if options.name else init.ask(input, print)
+    print(init.told(*init.init(options.folder, answers)))
 
 
 def _check(options: argparse.Namespace) -> None:
