@@ -323,8 +323,8 @@ def _composition(
     roles = {"salts": "salt", "solvents": "solvent", "diluents": "diluent", "additives": "additive"}
     ingredients = tuple(
         Ingredient(
-            c.name, "salt" if c.is_salt else roles[c.section], int(n), dict(c.species), c.molar_mass_g_mol,
-            c.molar_volume_cm3_mol, c.density_g_cm3, c.density_T_K, c.source,
+            c.name, roles[c.section if c.is_solvent or not c.is_salt else "salts"], int(n), dict(c.species),
+            c.molar_mass_g_mol, c.molar_volume_cm3_mol, c.density_g_cm3, c.density_T_K, c.source,
         )
         for c, n in zip(components, units, strict=True)
     )  # fmt: skip

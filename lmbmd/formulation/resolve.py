@@ -22,7 +22,8 @@ MIN_SOLVENT_PER_CATION = 0.5
 
 @dataclass(frozen=True)
 class Component:
-    """One line of the recipe: a salt counted in formula units, or a neutral molecule.
+    """One line of the recipe: a salt counted in formula units, or a neutral molecule. An ionic liquid is a salt that
+    may be a solvent.
 
     ``species`` says how many of which species one unit has. ``density_g_cm3`` and ``density_T_K`` are None for a
     salt, whose ``molar_volume_cm3_mol`` is an apparent one in solution.
@@ -139,6 +140,8 @@ def _component(name: str, section: Section, amount: Amount, library: Library, wh
 def _entry(name: str, section: Section, library: Library, where: str) -> Salt | Species:
     if section == "salts":
         return library.find_salt(name, where=where)
+    if section == "solvents" and (liquid := _ionic_liquid(name, library)):
+        return liquid
     if section == "additives":
         try:
             return library.find_salt(name, where=where)
@@ -152,6 +155,15 @@ def _entry(name: str, section: Section, library: Library, where: str) -> Salt | 
             remedy = nearest(name, [*library.species, *library.salts])
             raise LmbmdError(f"there is no species or salt '{name}'.", where=where, remedy=remedy) from None
     return library.find_species(name, where=where)
+
+
+def _ionic_liquid(name: str, library: Library) -> Salt | None:
+    """A salt that may be a solvent: one of molecular ions only."""
+    try:
+        salt = library.find_salt(name)
+    except LmbmdError:
+        return None
+    return salt if all(library.species[ion].n_atoms > 1 for ion in salt.ions if ion in library.species) else None
 
 
 def resolve(components: Sequence[Component], where: str) -> np.ndarray:
@@ -191,8 +203,8 @@ def resolve(components: Sequence[Component], where: str) -> np.ndarray:
 
 
 def solvent_per_cation(components: Sequence[Component], moles: np.ndarray) -> float:
-    """Molecules listed under ``solvents`` per cation; infinite without a salt."""
-    cations = sum(c.cations * x for c, x in zip(components, moles, strict=True))
+    """Molecules listed under ``solvents`` per cation of the others; infinite without a salt."""
+    cations = sum(c.cations * x for c, x in zip(components, moles, strict=True) if not c.is_solvent)
     solvent = sum(x for c, x in zip(components, moles, strict=True) if c.section == "solvents")
     return solvent / cations if cations else np.inf
 
