@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmbmd.report import content, figures_ions, figures_shell, figures_time
+from lmbmd.report import content, figures_ions, figures_scene, figures_shell, figures_time, scenes
 from lmbmd.report.cells import Table
 from lmbmd.report.drawing import Drawing
 from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.scenes import Scene
 
 #: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
 PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence"})
@@ -17,7 +18,7 @@ PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composit
 
 @dataclass(frozen=True)
 class Chapter:
-    """One section of a state point: its blocks are drawings and tables, in order."""
+    """One section of a state point: its blocks are drawings, views and tables, in order."""
 
     key: str
     title: str
@@ -54,6 +55,7 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
             _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
             table(content.coordination(point), "coordination"),
             _figures([*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"),
+            _views(scenes.shell_scenes(point), "The most frequent shells", "shell", colour),
             _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
             table(content.solvent_states(point), "solvent-states"),
             _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
@@ -90,8 +92,10 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
                 "medium",
                 "cluster_sizes",
             ),
+            _views(scenes.cluster_scenes(point, results.roles), "The largest cluster", "cluster", colour),
             _figures([*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"),
-            table(content.cipa(point), "cipa"),
+            _figures(figures_ions.criteria(point), "medium", "cipa"),
+            table(content.cipa(point, results), "cipa"),
             table(content.cipa_background(point), "chance"),
             table(content.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
         ),
@@ -137,6 +141,18 @@ def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
 
 def _figures(drawings: list[Drawing], width: str, definition: str) -> Mapping[str, Any] | None:
     return {"drawings": drawings, "width": width, "definition": definition} if drawings else None
+
+
+def _views(found: list[Scene], title: str, definition: str, colour: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Scenes as a block: still pictures, and what the viewer needs to turn them."""
+    if not found:
+        return None
+    replicas = ", ".join(sorted({scene.replica for scene in found}))
+    note = f"Pictures are cut out of replica {replicas} only; the numbers are of all replicas."
+    return {
+        "note": note, "scenes": found, "title": title, "definition": definition,
+        "drawings": [figures_scene.still(scene, colour) for scene in found], "models": {scene.key: scene.model(colour) for scene in found},
+    }  # fmt: skip
 
 
 def table(shown: Table | None, key: str, folded: str = "") -> Mapping[str, Any] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from lmbmd.analysis.rows import doubt_in
 from lmbmd.report import formatting as fmt
 from lmbmd.report.cells import Cell, Table, existing, told, unit, value
+from lmbmd.report.choices import threshold_of
 from lmbmd.report.figures_ions import CONVENTIONS, class_order
 from lmbmd.report.inputs import Results, StatePoint, doubt_of
 
@@ -145,7 +147,7 @@ _SIGNS = {">=": "≥", "<=": "≤"}
 _MET = {"true": "yes", "1.0": "yes", "false": "no", "0.0": "no"}
 
 
-def cipa(point: StatePoint) -> Table | None:
+def cipa(point: StatePoint, results: Results) -> Table | None:
     """The criteria of the call: value, threshold, met or not."""
     table = point.table("cipa")
     if table is None:
@@ -154,10 +156,10 @@ def cipa(point: StatePoint) -> Table | None:
         (
             Cell(str(row.criterion), "cipa"),
             value(row.value, row.error or None, doubt_of(row)),
-            Cell(f"{_SIGNS.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}", numeric=True),
+            Cell(_bound(row), threshold_of(str(row.criterion), results), numeric=True),
             unit(str(row.unit)),
             Cell(_MET.get(str(row.met).lower(), "not judged")),
-            value(getattr(row, "share_met", float("nan"))),
+            value(getattr(row, "share_met", math.nan)),
         )
         for row in table[table.threshold.notna()].itertuples()
     )
@@ -166,6 +168,10 @@ def cipa(point: StatePoint) -> Table | None:
         "each cluster by itself, so the last column gives the share of centres whose own cluster meets the criterion."
     )
     return Table(caption, ("criterion", "value", "threshold", "unit", "mean met", "share of centres"), rows)
+
+
+def _bound(row: Any) -> str:
+    return f"{_SIGNS.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}"
 
 
 def cipa_background(point: StatePoint) -> Table | None:
@@ -226,11 +232,14 @@ def separation(point: StatePoint) -> Table | None:
             Cell(fmt.species(str(row.species)), "separation"),
             *(told(row, state) for state in ("solvent_separated", "isolated")),
             Cell("1"),
+            Cell(_angstrom(getattr(row, "radius_A", math.nan)), "separation", numeric=True),
+            Cell(str(getattr(row, "rule", fmt.DASH))),
         )
         for row in table.itertuples()
     )
-    columns = ("ion", "solvent-separated", "isolated", "unit")
-    return Table("Ions without a contact, by the distance to the nearest ion of the other sign.", columns, rows)
+    columns = ("ion", "solvent-separated", "isolated", "unit", "second shell up to", "how chosen")
+    caption = "Ions without a contact, by the distance to the nearest ion of the other sign."
+    return Table(caption, columns, rows, dash="A dash: no radius of its own, or none could be found.")
 
 
 def residence(point: StatePoint) -> Table | None:
@@ -253,6 +262,10 @@ def residence(point: StatePoint) -> Table | None:
     columns = ("pair", "what lasts", "correlation", "τ", "unit", "outcome")
     caption = "Residence times: to 1/e of each correlation function, and mean time until a contact is lost."
     return Table(caption, columns, rows, headers=3, dash="A dash: see the outcome.")
+
+
+def _angstrom(value: float) -> str:
+    return f"{value:.2f} Å" if math.isfinite(value) else fmt.DASH
 
 
 def _pair(row: Any) -> str:

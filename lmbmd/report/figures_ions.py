@@ -267,5 +267,34 @@ def cluster_charge(point: StatePoint) -> list[Drawing]:
     return [Drawing(f"{point.label}-cluster-charge", "Cluster charge", alt, "", rows, figure)]
 
 
+def criteria(point: StatePoint) -> list[Drawing]:
+    """How many centres are in a cluster that meets each criterion of the CIPA call, one bar per criterion."""
+    table = point.table("cipa")
+    if table is None or "share_met" not in table.columns:
+        return []
+    rows = table[table.threshold.notna() & table.share_met.notna()]
+    if rows.empty:
+        return []
+    figure, ax = axes((MEDIUM[0], 0.9 + 0.4 * len(rows)))
+    words = []
+    for y, row in enumerate(rows.itertuples()):
+        unit = fmt.unit(str(row.unit))
+        bound = f"{row.criterion.split(', at ')[0]} {row.direction} {fmt.exact(row.threshold)} {unit}".strip()
+        ax.barh(y, row.share_met, height=0.32, color=ACCENT)
+        ax.text(0, y - 0.37, bound, va="center", fontsize=8.5)
+        ax.text(row.share_met + 0.012, y, fmt.percent(row.share_met), va="center", fontsize=8.5)
+        words.append(f"{bound}: {fmt.percent(row.share_met)}")
+    ax.set(xlim=(0, 1.12), ylim=(len(rows) - 0.6, -0.7), xlabel="fraction of centres", title="Which criteria are met")
+    ax.set_xticks(np.arange(0, 1.01, 0.25))
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.grid(True, axis="x")
+    alt = "Share of centres whose own cluster meets each criterion of a compact aggregate: " + "; ".join(words)
+    caption = (
+        "Share of all centres whose own cluster meets the criterion. A compact aggregate meets all of them at once."
+    )
+    return [Drawing(f"{point.label}-criteria", "Criteria of the CIPA call", alt, caption, rows, figure)]
+
+
 def _top(values: pd.Series, rows: pd.DataFrame) -> float:
     return max(1.08 * float(np.nanmax(values + np.nan_to_num(errors(rows)), initial=0.0)), 1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,12 +91,14 @@ class StatePoint:
         described: descriptors, tables and notes of all replicas together.
         replicas: the runs behind them.
         files: data files a reader may want, relative to the formulation's folder.
+        snapshots: what was cut out of the trajectory (``analysis.snapshots.records``).
     """
 
     temperature_K: float
     described: Described
     replicas: tuple[Replica, ...] = ()
     files: tuple[str, ...] = ()
+    snapshots: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def label(self) -> str:
@@ -134,18 +137,24 @@ class Results:
         composition: the content of composition.json.
         state_points: at least one.
         force_field: the parameter set's manifest; empty if it is not known.
-        recipe: what the formulation file says beside the amounts: title, source, notes; empty if not known.
+        recipe: title, source, notes and assumptions of the formulation file; empty if not known.
     """
 
     name: str
     composition: Mapping[str, Any]
     state_points: tuple[StatePoint, ...]
     force_field: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, str] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         return str(self.recipe.get("title") or self.name)
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What the recipe assumes beyond its source, one sentence each."""
+        found = (*(self.recipe.get("assumptions") or ()), *(self.composition.get("assumptions") or ()))
+        return list(dict.fromkeys(map(str, found)))
 
     @property
     def salts(self) -> list[str]:
@@ -180,14 +189,14 @@ def doubt_of(row: Any, quantity: str = "") -> str:
 def load_results(
     folder: str | os.PathLike[str],
     force_field: Mapping[str, Any] | None = None,
-    recipe: Mapping[str, str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Results:
     """Read ``results/<formulation>/``.
 
     Args:
         folder: the formulation's folder; its name is the formulation's name.
         force_field: the manifest of the parameter set; without it the report says that it is not known.
-        recipe: title, source and notes of the formulation file.
+        recipe: title, source, notes and assumptions of the formulation file.
 
     Raises:
         LmbmdError: if composition.json or every state point is missing, or a file cannot be read. State logs,
@@ -213,6 +222,7 @@ def _state_point(folder: Path) -> StatePoint:
         described=Described.read(folder),
         replicas=tuple(_replica(number, path) for number, path in replicas),
         files=tuple(_data_files(folder)),
+        snapshots=_snapshots(folder / "snapshots" / "snapshots.json"),
     )
 
 
@@ -239,9 +249,27 @@ def _state(path: Path) -> pd.DataFrame | None:
 def _data_files(folder: Path) -> list[str]:
     """Data files of a state point, relative to the formulation's folder."""
     of_run = "state.csv equilibration.csv run.json spec.json trajectory.* final.pdb contacts.arrow rdf.npz".split()
-    patterns = ["descriptors.*", "described.json", "tables/*.csv", *(f"r*/{name}" for name in of_run)]
+    patterns = ["descriptors.*", "described.json", "tables/*.csv", "snapshots/*", *(f"r*/{name}" for name in of_run)]
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return [path.relative_to(folder.parent).as_posix() for path in found]
+
+
+def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """The records of the snapshots; none if there are none."""
+    records = _json(path) or []
+    try:
+        for record in records:
+            atoms = len(record["element"])
+            places = [len(x) == 3 for x in record["xyz_A"] if all(map(math.isfinite, x))]
+            if places != [True] * atoms or sum(int(n) for _, n in record["species"]) != atoms:
+                raise ValueError(f"the atoms of {record['name']} do not add up")
+            if any(not 0 <= k < atoms for pair in record["contacts"] for k in pair):
+                raise ValueError(f"a contact of {record['name']} is with no atom")
+    except (KeyError, TypeError, ValueError) as error:
+        raise LmbmdError(
+            f"these are no snapshots ({error}).", where=str(path), remedy="Run the describe stage again."
+        ) from error
+    return tuple(records)
 
 
 def _json(path: Path, *, required: bool = False) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -20,9 +21,10 @@ from markupsafe import Markup
 from lmbmd import stages
 from lmbmd.atomic import replacing, write_text
 from lmbmd.report import formatting as fmt
-from lmbmd.report import narrative, palette, records
+from lmbmd.report import narrative, palette, records, references
 from lmbmd.report.cells import doubts
 from lmbmd.report.chapters import PLACED, blocks, chapters_of, table
+from lmbmd.report.choices import choices
 from lmbmd.report.definitions import DEFINITIONS, NOT_COMPUTED, Definition
 from lmbmd.report.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
@@ -30,13 +32,14 @@ from lmbmd.report.inputs import Results
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A finished page and its figures."""
+    """A finished page, its figures and what it cites."""
 
     html: str
     drawings: tuple[Drawing, ...]
+    bibliography: str = ""
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.html`` and ``figures/`` (each figure as SVG, PNG and its data as CSV) into a folder.
+        """Write ``report.html``, ``references.bib`` and ``figures/`` (each figure as SVG, PNG and its data as CSV).
 
         The page goes last: where it is, its figures are.
         """
@@ -48,6 +51,7 @@ class Page:
                 partial.write_bytes(drawing.png())
             with replacing(f"{stem}.csv") as partial:
                 drawing.data.to_csv(partial, index=False)
+        write_text(folder / "references.bib", self.bibliography)
         write_text(folder / "report.html", self.html)
         return folder / "report.html"
 
@@ -63,12 +67,14 @@ def formulation_page(results: Results) -> Page:
     """
     colour = palette.colours(results.roles or _species_seen(results))
     drawings: list[Drawing] = []
+    models: dict[str, Any] = {}
     points = []
     with styled():
         for point in results.state_points:
             chapters = chapters_of(point, results, colour)
             found = narrative.headlines(point, results)
             drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
+            models |= {k: m for c in chapters for block in c.blocks for k, m in block.get("models", {}).items()}
             points.append({
                 "point": point, "chapters": chapters, "verdict": narrative.verdict(point),
                 "summary": narrative.summary(point, results), "headlines": found,
@@ -84,13 +90,16 @@ def formulation_page(results: Results) -> Page:
                 header=_header(results),
                 colour=colour,
                 definitions=_definitions(results),
+                choices=choices(results),
+                references=references.references(results),
+                scenes=_data(models),
                 not_computed=NOT_COMPUTED,
                 method=_method(results),
                 files=[file for point in results.state_points for file in point.files],
                 stage=stages.REPORT,
             )
         )
-    return Page(html, tuple(drawings))
+    return Page(html, tuple(drawings), references.bibliography(results))
 
 
 def _header(results: Results) -> list[tuple[str, str]]:
@@ -154,6 +163,18 @@ def _species_seen(results: Results) -> dict[str, str]:
     return seen
 
 
+def _data(models: Mapping[str, Any]) -> Markup:
+    """Plain data as JSON inside a script element, which nothing in it can end; empty if there is none."""
+    text = json.dumps(models, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026")) if models else Markup("")
+
+
+def _script(*names: str) -> tuple[Markup, str]:
+    """A script of the package, and its hash for the content security policy."""
+    text = "\n".join(resources.files("lmbmd.report").joinpath(name).read_text("utf-8") for name in names)
+    return Markup(text), f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Templates with everything escaped; an undefined name is an error, not a blank."""
@@ -166,10 +187,12 @@ def environment() -> jinja2.Environment:
         "href": lambda path: quote(str(path)), "linked": linked,
     }  # fmt: skip
     style = resources.files("lmbmd.report").joinpath("templates/style.css").read_text("utf-8")
-    script = resources.files("lmbmd.report").joinpath("templates/sort.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    licence = resources.files("lmbmd.report").joinpath("vendor/3Dmol-LICENSE.txt").read_text("utf-8")
+    (sort, sort_hash), (viewer, viewer_hash) = _script("templates/sort.js"), _script("templates/viewer.js")
+    library, library_hash = _script("vendor/3Dmol-min.js")
     env.globals |= {
-        "style": Markup(style), "sort_script": Markup(script), "sort_hash": f"sha256-{digest}",
+        "style": Markup(style), "sort_script": sort, "sort_hash": sort_hash, "viewer": viewer, "library": library,
+        "viewer_hashes": f"{library_hash}' '{viewer_hash}", "library_licence": licence,
         "svg": lambda drawing: Markup(drawing.inline()), "text_on": palette.text_on, "classes": palette.CLASSES,
     }  # fmt: skip
     return env

@@ -8,6 +8,7 @@ rule report:
         ),
     output:
         page="results/{formulation}/report.html",
+        references="results/{formulation}/references.bib",
         figures=directory("results/{formulation}/figures"),
     params:
         words=lambda wildcards: STUDY.words_text(wildcards.formulation),
