@@ -363,6 +363,14 @@ def test_a_trajectory_without_a_checkpoint_is_not_overwritten(finished):
     assert (finished / "work" / "trajectory.xtc").stat().st_size
 
 
+def test_publishing_again_leaves_nothing_behind(finished):
+    """Renaming one link of a file onto another link of the same file does nothing, and the first would stay."""
+    before = {path.name for path in (finished / "out").iterdir()}
+    simulate_here(finished)
+    simulate_here(finished)
+    assert {path.name for path in (finished / "out").iterdir()} == before
+
+
 @pytest.mark.parametrize("platform", ["Reference", "OpenCL"])
 def test_another_platform_goes_on_from_the_portable_part(finished, platform):
     if platform not in [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]:

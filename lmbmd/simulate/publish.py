@@ -72,13 +72,15 @@ def _share(source: Path, target: Path) -> None:
                 os.fsync(handle.fileno())
         os.replace(partial, target)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise LmbmdError(
             f"cannot write the file: {error.strerror or error}. The run itself is finished and kept.",
             where=str(target),
             remedy="Free some space or mend the permissions, then give the same command again.",
         ) from error
+    finally:
+        # Also after success: renaming one link of a file onto another of the same file does nothing.
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _record(
