@@ -1,0 +1,274 @@
+"""One molecule's parameters from files that other programs made: OpenMM XML, GROMACS .top, AMBER .prmtop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import openmm
+from openmm import app, unit
+from rdkit import Chem
+
+from lmbmd.errors import LmbmdError
+
+#: How far a particle's mass may be from its element's, amu.
+MASS_TOLERANCE_AMU = 0.3
+GEOMETRIC, LORENTZ_BERTHELOT = "3", "2"
+#: Parts of an OpenMM force-field file that run code or read other files.
+UNSAFE = ("Script", "InitializationScript", "Include")
+SUPPORTED = "harmonic bonds and angles, periodic and Ryckaert-Bellemans torsions, and one NonbondedForce"
+
+
+@dataclass(frozen=True)
+class PlainTerms:
+    """A one-molecule System as rows of numbers (nm, kJ/mol, rad, e), as the ``add…`` methods of OpenMM take them."""
+
+    masses: list[float]
+    nonbonded: list[tuple]
+    exceptions: list[tuple]
+    bonds: list[tuple]
+    angles: list[tuple]
+    torsions: list[tuple]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a topology file says: terms, bonded pairs, positions in Å if it has them, and how σ mixes."""
+
+    terms: PlainTerms
+    bonds: list[tuple[int, int]]
+    positions_A: np.ndarray | None
+    geometric: bool
+    kind: str
+
+
+def read_topology(path: Path, coordinates: Path | None = None) -> Imported:
+    """Read one molecule from an OpenMM force-field or System XML, a GROMACS .top or an AMBER .prmtop.
+
+    An OpenMM force-field file says nothing about which atoms there are: it needs ``coordinates`` with residue and atom
+    names (.pdb). A .itp alone lacks ``[ defaults ]``: write a .top that includes it.
+
+    Raises:
+        LmbmdError: if a file cannot be read, holds more than one molecule, or has a force that a box cannot be built of.
+    """
+    for file in filter(None, (path, coordinates)):
+        if not file.is_file():
+            raise LmbmdError("there is no such file.", where=str(file), remedy="Check the name.")
+    readers: dict[str, Callable[[Path, Path | None], Imported]] = {
+        ".xml": _openmm, ".top": _gromacs, ".itp": _gromacs, ".prmtop": _amber, ".parm7": _amber,
+    }  # fmt: skip
+    if path.suffix not in readers:
+        raise LmbmdError(
+            f"'{path.suffix}' is no topology that lmbmd reads.", where=str(path), remedy=f"Give {', '.join(readers)}."
+        )
+    reader = readers[path.suffix]
+    if path.suffix == ".top" and path.read_text(encoding="utf-8", errors="replace").startswith("%VERSION"):
+        reader = _amber
+    try:
+        return reader(path, coordinates)
+    except LmbmdError:
+        raise
+    except Exception as error:  # the readers of openmm.app raise whatever their parsing runs into
+        what = f"it cannot be read: {type(error).__name__}: {error}"
+        raise LmbmdError(
+            what.rstrip(".") + ".", where=str(path), remedy="Check that the program that wrote it still reads it."
+        ) from error
+
+
+def _openmm(path: Path, coordinates: Path | None) -> Imported:
+    root = ElementTree.parse(path).getroot()
+    if root.tag == "System":
+        system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+        terms = plain_terms(system, str(path))
+        bonds = sorted({(min(i, j), max(i, j)) for i, j, *_ in terms.bonds})
+        return Imported(terms, bonds, _positions(coordinates), False, "OpenMM System")
+    if root.tag != "ForceField":
+        raise LmbmdError(f"<{root.tag}> is no OpenMM file.", where=str(path), remedy="Give a System or a ForceField.")
+    if unsafe := sorted({e.tag for e in root.iter()} & set(UNSAFE)):
+        raise LmbmdError(
+            f"it has <{unsafe[0]}>, which would run code or read other files.", where=str(path),
+            remedy="Remove it, or serialise the System of one molecule and give that.",
+        )  # fmt: skip
+    if coordinates is None or coordinates.suffix != ".pdb":
+        raise LmbmdError(
+            "an OpenMM force field does not say which atoms there are.", where=str(path),
+            remedy="Add --coordinates FILE.pdb with its residue and atom names, and CONECT records.",
+        )  # fmt: skip
+    pdb = app.PDBFile(str(coordinates))
+    system = app.ForceField(str(path)).createSystem(
+        pdb.topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
+    )
+    return Imported(
+        plain_terms(system, str(path)), _bonds(pdb.topology), _positions(coordinates), False, "OpenMM force field"
+    )
+
+
+def _gromacs(path: Path, coordinates: Path | None) -> Imported:
+    folder = path.resolve().parent
+    top = app.GromacsTopFile(str(path), includeDir=str(folder))
+    if top._defaults is None:
+        raise LmbmdError(
+            "it has no [ defaults ].", where=str(path),
+            remedy="Give a .top with [ defaults ] and [ atomtypes ] that includes the molecule's .itp.",
+        )  # fmt: skip
+    function, rule = top._defaults[:2]
+    if function != "1" or rule not in (LORENTZ_BERTHELOT, GEOMETRIC):
+        raise LmbmdError(
+            f"its [ defaults ] have nbfunc {function} and combination rule {rule}.", where=str(path),
+            remedy="lmbmd reads Lennard-Jones by sigma and epsilon: nbfunc 1 with rule 2 or 3.",
+        )  # fmt: skip
+    top._defaults[1] = LORENTZ_BERTHELOT  # rule 3 would become a CustomNonbondedForce; its 1–4 pairs are mended below
+    system = top.createSystem(
+        nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
+    )  # fmt: skip
+    terms = plain_terms(system, str(path))
+    if rule == GEOMETRIC:
+        terms.exceptions[:] = [_geometric_14(terms, row) for row in terms.exceptions]
+    return Imported(terms, _bonds(top.topology), _positions(coordinates), rule == GEOMETRIC, "GROMACS topology")
+
+
+def _amber(path: Path, coordinates: Path | None) -> Imported:
+    prmtop = app.AmberPrmtopFile(str(path))
+    system = prmtop.createSystem(
+        nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False, implicitSolvent=None
+    )
+    terms = plain_terms(system, str(path))
+    return Imported(terms, _bonds(prmtop.topology), _positions(coordinates), False, "AMBER topology")
+
+
+def _geometric_14(terms: PlainTerms, row: tuple) -> tuple:
+    """A generated 1–4 pair, which was mixed by rule 2, with σ of rule 3; a pair given by hand stays."""
+    i, j, product, sigma, epsilon = row
+    s1, s2 = terms.nonbonded[i][1], terms.nonbonded[j][1]
+    if epsilon and math.isclose(sigma, 0.5 * (s1 + s2), rel_tol=1e-9):
+        sigma = math.sqrt(s1 * s2)
+    return i, j, product, sigma, epsilon
+
+
+def _positions(path: Path | None) -> np.ndarray | None:
+    if path is None:
+        return None
+    reader = {".pdb": app.PDBFile, ".gro": app.GromacsGroFile}.get(path.suffix, app.AmberInpcrdFile)
+    return np.array(reader(str(path)).positions.value_in_unit(unit.angstrom))
+
+
+def _bonds(topology: app.Topology) -> list[tuple[int, int]]:
+    return sorted({(min(a.index, b.index), max(a.index, b.index)) for a, b in topology.bonds()})
+
+
+def plain_terms(system: openmm.System, where: str) -> PlainTerms:
+    """The rows of a System without constraints, Ryckaert–Bellemans torsions turned into periodic ones.
+
+    Raises:
+        LmbmdError: naming the force that is not supported.
+    """
+    if system.getNumConstraints():
+        raise LmbmdError(
+            f"it has {system.getNumConstraints()} constraints.", where=where,
+            remedy="A parameter set holds flexible molecules: give harmonic bonds instead.",
+        )  # fmt: skip
+    if any(system.isVirtualSite(i) for i in range(system.getNumParticles())):
+        raise LmbmdError("it has virtual sites.", where=where, remedy="Only atoms can be simulated here.")
+    masses = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles())]
+    terms = PlainTerms(masses, [], [], [], [], [])
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce):
+            terms.bonds += _rows(force.getNumBonds, force.getBondParameters)
+        elif isinstance(force, openmm.HarmonicAngleForce):
+            terms.angles += _rows(force.getNumAngles, force.getAngleParameters)
+        elif isinstance(force, openmm.PeriodicTorsionForce):
+            terms.torsions += _rows(force.getNumTorsions, force.getTorsionParameters)
+        elif isinstance(force, openmm.RBTorsionForce):
+            for row in _rows(force.getNumTorsions, force.getTorsionParameters):
+                terms.torsions += [(*row[:4], *term) for term in _periodic(row[4:])]
+        elif isinstance(force, openmm.NonbondedForce) and not terms.nonbonded and not _offsets(force):
+            terms.nonbonded += _rows(force.getNumParticles, force.getParticleParameters)
+            terms.exceptions += _rows(force.getNumExceptions, force.getExceptionParameters)
+        elif not isinstance(force, openmm.CMMotionRemover):
+            raise LmbmdError(
+                f"it has a {force.getName()}, which a box cannot be built from.", where=where,
+                remedy=f"Supported: {SUPPORTED}.",
+            )  # fmt: skip
+    if not terms.nonbonded:
+        raise LmbmdError("it has no NonbondedForce.", where=where, remedy=f"Supported: {SUPPORTED}.")
+    return terms
+
+
+def _offsets(force: openmm.NonbondedForce) -> int:
+    return force.getNumParticleParameterOffsets() + force.getNumExceptionParameterOffsets()
+
+
+def _rows(number: Callable[[], int], get: Callable[[int], list]) -> list[tuple]:
+    return [
+        tuple(t.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(t) else t for t in get(i))
+        for i in range(number())
+    ]
+
+
+def _periodic(coefficients: tuple[float, ...]) -> list[tuple[int, float, float]]:
+    """Ryckaert–Bellemans C₀…C₅, E = Σ Cₙ cosⁿ(φ − π), as (n, phase, k) of E = Σ k (1 + cos(n φ − phase)) + constant."""
+    power = np.polynomial.chebyshev.poly2cheb(coefficients)  # Σ Cₙ xⁿ = Σ aₘ cos m(φ − π), x = cos(φ − π)
+    terms = []
+    for m, a in enumerate(power):
+        a = a * (-1) ** m
+        if m and abs(a) > 1e-12:
+            terms.append((m, 0.0 if a > 0 else math.pi, abs(a)))
+    return terms
+
+
+def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
+    """``graph`` with its atoms in the order of the topology, found by elements and bonds.
+
+    Raises:
+        LmbmdError: if the topology is not one molecule of this graph.
+    """
+    masses = imported.terms.masses
+    symbols = [_element(mass, i, where) for i, mass in enumerate(masses)]
+    if len(symbols) != graph.GetNumAtoms():
+        raise LmbmdError(
+            f"it has {len(symbols)} atoms; the SMILES has {graph.GetNumAtoms()}.", where=where,
+            remedy="Give the topology of exactly one molecule with all its hydrogens.",
+        )  # fmt: skip
+    other = Chem.RWMol()
+    for symbol in symbols:
+        other.AddAtom(Chem.Atom(symbol))
+    for i, j in imported.bonds:
+        other.AddBond(i, j, Chem.BondType.SINGLE)
+    query = Chem.MolFromSmarts("*")
+    params = Chem.AdjustQueryParameters.NoAdjustments()
+    params.makeBondsGeneric = True
+    query = Chem.AdjustQueryProperties(_bare(graph), params)
+    match = other.GetMol().GetSubstructMatch(query)
+    if len(match) != len(symbols) or other.GetNumBonds() != graph.GetNumBonds():
+        raise LmbmdError(
+            "its elements and bonds are not those of the SMILES.", where=where,
+            remedy="Check both; every bond must be in the topology.",
+        )  # fmt: skip
+    order = [0] * len(match)
+    for ours, theirs in enumerate(match):
+        order[theirs] = ours
+    return Chem.RenumberAtoms(graph, order)
+
+
+def _bare(graph: Chem.Mol) -> Chem.Mol:
+    bare = Chem.RWMol()
+    for atom in graph.GetAtoms():
+        bare.AddAtom(Chem.Atom(atom.GetAtomicNum()))
+    for bond in graph.GetBonds():
+        bare.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
+    return bare.GetMol()
+
+
+def _element(mass: float, index: int, where: str) -> str:
+    best = min(range(1, 100), key=lambda z: abs(app.Element.getByAtomicNumber(z).mass._value - mass))
+    element = app.Element.getByAtomicNumber(best)
+    if abs(element.mass._value - mass) > MASS_TOLERANCE_AMU:
+        raise LmbmdError(
+            f"atom {index + 1} weighs {mass:g} amu, as no element does.", where=where,
+            remedy="Masses must not be repartitioned between atoms.",
+        )  # fmt: skip
+    return element.symbol
