@@ -283,7 +283,7 @@ def test_texts_from_users_are_shown_as_text(tmp_path):
         assert "<script>alert" not in text
         document = Document(text)
         assert EVIL in document.text and document.open == []
-        assert [tag for tag, _ in document.tags].count("script") == (1 if "features.csv" in text else 0)
+        assert [tag for tag, _ in document.tags].count("script") == (2 if "features.csv" in text else 0)
     page = formulation_page(results)
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", drawing.name) for drawing in page.drawings)
     assert all("<script" not in drawing.svg for drawing in page.drawings)
@@ -389,8 +389,8 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
     table = pq.read_table(tmp_path / "features.parquet")
     assert table.schema.equals(FEATURES)
     assert FEATURES.names == [
-        "formulation", "temperature_K", "name", "species", "value", "error", "unit", "n_effective", "method", "verdict",
-        "replicas", "force_field", "ion_charge_scale", "recipe_sha256",
+        "formulation", "temperature_K", "name", "species", "value", "error", "unit", "n_effective", "method", "doubt",
+        "verdict", "replicas", "force_field", "ion_charge_scale", "recipe_sha256",
     ]  # fmt: skip
     frame = pd.read_csv(tmp_path / "features.csv", keep_default_na=False, na_values={"value": "", "error": ""})
     assert list(frame.columns) == FEATURES.names

@@ -119,17 +119,6 @@ def test_nothing_sticks_out_is_clipped_or_too_small_to_read(study, tmp_path, nam
     assert found == {"out": [], "clipped": [], "tiny": []}
 
 
-def test_the_index_sorts_by_any_column(study, tmp_path):
-    script = """
-    const order = () => [...d.querySelectorAll("tbody tr")].map((row) => row.children[0].dataset.sort);
-    const button = d.querySelectorAll("th button")[3], found = [order()];
-    for (const _ of [1, 2]) { button.click(); found.push(order()); }
-    return found;
-    """
-    up = ["lifsi-dme", "lifsi-dme-tte"]  # by density: 0.985, 1.462
-    assert examine(study / "index.html", 1280, script, tmp_path) == [up, up, up[::-1]]
-
-
 def printed_pages(page, tmp_path):
     pdf = tmp_path / "page.pdf"
     browse(page, tmp_path, f"--print-to-pdf={pdf}", "--no-pdf-header-footer")

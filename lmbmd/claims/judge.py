@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -285,7 +286,7 @@ def holm(p_values: pd.Series) -> pd.Series:
         Holm, Scand. J. Statist. 6, 65 (1979), https://www.jstor.org/stable/4615733.
     """
     known = p_values.dropna().astype(float).sort_values()
-    steps = known * range(len(known), 0, -1)
+    steps = known * np.arange(len(known), 0, -1)
     return steps.cummax().clip(upper=1.0).reindex(p_values.index)
 
 

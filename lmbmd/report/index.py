@@ -11,65 +11,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from markupsafe import Markup
 
 from lmbmd import stages
 from lmbmd.atomic import replacing, write_text
+from lmbmd.claims.judge import judge_claims
+from lmbmd.claims.models import ClaimsFile, shipped_claims
 from lmbmd.errors import LmbmdError
 from lmbmd.report import formatting as fmt
 from lmbmd.report import narrative, palette
+from lmbmd.report.claims_page import ClaimsSummary, claims_page, claims_summary
+from lmbmd.report.comparison import comparison, embedded
 from lmbmd.report.definitions import DEFINITIONS, Definition
+from lmbmd.report.features import FEATURES, features
 from lmbmd.report.inputs import Results, StatePoint
 from lmbmd.report.narrative import Headline, Verdict
 from lmbmd.report.page import environment
-
-#: Columns of features.csv and features.parquet: one row is one number about one state point. The order, the names
-#: and the types are part of the file format; docs/report.md describes each.
-FEATURES = pa.schema(
-    [
-        ("formulation", pa.string()),
-        ("temperature_K", pa.float64()),
-        ("name", pa.string()),
-        ("species", pa.string()),
-        ("value", pa.float64()),
-        ("error", pa.float64()),
-        ("unit", pa.string()),
-        ("n_effective", pa.float64()),
-        ("method", pa.string()),
-        ("verdict", pa.string()),
-        ("replicas", pa.int64()),
-        ("force_field", pa.string()),
-        ("ion_charge_scale", pa.float64()),
-        ("recipe_sha256", pa.string()),
-    ]
-)
-
-
-def features(results: Sequence[Results]) -> pd.DataFrame:
-    """Every descriptor of every state point, and the molecules of each species in the box, in tidy form.
-
-    Columns are those of ``FEATURES``, always all of them. Rows are in order of formulation and temperature, then as
-    the describe stage wrote them.
-    """
-    parts = []
-    for one in results:
-        counts = [("count", s, float(n), 0.0, "1", np.nan, "molecules in one box") for s, n in one.counts.items()]
-        for point in one.state_points:
-            rows = point.described.descriptors
-            rows = pd.concat([pd.DataFrame(counts, columns=rows.columns).astype(rows.dtypes), rows])
-            scale = one.composition.get("ion_charge_scale")
-            parts.append(
-                rows.assign(
-                    formulation=one.name,
-                    temperature_K=point.temperature_K,
-                    verdict=narrative.verdict(point).word,
-                    replicas=len(point.replicas),
-                    force_field=str(one.composition.get("force_field") or ""),
-                    ion_charge_scale=np.nan if scale is None else float(scale),
-                    recipe_sha256=str(one.composition.get("recipe_sha256") or ""),
-                )
-            )
-    columns = FEATURES.names
-    return pd.concat(parts, ignore_index=True)[columns] if parts else FEATURES.empty_table().to_pandas()
+from lmbmd.report.scripts import script, style
 
 
 @dataclass(frozen=True)
@@ -96,12 +54,18 @@ GROUPS = (
 )
 
 
-def index_page(results: Sequence[Results]) -> str:
+def index_page(
+    results: Sequence[Results], table: pd.DataFrame | None = None, claims: ClaimsSummary | None = None
+) -> str:
     """The comparison as one self-contained HTML page; it links to ``<formulation>/report.html``.
 
     Args:
         results: of every formulation, in the order of the rows.
+        table: their feature table; made if not given.
+        claims: what to say about claims; nothing if not given.
     """
+    text, digest = script("sort.js", "index.js", "plots.js")
+    data = comparison(results, features(results) if table is None else table)
     roles = {name: role for one in results for name, role in one.roles.items()}
     rows = [_row(one, point) for one in results for point in one.state_points]
     found = [headline for row in rows for group in row.groups.values() for headline in group]
@@ -118,6 +82,11 @@ def index_page(results: Sequence[Results]) -> str:
             definitions=entries,
             has_call=any(row.call for row in rows),
             cutoffs=_other_cutoffs([row.point for row in rows]),
+            claims=claims,
+            data=Markup(embedded(data)),
+            script=text,
+            script_hash=digest,
+            index_style=style("index.css"),
             stage=stages.REPORT,
         )
     )
@@ -166,19 +135,31 @@ def _own_words(rows: Sequence[Row], keys: set[str]) -> list[Definition]:
     return [entries[key] for key in sorted(entries)]
 
 
-def write_index(folder: str | os.PathLike[str], results: Sequence[Results]) -> Path:
-    """Write ``features.csv``, ``features.parquet`` and, last, ``index.html`` into the results folder.
+def write_index(
+    folder: str | os.PathLike[str], results: Sequence[Results], claims: Sequence[ClaimsFile] | None = None
+) -> Path:
+    """Write ``features`` and ``claims`` tables, ``claims.html`` and, last, ``index.html`` into the results folder.
+
+    Args:
+        folder: the results folder.
+        results: of every formulation.
+        claims: what to judge; the shipped claims if not given.
 
     Raises:
         LmbmdError: if there is nothing to compare.
     """
     if not results:
         raise LmbmdError("there is no formulation to list.", where=str(folder), remedy="Run the report stage first.")
-    folder = Path(folder)
-    table = pa.Table.from_pandas(features(results), schema=FEATURES, preserve_index=False)
+    folder, found = Path(folder), features(results)
+    table = pa.Table.from_pandas(found, schema=FEATURES, preserve_index=False)
     with replacing(folder / "features.parquet") as partial:
         pq.write_table(table.replace_schema_metadata(None), partial)
     with replacing(folder / "features.csv") as partial:
         table.to_pandas().to_csv(partial, index=False)
-    write_text(folder / "index.html", index_page(results))
+    judged = judge_claims(shipped_claims() if claims is None else claims, found)
+    with replacing(folder / "claims.csv") as partial:
+        judged.to_csv(partial, index=False)
+    summary = claims_summary(judged)
+    write_text(folder / "claims.html", claims_page(summary))
+    write_text(folder / "index.html", index_page(results, found, summary))
     return folder / "index.html"

@@ -1,0 +1,158 @@
+"""The page of claims: what was judged, with its numbers and its source, and what was not, with the reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lmbmd import stages
+from lmbmd.claims.judge import LEVEL, VERDICTS, tally
+from lmbmd.report import formatting as fmt
+from lmbmd.report.comparison import label
+from lmbmd.report.page import environment
+from lmbmd.report.scripts import script, style
+
+_TONES = {"supported": "good", "contradicted": "bad", "mixed": "warn", "undecided": "warn"}
+_JUDGED = VERDICTS[:3]
+_SECTIONS = (
+    ("Judged", "", _JUDGED),
+    ("Not with this run", "The bottles were run, but their numbers are no ground for a verdict.", VERDICTS[3:4]),
+    ("Not run", "The study lacks a bottle of the claim, or a temperature.", VERDICTS[4:5]),
+    ("Not computed", "The claim is about a number that lmbmd does not compute.", VERDICTS[5:6]),
+    ("Out of reach", "Not about a liquid of small molecules in bulk.", VERDICTS[6:7]),
+)
+
+
+@dataclass(frozen=True)
+class ClaimsSummary:
+    """What the pages say about the claims of a study: sentences, the groups that were judged, and all rows."""
+
+    sentence: str
+    caveat: str
+    groups: list[dict[str, Any]]
+    sections: list[tuple[str, str, list[dict[str, Any]], bool]]
+
+    @property
+    def judged(self) -> list[dict[str, Any]]:
+        """Rows with a verdict about the claim itself."""
+        return [row for heading, _, rows, _ in self.sections if heading == "Judged" for row in rows]
+
+
+def claims_summary(judged: pd.DataFrame) -> ClaimsSummary:
+    """Words and rows from the table of ``judge_claims``."""
+    counts = {verdict: judged[judged.verdict == verdict].id.nunique() for verdict in VERDICTS}
+    parts = [f"{n} {verdict}" for verdict, n in counts.items() if n]
+    sentence = f"Of {judged.id.nunique()} claims, {', '.join(parts)}." if parts else "No claim is known."
+    if len(set(judged.temperature_K.dropna())) > 1:
+        sentence += " A claim judged at several temperatures may have several verdicts."
+    n = int(judged.verdict.isin(_JUDGED).sum())
+    kept = int(((judged.p_holm < 1 - LEVEL) & judged.verdict.isin(_JUDGED[:2])).sum())
+    decided = int(judged.verdict.isin(_JUDGED[:2]).sum())
+    caveat = (
+        f"{n} comparisons were judged, each at {LEVEL:.0%}: if all of them lay on the limit of what is claimed, about "
+        f"{(1 - LEVEL) * n:.1f} verdicts would come by chance. After correction for their number (Holm) {kept} of "
+        f"the {decided} verdicts stand; the others are marked."
+        if n
+        else "No claim could be judged."
+    )
+    rows = _rows(judged)
+    sections = [
+        (heading, intro, [row for row in rows if row["verdict"] in which], heading in ("Judged", "Not with this run"))
+        for heading, intro, which in _SECTIONS
+    ]
+    groups = [
+        {**row, "tone": _TONES.get(row["verdict"], "")}
+        for row in tally(judged).to_dict("records")
+        if any(row[verdict] for verdict in _JUDGED)
+    ]
+    return ClaimsSummary(sentence, caveat, groups, [section for section in sections if section[2]])
+
+
+def claims_page(summary: ClaimsSummary) -> str:
+    """The page, self-contained; it links to index.html and claims.csv beside it."""
+    text, digest = script("sort.js")
+    return (
+        environment()
+        .get_template("claims.html.j2")
+        .render(
+            claims=summary,
+            verdicts=VERDICTS,
+            level=f"{LEVEL:.0%}",
+            stage=stages.REPORT,
+            script=text,
+            script_hash=digest,
+            index_style=style("index.css"),
+        )
+    )
+
+
+def _rows(judged: pd.DataFrame) -> list[dict[str, Any]]:
+    seen: set[str] = set()
+    rows = []
+    for row in judged.itertuples(index=False):
+        rows.append(_row(row) | {"first": row.id not in seen})
+        seen.add(row.id)
+    return rows
+
+
+def _row(row: Any) -> dict[str, Any]:
+    marks = [
+        "proxy" if row.proxy else "",
+        "partner assumed" if row.partner_assumed else "",
+        "not after Holm's correction" if row.verdict in _JUDGED[:2] and not row.p_holm < 1 - LEVEL else "",
+    ]
+    found, interval = _found(row)
+    return {
+        "id": row.id, "group": row.group, "verdict": row.verdict, "tone": _TONES.get(row.verdict, ""),
+        "marks": "; ".join(filter(None, marks)), "text": row.text, "note": row.note, "source": row.source,
+        "ref": row.ref, "doi": row.doi, "bottles": " against ".join(filter(None, [row.formulation, row.versus])),
+        "temperature": "" if pd.isna(row.temperature_K) else f"{row.temperature_K:g} K", "claimed": _claimed(row),
+        "found": found, "interval": interval, "reason": _sentence(row.reason),
+    }  # fmt: skip
+
+
+def _claimed(row: Any) -> str:
+    """The claim about a number, as words: ``"Anion CN: greater"``."""
+    if not row.name:
+        return ""
+    low, high = row.claimed_low, row.claimed_high
+    if row.estimand == "difference":
+        limits = {(0.0, math.inf): "greater", (-math.inf, 0.0): "less"}
+        said = limits.get((low, high), f"equal, within {fmt.exact(high)}")
+    elif math.isinf(low):
+        said = f"below {fmt.exact(high)}"
+    else:
+        said = f"above {fmt.exact(low)}" if math.isinf(high) else f"{fmt.exact(low)} to {fmt.exact(high)}"
+    return f"{label(row.name, row.species)}{', ratio' if row.estimand == 'ratio' else ''}: {said}"
+
+
+def _found(row: Any) -> tuple[str, str]:
+    """The numbers behind a verdict, and the interval it was made by."""
+    parts = [fmt.number(v, e) for v, e in ((row.value, row.error), (row.versus_value, row.versus_error)) if pd.notna(v)]
+    if pd.isna(row.estimate):
+        return " against ".join(parts), ""
+    interval = f"{LEVEL:.0%}: {fmt.number(row.low)} to {fmt.number(row.high)}"
+    name = "" if row.estimand == "value" else f"{row.estimand} {fmt.number(row.estimate, row.estimate_error)}; "
+    return " against ".join(parts), name + interval
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def verdict_lines(judged: pd.DataFrame, formulations: Sequence[str] = ()) -> str:
+    """The table as lines of a terminal: verdict, id, temperature, reason; only of these formulations if given."""
+    if formulations:
+        judged = judged[judged.formulation.isin(formulations) | judged.versus.isin(formulations)]
+    order = {verdict: k for k, verdict in enumerate(VERDICTS)}
+    lines = []
+    for row in judged.sort_values("verdict", key=lambda v: v.map(order), kind="stable").itertuples(index=False):
+        T = "" if pd.isna(row.temperature_K) else f" at {row.temperature_K:g} K"
+        found = " ".join(filter(None, _found(row))) if pd.notna(row.temperature_K) else ""
+        detail = "; ".join(filter(None, [found, row.reason.rstrip(".")]))
+        lines += [f"{row.verdict:<18}{row.id}{T}", f"{'':18}{row.text}", *([f"{'':18}{detail}"] if detail else [])]
+    return "\n".join([*lines, claims_summary(judged).sentence])
