@@ -29,6 +29,7 @@ from lmbmd.analysis.cutoffs import (
     first_shell_cutoffs,
     second_shell_cutoffs,
 )
+from lmbmd.analysis.error_tables import error_tables
 from lmbmd.analysis.lifetime_tables import residence_tables
 from lmbmd.analysis.lifetimes import Residence
 from lmbmd.analysis.liquid import Recipe, composition_table
@@ -276,6 +277,7 @@ class _Account:
         tables = {name: table for part in parts for name, table in part[1].items()}
         tables["sensitivity"] = _sensitivity(by_shift, options.cipa)
         tables["timeseries"] = self._timeseries({**series, "density_g_cm3": density})
+        tables |= error_tables(series, [np.array(r.time_ps) for r in replicas])
         notes, tables["convergence"] = convergence(
             [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes),
             self._diluents(shells, lifetimes),
