@@ -137,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("index", _index, "the page that lists and compares all formulations, and features.csv", study=True)
     sub.add_argument("--results", type=Path, default=Path("results"))
 
+    sub = verb("claims", _claims, "what the literature says, and what the study's numbers say to it", study=True)
+    sub.add_argument("formulation", nargs="*", help="only claims about these; by default all")
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
+
     sub = verb("analyze", _analyze, "describe a trajectory of any program")
     sub.add_argument("topology", help="any file that MDAnalysis reads")
     sub.add_argument("trajectory", nargs="?", help="not needed where the topology file holds coordinates")
@@ -216,7 +221,7 @@ def _build(options: argparse.Namespace) -> None:
     composition = Composition.read(options.composition)
     build_box(
         composition,
-        load_set(composition.force_field),
+        load_set(composition.force_field, composition.own_sets),
         ion_charge_scale=composition.ion_charge_scale,
         seed=derived_seed(composition.seed, composition.formulation, options.replica, "packing"),
         out_dir=options.out,
@@ -330,7 +335,7 @@ def _results(study: Study, name: str, folder: Path) -> Results:
     from lmbmd.forcefield.parameters import load_set
     from lmbmd.report import load_results
 
-    manifest = load_set(study.formulation(name).force_field).manifest
+    manifest = load_set(study.formulation(name).force_field, study.composition(name).own_sets).manifest
     return load_results(folder / name, manifest, study.words(name))
 
 
@@ -343,11 +348,25 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _index(options: argparse.Namespace) -> None:
+    from lmbmd.claims.models import known_claims
     from lmbmd.formulation.study import load_study
     from lmbmd.report import write_index
 
     study = load_study(options.study)
-    write_index(options.results, [_results(study, name, options.results) for name in study.names])
+    results = [_results(study, name, options.results) for name in study.names]
+    write_index(options.results, results, known_claims(study.claims))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from lmbmd.claims.models import known_claims
+    from lmbmd.formulation.study import load_study
+    from lmbmd.report.claims_page import claim_lines, verdict_lines
+
+    known = known_claims(load_study(options.study).claims if options.study.is_file() else ())
+    if options.list:
+        print(claim_lines(known, options.formulation))
+    else:
+        print(verdict_lines(known, options.results, options.formulation))
 
 
 def _analyze(options: argparse.Namespace) -> None:

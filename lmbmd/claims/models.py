@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -165,3 +165,20 @@ def shipped_files() -> list[Path]:
 def shipped_claims() -> tuple[ClaimsFile, ...]:
     """What they say."""
     return tuple(load_claims(path) for path in shipped_files())
+
+
+def known_claims(paths: Iterable[str | Path] = ()) -> tuple[ClaimsFile, ...]:
+    """The shipped claims, then those of a study's own files.
+
+    Raises:
+        LmbmdError: if a file has the id of a claim of another file.
+    """
+    files = [*shipped_claims()]
+    for path in paths:
+        file = load_claims(path)
+        taken = {claim.id for one in files for claim in one.claims}
+        for claim in file.claims:
+            if claim.id in taken:
+                raise LmbmdError(f"a claim is called '{claim.id}' already.", where=str(path), remedy="Rename it.")
+        files.append(file)
+    return tuple(files)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lmbmd import stages
-from lmbmd.claims.judge import LEVEL, VERDICTS, tally
+from lmbmd.claims.judge import LEVEL, VERDICTS, judge_claims, tally
+from lmbmd.claims.models import ClaimsFile
+from lmbmd.errors import LmbmdError
 from lmbmd.report import formatting as fmt
 from lmbmd.report.comparison import label
 from lmbmd.report.page import environment
@@ -144,15 +148,43 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
 
 
-def verdict_lines(judged: pd.DataFrame, formulations: Sequence[str] = ()) -> str:
-    """The table as lines of a terminal: verdict, id, temperature, reason; only of these formulations if given."""
-    if formulations:
-        judged = judged[judged.formulation.isin(formulations) | judged.versus.isin(formulations)]
+def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], about: Sequence[str] = ()) -> str:
+    """Verdicts as lines of a terminal: verdict, id and temperature, the claim, and its numbers or the reason.
+
+    Args:
+        files: the claims.
+        folder: a results folder with ``features.parquet``.
+        about: names of formulations; claims about others are left out. Those of all if empty.
+
+    Raises:
+        LmbmdError: if the feature table is missing or cannot be read.
+    """
+    path = Path(folder) / "features.parquet"
+    try:
+        features = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        remedy = "Run 'lmbmd index' first; 'lmbmd claims --list' needs no results."
+        raise LmbmdError(f"there is no feature table to judge by ({error}).", where=str(path), remedy=remedy) from error
+    judged = judge_claims(files, features)
+    if about:
+        judged = judged[judged.formulation.isin(about) | judged.versus.isin(about)]
     order = {verdict: k for k, verdict in enumerate(VERDICTS)}
     lines = []
     for row in judged.sort_values("verdict", key=lambda v: v.map(order), kind="stable").itertuples(index=False):
         T = "" if pd.isna(row.temperature_K) else f" at {row.temperature_K:g} K"
-        found = " ".join(filter(None, _found(row))) if pd.notna(row.temperature_K) else ""
-        detail = "; ".join(filter(None, [found, row.reason.rstrip(".")]))
-        lines += [f"{row.verdict:<18}{row.id}{T}", f"{'':18}{row.text}", *([f"{'':18}{detail}"] if detail else [])]
+        found = "; ".join(filter(None, [*_found(row), row.reason.rstrip(".")]))
+        lines += [f"{row.verdict:<18}{row.id}{T}", f"{'':18}{row.text}", *([f"{'':18}{found}"] if found else [])]
     return "\n".join([*lines, claims_summary(judged).sentence])
+
+
+def claim_lines(files: Sequence[ClaimsFile], about: Sequence[str] = ()) -> str:
+    """Claims as lines of a terminal: id, bottles, test, the claim; only those about these formulations, if given."""
+    lines, n = [], 0
+    for claim in [claim for file in files for claim in file.claims]:
+        if about and not {claim.formulation, claim.versus} & set(about):
+            continue
+        n += 1
+        bottles = " against ".join(filter(None, [claim.formulation, claim.versus]))
+        test = claim.test if not claim.why else f"{claim.test}: {claim.why}"
+        lines += [f"{claim.id} ({bottles}; {test})", f"    {claim.text}"]
+    return "\n".join([*lines, f"{n} claim{'s' if n != 1 else ''}."])
