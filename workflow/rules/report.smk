@@ -26,7 +26,10 @@ rule index:
         page="results/index.html",
         csv="results/features.csv",
         parquet="results/features.parquet",
+        claims="results/claims.csv",
+        claims_page="results/claims.html",
     params:
+        claims=STUDY.claims_text(),
         words=STUDY.words_text(*STUDY.names),
         stage=stages.REPORT,
         names=STUDY.names,
