@@ -36,7 +36,7 @@ Section = Literal["salts", "solvents", "diluents", "additives"]
 SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
 
 #: Names that a formulation may not have, as files of the study stand beside its folder.
-_RESERVED = {"index.html", "features.csv", "features.parquet"}
+_RESERVED = {"index.html", "features.csv", "features.parquet", "claims.html", "claims.csv"}
 
 
 def amounts_of(data: Any) -> Any:
