@@ -125,6 +125,8 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
             _figures(figures_time.state(point), "small", "state"),
             _figures(figures_time.series(point), "small", "timeseries"),
             table(content.convergence(point), "checks"),
+            _figures(figures_time.running(point), "small", "running"),
+            table(content.errors(point), "errors"),
             table(content.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
         ),
         tuple(point.notes("statistics")),
@@ -150,9 +152,13 @@ def _views(found: list[Scene], title: str, definition: str, colour: Mapping[str,
     replicas = ", ".join(sorted({scene.replica for scene in found}))
     note = f"Pictures are cut out of replica {replicas} only; the numbers are of all replicas."
     return {
-        "note": note, "scenes": found, "title": title, "definition": definition,
-        "drawings": [figures_scene.still(scene, colour) for scene in found], "models": {scene.key: scene.model(colour) for scene in found},
-    }  # fmt: skip
+        "note": note,
+        "scenes": found,
+        "title": title,
+        "definition": definition,
+        "drawings": [figures_scene.still(scene, colour) for scene in found],
+        "models": {scene.key: scene.model(colour) for scene in found},
+    }
 
 
 def table(shown: Table | None, key: str, folded: str = "") -> Mapping[str, Any] | None:

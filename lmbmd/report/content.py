@@ -254,18 +254,27 @@ def residence(point: StatePoint) -> Table | None:
             Cell(str(getattr(row, "correlation", "time between losses"))),
             value(row.tau_ps, row.error),
             Cell("ps"),
+            Cell(_events(row), "n_effective", numeric=True),
             Cell(str(row.outcome)),
         )
         for table in tables
         for row in table.itertuples()
     )
-    columns = ("pair", "what lasts", "correlation", "τ", "unit", "outcome")
-    caption = "Residence times: to 1/e of each correlation function, and mean time until a contact is lost."
+    columns = ("pair", "what lasts", "correlation", "τ", "unit", "events", "outcome")
+    caption = (
+        "Residence times: to 1/e of each correlation function, and mean time until a contact is lost. Events: "
+        "departures that were seen; a time from few of them is a guess."
+    )
     return Table(caption, columns, rows, headers=3, dash="A dash: see the outcome.")
 
 
 def _angstrom(value: float) -> str:
     return f"{value:.2f} Å" if math.isfinite(value) else fmt.DASH
+
+
+def _events(row: Any) -> str:
+    found = getattr(row, "departures", getattr(row, "losses", math.nan))
+    return fmt.fixed(float(found), 0)
 
 
 def _pair(row: Any) -> str:
@@ -290,6 +299,31 @@ def convergence(point: StatePoint) -> Table | None:
     return Table(
         "Is the run long enough? Each rule by itself.", ("rule", "value", "wanted", "verdict", "in words"), rows
     )
+
+
+def errors(point: StatePoint) -> Table | None:
+    """Where the error of each watched quantity comes from, and what each replica says by itself."""
+    table = point.table("errors")
+    if table is None:
+        return None
+    several = (table.replica > 1).any()
+    rows = tuple(
+        (
+            Cell(fmt.quantity(str(row.quantity)), "error"),
+            Cell(f"replica {row.replica}" if row.replica else "all replicas" if several else "the only replica"),
+            value(row.value, row.error, doubt_of(row)),
+            Cell(fmt.unit(fmt.unit_of(str(row.quantity))) or "1"),
+            Cell(
+                fmt.number(row.n_effective) if row.n_effective < 100 else fmt.fixed(row.n_effective, 0), "n_effective"
+            ),
+            Cell(fmt.exact(row.frames), numeric=True),
+            Cell(str(row.source)),
+        )
+        for row in table.itertuples()
+    )
+    columns = ("quantity", "of", "value ± error", "unit", "independent samples", "frames", "error from")
+    caption = "Error analysis of the quantities that are watched over time, together and replica by replica."
+    return Table(caption, columns, rows, headers=2)
 
 
 def all_numbers(point: StatePoint) -> Table:

@@ -41,5 +41,14 @@ NOT_COMPUTED = (
     ("Redox stability", "no electrons are treated; orbital energies of single molecules are no windows either"),
     ("Transport", "conductivity, diffusion, transference number and viscosity need longer runs and their own analysis"),
     ("Desolvation and plating", "barriers, deposit shape and coulombic efficiency belong to the interface"),
-    ("Cell performance", "cycle life and rate capability are three links further down the causal chain"),
+    ("Solubility and phases", "salts that would fall out, and liquids that would part or freeze, are beyond such runs"),
+    ("Cell performance", "coulombic efficiency, cycle life and rate capability are further down the causal chain"),
+)
+
+#: The causal chain from a liquid to a cell: (link, whether this page reaches it).
+CHAIN = (
+    ("Primary shell", True),
+    ("Ion pairs, aggregates, clusters", True),
+    ("Interphase (SEI, CEI)", False),
+    ("Kinetics and cell", False),
 )

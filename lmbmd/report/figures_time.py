@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.drawing import SMALL, Drawing, axes, thinned, titled
-from lmbmd.report.inputs import StatePoint
+from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.palette import INK, LINES, MUTED
 
 _STATE = {
@@ -17,6 +17,34 @@ _STATE = {
     "temperature_K": ("Temperature", "temperature (K)"),
     "potential_kJ_mol": ("Potential energy", "potential energy (MJ/mol)"),
 }
+
+
+def running(point: StatePoint) -> list[Drawing]:
+    """Each watched quantity as it would be told had the run been stopped earlier, with its error band."""
+    table = point.table("running")
+    if table is None:
+        return []
+    drawings = []
+    for quantity, rows in table.groupby("quantity", sort=False):
+        rows = rows.sort_values("time_ps")
+        per, unit = (1000.0, "ns") if rows.time_ps.max() > 2000 else (1.0, "ps")
+        figure, ax = axes(SMALL)
+        t, mean = rows.time_ps / per, rows.value.to_numpy(float)
+        error = np.nan_to_num(rows.error.to_numpy(float))
+        ax.fill_between(t, mean - error, mean + error, color=LINES[0], alpha=0.2, linewidth=0)
+        ax.plot(t, mean, color=LINES[0])
+        ax.axhline(mean[-1], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        title = fmt.quantity(str(quantity))
+        ax.set(xlabel=f"run used ({unit})", ylabel=fmt.labelled(str(quantity)), title=title, xlim=(0, t.max() or 1))
+        first, last = rows.iloc[0], rows.iloc[-1]
+        words = [fmt.number(row.value, row.error, not doubt_of(row)) for row in (first, last)]
+        alt = (
+            f"{title} from the first part of the run: {words[0]} after {fmt.duration(float(first.time_ps))}, "
+            f"{words[1]} after {fmt.duration(float(last.time_ps))}."
+        )
+        name = f"{point.label}-running-{fmt.slug(quantity)}"
+        drawings.append(Drawing(name, f"{title} as the run gets longer", alt, "", rows, figure))
+    return drawings
 
 
 def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:

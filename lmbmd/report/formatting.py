@@ -154,6 +154,11 @@ def quantity_suffix(name: str) -> str:
     return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
 
 
+def unit_of(name: str) -> str:
+    """The unit at the end of a quantity's name, as printed; "" if there is none."""
+    return _SUFFIXES.get(quantity_suffix(name), "")
+
+
 def labelled(name: str) -> str:
     """A quantity for an axis: its name in words and its unit in brackets if it has one."""
     suffix = quantity_suffix(name)

@@ -42,6 +42,8 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "residence_states_curves": ("partner", "state", "correlation", "t_ps", "c", "c_error"),
     "residence_curves": ("partner", "correlation", "t_ps", "c", "c_error"),
     "convergence": ("rule", "value", "threshold", "verdict", "text"),
+    "errors": ("quantity", "replica", "value", "error", "n_effective", "source", "frames"),
+    "running": ("quantity", "time_ps", "value", "error"),
     "composition": ("component", "quantity", "asked", "realised", "simulated", "error", "unit"),
 }
 

@@ -224,9 +224,22 @@ def verdict(point: StatePoint) -> Verdict:
 def summary(point: StatePoint, results: Results) -> list[str]:
     """What was found, as sentences; a sentence whose numbers are missing is left out."""
     found = headlines(point, results)
-    sentences = [_setting(point, results), _liquid(found), _shell(found, results), _top_shell(point)]
-    sentences += [_classes(found), _free(found), _cluster_words(found), *point.notes("cipa")]
-    return [sentence for sentence in sentences if sentence]
+    sentences = [_setting(point, results), _CAVEATS.get(verdict(point).word, ""), _liquid(found)]
+    sentences += [_shell(found, results), _top_shell(point), _free(found), _classes(found), _other_conventions(point)]
+    sentences += [_cut(point), _cluster_words(found), *point.notes("cipa"), _lasting(point)]
+    told = [sentence for sentence in sentences if sentence]
+    if any("≈" in sentence for sentence in told):
+        told.append("A number after ≈ rests on too few independent samples for its error to be relied on.")
+    return told
+
+
+#: What a summary that is read by itself must carry with it, by verdict; nothing if no fault was found.
+_CAVEATS = {
+    "too short": "It is too short to speak for the liquid: the numbers say what this run showed, no more.",
+    "not converged": "It is not converged: at least one of the numbers still changes, or rests on too few events.",
+    "borderline": "It is long enough for some of the numbers only.",
+    "unknown": "Whether it is long enough for its numbers was not checked.",
+}
 
 
 def _setting(point: StatePoint, results: Results) -> str:
@@ -283,6 +296,53 @@ def _classes(found: list[Headline]) -> str:
         f"Of the anions, {share['SSIP']} touch no centre (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
         "touch two or more (AGG)."
     )
+
+
+def _other_conventions(point: StatePoint) -> str:
+    """The share called AGG in the two conventions that do not count by anion."""
+    table = point.table("speciation")
+    if table is None:
+        return ""
+    rows = table[(table.cls == "AGG") & table.convention.isin(("centre", "cluster")) & table.fraction.notna()]
+    words = {"centre": "of the centres by their anions", "cluster": "of the centres by the size of their cluster"}
+    parts = [
+        f"{Headline('', '', '', r.fraction, r.error, '%', '', doubt_of(r)).text} {words[r.convention]}"
+        for r in rows.itertuples()
+    ]
+    return f"Counted otherwise, AGG are {_joined(parts)}." if parts else ""
+
+
+def _cut(point: StatePoint) -> str:
+    """How far the share of AGG moves with the cut-offs."""
+    table = point.table("sensitivity")
+    if table is None:
+        return ""
+    rows = table[(table.quantity == "agg_fraction_anion") & table.value.notna() & (table.cutoff_shift_A != 0)]
+    parts = []
+    for r in rows.sort_values("cutoff_shift_A").itertuples():
+        share = Headline("", "", "", r.value, r.error, "%", "", doubt_of(r)).text
+        way = "shorter" if r.cutoff_shift_A < 0 else "longer"
+        parts.append(f"{share} with cut-offs {abs(r.cutoff_shift_A):g} Å {way}")
+    return f"Of the anions, AGG would be {_joined(parts)}." if parts else ""
+
+
+def _lasting(point: StatePoint) -> str:
+    """How long contacts of the primary centre last, by partner, where that was seen."""
+    table = point.table("residence")
+    if table is None:
+        return ""
+    centre = point.described.facts.get("centre", table.centre.iloc[0])
+    rows = table[(table.correlation == "intermittent") & (table.centre == centre)]
+    seen = [
+        f"{fmt.number(r.tau_ps, r.error)} ps for {fmt.species(str(r.partner))}"
+        for r in rows.itertuples()
+        if math.isfinite(r.tau_ps)
+    ]
+    unseen = [fmt.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
+    parts = [f"Residence times (to 1/e, breaks allowed) are {_joined(seen)}"] if seen else []
+    if unseen:
+        parts.append(f"{'for' if seen else 'For the residence times of'} {_joined(unseen)} the run is too short")
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 def _free(found: list[Headline]) -> str:

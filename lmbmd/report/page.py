@@ -25,7 +25,7 @@ from lmbmd.report import narrative, palette, records, references
 from lmbmd.report.cells import doubts
 from lmbmd.report.chapters import PLACED, blocks, chapters_of, table
 from lmbmd.report.choices import choices
-from lmbmd.report.definitions import DEFINITIONS, NOT_COMPUTED, Definition
+from lmbmd.report.definitions import CHAIN, DEFINITIONS, NOT_COMPUTED, Definition
 from lmbmd.report.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
 
@@ -94,6 +94,7 @@ def formulation_page(results: Results) -> Page:
                 references=references.references(results),
                 scenes=_data(models),
                 not_computed=NOT_COMPUTED,
+                chain=CHAIN,
                 method=_method(results),
                 files=[file for point in results.state_points for file in point.files],
                 stage=stages.REPORT,
