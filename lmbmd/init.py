@@ -184,8 +184,7 @@ def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:
             say(f"  {error}")
 
     def number(prompt: str, model: type[BaseModel], key: str) -> str:
-        default = model.model_fields[key].default if key != "replicas" else Answers.replicas
-        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        shown = getattr(Answers, key)
         while text := read(f"{prompt} [{shown}]: ").strip():
             try:
                 values = _numbers(text)

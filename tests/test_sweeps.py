@@ -166,6 +166,21 @@ def test_a_name_that_would_be_too_long_is_refused(tmp_path):
         load_formulations(path)
 
 
+def test_a_new_value_leaves_what_decides_a_rerun_of_the_others(tmp_path):
+    (tmp_path / "config.yaml").write_text("study: s\nformulations: dme.yaml\n", encoding="utf-8")
+    text = BASE.replace("20", "30") + "sweep: {ion_charge_scale: "
+    bottles(tmp_path, text + "[0.8, 1.0]}\n")
+    before = load_study(tmp_path / "config.yaml")
+    bottles(tmp_path, text + "[0.7, 1.0, 0.8]}\n")
+    after = load_study(tmp_path / "config.yaml")
+    assert set(after.names) - set(before.names) == {"dme.scale-0.7"}
+    for name in before.names:
+        for told in ("recipe_text", "describe_text", "words_text"):
+            assert getattr(after, told)(name) == getattr(before, told)(name)
+        assert after.spec_text(name, "298.15", 1) == before.spec_text(name, "298.15", 1)
+
+
+@pytest.mark.slow
 def test_a_new_value_runs_only_itself(tmp_path):
     folder = tmp_path / "config" / "formulations"
     folder.mkdir(parents=True)
