@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import openmm
@@ -45,29 +46,17 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> None:
-    spec = prepare(folder, options)
-    paths = [folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
-
-    def go_on(total_ps: float) -> tuple[float, dict]:
-        """Extend the run to ``total_ps`` of production; returns the seconds of production in all."""
-        spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
-        paths[0].write_text(json.dumps(spec), encoding="utf-8")
-        simulate.run(*paths, platform=chosen, checkpoint_interval_s=options.checkpoint_s, quiet=True)
-        record = json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
-        return record["wall_s"]["produce"], record
-
-    frame_ps = spec["protocol"]["frame_interval_ps"]
+    run = prepared_run(folder, options, chosen)
+    frame_ps = run.spec["protocol"]["frame_interval_ps"]
     round_ps = max(1, round(options.ps / frame_ps)) * frame_ps
-    spent, record = go_on(round_ps)  # warms caches up; not counted
+    run.go_on(round_ps)  # warms caches up; not counted
     stepping = [0.0]
     Engine.step = timed(Engine.step, stepping)
-    print(f"{record['n_atoms']} atoms, platform {record['platform']['name']}, rounds of {round_ps:g} ps")
+    print(f"{run.n_atoms} atoms, platform {run.platform}, rounds of {round_ps:g} ps")
     times: list[tuple[float, float]] = []
     for k in range(options.rounds):
         bare_s = bare(folder, chosen, round_ps)
-        total, record = go_on((k + 2) * round_ps)
-        ours_s, spent = total - spent, total
-        times.append((ours_s, bare_s))
+        times.append((run.go_on((k + 2) * round_ps), bare_s))
         speeds = [round_ps / 1000 / seconds * 86400 for seconds in times[-1]]
         print(f"simulate {speeds[0]:8.2f} ns/day   bare {speeds[1]:8.2f} ns/day", flush=True)
     share = stepping[0] / sum(ours_s for ours_s, _ in times)
@@ -76,6 +65,30 @@ def measure(folder: Path, options: argparse.Namespace, chosen: simulate.Platform
     best = min(bare_s for _, bare_s in times) / min(ours_s for ours_s, _ in times)
     print(f"simulate reaches {100 * best:.1f} % of a bare loop (quickest rounds; median of pairs {100 * middle:.1f} %)")
     print(f"{100 * share:.1f} % of the production's time went into steps")
+
+
+@dataclass
+class Run:
+    """A run in a folder of its own, extended bit by bit."""
+
+    folder: Path
+    spec: dict
+    chosen: simulate.PlatformOptions
+    checkpoint_s: float = 60.0
+    n_atoms: int = 0
+    platform: str = ""
+    spent_s: float = 0.0
+
+    def go_on(self, total_ps: float) -> float:
+        """Extend the run to ``total_ps`` of production; returns the seconds that the new part took."""
+        self.spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
+        paths = [self.folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
+        paths[0].write_text(json.dumps(self.spec), encoding="utf-8")
+        simulate.run(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
+        record = json.loads((self.folder / "out" / "run.json").read_text(encoding="utf-8"))
+        self.n_atoms, self.platform = record["n_atoms"], record["platform"]["name"]
+        before, self.spent_s = self.spent_s, record["wall_s"]["produce"]
+        return self.spent_s - before
 
 
 def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., None]:
@@ -89,8 +102,8 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
     return wrapper
 
 
-def prepare(folder: Path, options: argparse.Namespace) -> dict:
-    """Build the box and equilibrate it briefly; returns its spec as plain data."""
+def prepared_run(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> Run:
+    """Build the box of a formulation; its run will equilibrate only briefly."""
     study = load_study(options.study)
     name = options.formulation or study.names[-1]
     composition = study.composition(name)
@@ -102,7 +115,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> dict:
     spec["protocol"] |= {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02}
     if options.frame_ps:
         spec["protocol"]["frame_interval_ps"] = options.frame_ps
-    return spec
+    return Run(folder, spec, chosen, getattr(options, "checkpoint_s", 60.0))
 
 
 def bare(folder: Path, chosen: simulate.PlatformOptions, length_ps: float) -> float:

@@ -1,0 +1,240 @@
+"""OpenMM's loop, as the simulate stage runs it, against GROMACS: same topology, same state, same cores, in turn.
+
+    python benchmarks/gromacs.py [--formulation NAME] [--threads 2] [--ps 40] [--rounds 3]
+
+Needs `gmx`. The topology is written out of the numbers of ``system.xml``, and the potential energy of one
+configuration is compared before anything is timed. Both use the same constraints, masses, time step, cut-offs,
+switching, PME width and grid, Langevin friction, and couple to the same pressure; GROMACS interpolates PME with order
+4 (its default, OpenMM's is 5).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import openmm
+import throughput
+from openmm import unit
+
+from lmbmd import simulate
+from lmbmd.simulate import checkpoint, mechanics
+from lmbmd.tables import AtomTable
+
+MDP = """
+integrator = sd
+dt = {step_ps}
+nsteps = {steps}
+cutoff-scheme = Verlet
+coulombtype = PME
+rcoulomb = {cutoff_nm}
+ewald-rtol = {ewald}
+fourier-nx = {grid}
+fourier-ny = {grid}
+fourier-nz = {grid}
+pme-order = 4
+vdwtype = Cut-off
+vdw-modifier = Potential-switch
+rvdw = {cutoff_nm}
+rvdw-switch = {switch_nm}
+DispCorr = EnerPres
+constraints = {constraints}
+lincs-iter = 1
+lincs-order = 4
+tc-grps = System
+tau-t = {tau_ps}
+ref-t = {temperature_K}
+pcoupl = {barostat}
+tau-p = 2
+ref-p = {pressure_bar}
+compressibility = 1e-4
+nstcalcenergy = {every}
+nstenergy = {every}
+nstlog = {every}
+nstxout-compressed = {every}
+continuation = {go_on}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", default="config/config.yaml")
+    parser.add_argument("--formulation", help="default: the study's last")
+    parser.add_argument("--threads", type=int, default=simulate.platform.cores())
+    parser.add_argument("--ps", type=float, default=40.0, help="length of one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    options.frame_ps = None
+    if not shutil.which("gmx"):
+        parser.exit(1, "gmx is not installed (Debian: gromacs)\n")
+    chosen = simulate.PlatformOptions("CPU", threads=options.threads)
+    with tempfile.TemporaryDirectory(prefix="lmbmd-gromacs-") as text:
+        folder = Path(text)
+        run = throughput.prepared_run(folder, options, chosen)
+        run.go_on(options.ps)
+        write_inputs(folder)
+        ours, theirs = openmm_energy(folder), energy_of(folder, options)
+        print(f"{run.n_atoms} atoms, {options.threads} threads; potential energy of one configuration, kJ/mol:")
+        print(f"OpenMM {ours:.2f}, GROMACS {theirs:.2f}")
+        rounds = []
+        for _ in range(options.rounds):
+            openmm_s = throughput.bare(folder, chosen, options.ps)
+            rounds.append((options.ps / 1000 / openmm_s * 86400, speed_of(folder, options)))
+            print("OpenMM {:8.2f} ns/day   GROMACS {:8.2f} ns/day".format(*rounds[-1]), flush=True)
+    ratio = statistics.median(a / b for a, b in rounds)
+    print(f"OpenMM's CPU platform runs at {ratio:.2f} times the speed of GROMACS (median of pairs)")
+
+
+# ---- inputs
+
+
+def write_inputs(folder: Path) -> None:
+    """``topol.top`` and ``conf.gro`` of the run in ``folder`` at its last checkpoint."""
+    spec = simulate.load_spec(folder / "spec.json")
+    flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    atoms = AtomTable.read(folder / "atoms.parquet")
+    masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
+    (folder / "topol.top").write_text(topology(flexible, atoms, masses), encoding="utf-8")
+    last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
+    lines = ["box", str(len(atoms))]
+    for i, (x, v) in enumerate(zip(last.positions_nm, last.velocities_nm_ps, strict=True)):
+        label = f"{(atoms.molecule[i] + 1) % 100000:5d}{'MOL':<5}{'A':>5}{(i + 1) % 100000:5d}"
+        lines.append(label + "".join(f"{a:14.9f}" for a in x) + "".join(f"{a:14.10f}" for a in v))
+    lines.append(" ".join(f"{a:.9f}" for a in np.diag(last.box_nm)))
+    (folder / "conf.gro").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def topology(system: openmm.System, atoms: AtomTable, masses: list[float]) -> str:
+    """A GROMACS topology of a box: one molecule type per species, every 1–4 pair with its own numbers."""
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    terms = {force.getName(): force for force in system.getForces()}
+    types, molecules, counts = [], [], []
+    for s, species in enumerate(atoms.species):
+        mine = np.flatnonzero(atoms.molecule_species == s)
+        if not len(mine):
+            continue
+        counts.append(f"{species.name} {len(mine)}")
+        first, end = atoms.first_atom[mine[0]], atoms.first_atom[mine[0] + 1]
+        rows = []
+        for i in range(first, end):
+            charge, sigma, epsilon = (v._value for v in nonbonded.getParticleParameters(i))
+            kind, element = f"{species.name}_{i - first}", atoms.element[i]
+            types.append(f"{kind} {masses[i]!r} 0 A {sigma!r} {epsilon!r}")
+            rows.append(f"{i - first + 1} {kind} 1 MOL {element}{i - first} 1 {charge!r} {masses[i]!r}")
+        molecules += ["[ moleculetype ]", f"{species.name} 3", "[ atoms ]", *rows]
+        molecules += _terms(terms, nonbonded, first, end)
+    head = ["[ defaults ]", "1 2 no 1 1", "[ atomtypes ]", *types]
+    return "\n".join([*head, *molecules, "[ system ]", "box", "[ molecules ]", *counts, ""])
+
+
+def _terms(terms: dict, nonbonded: openmm.NonbondedForce, first: int, end: int) -> list[str]:
+    """The bonded terms and 1–4 pairs of the molecule whose atoms are ``first`` to ``end`` − 1."""
+
+    def of(force: openmm.Force, n_atoms: int, count: str, get: str) -> list[tuple[str, list]]:
+        found = (getattr(force, get)(k) for k in range(getattr(force, count)()))
+        mine = [row for row in found if first <= row[0] < end]
+        return [(" ".join(str(i - first + 1) for i in row[:n_atoms]), list(row[n_atoms:])) for row in mine]
+
+    degrees = lambda angle: angle.value_in_unit(unit.degree)  # noqa: E731
+    lines = ["[ bonds ]"]
+    for who, (length, k) in of(terms["HarmonicBondForce"], 2, "getNumBonds", "getBondParameters"):
+        lines.append(f"{who} 1 {length._value!r} {k._value!r}")
+    lines.append("[ pairs ]")
+    for who, (qq, sigma, epsilon) in of(nonbonded, 2, "getNumExceptions", "getExceptionParameters"):
+        if qq._value or epsilon._value:
+            lines.append(f"{who} 2 1 {qq._value!r} 1 {sigma._value!r} {epsilon._value!r}")
+    lines.append("[ angles ]")
+    for who, (angle, k) in of(terms["HarmonicAngleForce"], 3, "getNumAngles", "getAngleParameters"):
+        lines.append(f"{who} 1 {degrees(angle)!r} {k._value!r}")
+    lines.append("[ dihedrals ]")
+    for who, (n, phase, k) in of(terms["PeriodicTorsionForce"], 4, "getNumTorsions", "getTorsionParameters"):
+        lines.append(f"{who} 9 {degrees(phase)!r} {k._value!r} {n}")
+    return lines
+
+
+# ---- running
+
+
+def energy_of(folder: Path, options: argparse.Namespace) -> float:
+    """Potential energy that GROMACS gives ``conf.gro``, kJ/mol."""
+    log = gromacs(folder, options, steps=0)
+    block = log[log.index("Energies (kJ/mol)") :].split("\n\n")[0].splitlines()[1:]
+    for names, values in zip(block[::2], block[1::2], strict=False):
+        if "Potential" in names:
+            at = names.index("Potential") // 15 * 15  # columns of 15 characters, aligned to the right
+            return float(values[at : at + 15])
+    raise ValueError("no potential energy in GROMACS's log")
+
+
+def openmm_energy(folder: Path) -> float:
+    """Potential energy that OpenMM's CPU platform gives the same configuration, kJ/mol."""
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
+    # Bonds to hydrogens have no energy in GROMACS, where they are rigid.
+    spec = simulate.load_spec(folder / "spec.json")
+    system = mechanics.prepare(system, spec, 1)
+    platform = openmm.Platform.getPlatformByName("CPU")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    context.setPeriodicBoxVectors(*last.box_nm)
+    context.setPositions(last.positions_nm)
+    return context.getState(energy=True).getPotentialEnergy()._value
+
+
+def speed_of(folder: Path, options: argparse.Namespace) -> float:
+    """ns/day that GROMACS reports for a round."""
+    spec = simulate.load_spec(folder / "spec.json")
+    log = gromacs(folder, options, steps=spec.steps_in_ns(options.ps / 1000))
+    return float(re.search(r"^Performance: +([\d.]+)", log, flags=re.MULTILINE)[1])
+
+
+def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
+    """Run GROMACS for so many steps; returns its log."""
+    spec = simulate.load_spec(folder / "spec.json")
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    cutoff_nm = nonbonded.getCutoffDistance()._value
+    width_per_nm, grid = pme(nonbonded, system.getDefaultPeriodicBoxVectors()[0][0]._value)
+    values = {
+        "step_ps": spec.timestep_fs / 1000, "steps": steps, "cutoff_nm": cutoff_nm, "grid": grid,
+        "switch_nm": nonbonded.getSwitchingDistance()._value, "ewald": math.erfc(width_per_nm * cutoff_nm),
+        "constraints": "h-bonds" if spec.constraints == "h-bonds" else "none", "tau_ps": 1 / spec.friction_per_ps,
+        "temperature_K": spec.temperature_K, "pressure_bar": spec.pressure_bar, "every": max(1, spec.frame_steps),
+        "barostat": "C-rescale" if steps else "no", "go_on": "yes",
+    }  # fmt: skip
+    (folder / "run.mdp").write_text(MDP.format(**values), encoding="utf-8")
+    threads = str(options.threads)
+    for command in (
+        ["grompp", "-f", "run.mdp", "-p", "topol.top", "-c", "conf.gro", "-o", "run.tpr", "-maxwarn", "5"],
+        ["mdrun", "-s", "run.tpr", "-deffnm", "run", "-ntmpi", "1", "-ntomp", threads, "-nb", "cpu", "-notunepme"],
+    ):
+        done = subprocess.run(["gmx", "-nobackup", *command], cwd=folder, capture_output=True, encoding="utf-8")
+        if done.returncode:
+            raise RuntimeError(f"gmx {command[0]}:\n{done.stderr[-3000:]}")
+    return (folder / "run.log").read_text(encoding="utf-8")
+
+
+def pme(nonbonded: openmm.NonbondedForce, edge_nm: float) -> tuple[float, int]:
+    """Width (1/nm) and grid points of PME in OpenMM, by the rule in its user's guide."""
+    tolerance = nonbonded.getEwaldErrorTolerance()
+    width_per_nm = math.sqrt(-math.log(2 * tolerance)) / nonbonded.getCutoffDistance()._value
+    least = math.ceil(2 * width_per_nm * edge_nm / (3 * tolerance**0.2))
+    return width_per_nm, next(n for n in range(least, 2 * least) if _fast(n))
+
+
+def _fast(n: int) -> bool:
+    """Whether a Fourier transform of n points is quick: no prime factor above seven."""
+    for factor in (2, 3, 5, 7):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+if __name__ == "__main__":
+    main()
