@@ -142,6 +142,28 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--results", type=Path, default=Path("results"))
     sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
 
+    help = "add a molecule to a parameter set of your own, from its SMILES or a topology (docs/parametrize.md)"
+    sub = verb("parametrize", _parametrize, help, study=True)
+    sub.add_argument("name", help="of the species, without its charge")
+    sub.add_argument("--smiles", help="one molecule with its charge; not needed for a species of the library")
+    sub.add_argument("--structure", type=Path, metavar="FILE", help=".sdf, .mol, .mol2 or .pdb of the molecule")
+    sub.add_argument("--charge", type=int, help="expected formal charge, to be compared")
+    sub.add_argument("--charge-method", default="am1bcc", metavar="am1bcc|resp|file")
+    sub.add_argument("--charges", type=Path, metavar="FILE", help="one charge per atom of --structure or --smiles")
+    sub.add_argument("--valence", metavar="sage|gaff2", help="by default Sage where its file is found, else GAFF2")
+    sub.add_argument("--offxml", type=Path, help="Sage's file; by default that of an installed openff-forcefields")
+    sub.add_argument("--topology", type=Path, metavar="FILE", help="OpenMM .xml, GROMACS .top or AMBER .prmtop instead")
+    sub.add_argument("--coordinates", type=Path, metavar="FILE", help="positions for --topology: .pdb, .gro, .inpcrd")
+    sub.add_argument("--remix", action="store_true", help="take sigma and epsilon made for geometric mixing")
+    sub.add_argument("--title", default="")
+    sub.add_argument("--alias", action="append", default=[], metavar="NAME")
+    sub.add_argument("--role", default="", metavar="ROLE", help="solvent, diluent, additive, cation or anion")
+    sub.add_argument("--density", type=float, metavar="G_CM3", help="of the liquid near 298 K; else it is estimated")
+    sub.add_argument("--density-source", default="", metavar="TEXT")
+    sub.add_argument("--set", default="own-1.0.0", help="your set, in the folder force_fields beside the study's file")
+    sub.add_argument("--out", type=Path, help="the set's folder, if it is elsewhere")
+    sub.add_argument("--extends", metavar="SET", help="the released set that a new set extends; by default the newest")
+
     sub = verb("analyze", _analyze, "describe a trajectory of any program")
     sub.add_argument("topology", help="any file that MDAnalysis reads")
     sub.add_argument("trajectory", nargs="?", help="not needed where the topology file holds coordinates")
@@ -367,6 +389,24 @@ def _claims(options: argparse.Namespace) -> None:
         print(claim_lines(known, options.formulation))
     else:
         print(verdict_lines(known, options.results, options.formulation))
+
+
+def _parametrize(options: argparse.Namespace) -> None:
+    from lmbmd.forcefield.charges import cache_folder
+    from lmbmd.forcefield.own import FOLDER
+    from lmbmd.forcefield.parametrize import Request, parametrize
+    from lmbmd.forcefield.steps import Steps
+
+    folder = options.out or options.study.parent / FOLDER / options.set
+    chosen = {key: getattr(options, key) for key in Request.__dataclass_fields__ if hasattr(options, key)}
+    request = Request(
+        **chosen, aliases=tuple(options.alias), density_g_cm3=options.density,
+    )  # fmt: skip
+    with Steps(f"parametrize {options.name}", total=6) as steps:
+        cautions = parametrize(request, folder, extends=options.extends, cache=cache_folder(), step=steps.step)
+    print(f"{options.name} is in {folder}. A bottle takes it with 'force_field: {folder.name}'.")
+    for caution in cautions:
+        print(caution)
 
 
 def _analyze(options: argparse.Namespace) -> None:

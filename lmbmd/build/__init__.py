@@ -55,11 +55,13 @@ def build_box(
     atomic.write_text(out / "system.xml", openmm.XmlSerializer.serialize(built.system))
     atomic.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, np.array(box, float), built.bonds))
     built.atoms.write(out / "atoms.parquet")
+    entries = getattr(parameter_set, "manifest", {}).get("species", {})
     record = provenance.stamp(
         stages.BUILD, inputs or {}, seed=seed, ion_charge_scale=ion_charge_scale, counts=counts,
         n_atoms=len(built.atoms), asked_edge_A=composition.box_edge_A, edge_A=packed.edge_A,
         packing=[asdict(attempt) for attempt in packed.attempts], packmol=packed.packmol_version,
         parameter_set={k: getattr(parameter_set, k, None) for k in ("name", "version", "cut_off_A", "switch_from_A")},
+        parameter_files={species: entries.get(species, {}).get("files") for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )  # fmt: skip
     atomic.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

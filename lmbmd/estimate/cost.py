@@ -111,7 +111,7 @@ def _anneal_steps(spec: RunSpec) -> int:
 
 def donor_sites(composition: Composition) -> int:
     """Donor atoms in the box, by the parameter set."""
-    parameters = load_set(composition.force_field)
+    parameters = load_set(composition.force_field, composition.own_sets)
     return sum(n * sum(map(bool, parameters.site_of_atom(s))) for s, n in composition.counts.items() if n)
 
 

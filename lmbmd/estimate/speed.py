@@ -82,7 +82,7 @@ def measure(
     Raises:
         LmbmdError: as ``build_system``, ``pack`` and the platform do, or if the stand-in explodes.
     """
-    parameters = load_set(composition.force_field)
+    parameters = load_set(composition.force_field, composition.own_sets)
     repeat = tiling(composition.box_edge_A, TILE_PER_CUTOFF * parameters.cut_off_A)
     counts, edge_A = tile(composition, int(np.prod(repeat)))
     say(f"{composition.formulation}: packing {sum(counts.values())} molecules")

@@ -175,19 +175,12 @@ def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:
     ranks = sorted(
         classes, key=lambda r: (molecule.GetAtomWithIdx(classes[r][0]).GetSymbol() != "C", len(classes[r]), r)
     )
-    rank = next((r for r in ranks if rest % len(classes[r]) == 0), None)
-    if rank is None:  # no class takes it evenly: two classes can, if their sizes have no common divisor with it
-        rank = ranks[0]
-        share, left = divmod(rest, len(classes[rank]))
-        micro[rank] += share
-        out = [Decimal(0)] * len(raw)
-        for r, atoms in classes.items():
-            for place, atom in enumerate(atoms):
-                out[atom] = Decimal(micro[r] + (r == rank and place < left)).scaleb(-6)
-        return out
-    micro[rank] += rest // len(classes[rank])
+    # Where no class can take it evenly, some atoms of the first differ in the sixth digit.
+    taker = next((r for r in ranks if rest % len(classes[r]) == 0), ranks[0])
+    share, left = divmod(rest, len(classes[taker]))
+    micro[taker] += share
     out = [Decimal(0)] * len(raw)
-    for r, atoms in classes.items():
-        for atom in atoms:
-            out[atom] = Decimal(micro[r]).scaleb(-6)
+    for rank, atoms in classes.items():
+        for place, atom in enumerate(atoms):
+            out[atom] = Decimal(micro[rank] + (rank == taker and place < left)).scaleb(-6)
     return out

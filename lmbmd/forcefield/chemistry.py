@@ -116,7 +116,7 @@ def check(molecule: Chem.Mol, named: str, where: str) -> None:
     if len(fragments) != 1:
         raise LmbmdError(
             f"{named} has {len(fragments)} fragments.", where=where,
-            remedy="A species is one molecule or one ion: parametrize each ion by itself, and list the salt under 'salts'.",
+            remedy="A species is one molecule or one ion: parametrize each ion by itself; a salt is made of them.",
         )  # fmt: skip
     if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
         raise LmbmdError(f"{named} has an atom of no element.", where=where, remedy="Write every atom out.")

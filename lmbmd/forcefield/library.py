@@ -164,11 +164,27 @@ def load_library() -> Library:
     return read_library(path.read_text(encoding="utf-8"), where=str(path))
 
 
-def read_library(text: str, *, where: str) -> Library:
-    """Parse the text of a species file and check that every name means one thing and every salt is neutral."""
-    data = yaml.safe_load(text)
-    species = {name: _species(name, entry) for name, entry in data["species"].items()}
-    salts = {name: _salt(name, entry) for name, entry in data["salts"].items()}
+def read_library(text: str, *, where: str, base: Library | None = None) -> Library:
+    """Parse the text of a species file and check that every name means one thing and every salt is neutral.
+
+    Args:
+        base: species and salts that the file adds to; it may not name one of theirs anew.
+
+    Raises:
+        LmbmdError: if the file contradicts itself or ``base``, or is not such a file.
+    """
+    base = base or Library({}, {})
+    try:
+        data = yaml.safe_load(text)
+        species = {name: _species(name, entry) for name, entry in (data.get("species") or {}).items()}
+        salts = {name: _salt(name, entry) for name, entry in (data.get("salts") or {}).items()}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise LmbmdError(
+            f"this is no species file ({error}).", where=where, remedy="See force_fields/species.yaml."
+        ) from error
+    if twice := [name for name in (*species, *salts) if name in base.species or name in base.salts]:
+        raise LmbmdError(f"{twice[0]} is in lmbmd's library.", where=where, remedy="Take another name, or none.")
+    species, salts = {**base.species, **species}, {**base.salts, **salts}
     seen: dict[str, str] = {}
     for name, entry in [*species.items(), *salts.items()]:
         for key in {_plain(n) for n in (name, *entry.aliases)}:
@@ -182,7 +198,7 @@ def read_library(text: str, *, where: str) -> Library:
         charge = sum(n * species[ion].charge for ion, n in salt.ions.items())
         if charge:
             raise LmbmdError(f"{salt.name} has charge {charge:+d}.", where=where, remedy="Mend the counts of its ions.")
-    return Library(species, salts, data.get("ambiguous", {}))
+    return Library(species, salts, {**base.ambiguous, **data.get("ambiguous", {})})
 
 
 def _species(name: str, entry: dict[str, Any]) -> Species:

@@ -17,7 +17,8 @@ from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.errors import LmbmdError, nearest
-from lmbmd.forcefield.library import force_fields_folder, load_library
+from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
 from lmbmd.provenance import sha256_of
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
@@ -33,6 +34,7 @@ class ParameterSet:
         manifest: sources, licences, transformations and hashes, as written in ``manifest.yaml``.
         systems: serialised System of each species.
         molecules: names, elements, bonds and positions of each species.
+        library: who the species are.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ParameterSet:
     manifest: Mapping[str, Any]
     systems: Mapping[str, str]
     molecules: Mapping[str, app.PDBFile]
+    library: Library
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -101,7 +104,7 @@ class ParameterSet:
         """
         graph = self._graph(species)
         sites = [""] * graph.GetNumAtoms()
-        for site, smarts in load_library().find_species(species).sites.items():
+        for site, smarts in self.library.find_species(species).sites.items():
             for atom, *_ in graph.GetSubstructMatches(Chem.MolFromSmarts(smarts)):
                 if sites[atom] not in ("", site):
                     raise LmbmdError(
@@ -135,7 +138,8 @@ class ParameterSet:
         raise LmbmdError(
             f"the parameter set {self.name}-{self.version} has no {species}.",
             where="force_field",
-            remedy=f"It is in {', '.join(others)}." if others else "No released set has it.",
+            remedy=(f"It is in {', '.join(others)}." if others else "No released set has it.")
+            + f" To make your own: {how_to_get(species, self.library)}",
         )
 
 
@@ -150,12 +154,14 @@ def sets_covering(*species: str) -> tuple[str, ...]:
     return tuple(name for name in available_sets() if set(species) <= set(_manifest(name)["species"]))
 
 
-def load_set(name: str) -> ParameterSet:
-    """A released set by its full name, ``"sage-clp-1.1.0"``.
+def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
+    """A set by its full name, ``"sage-clp-1.1.0"``: a released one, or one of the user's own in ``own_folder``.
 
     Raises:
         LmbmdError: if there is no such set, or a file of it is missing or was changed since its release.
     """
+    if own_folder and (Path(own_folder) / name / "manifest.yaml").is_file():
+        return read_extended(read_own(Path(own_folder) / name))
     if name not in available_sets():
         raise LmbmdError(
             f"there is no parameter set '{name}'.", where="force_field", remedy=nearest(name, available_sets())
@@ -180,26 +186,51 @@ def read_set(folder: Path) -> ParameterSet:
         LmbmdError: if a file is missing or differs from what the manifest says.
     """
     manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+    remedy = "Released sets are not edited: restore the file, or make a new version of the set."
+    systems, molecules = _read_species(folder, manifest, "a released parameter set", remedy)
+    return ParameterSet(
+        name=manifest["name"], version=manifest["version"], folder=folder, manifest=manifest, systems=systems,
+        molecules=molecules, library=load_library(),
+    )  # fmt: skip
+
+
+def read_extended(own: OwnSet) -> ParameterSet:
+    """A set of the user's own, together with the released set that it extends. Where both have a species, the own wins.
+
+    Raises:
+        LmbmdError: if a file of either is missing or differs from what its manifest says.
+    """
+    base = load_set(own.extends)
+    remedy = "Restore the file, or run lmbmd parametrize again for this species."
+    systems, molecules = _read_species(own.folder, own.manifest, "your parameter set", remedy)
+    name, _, version = own.folder.name.rpartition("-")
+    inherited = {key: base.manifest[key] for key in INHERITED}
+    species = {**base.manifest["species"], **own.manifest["species"]}
+    return ParameterSet(
+        name=name, version=version, folder=own.folder,
+        manifest={**own.manifest, "name": name, "version": version, **inherited, "species": species},
+        systems={**base.systems, **systems}, molecules={**base.molecules, **molecules}, library=own.library,
+    )  # fmt: skip
+
+
+def _read_species(
+    folder: Path, manifest: Mapping[str, Any], whose: str, remedy: str
+) -> tuple[dict[str, str], dict[str, app.PDBFile]]:
     text = {}
     for entry in manifest["species"].values():
         for file, expected in entry["files"].items():
-            text[file] = _verified(folder / file, expected)
-    return ParameterSet(
-        name=manifest["name"],
-        version=manifest["version"],
-        folder=folder,
-        manifest=manifest,
-        systems={species: text[f"{species}.xml"] for species in manifest["species"]},
-        molecules={species: app.PDBFile(io.StringIO(text[f"{species}.pdb"])) for species in manifest["species"]},
+            text[file] = _verified(folder / file, expected, whose, remedy)
+    return (
+        {species: text[f"{species}.xml"] for species in manifest["species"]},
+        {species: app.PDBFile(io.StringIO(text[f"{species}.pdb"])) for species in manifest["species"]},
     )
 
 
-def _verified(path: Path, expected: str) -> str:
-    remedy = "Released sets are not edited: restore the file, or make a new version of the set."
+def _verified(path: Path, expected: str, whose: str, remedy: str) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise LmbmdError("this file of a released parameter set is missing.", where=str(path), remedy=remedy) from error
+        raise LmbmdError(f"this file of {whose} is missing.", where=str(path), remedy=remedy) from error
     if sha256_of(data) != expected:
-        raise LmbmdError("this file of a released parameter set was changed.", where=str(path), remedy=remedy)
+        raise LmbmdError(f"this file of {whose} was changed.", where=str(path), remedy=remedy)
     return data.decode("utf-8")

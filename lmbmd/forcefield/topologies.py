@@ -53,7 +53,7 @@ def read_topology(path: Path, coordinates: Path | None = None) -> Imported:
     names (.pdb). A .itp alone lacks ``[ defaults ]``: write a .top that includes it.
 
     Raises:
-        LmbmdError: if a file cannot be read, holds more than one molecule, or has a force that a box cannot be built of.
+        LmbmdError: if a file cannot be read, or has a force that a box cannot be built of.
     """
     for file in filter(None, (path, coordinates)):
         if not file.is_file():

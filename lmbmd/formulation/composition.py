@@ -83,6 +83,7 @@ class Composition:
         density_g_cm3: at that edge.
         force_field, ion_charge_scale, seed: for the build.
         notes: what the reader of a report must know.
+        own_sets: folder of the user's own parameter sets, if ``force_field`` is one of them.
     """
 
     formulation: str
@@ -99,6 +100,7 @@ class Composition:
     ion_charge_scale: float
     seed: int
     notes: tuple[str, ...] = ()
+    own_sets: str = ""
 
     def __post_init__(self) -> None:
         charge = sum(n * self.charges[s] for s, n in self.counts.items())

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from lmbmd.claims.models import load_claims, shipped_files
+from lmbmd.claims.models import known_claims, shipped_files
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.own import FOLDER, OwnSet, how_to_get, own_sets
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation
 from lmbmd.formulation.options import AnalysisOptions, PlatformOptions, Protocol
@@ -42,6 +43,7 @@ class StudyFile(BaseModel):
     protocol: Protocol = Protocol()
     platform: PlatformOptions = PlatformOptions()
     analysis: AnalysisOptions = AnalysisOptions()
+    force_fields: str = Field(FOLDER, description="the folder of parameter sets of your own (docs/parametrize.md)")
     claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
 
 
@@ -66,6 +68,7 @@ class Study:
     analysis: AnalysisOptions
     library: Library
     claims: tuple[Path, ...] = ()
+    own_sets: Mapping[str, OwnSet] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,7 +108,10 @@ class Study:
         facts = [
             [i.name, i.species, i.molar_mass_g_mol, i.molar_volume_cm3_mol] for i in self.composition(name).ingredients
         ]
-        return {**self.formulation(name).recipe(), "facts": facts}
+        recipe = {**self.formulation(name).recipe(), "facts": facts}
+        if own := self.own_sets.get(self.formulation(name).force_field):
+            recipe["own"] = [own.extends, *filter(None, map(own.recipe, self.composition(name).counts))]
+        return recipe
 
     def spec(self, name: str, temperature: str, replica: int | str) -> dict[str, Any]:
         """All physics of one run besides its System and its start: protocol, temperature, pressure, seeds.
@@ -196,13 +202,17 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
         LmbmdError: naming the file, the key, the value and the remedy.
     """
     path = Path(path)
-    library = library or load_library()
+    base = library or load_library()
     data, lines = read_yaml(path)
     file = validated(StudyFile, data, path=path, lines=lines)
+    own_folder = path.parent / file.force_fields
+    own = own_sets(own_folder)
+    everyone = {name: s for one in own.values() for name, s in one.library.species.items()} | dict(base.species)
+    library = replace(base, species=everyone)
     _check_sites(file.analysis.cutoffs_A, library, path, lines)
     claims = tuple(path.parent / entry for entry in file.claims)
-    for entry in claims:
-        load_claims(entry)
+    if claims:
+        known_claims(claims)
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations = {}
     entries = _files(file.formulations, path, lines)
@@ -219,11 +229,15 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
         formulations = {only: formulations[only]}
     compositions = {}
     for name, formulation in sorted(formulations.items()):
-        compositions[name] = compose(formulation, library, cutoff_nm=_parameter_set(formulation).cut_off_A / 10)
-        check_coverage(compositions[name].counts, formulation)
+        chosen = own.get(formulation.force_field)
+        cutoff_nm = _parameter_set(formulation, own).cut_off_A / 10
+        composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
+        compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
+        check_coverage(composition.counts, formulation, own)
     return Study(
         path=path, name=file.study, formulations=dict(sorted(formulations.items())), compositions=compositions,
         protocol=file.protocol, platform=file.platform, analysis=file.analysis, library=library, claims=claims,
+        own_sets=own,
     )  # fmt: skip
 
 
@@ -250,17 +264,23 @@ def _exit(error: LmbmdError) -> NoReturn:
     raise SystemExit(error.exit_code)
 
 
-def check_coverage(species: Iterable[str], formulation: Formulation) -> None:
+def check_coverage(species: Iterable[str], formulation: Formulation, own: Mapping[str, OwnSet] | None = None) -> None:
     """Refuse a bottle with a species that its force field does not have.
 
+    Args:
+        own: the user's own sets.
+
     Raises:
-        LmbmdError: naming the sets that have all of the bottle's species.
+        LmbmdError: naming the sets that have all of the bottle's species, and the command that makes one's own.
     """
-    species, chosen = list(species), _parameter_set(formulation)
+    own = own or {}
+    species, chosen = list(species), _parameter_set(formulation, own)
     lacking = [s for s in species if s not in chosen.species]
     if lacking:
-        others = [name for name, one in released_sets().items() if set(species) <= one.species]
+        others = [name for name, one in _every_set(own).items() if set(species) <= one.species]
         remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
+        library = own[formulation.force_field].library if formulation.force_field in own else load_library()
+        remedy += f" To make your own: {'; '.join(how_to_get(s, library) for s in lacking)} (docs/parametrize.md)."
         what = f"{formulation.force_field} has no {', '.join(lacking)}."
         raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)
 
@@ -272,8 +292,17 @@ class _Released(NamedTuple):
     cut_off_A: float
 
 
-def _parameter_set(formulation: Formulation) -> _Released:
-    sets, wanted = released_sets(), formulation.force_field
+def _every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
+    sets = released_sets()
+    extended = {
+        name: _Released(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
+        for name, one in own.items()
+    }
+    return {**sets, **extended}
+
+
+def _parameter_set(formulation: Formulation, own: Mapping[str, OwnSet]) -> _Released:
+    sets, wanted = _every_set(own), formulation.force_field
     if wanted not in sets:
         where = formulation.where("force_field")
         raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))

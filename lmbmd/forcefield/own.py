@@ -1,0 +1,152 @@
+"""Parameter sets of a user's own: a released set, extended by species that ``lmbmd parametrize`` made.
+
+A set of one's own is a folder ``force_fields/<name>-<X.Y.Z>/`` beside the study's file. Its manifest says which
+released set it extends; combining rule, cut-offs and the proposed ion charge scale are that set's. ``species.yaml`` in
+it has the species that lmbmd's library lacks. Imports nothing heavy, because Snakemake reads it for every graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lmbmd.atomic import write_text
+from lmbmd.errors import LmbmdError, nearest
+from lmbmd.forcefield.library import Library, force_fields_folder, load_library, read_library
+from lmbmd.provenance import sha256_of
+
+FOLDER = "force_fields"
+SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
+INHERITED = ("nonbonded", "ion_charge_scale")
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    """What a study must know of a user's set before anything is built.
+
+    Attributes:
+        folder: of the set.
+        extends: the released set.
+        files: hashes of each own species' files, by species.
+        library: lmbmd's species and the set's own.
+        manifest: as written.
+    """
+
+    folder: Path
+    extends: str
+    files: Mapping[str, Mapping[str, str]]
+    library: Library
+    manifest: Mapping[str, Any]
+
+    def recipe(self, species: str) -> list[Any]:
+        """What of this set decides a box with ``species``: files and donor sites; empty if it is not its own."""
+        if species not in self.files:
+            return []
+        return [species, dict(self.files[species]), dict(self.library.species[species].sites)]
+
+
+def own_sets(folder: Path) -> dict[str, OwnSet]:
+    """The user's sets in a folder, by full name; none if there is no such folder.
+
+    Raises:
+        LmbmdError: if one contradicts itself, or bears the name of a released set.
+    """
+    manifests = sorted(folder.glob("*/manifest.yaml")) if folder.is_dir() else []
+    return {path.parent.name: read_own(path.parent) for path in manifests}
+
+
+def read_own(folder: Path) -> OwnSet:
+    """One set of a user's own; files are named, not opened.
+
+    Raises:
+        LmbmdError: if the manifest is damaged, extends no released set, or says what only the released set may say.
+    """
+    where = str(folder / "manifest.yaml")
+    released = {path.parent.name for path in force_fields_folder().glob("*/manifest.yaml")}
+    if folder.name in released or not SET_NAME.fullmatch(folder.name):
+        fault = "is the name of a released set" if folder.name in released else "cannot name a parameter set"
+        raise LmbmdError(
+            f"'{folder.name}' {fault}.", where=where, remedy="Name the folder like 'own-1.0.0': a name and a version."
+        )
+    try:
+        manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+        extends = manifest["extends"]
+        files = {name: dict(entry["files"]) for name, entry in manifest["species"].items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise LmbmdError(
+            f"this is no manifest of a set of your own ({error}).", where=where, remedy="Make the set again."
+        ) from error
+    if extends not in released:
+        raise LmbmdError(f"it extends '{extends}', which is no released set.", where=where,
+                         remedy=nearest(extends, released))  # fmt: skip
+    if said := [key for key in INHERITED if key in manifest]:
+        raise LmbmdError(
+            f"it has a section '{said[0]}'.", where=where,
+            remedy=f"Remove it: a set of your own takes it from {extends}, so that one box has one combining rule.",
+        )  # fmt: skip
+    if any(set(names) != {f"{name}.xml", f"{name}.pdb"} for name, names in files.items()):
+        raise LmbmdError("a species has other files than its .xml and .pdb.", where=where, remedy="Make it again.")
+    own = folder / "species.yaml"
+    library = load_library()
+    if own.is_file():
+        library = read_library(own.read_text(encoding="utf-8"), where=str(own), base=library)
+    if unknown := sorted(set(files) - set(library.species)):
+        raise LmbmdError(f"{unknown[0]} is in no species.yaml.", where=where, remedy="Make it again with its SMILES.")
+    return OwnSet(folder, extends, files, library, manifest)
+
+
+def add_species(
+    folder: Path, extends: str, name: str, texts: Mapping[str, str], entry: Mapping[str, Any],
+    species: Mapping[str, Any] | None,
+) -> None:  # fmt: skip
+    """Add a species to a set, or replace it. The manifest is written last: what it does not list is not in the set.
+
+    Args:
+        folder: of the set, begun if it is not there.
+        extends: the released set, for a new set.
+        texts: the species' files by name.
+        entry: for the manifest; the hashes of ``texts`` are added.
+        species: for ``species.yaml``, unless lmbmd's library has it.
+
+    Raises:
+        LmbmdError: if a name of the species already means another one; nothing is written then.
+    """
+    path, manifest = folder / "species.yaml", folder / "manifest.yaml"
+    known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    said = yaml.safe_load(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    said = said or {"extends": extends, "title": f"{extends} and species of one's own"}
+    files = {file: sha256_of(text.encode()) for file, text in texts.items()}
+    said["species"] = {**said.get("species", {}), name: {**entry, "files": files}}
+    if species:
+        known["species"] = {**(known.get("species") or {}), name: dict(species)}
+        read_library(_yaml(known), where=str(path), base=load_library())
+    for file, text in texts.items():
+        write_text(folder / file, text)
+    if species:
+        write_text(path, _yaml(known))
+    write_text(manifest, _yaml(said))
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes repeated values out instead of naming them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _yaml(data: Any) -> str:
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def how_to_get(species: str, library: Library) -> str:
+    """The command that puts a species into a set of one's own. Ions, boron and silicon need published parameters."""
+    entry = library.species.get(species)
+    smiles = entry.smiles if entry else "SMILES"
+    automatic = entry is None or (entry.charge == 0 and not re.search(r"B(?!r)|Si", entry.formula))
+    means = "" if automatic else " --topology FILE"
+    return f"lmbmd parametrize {species} --smiles '{smiles}'{means}"
