@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -14,7 +14,7 @@ import lmbmd
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.formulation.models import FROZEN, NAME, Number, Truth
 from lmbmd.formulation.validation import fault, place, validated
-from lmbmd.formulation.yamlfile import read_yaml
+from lmbmd.formulation.yamlfile import Lines, read_yaml
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Test = Literal["md", "proxy", "not computed", "out of reach"]
@@ -130,6 +130,8 @@ def load_claims(path: str | Path) -> ClaimsFile:
     """
     path = Path(path)
     data, lines = read_yaml(path)
+    if isinstance(data.get("claims"), list):  # one by one, so that advice names the keys of a claim
+        data["claims"] = [_claim(entry, path, lines, number) for number, entry in enumerate(data["claims"])]
     file = validated(ClaimsFile, data, path=path, lines=lines)
     seen: set[str] = set()
     for number, claim in enumerate(file.claims):
@@ -141,6 +143,11 @@ def load_claims(path: str | Path) -> ClaimsFile:
             raise LmbmdError(what, where=where, remedy=nearest(claim.source.of, file.sources))
         seen.add(claim.id)
     return file
+
+
+def _claim(entry: Any, path: Path, lines: Lines, number: int) -> Claim:
+    own = {key[2:]: line for key, line in lines.items() if key[:2] == ("claims", number)}
+    return validated(Claim, entry, path=path, lines=own)
 
 
 def claims_folder() -> Path:
