@@ -77,7 +77,7 @@ def main() -> None:
     parameters = load_set(parser.parse_args().set)
     print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
     for species in parameters.species:
-        if species != "Li":
+        if species != "Li" and load_library().species[species].charge <= 0:
             (full, near), (scaled, near_scaled) = (binding(parameters, species, scale) for scale in (1.0, 0.8))
             print(f"| {species} | {near} | {full:.0f} | {near_scaled} | {scaled:.0f} |", flush=True)
 

@@ -1,0 +1,122 @@
+"""How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
+
+    python benchmarks/ion_shells.py [--set sage-clp-1.1.0]
+
+prints the table of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
+minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Cryst. A 1976, 32, 751
+(10.1107/S0567739476001551), effective ionic, of the same coordination; 1.38 Å for oxygen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+
+import numpy as np
+import openmm
+
+from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.parameters import ParameterSet, load_set
+
+#: Ion: coordination, effective ionic radius in Å.
+IONS = {
+    "Li": (4, 0.59), "Na": (6, 1.02), "K": (6, 1.38), "Rb": (6, 1.52), "Cs": (6, 1.67), "Mg": (6, 0.72),
+    "Ca": (6, 1.00), "Zn": (6, 0.74),
+}  # fmt: skip
+OXYGEN_A = 1.38
+LIGANDS = {"THF": "O_ether", "EC": "O_carbonyl"}
+DIRECTIONS = {
+    4: np.array([v for v in product((1, -1), repeat=3) if np.prod(v) == 1]) / 3**0.5,
+    6: np.vstack([np.eye(3), -np.eye(3)]),
+}
+START_NM, TEMPERATURE_K, STEPS, SEED = 0.28, 250, 4000, 1
+
+
+def shell_distances_A(parameters: ParameterSet, ion: str, ligand: str, scale: float) -> np.ndarray:
+    """Distances of the donor of each molecule from the ion, sorted."""
+    count, _ = IONS[ion]
+    donor = parameters.site_of_atom(ligand).index(LIGANDS[ligand])
+    x = 0.1 * parameters.geometry(ligand)
+    rng = np.random.default_rng(SEED)
+    positions = [np.zeros(3)]
+    for direction in DIRECTIONS[count]:
+        positions += list((x - x[donor]) @ _turned(x, donor, direction, rng).T + START_NM * direction)
+    system = cluster(parameters, ion, ligand, count, scale)
+    integrator = openmm.LangevinMiddleIntegrator(TEMPERATURE_K, 2, 0.001)
+    integrator.setRandomNumberSeed(SEED)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"})
+    context.setPositions(positions)
+    openmm.LocalEnergyMinimizer.minimize(context, 1, 2000)
+    context.setVelocitiesToTemperature(TEMPERATURE_K, SEED)
+    integrator.step(STEPS)
+    openmm.LocalEnergyMinimizer.minimize(context, 0.1, 5000)
+    found = context.getState(getPositions=True).getPositions(asNumpy=True)._value
+    donors = [1 + k * len(x) + donor for k in range(count)]
+    return np.sort(10 * np.linalg.norm(found[donors] - found[0], axis=1))
+
+
+def _turned(x: np.ndarray, donor: int, direction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A rotation that points the molecule's donor at the ion, with a random turn about that axis."""
+    first = _frame(x[donor] - x.mean(0), rng)
+    return _frame(-direction, rng).T @ first
+
+
+def _frame(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Three perpendicular unit rows, the first along ``axis``, right-handed."""
+    a = axis / np.linalg.norm(axis)
+    b = np.cross(a, rng.standard_normal(3))
+    b /= np.linalg.norm(b)
+    return np.array([a, b, np.cross(a, b)])
+
+
+def cluster(parameters: ParameterSet, ion: str, ligand: str, count: int, scale: float) -> openmm.System:
+    """The ion, its charge times ``scale``, and ``count`` molecules, in vacuum."""
+    system, forces = openmm.System(), {}
+    for name in [ion] + [ligand] * count:
+        part, offset = parameters.system(name), system.getNumParticles()
+        for i in range(part.getNumParticles()):
+            system.addParticle(part.getParticleMass(i))
+        for force in part.getForces():
+            kind = type(force).__name__
+            if kind not in forces:
+                forces[kind] = type(force)()
+            _append(forces[kind], force, offset, scale if load_library().species[name].charge else 1.0)
+    for force in forces.values():
+        system.addForce(force)
+    return system
+
+
+def _append(into, force, offset: int, scale: float) -> None:
+    if isinstance(force, openmm.NonbondedForce):
+        for i in range(force.getNumParticles()):
+            q, *lj = force.getParticleParameters(i)
+            into.addParticle(scale * q, *lj)
+        for i in range(force.getNumExceptions()):
+            a, b, *rest = force.getExceptionParameters(i)
+            into.addException(a + offset, b + offset, *rest)
+        return
+    kind, atoms = {
+        "HarmonicBondForce": ("Bond", 2), "HarmonicAngleForce": ("Angle", 3), "PeriodicTorsionForce": ("Torsion", 4),
+    }[type(force).__name__]  # fmt: skip
+    for i in range(getattr(force, f"getNum{kind}s")()):
+        values = getattr(force, f"get{kind}Parameters")(i)
+        getattr(into, f"add{kind}")(*(a + offset for a in values[:atoms]), *values[atoms:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", default="sage-clp-1.1.0")
+    parameters = load_set(parser.parse_args().set)
+    columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
+    print(f"| ion | molecules | radii, Å | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
+    for ion, (count, radius) in IONS.items():
+        cells = []
+        for ligand, scale in product(LIGANDS, (1.0, 0.8)):
+            r = shell_distances_A(parameters, ion, ligand, scale)
+            inside = r[r < radius + OXYGEN_A + 0.6]
+            cells.append(f"{inside.mean():.2f}" + (f" ({len(inside)})" if len(inside) < count else ""))
+        print(f"| {ion} | {count} | {radius + OXYGEN_A:.2f} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
