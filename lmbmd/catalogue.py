@@ -18,9 +18,10 @@ from pydantic import BaseModel, Field
 import lmbmd
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, Salt, Species, load_library
+from lmbmd.forcefield.own import OwnSet
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import FROZEN, SECTIONS, Formulation, Listing
-from lmbmd.formulation.study import released_sets
+from lmbmd.formulation.study import every_set
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.validation import validated
 from lmbmd.formulation.yamlfile import read_yaml
@@ -69,8 +70,8 @@ class Entry:
 class Bottle:
     """One bottle of an entry, composed or not.
 
-    ``force_field`` is the set that it is composed with: the default, or the newest that has all its species if the
-    default has not. ``lacking`` are the species and salts that are unknown or without parameters in any one set.
+    ``force_field`` is the first set that has all its species, beginning with the one that the bottle asks for, then
+    the newest. ``lacking`` are the components that are unknown and the species without parameters in the first.
     """
 
     formulation: Formulation
@@ -180,14 +181,20 @@ def box_of(entry: Entry) -> Entry:
     return entry
 
 
-def standing(entry: Entry, library: Library | None = None) -> Standing:
-    """Compose every bottle of an entry at its size, and say how far that goes."""
-    library = library or load_library()
+def standing(entry: Entry, library: Library | None = None, own: Mapping[str, OwnSet] | None = None) -> Standing:
+    """Compose every bottle of an entry at its size, and say how far that goes.
+
+    Args:
+        library: species and salts; those of lmbmd by default.
+        own: the user's parameter sets (``forcefield.own.own_sets``), which are tried last.
+    """
+    library, own = library or load_library(), own or {}
     if entry.listing.same_as:
-        return Standing("same as", entry.listing.same_as, standing(find_entry(entry.listing.same_as), library).bottles)
+        target = entry.listing.same_as
+        return Standing("same as", target, standing(find_entry(target), library, own).bottles)
     if not entry.bottles:
         return Standing("not simulated", entry.listing.why_not)
-    bottles = tuple(_bottle(formulation, library) for formulation in entry.bottles)
+    bottles = tuple(_bottle(formulation, library, own) for formulation in entry.bottles)
     built = [b for b in bottles if b.composition]
     if len(built) == len(bottles):
         return Standing("builds", _size(bottles), bottles)
@@ -204,19 +211,22 @@ def _size(bottles: Sequence[Bottle]) -> str:
     return f"{atoms[0]} atoms" if len(atoms) == 1 else f"{len(atoms)} bottles, {min(atoms)} to {max(atoms)} atoms"
 
 
-def _bottle(formulation: Formulation, library: Library) -> Bottle:
-    unknown, species = _species(formulation, library)
-    force_field = _covering(species, formulation.force_field)
-    has = released_sets()[force_field].species
-    lacking = (*unknown, *(s for s in species if s not in has))
-    if lacking:
-        return Bottle(formulation, None, force_field, lacking)
-    formulation = formulation.model_copy(update={"force_field": force_field})
-    try:
-        cutoff_nm = released_sets()[force_field].cut_off_A / 10
-        return Bottle(formulation, compose(formulation, library, cutoff_nm=cutoff_nm), force_field)
-    except LmbmdError as error:
-        return Bottle(formulation, None, force_field, refusal=str(error))
+def _bottle(formulation: Formulation, library: Library, own: Mapping[str, OwnSet]) -> Bottle:
+    sets = every_set(own)
+    newest = sorted(sets, key=lambda name: (name in own, [-int(part) for part in name.rpartition("-")[2].split(".")]))
+    short = []
+    for name in dict.fromkeys([formulation.force_field, *newest]):
+        known = own[name].library if name in own else library
+        unknown, species = _species(formulation, known)
+        short.append((*unknown, *(s for s in species if s not in sets[name].species)))
+        if short[-1]:
+            continue
+        formulation = formulation.model_copy(update={"force_field": name})
+        try:
+            return Bottle(formulation, compose(formulation, known, cutoff_nm=sets[name].cut_off_A / 10), name)
+        except LmbmdError as error:
+            return Bottle(formulation, None, name, refusal=str(error))
+    return Bottle(formulation, None, formulation.force_field, short[0])
 
 
 def _species(formulation: Formulation, library: Library) -> tuple[list[str], list[str]]:
@@ -240,17 +250,6 @@ def _known(name: str, library: Library) -> Salt | Species | None:
         except LmbmdError:
             continue
     return None
-
-
-def _covering(species: Sequence[str], default: str) -> str:
-    """The default set if it has all species, else the newest that has, else the default."""
-    wanted, sets = set(species), released_sets()
-    having = [name for name, one in sets.items() if wanted <= one.species]
-    return default if default in having or not having else max(having, key=_version)
-
-
-def _version(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in name.rpartition("-")[2].split("."))
 
 
 def chosen(

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 
 from lmbmd.catalogue import Bottle, Entry, Standing
+from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.own import how_to_get
 from lmbmd.formulation.models import SECTIONS, Formulation
 from lmbmd.formulation.study import released_sets
 
@@ -74,7 +76,7 @@ def _here(found: Standing) -> list[str]:
     lines = _said("here", f"it has no box of its own: that of '{found.detail}' answers it too") if same else []
     for i, bottle in enumerate(found.bottles):
         lines += _said("" if i or same else "here", _made(bottle))
-    return lines + _said("missing", _missing(found.lacking))
+    return lines + _missing(found)
 
 
 def _made(bottle: Bottle) -> str:
@@ -86,17 +88,20 @@ def _made(bottle: Bottle) -> str:
     return f"{name}: {box.n_atoms} atoms, {edge}, with {bottle.force_field}: {counts}"
 
 
-def _missing(names: Sequence[str]) -> str:
-    """Which sets have what is lacking, and how to get parameters for the rest."""
-    sets = {name: [one for one, released in released_sets().items() if name in released.species] for name in names}
-    told = [f"{name} is in {', '.join(having)} only." for name, having in sets.items() if having]
-    rest = [name for name, having in sets.items() if not having]
-    if rest:
-        verb = "has" if len(rest) == 1 else "have"
-        told.append(
-            f"{', '.join(rest)} {verb} no parameters here; `lmbmd parametrize` makes them (docs/force_fields.md)."
-        )
-    return " ".join(told)
+def _missing(found: Standing) -> list[str]:
+    """Each thing that is lacking, and the command that makes its parameters."""
+    library = load_library()
+    salts = {name for bottle in found.bottles for name in bottle.formulation.salts} - set(library.salts)
+    lines: list[str] = []
+    for name in found.lacking:
+        if name in salts:
+            how = "lmbmd does not know this salt: its ions are in no species library"
+        elif having := [one for one, released in released_sets().items() if name in released.species]:
+            how = f"only in {', '.join(having)}"
+        else:
+            how = how_to_get(name, library)
+        lines += _said("" if lines else "missing", f"{name}: {how}")
+    return lines + _said("", "docs/parametrize.md says how." if lines else "")
 
 
 def _said(key: str, text: str) -> list[str]:

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
         return sub
 
-    sub = verb("catalogue", _catalogue, "electrolytes of the literature: list them, or show one whole")
+    sub = verb("catalogue", _catalogue, "electrolytes of the literature: list them, or show one whole", study=True)
     sub.add_argument("name", nargs="?", help="the entry to show; by default all are listed")
     sub.add_argument("--class", dest="kind", metavar="CLASS", help="such as lhce, wse, dual-salt")
     sub.add_argument("--salt", action="append", default=[], metavar="NAME", help="that holds it; may be repeated")
@@ -178,17 +178,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _catalogue(options: argparse.Namespace) -> None:
     from lmbmd import catalogue, catalogue_text
+    from lmbmd.forcefield.own import FOLDER, own_sets
 
+    own = own_sets(options.study.parent / FOLDER)
     if options.name:
         entry = catalogue.find_entry(options.name)
-        found = catalogue.standing(entry)
+        found = catalogue.standing(entry, own=own)
         data: Any = catalogue.as_data(entry, found)
         print(json.dumps(data, indent=1) if options.json else catalogue_text.page(entry, found))
         return
     entries = catalogue.chosen(
         kind=options.kind, salts=options.salt, components=options.solvent, status=options.status, scope=options.scope
     )
-    listed = [(entry, catalogue.standing(entry)) for entry in entries]
+    listed = [(entry, catalogue.standing(entry, own=own)) for entry in entries]
     if options.buildable or options.missing:
         listed = [(e, s) for e, s in listed if (s.state in catalogue.RUNS if options.buildable else s.lacking)]
     data = [catalogue.as_data(entry, found) for entry, found in listed]

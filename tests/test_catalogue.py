@@ -8,11 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from lmbmd.catalogue import RUNS, box_of, catalogue_folder, chosen, find_entry, load_catalogue, load_entry, standing
+from lmbmd.catalogue import (
+    RUNS,
+    Bottle,
+    Standing,
+    box_of,
+    catalogue_folder,
+    chosen,
+    find_entry,
+    load_catalogue,
+    load_entry,
+    standing,
+)
 from lmbmd.catalogue_text import page, table
 from lmbmd.cli import main
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield.library import Library, load_library
+from lmbmd.forcefield.own import OwnSet
+from lmbmd.formulation.models import Formulation
 from lmbmd.formulation.study import load_study
 from lmbmd.formulation.sweeps import load_formulations
 
@@ -114,8 +127,24 @@ def test_an_entry_of_missing_species_names_them():
     poor = Library({n: s for n, s in library.species.items() if n != "DME"}, library.salts)
     one = standing(find_entry("lifsi-dme-1m"), poor)
     assert (one.state, one.lacking) == ("lacks parameters", ("DME",))
-    assert "DME has no parameters" not in page(find_entry("lifsi-dme-1m"), one), "a set has it"
-    assert re.search(r"DME is in sage-clp-\d", page(find_entry("lifsi-dme-1m"), one))
+    assert re.search(r"missing  DME: only in sage-clp-\d", page(find_entry("lifsi-dme-1m"), one))
+
+
+def test_a_set_of_ones_own_fills_the_gap():
+    entry, library = find_entry("lifsi-dme-1m"), load_library()
+    poor = Library({n: s for n, s in library.species.items() if n != "DME"}, library.salts)
+    own = OwnSet(Path("own-1.0.0"), "sage-clp-1.1.0", {"DME": {}}, library, {})
+    one = standing(entry, poor, {"own-1.0.0": own})
+    assert one.state == "builds" and one.bottles[0].force_field == "own-1.0.0"
+
+
+def test_what_is_missing_comes_with_the_command_that_makes_it():
+    formulation = Formulation(name="x", salts={"NoSalt": "1 mol parts"}, solvents={"XYZ": "2 mol parts"})
+    bottle = Bottle(formulation, None, "sage-clp-1.1.0", ("NoSalt", "XYZ"))
+    one = Standing("lacks parameters", "NoSalt, XYZ", (bottle,))
+    shown = " ".join(page(find_entry("lifsi-dme-1m"), one).split())
+    assert "missing NoSalt: lmbmd does not know this salt" in shown
+    assert "XYZ: lmbmd parametrize XYZ --smiles 'SMILES'" in shown
 
 
 def test_a_sweep_builds_in_part_where_one_value_lacks_parameters():

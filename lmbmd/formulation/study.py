@@ -277,7 +277,7 @@ def check_coverage(species: Iterable[str], formulation: Formulation, own: Mappin
     species, chosen = list(species), _parameter_set(formulation, own)
     lacking = [s for s in species if s not in chosen.species]
     if lacking:
-        others = [name for name, one in _every_set(own).items() if set(species) <= one.species]
+        others = [name for name, one in every_set(own).items() if set(species) <= one.species]
         remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
         library = own[formulation.force_field].library if formulation.force_field in own else load_library()
         remedy += f" To make your own: {'; '.join(how_to_get(s, library) for s in lacking)} (docs/parametrize.md)."
@@ -292,7 +292,8 @@ class _Released(NamedTuple):
     cut_off_A: float
 
 
-def _every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
+def every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
+    """Released sets and the user's own, each with all its species."""
     sets = released_sets()
     extended = {
         name: _Released(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
@@ -302,7 +303,7 @@ def _every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
 
 
 def _parameter_set(formulation: Formulation, own: Mapping[str, OwnSet]) -> _Released:
-    sets, wanted = _every_set(own), formulation.force_field
+    sets, wanted = every_set(own), formulation.force_field
     if wanted not in sets:
         where = formulation.where("force_field")
         raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
