@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmbmd.analysis.statistics import estimate_mean
+
 #: A drift within this many of its standard errors is none.
 SIGMAS = 2.0
 #: The density's drift must also be known this well, relative to the mean: a short or slow series cannot pass.
@@ -41,34 +43,16 @@ class Drift:
 def drift(series: Sequence[float] | np.ndarray) -> Drift:
     """Compare the two halves of a series, equally spaced in time.
 
-    Each half's standard error is s·√(g/n), with the statistical inefficiency g = 1 + 2 Στ (1 − τ/n) C(τ), summed up
-    to the first negative autocorrelation (Chodera et al., doi:10.1021/ct0502864). Correlations are measured about
+    Each half's mean and its standard error are those of ``lmbmd.analysis.statistics``. Correlations are measured about
     the mean of each half, so that the drift itself does not count as noise between the halves.
     """
     x = np.asarray(series, dtype=float)
     half = len(x) // 2
     if half < 2:
         return Drift(float(x.mean()) if len(x) else float("nan"), 0.0, float("inf"), 0.0)
-    parts = (x[len(x) - 2 * half : len(x) - half], x[len(x) - half :])
-    n_effective = [half / inefficiency(part) for part in parts]
-    variance = sum(part.var(ddof=1) / n for part, n in zip(parts, n_effective, strict=True))
-    change = float(parts[1].mean() - parts[0].mean())
-    return Drift(float(x.mean()), change, float(np.sqrt(variance)), min(n_effective))
-
-
-def inefficiency(x: np.ndarray) -> float:
-    """Statistical inefficiency g ≥ 1 of one series: n/g samples are independent."""
-    n = len(x)
-    delta = x - x.mean()
-    variance = delta @ delta / n
-    if variance == 0:
-        return 1.0
-    padded = np.fft.rfft(delta, 2 * n)
-    correlation = np.fft.irfft(padded * padded.conj())[:n] / (n * variance)
-    negative = np.flatnonzero(correlation <= 0)
-    stop = negative[0] if len(negative) else n
-    # The lag sum of C(τ)·(1 − τ/n): the transform's normalisation by n already holds the factor (1 − τ/n).
-    return max(1.0, 1.0 + 2.0 * float(correlation[1:stop].sum()))
+    first, second = (estimate_mean([part]) for part in (x[len(x) - 2 * half : len(x) - half], x[len(x) - half :]))
+    error = float(np.hypot(first.error, second.error))
+    return Drift(float(x.mean()), second.value - first.value, error, min(first.n_effective, second.n_effective))
 
 
 @dataclass(frozen=True)
