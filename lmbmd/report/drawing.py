@@ -114,8 +114,23 @@ def thinned(frame: pd.DataFrame, most: int = 500) -> tuple[pd.DataFrame, int]:
 
 
 def errors(frame: pd.DataFrame, column: str = "error") -> np.ndarray:
-    """An error column fit for drawing: an unknown error (NaN) draws no bar. A missing column is all unknown."""
-    return frame[column].to_numpy(float) if column in frame.columns else np.full(len(frame), np.nan)
+    """An error column fit for drawing: one that is unknown (NaN), or not to be relied on, draws no bar."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    found = frame[column].to_numpy(float)
+    return np.where(doubtful(frame), np.nan, found)
+
+
+def doubtful(frame: pd.DataFrame) -> np.ndarray:
+    """Which rows of a table have an error that is not to be relied on."""
+    if "doubt" not in frame.columns:
+        return np.zeros(len(frame), bool)
+    return frame["doubt"].fillna("").astype(str).str.len().to_numpy() > 0
+
+
+def without_bars(frame: pd.DataFrame) -> str:
+    """What a caption says if some of the bars of a figure have no whisker; "" if all have one."""
+    return " No whisker: the error is not known, or not to be relied on." if doubtful(frame).any() else ""
 
 
 def drop_spine_grid(ax: Axes, *, axis: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lmbmd.report import formatting as fmt
-from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, errors, titled
+from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, errors, titled, without_bars
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.palette import ACCENT, CLASSES, INK, MUTED, text_on
 
@@ -97,7 +97,7 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
             f"{int(row.n)}: {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         name = f"{point.label}-{fmt.slug(convention)}-{fmt.slug(species)}"
-        drawings.append(Drawing(name, title, alt, "", rows, figure))
+        drawings.append(Drawing(name, title, alt, without_bars(rows).strip(), rows, figure))
     return drawings
 
 
@@ -120,14 +120,23 @@ def _shift_panel(point: StatePoint, title: str, rows: pd.DataFrame) -> Drawing:
         ink = CLASSES.get(label, ACCENT)
         style = {"color": ink, "marker": marker, "markersize": 4, "capsize": 2.5, "label": label}
         ax.errorbar(line.cutoff_shift_A, line.value, yerr=errors(line), **style)
-        values = (f"{fmt.number(r.value, r.error)} at {r.cutoff_shift_A:+.1f} Å" for r in line.itertuples())
+        values = (
+            f"{fmt.number(r.value, r.error, not doubt_of(r))} at {r.cutoff_shift_A:+.1f} Å" for r in line.itertuples()
+        )
         words.append(f"{label}: {', '.join(values)}")
     label = "fraction" if several else fmt.labelled(str(rows.quantity.iloc[0]))
     ax.set(xlabel="shift of every cut-off (Å)", ylabel=label, ylim=(0, max(_top(rows.value, rows), 0.02)))
     ax.set_xticks(sorted(rows.cutoff_shift_A.unique()))
     titled(ax, title, 2 if several else 0)
     alt = f"{title} by shift of the cut-offs. " + "; ".join(words)
-    return Drawing(f"{point.label}-sensitivity-{fmt.slug(title)}", f"{title} and the cut-off", alt, "", rows, figure)
+    return Drawing(
+        f"{point.label}-sensitivity-{fmt.slug(title)}",
+        f"{title} and the cut-off",
+        alt,
+        without_bars(rows).strip(),
+        rows,
+        figure,
+    )
 
 
 def centre_distances(point: StatePoint) -> list[Drawing]:
@@ -203,6 +212,7 @@ def cluster_sizes(point: StatePoint) -> list[Drawing]:
         )
     )
     caption = "A lone ion is a cluster of one. Each bar is the share of all ions that sit in clusters of that size."
+    caption += without_bars(rows)
     return [Drawing(f"{point.label}-cluster-sizes", "Cluster sizes", alt, caption, rows, figure)]
 
 
@@ -262,9 +272,10 @@ def cluster_charge(point: StatePoint) -> list[Drawing]:
     ax.set(xlabel="net charge (e)", ylabel="clusters per frame", title="Cluster charge")
     ax.xaxis.get_major_locator().set_params(integer=True)
     alt = "Clusters per frame by net charge: " + "; ".join(
-        f"{row.charge_e:+.0f} e: {fmt.number(row.per_frame)}" for row in rows.itertuples()
+        f"{row.charge_e:+.0f} e: {fmt.number(row.per_frame, getattr(row, 'error', None), not doubt_of(row))}"
+        for row in rows.itertuples()
     )
-    return [Drawing(f"{point.label}-cluster-charge", "Cluster charge", alt, "", rows, figure)]
+    return [Drawing(f"{point.label}-cluster-charge", "Cluster charge", alt, without_bars(rows).strip(), rows, figure)]
 
 
 def criteria(point: StatePoint) -> list[Drawing]:
@@ -281,7 +292,7 @@ def criteria(point: StatePoint) -> list[Drawing]:
         unit = fmt.unit(str(row.unit))
         bound = f"{row.criterion.split(', at ')[0]} {row.direction} {fmt.exact(row.threshold)} {unit}".strip()
         ax.barh(y, row.share_met, height=0.32, color=ACCENT)
-        ax.text(0, y - 0.37, bound, va="center", fontsize=8.5)
+        ax.text(0.008, y - 0.37, bound, va="center", fontsize=8.5)
         ax.text(row.share_met + 0.012, y, fmt.percent(row.share_met), va="center", fontsize=8.5)
         words.append(f"{bound}: {fmt.percent(row.share_met)}")
     ax.set(xlim=(0, 1.12), ylim=(len(rows) - 0.6, -0.7), xlabel="fraction of centres", title="Which criteria are met")

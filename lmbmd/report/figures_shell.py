@@ -8,7 +8,17 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.report import formatting as fmt
-from lmbmd.report.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, drop_spine_grid, errors, titled
+from lmbmd.report.drawing import (
+    ERROR_BAR,
+    MEDIUM,
+    SMALL,
+    Drawing,
+    axes,
+    drop_spine_grid,
+    errors,
+    titled,
+    without_bars,
+)
 from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
 from lmbmd.report.palette import CLASSES, INK, MUTED, text_on
 
@@ -116,7 +126,16 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         alt = f"Share of centres by number of {who} in the shell: " + "; ".join(
             f"{int(row.n)}: {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
-        drawings.append(Drawing(f"{point.label}-cn-{fmt.slug(species)}", f"{who} per centre", alt, "", rows, figure))
+        drawings.append(
+            Drawing(
+                f"{point.label}-cn-{fmt.slug(species)}",
+                f"{who} per centre",
+                alt,
+                without_bars(rows).strip(),
+                rows,
+                figure,
+            )
+        )
     return drawings
 
 
@@ -129,7 +148,8 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     figure, ax = axes((MEDIUM[0], 0.8 + 0.4 * len(rows)))
     top = 1.3 * _headroom(rows.fraction, errors(rows))
     words = []
-    for y, (_, row) in enumerate(rows.iterrows()):
+    whiskers = np.nan_to_num(errors(rows))
+    for y, ((_, row), whisker) in enumerate(zip(rows.iterrows(), whiskers, strict=True)):
         inside = molecules_of(row)
         share = fmt.percent(row.fraction, row.error, not doubt_of(row))
         ax.text(0.008 * top, y - 0.37, fmt.shell(inside), va="center", fontsize=8.5)
@@ -137,7 +157,7 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         # Dots end at the right edge, so that shells of one size line up.
         at = top * (1 - 0.036 * (np.arange(len(dots))[::-1] + 0.5))
         ax.scatter(at, np.full(len(dots), y - 0.36), s=30, c=dots or None, clip_on=False)
-        ax.text(row.fraction + np.nan_to_num(row.error) + 0.015 * top, y, share, va="center", fontsize=8.5)
+        ax.text(row.fraction + whisker + 0.015 * top, y, share, va="center", fontsize=8.5)
         words.append(f"{fmt.shell(inside)} {share}")
     ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.32, error_kw=ERROR_BAR)
     ax.set(
@@ -147,7 +167,7 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     drop_spine_grid(ax, axis="x")
     alt = "Most frequent first shells: " + "; ".join(words)
     shown = f"All {len(table)}" if len(rows) == len(table) else f"The {len(rows)} most frequent of {len(table)}"
-    caption = f"One dot is one molecule in the first shell. {shown} types seen."
+    caption = f"One dot is one molecule in the first shell. {shown} types seen.{without_bars(rows)}"
     return [Drawing(f"{point.label}-shells", "Most frequent first shells", alt, caption, rows, figure)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.report import formatting as fmt
-from lmbmd.report.drawing import SMALL, Drawing, axes, thinned, titled
+from lmbmd.report.drawing import SMALL, Drawing, axes, doubtful, errors, thinned, titled
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.palette import INK, LINES, MUTED
 
@@ -30,8 +30,8 @@ def running(point: StatePoint) -> list[Drawing]:
         per, unit = (1000.0, "ns") if rows.time_ps.max() > 2000 else (1.0, "ps")
         figure, ax = axes(SMALL)
         t, mean = rows.time_ps / per, rows.value.to_numpy(float)
-        error = np.nan_to_num(rows.error.to_numpy(float))
-        ax.fill_between(t, mean - error, mean + error, color=LINES[0], alpha=0.2, linewidth=0)
+        band = errors(rows)
+        ax.fill_between(t, mean - band, mean + band, color=LINES[0], alpha=0.2, linewidth=0)
         ax.plot(t, mean, color=LINES[0])
         ax.axhline(mean[-1], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         title = fmt.quantity(str(quantity))
@@ -42,8 +42,9 @@ def running(point: StatePoint) -> list[Drawing]:
             f"{title} from the first part of the run: {words[0]} after {fmt.duration(float(first.time_ps))}, "
             f"{words[1]} after {fmt.duration(float(last.time_ps))}."
         )
+        caption = "No band: the error is not known, or not to be relied on." if doubtful(rows).any() else ""
         name = f"{point.label}-running-{fmt.slug(quantity)}"
-        drawings.append(Drawing(name, f"{title} as the run gets longer", alt, "", rows, figure))
+        drawings.append(Drawing(name, f"{title} as the run gets longer", alt, caption, rows, figure))
     return drawings
 
 

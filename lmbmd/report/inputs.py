@@ -251,7 +251,13 @@ def _state(path: Path) -> pd.DataFrame | None:
 def _data_files(folder: Path) -> list[str]:
     """Data files of a state point, relative to the formulation's folder."""
     of_run = "state.csv equilibration.csv run.json spec.json trajectory.* final.pdb contacts.arrow rdf.npz".split()
-    patterns = ["descriptors.*", "described.json", "tables/*.csv", "snapshots/*", *(f"r*/{name}" for name in of_run)]
+    patterns = [
+        "descriptors.*",
+        "described.json",
+        "tables/*.csv",
+        "snapshots/[!.]*",
+        *(f"r*/{name}" for name in of_run),
+    ]
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return [path.relative_to(folder.parent).as_posix() for path in found]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import re
@@ -19,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from lmbmd import stages
+from lmbmd.analysis.rows import DISAGREE, NO_ERROR, NOT_RELIABLE
 from lmbmd.atomic import replacing, write_text
 from lmbmd.report import formatting as fmt
 from lmbmd.report import narrative, palette, records, references
@@ -28,6 +27,7 @@ from lmbmd.report.choices import choices
 from lmbmd.report.definitions import CHAIN, DEFINITIONS, NOT_COMPUTED, Definition
 from lmbmd.report.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
+from lmbmd.report.scripts import script, style
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +143,13 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
     )
 
 
+#: How what happened in one run begins, at the end of the words that define a quantity.
+_OUTCOME = re.compile(
+    rf"; (no value: |{NO_ERROR}|{NOT_RELIABLE}|{DISAGREE}|not decayed|not resolved|no 1/e|none was seen|its tail).*$",
+    re.S,
+)
+
+
 def _definitions(results: Results) -> list[Definition]:
     """The glossary, then one entry per descriptor in the describe stage's own words."""
     seen: dict[str, Definition] = {}
@@ -150,7 +157,8 @@ def _definitions(results: Results) -> list[Definition]:
         for row in point.described.descriptors.itertuples(index=False):
             key = f"d-{fmt.slug(row.name)}"
             title = str(row.name).replace("_", " ")
-            seen.setdefault(key, Definition(key, title, f"{row.method} Unit: {fmt.unit(str(row.unit)) or '1'}."))
+            method = _OUTCOME.sub("", str(row.method))
+            seen.setdefault(key, Definition(key, title, f"{method}. Unit: {fmt.unit(str(row.unit)) or '1'}."))
     return [*DEFINITIONS.values(), *(seen[key] for key in sorted(seen))]
 
 
@@ -170,12 +178,6 @@ def _data(models: Mapping[str, Any]) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026")) if models else Markup("")
 
 
-def _script(*names: str) -> tuple[Markup, str]:
-    """A script of the package, and its hash for the content security policy."""
-    text = "\n".join(resources.files("lmbmd.report").joinpath(name).read_text("utf-8") for name in names)
-    return Markup(text), f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
 @cache
 def environment() -> jinja2.Environment:
     """Templates with everything escaped; an undefined name is an error, not a blank."""
@@ -185,18 +187,22 @@ def environment() -> jinja2.Environment:
     )  # fmt: skip
     env.filters |= {
         "species": fmt.species, "unit": fmt.unit, "slug": fmt.slug, "number": fmt.number, "percent": fmt.percent,
-        "href": lambda path: quote(str(path)), "linked": linked,
+        "href": lambda path: quote(str(path)), "linked": linked, "unbroken": unbroken,
     }  # fmt: skip
-    style = resources.files("lmbmd.report").joinpath("templates/style.css").read_text("utf-8")
     licence = resources.files("lmbmd.report").joinpath("vendor/3Dmol-LICENSE.txt").read_text("utf-8")
-    (sort, sort_hash), (viewer, viewer_hash) = _script("templates/sort.js"), _script("templates/viewer.js")
-    library, library_hash = _script("vendor/3Dmol-min.js")
+    viewer, viewer_hash = script("viewer.js")
+    library, library_hash = script("3Dmol-min.js", folder="vendor")
     env.globals |= {
-        "style": Markup(style), "sort_script": sort, "sort_hash": sort_hash, "viewer": viewer, "library": library,
-        "viewer_hashes": f"{library_hash}' '{viewer_hash}", "library_licence": licence,
+        "style": style("style.css"), "viewer": viewer, "library": library, "library_licence": licence,
+        "viewer_hashes": f"{library_hash}' '{viewer_hash}",
         "svg": lambda drawing: Markup(drawing.inline()), "text_on": palette.text_on, "classes": palette.CLASSES,
     }  # fmt: skip
     return env
+
+
+def unbroken(text: str) -> str:
+    """Text whose numbers stay on one line with their marks, errors and units."""
+    return re.sub(r"(?<=≈) | (?=±)|(?<=±) |(?<=\d) (?=%|K\b|ps\b|ns\b|nm\b|Å|g/cm|mol/)", "\u00a0", text)
 
 
 _LINK = re.compile(r"(?:doi:|https://doi\.org/)(10\.\d{4,9}/[^\s\"'<>;,]+)|(https://[^\s\"'<>]+)")

@@ -75,7 +75,7 @@ def references(results: Results) -> list[Reference]:
         if entry.get("when") in facts:
             cite(doi, str(entry["for"]), "")
     for doi in _dois(str(results.recipe.get("source") or "")):
-        cite(doi, "source of the recipe", "")
+        cite(doi, "source of the recipe", str(results.recipe["source"]))
     found = [_reference(doi, tuple(uses), words) for doi, (uses, words) in used.items()]
     times = Counter(reference.key for reference in found)
     return [replace(r, key=f"{r.key}-{i}") if times[r.key] > 1 else r for i, r in enumerate(found, start=1)]

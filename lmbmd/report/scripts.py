@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 
 @cache
-def script(*names: str) -> tuple[Markup, str]:
-    """Templates' scripts joined into one, and its hash for ``script-src``."""
-    text = "\n".join(map(_read, names))
+def script(*names: str, folder: str = "templates") -> tuple[Markup, str]:
+    """Scripts joined into one, and its hash for ``script-src``."""
+    text = "\n".join(_read(name, folder) for name in names)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"sha256-{digest}"
 
@@ -24,5 +24,5 @@ def style(name: str) -> Markup:
     return Markup(_read(name))
 
 
-def _read(name: str) -> str:
-    return resources.files("lmbmd.report").joinpath("templates", name).read_text("utf-8")
+def _read(name: str, folder: str = "templates") -> str:
+    return resources.files("lmbmd.report").joinpath(folder, name).read_text("utf-8")
