@@ -306,7 +306,7 @@ def test_the_page_counts_verdicts_and_marks_those_that_do_not_survive_the_correc
     assert summary.sentence == "Of 4 claims, 3 supported, 1 contradicted."
     assert "0 of the 4 verdicts stand" in summary.caveat
     page = claims_page(summary)
-    assert page.count("not after Holm") == 4 and "1.30 ± 0.10 against 1.00 ± 0.10" in page
+    assert page.count("not after Holm") == 4 and "1.30\u00a0±\u00a00.10 against 1.00\u00a0±\u00a00.10" in page
 
 
 def test_texts_of_claim_files_are_shown_as_text():
@@ -443,7 +443,7 @@ def test_claims_are_listed_and_judged_from_the_command_line(tmp_path, capsys):
     assert cli.main(["claims", "lifsi-dme-4m", "--results", str(tmp_path), *none]) == 0
     text = capsys.readouterr().out
     assert text.startswith("supported         lifsi-dme-4m-c1 at 300 K")
-    assert "0.900 ± 0.010 against 0.400 ± 0.010; difference 0.500 ± 0.014; 95%: 0.472 to 0.528" in text
+    assert "0.900 ± 0.010 against 0.400 ± 0.010; difference 0.500 ± 0.014; 95 %: 0.472 to 0.528" in text
 
 
 def test_the_schema_of_the_features_is_documented():

@@ -192,7 +192,7 @@ def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: flo
 _COLUMNS = (
     "id", "group", "verdict", "reason", "formulation", "versus", "temperature_K", "name", "species", "estimand",
     "value", "error", "versus_value", "versus_error", "estimate", "estimate_error", "degrees_of_freedom", "low", "high",
-    "claimed_low", "claimed_high", "p_value", "longer", "proxy", "partner_assumed", "text", "note", "source", "ref",
+    "claimed_low", "claimed_high", "p_value", "longer", "proxy", "partner_assumed", "text", "note", "source", "source_title", "ref",
     "doi",
 )  # fmt: skip
 
@@ -210,7 +210,7 @@ def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> It
         "id": claim.id, "group": claim.group, "formulation": claim.formulation, "versus": claim.versus or "",
         "name": number.name if number else "", "species": number.species if number else "",
         "estimand": claim.estimand, "proxy": claim.test == "proxy", "partner_assumed": claim.partner_assumed,
-        "text": claim.text, "note": claim.note, "source": file.sources[claim.source.of].title,
+        "text": claim.text, "note": claim.note, "source": claim.source.of, "source_title": file.sources[claim.source.of].title,
         "ref": claim.source.ref, "doi": claim.source.doi or file.sources[claim.source.of].doi,
     }  # fmt: skip
     if number is None or claim.test in ("not computed", "out of reach"):

@@ -39,6 +39,7 @@ class ClaimsSummary:
     caveat: str
     groups: list[dict[str, Any]]
     sections: list[tuple[str, str, list[dict[str, Any]], bool]]
+    sources: list[tuple[str, str]]
 
     @property
     def judged(self) -> list[dict[str, Any]]:
@@ -57,9 +58,9 @@ def claims_summary(judged: pd.DataFrame) -> ClaimsSummary:
     kept = int(((judged.p_holm < 1 - LEVEL) & judged.verdict.isin(_JUDGED[:2])).sum())
     decided = int(judged.verdict.isin(_JUDGED[:2]).sum())
     caveat = (
-        f"{n} comparisons were judged, each at {LEVEL:.0%}: if all of them lay on the limit of what is claimed, about "
-        f"{(1 - LEVEL) * n:.1f} verdicts would come by chance. After correction for their number (Holm) {kept} of "
-        f"the {decided} verdicts stand; the others are marked."
+        f"{n} comparisons were judged, each at {100 * LEVEL:g} %: if all of them lay on the limit of what is claimed, "
+        f"about {(1 - LEVEL) * n:.1f} verdicts would come by chance. After correction for their number (Holm) "
+        f"{kept} of the {decided} verdicts stand; the others are marked."
         if n
         else "No claim could be judged."
     )
@@ -73,7 +74,8 @@ def claims_summary(judged: pd.DataFrame) -> ClaimsSummary:
         for row in tally(judged).to_dict("records")
         if any(row[verdict] for verdict in _JUDGED)
     ]
-    return ClaimsSummary(sentence, caveat, groups, [section for section in sections if section[2]])
+    sources = sorted(set(zip(judged.source, judged.source_title, strict=True)))
+    return ClaimsSummary(sentence, caveat, groups, [section for section in sections if section[2]], sources)
 
 
 def claims_page(summary: ClaimsSummary) -> str:
@@ -85,7 +87,7 @@ def claims_page(summary: ClaimsSummary) -> str:
         .render(
             claims=summary,
             verdicts=VERDICTS,
-            level=f"{LEVEL:.0%}",
+            level=f"{100 * LEVEL:g} %",
             stage=stages.REPORT,
             script=text,
             script_hash=digest,
@@ -115,7 +117,8 @@ def _row(row: Any) -> dict[str, Any]:
         "marks": "; ".join(filter(None, marks)), "text": row.text, "note": row.note, "source": row.source,
         "ref": row.ref, "doi": row.doi, "bottles": " against ".join(filter(None, [row.formulation, row.versus])),
         "temperature": "" if pd.isna(row.temperature_K) else f"{row.temperature_K:g} K", "claimed": _claimed(row),
-        "found": found, "interval": interval, "reason": _sentence(row.reason),
+        "found": found.replace(" ± ", "\u00a0±\u00a0"), "interval": interval.replace(" ± ", "\u00a0±\u00a0"),
+        "reason": _sentence(row.reason),
     }  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def _found(row: Any) -> tuple[str, str]:
     parts = [fmt.number(v, e) for v, e in ((row.value, row.error), (row.versus_value, row.versus_error)) if pd.notna(v)]
     if pd.isna(row.estimate):
         return " against ".join(parts), ""
-    interval = f"{LEVEL:.0%}: {fmt.number(row.low)} to {fmt.number(row.high)}"
+    interval = f"{100 * LEVEL:g} %: {fmt.number(row.low)} to {fmt.number(row.high)}"
     name = "" if row.estimand == "value" else f"{row.estimand} {fmt.number(row.estimate, row.estimate_error)}; "
     return " against ".join(parts), name + interval
 

@@ -150,6 +150,9 @@ function showPair() {
   const all = byId("pair-all").checked, only = byId("pair-only").checked;
   let list = DATA.numbers.map((number, k) => ({ number, a: measured(a, k), b: measured(b, k) }))
     .filter((row) => row.a && row.b && (all || row.number.main));
+  // With one solvent in the bottle, "all solvents" and that solvent are one number: it counts once.
+  const seen = new Set(), same = (row) => JSON.stringify([row.number.name, row.a.value, row.a.raw, row.b.value, row.b.raw]);
+  list = list.filter((row) => !seen.has(same(row)) && seen.add(same(row)));
   for (const row of list) row.d = difference(row.a, row.b);
   const corrected = holm(list.map((row) => row.d.p));
   list.forEach((row, i) => { row.holm = corrected[i]; row.d.judged = corrected[i] < 0.05; });
@@ -172,7 +175,7 @@ function showPair() {
       cell("B − A", d.error === null ? shown(d.value, 0.1 * Math.abs(d.value), false) : shown(d.value, d.error)),
       cell("in errors", forest(d)),
       cell("p", d.p === undefined ? "–" : small(row.holm)),
-      cell("", verdict, ""));
+      cell("verdict", verdict, ""));
   }));
   if (!list.length) body.replaceChildren(el("tr", {}, el("td", { colspan: 7 }, "Nothing to show.")));
 }
