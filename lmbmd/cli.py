@@ -164,6 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="the set's folder, if it is elsewhere")
     sub.add_argument("--extends", metavar="SET", help="the released set that a new set extends; by default the newest")
 
+    sub = verb("export", _export, "write a box's force field and positions for GROMACS or LAMMPS (docs/export.md)")
+    sub.add_argument("folder", type=Path, help="results/FORMULATION/rN, or results/FORMULATION/TEMPERATUREK/rN")
+    sub.add_argument("--to", required=True, metavar="gromacs|lammps")
+    sub.add_argument("--out", type=Path, required=True)
+
     sub = verb("analyze", _analyze, "describe a trajectory of any program")
     sub.add_argument("topology", help="any file that MDAnalysis reads")
     sub.add_argument("trajectory", nargs="?", help="not needed where the topology file holds coordinates")
@@ -409,6 +414,12 @@ def _parametrize(options: argparse.Namespace) -> None:
     print(f"{options.name} is in {folder}. A bottle takes it with 'force_field: {folder.name}'.")
     for caution in cautions:
         print(caution)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from lmbmd.export import export
+
+    print(*export(options.folder, options.to, options.out), sep="\n")
 
 
 def _analyze(options: argparse.Namespace) -> None:

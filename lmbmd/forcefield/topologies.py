@@ -23,7 +23,7 @@ UNSAFE = ("Script", "InitializationScript", "Include")
 SUPPORTED = "harmonic bonds and angles, periodic and Ryckaert-Bellemans torsions, and one NonbondedForce"
 
 
-@dataclass(frozen=True)
+@dataclass
 class PlainTerms:
     """A one-molecule System as rows of numbers (nm, kJ/mol, rad, e), as the ``add…`` methods of OpenMM take them."""
 
