@@ -6,6 +6,7 @@ configuration through SLURM_CONF, and munge has a key and a socket of its own.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +40,8 @@ SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
+# LLN: jobs spread over the nodes, so that one can die without the other.
+SelectTypeParameters=CR_Core_Memory,CR_LLN
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=3,bf_interval=3
 SlurmdParameters=config_overrides
@@ -60,6 +63,8 @@ def why_not() -> str:
     """Why a Slurm cannot be started here, or an empty text."""
     if os.geteuid() != 0:
         return "a real Slurm needs root to start its daemons"
+    if not importlib.util.find_spec("snakemake_executor_plugin_slurm"):
+        return "snakemake-executor-plugin-slurm is not installed"
     missing = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
     return f"not installed: {', '.join(missing)} (Debian: slurm-wlm munge)" if missing else ""
 
@@ -117,13 +122,19 @@ class Site:
     def crash_node(self, number: int) -> None:
         """Kill a node's daemon and everything it runs, as a power cut would."""
         pid = int((self.folder / f"slurmd-n{number}.pid").read_text(encoding="utf-8"))
-        for child in _descendants(pid):
-            _kill(child, signal.SIGKILL)
-        _kill(pid, signal.SIGKILL)
+        jobs = self.command("squeue", "--noheader", f"--nodelist=n{number}", "--format=%A").split()
+        _kill(pid, signal.SIGKILL)  # first, or it would still tell of the others' end
+        titles = tuple(f"slurmstepd: [{job}." for job in jobs)  # these are no children of the daemon
+        steps = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+        for step in (p for p in steps if words_of(p).startswith(titles)):
+            for process in (*descendants(step), step):
+                _kill(process, signal.SIGKILL)
 
     def stop(self) -> None:
         """Cancel all jobs and stop every daemon."""
         subprocess.run(["scancel", "--user=root"], env=self.environment, timeout=30)
+        with suppress(TimeoutError, subprocess.SubprocessError):
+            wait_until(lambda: not self.jobs("RUNNING,PENDING,COMPLETING"), "the jobs to end", 25)
         pids = [self.folder / "slurmctld.pid", *(self.folder / f"slurmd-n{i + 1}.pid" for i in range(self.n_nodes))]
         for pid_file in [*pids, self.folder / "munge" / "pid"]:
             if _alive(pid_file):
@@ -142,7 +153,16 @@ def _kill(pid: int, number: int) -> None:
         pass
 
 
-def _descendants(pid: int) -> list[int]:
+def words_of(pid: int) -> str:
+    """The command line of a process, "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of a process, their children, and so on."""
     out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, encoding="utf-8", check=True).stdout
     children: dict[int, list[int]] = {}
     for line in out.splitlines():
@@ -150,8 +170,9 @@ def _descendants(pid: int) -> list[int]:
         children.setdefault(parent, []).append(child)
     found, todo = [], [pid]
     while todo:
-        todo += children.get(todo.pop(), [])
-        found = list(dict.fromkeys(found + todo))
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
     return found
 
 
