@@ -1,6 +1,8 @@
 """The simulate stage against a bare OpenMM loop, on the same System, in turn, in one process.
 
     python benchmarks/throughput.py [--formulation NAME] [--platform auto] [--ps 40] [--rounds 3]
+    python benchmarks/throughput.py --atoms 10000         # the formulation's box beside itself
+    python benchmarks/throughput.py --share 4             # and then four replicas at once on one device
 
 "simulate" is the production stage as it runs in a study: trajectory, state log, checks, checkpoints. "bare" is
 ``integrator.step(n)`` on the same prepared System from the same state, with nothing else. Rounds alternate, so that
@@ -12,18 +14,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import openmm
 
 from lmbmd import simulate
-from lmbmd.build import build_box
+from lmbmd.build import build_box, build_system
+from lmbmd.build.pdb import pdb_text
+from lmbmd.estimate import speed
 from lmbmd.forcefield.parameters import load_set
+from lmbmd.formulation.composition import Composition
 from lmbmd.formulation.study import load_study
 from lmbmd.simulate import checkpoint, mechanics
 from lmbmd.simulate.engine import Engine
@@ -39,6 +48,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--frame-ps", type=float, help="default: the study's")
     parser.add_argument("--checkpoint-s", type=float, default=60.0)
+    parser.add_argument("--atoms", type=int, default=0, help="repeat the box until it has about so many")
+    parser.add_argument("--share", type=int, default=1, metavar="N", help="time N replicas at once, too")
     options = parser.parse_args()
     chosen = simulate.PlatformOptions(options.platform, threads=options.threads)
     with tempfile.TemporaryDirectory(prefix="lmbmd-throughput-") as folder:
@@ -65,6 +76,9 @@ def measure(folder: Path, options: argparse.Namespace, chosen: simulate.Platform
     best = min(bare_s for _, bare_s in times) / min(ours_s for ours_s, _ in times)
     print(f"simulate reaches {100 * best:.1f} % of a bare loop (quickest rounds; median of pairs {100 * middle:.1f} %)")
     print(f"{100 * share:.1f} % of the production's time went into steps")
+    if options.share > 1:
+        together = shared(run, options.share, round_ps)
+        print(f"{options.share} replicas at once: {together:.2f} ns/day together")
 
 
 @dataclass
@@ -104,18 +118,54 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
 
 def prepared_run(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> Run:
     """Build the box of a formulation; its run will equilibrate only briefly."""
+    folder.mkdir(exist_ok=True)
     study = load_study(options.study)
     name = options.formulation or study.names[-1]
     composition = study.composition(name)
-    build_box(
-        composition, load_set(composition.force_field), ion_charge_scale=composition.ion_charge_scale, seed=1,
-        out_dir=folder,
-    )  # fmt: skip
+    if getattr(options, "atoms", 0):
+        write_repeated(folder, composition, options.atoms)
+    else:
+        build_box(
+            composition, load_set(composition.force_field), ion_charge_scale=composition.ion_charge_scale, seed=1,
+            out_dir=folder,
+        )  # fmt: skip
     spec = study.spec(name, study.temperatures(name)[0], 1)
     spec["protocol"] |= {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02}
     if options.frame_ps:
         spec["protocol"]["frame_interval_ps"] = options.frame_ps
     return Run(folder, spec, chosen, getattr(options, "checkpoint_s", 60.0))
+
+
+def write_repeated(folder: Path, composition: Composition, n_atoms: int) -> None:
+    """``system.xml`` and ``start.pdb`` of a formulation's box beside itself, as nearly a cube of so many atoms."""
+    parameters = load_set(composition.force_field)
+    counts = {species: n for species, n in composition.counts.items() if n}
+    edge_A = composition.box_edge_A
+    k = max(1, round((n_atoms / composition.n_atoms) ** (1 / 3)))
+    last = max(1, round(n_atoms / composition.n_atoms / k**2))
+    positions = speed.liquid(composition, counts, parameters, edge_A)
+    system, positions, box = speed.repeated(composition, counts, parameters, edge_A, positions, (k, k, last))
+    many = {species: n * k * k * last for species, n in counts.items()}
+    built = build_system(many, composition.roles, parameters, composition.ion_charge_scale, edge_A)
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    (folder / "start.pdb").write_text(pdb_text(built.atoms, 10 * positions, 10 * box, built.bonds), encoding="utf-8")
+
+
+def shared(run: Run, n: int, length_ps: float) -> float:
+    """ns/day that n copies of a run make together, each in a process of its own, on the same device."""
+    copies = []
+    for k in range(n):
+        folder = run.folder.with_name(f"{run.folder.name}-{k}")
+        shutil.copytree(run.folder, folder)
+        copies.append(replace(run, folder=folder, spec=deepcopy(run.spec)))
+    total_ps = 1000 * run.spec["protocol"]["production_ns"] + length_ps
+    try:
+        with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
+            seconds = list(pool.map(Run.go_on, copies, [total_ps] * n))
+    finally:
+        for copy in copies:
+            shutil.rmtree(copy.folder)
+    return sum(length_ps / 1000 / s * 86400 for s in seconds)
 
 
 def bare(folder: Path, chosen: simulate.PlatformOptions, length_ps: float) -> float:
