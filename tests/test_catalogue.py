@@ -232,6 +232,13 @@ def test_the_command_lists_filters_and_shows(capsys, found):
     assert main(["catalogue", "lifsi-dmx"]) == 2
 
 
+def test_a_name_that_means_another_molecule_elsewhere_is_said_with_the_box(found):
+    (bottle,) = found["lifsi-egbe-tte-cipa"].bottles
+    assert bottle.composition is not None and "2-butoxyethanol" in " ".join(bottle.composition.notes)
+    (bottle,) = found["lifsi-dme-1m"].bottles
+    assert bottle.composition is not None and bottle.composition.notes == ()
+
+
 def test_a_table_has_a_line_for_each_entry(found):
     lines = table([(entry, found[name]) for name, entry in ENTRIES.items()]).splitlines()
     assert [line.split()[0] for line in lines[1:-2]] == list(ENTRIES)

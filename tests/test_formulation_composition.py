@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.library import load_library
 from lmbmd.formulation.composition import Composition, compose, realised_amounts
 from lmbmd.formulation.resolve import find_components, resolve
 from lmbmd.units import AVOGADRO_PER_MOL
@@ -292,3 +293,21 @@ def test_a_cubic_metre_of_molecules_is_composed_in_no_time():
     box = composed({"atoms": 20_000_000}, MIXED)
     assert box.n_atoms == pytest.approx(20_000_000, rel=0.05)
     assert max(abs(r.relative_error) for r in box.asked_realised) < 0.0005
+
+
+def test_an_ionic_liquid_may_be_the_solvent():
+    """5 mol/L of LiFSI (85 cm³/mol) leave 575 cm³ of a litre for EMImFSI; its cations do not count as salt's."""
+    library = load_library()
+    box = compose(
+        bottle(salts={"LiFSI": "5 mol/L of solution"}, solvents={"EMImFSI": "rest"}, size={"atoms": 10_000}),
+        library, cutoff_nm=0.9,
+    )  # fmt: skip
+    assert box.counts["FSI"] == box.counts["Li"] + box.counts["EMIm"]
+    volume = library.salts["EMImFSI"].molar_volume_cm3_mol
+    assert box.counts["EMIm"] / box.counts["Li"] == pytest.approx(575 / volume / 5, rel=0.01)
+    assert [(i.name, i.role) for i in box.ingredients] == [("LiFSI", "salt"), ("EMImFSI", "solvent")]
+
+
+def test_a_salt_of_small_ions_is_no_solvent():
+    with pytest.raises(LmbmdError, match="'LiFSI' is a salt, not a species"):
+        compose(bottle(solvents={"LiFSI": "rest"}), load_library(), cutoff_nm=0.9)

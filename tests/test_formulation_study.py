@@ -306,4 +306,4 @@ def test_words_of_a_bottle_are_the_reports_and_decide_no_recipe(tmp_path):
     plain, named = studies
     assert plain.recipe_text("a") == named.recipe_text("a")
     assert plain.words_text("a") != named.words_text("a")
-    assert named.words("a") == {"title": "Ether", "source": "", "notes": ""}
+    assert named.words("a") == {"title": "Ether", "source": "", "notes": "", "assumptions": []}

@@ -366,13 +366,19 @@ def _composition(
         force_field=formulation.force_field,
         ion_charge_scale=formulation.ion_charge_scale,
         seed=formulation.seed,
-        notes=_notes(components, units),
+        notes=(*_notes(components, units), *_cautions(names, library)),
     )
 
 
 def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...]:
     told = (scarcity(c.name, int(n)) for c, n in zip(components, units, strict=True))
     return tuple(sentence for sentence in told if sentence)
+
+
+def _cautions(names: Sequence[str], library: Library) -> tuple[str, ...]:
+    """What else the names of these species mean elsewhere."""
+    cautions = [library.species[name].caution for name in names]
+    return tuple(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in cautions if text)
 
 
 def scarcity(name: str, n: int) -> str:
