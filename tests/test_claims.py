@@ -25,7 +25,7 @@ from lmbmd.claims.judge import (
     ratio,
     tally,
 )
-from lmbmd.claims.models import ClaimsFile, claims_folder, known_claims, load_claims, shipped_claims
+from lmbmd.claims.models import Claim, ClaimsFile, claims_folder, known_claims, load_claims, shipped_claims
 from lmbmd.errors import LmbmdError
 from lmbmd.formulation.models import SECTIONS
 from lmbmd.report.claims_page import claims_page, claims_summary
@@ -456,3 +456,16 @@ def test_the_schema_of_the_features_is_documented():
         assert f"| `{name}` | {unit} | {meaning} |" in text
     columns = text.split("## Columns")[1].split("## ")[0]
     assert re.findall(r"^\| `(\w+)`", columns, flags=re.MULTILINE) == FEATURES.names
+
+
+def test_the_table_and_the_format_of_claims_are_documented(tmp_path):
+    """docs/claims.md names every column and every key, and its example is a claim file."""
+    text = (ROOT / "docs" / "claims.md").read_text("utf-8")
+    columns = text.split("## claims.csv")[1]
+    judged = judge_claims(shipped_claims(), FEATURES.empty_table().to_pandas())
+    assert set(re.findall(r"`(\w+)`", re.sub(r"\|[^|]*\|$", "", columns, flags=re.MULTILINE))) == set(judged.columns)
+    keys = text.split("| key | meaning |")[1].split("## claims.csv")[0]
+    assert set(Claim.model_fields) <= set(re.findall(r"`(\w+)`", keys))
+    path = tmp_path / "claims.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
+    assert [claim.kind for claim in load_claims(path).claims] == ["ordering", "value"]
