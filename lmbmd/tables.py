@@ -1,170 +1,32 @@
-"""What crosses the boundaries between stages: frozen values, and the files that hold them."""
+"""What crosses the boundaries between stages: frozen values, and the files that hold them.
+
+Atoms are in ``lmbmd.atoms`` and descriptions in ``lmbmd.described``; both can be had from here.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lmbmd.atomic import replacing, write_text
+from lmbmd.atomic import replacing
+from lmbmd.atoms import ROLES, AtomTable, Role, SpeciesInfo
+from lmbmd.described import DESCRIPTOR_COLUMNS, Described, Descriptor, descriptor_frame
 from lmbmd.errors import LmbmdError
 
-Role = Literal["cation", "anion", "solvent", "diluent", "additive"]
-ROLES: tuple[Role, ...] = ("cation", "anion", "solvent", "diluent", "additive")
-
-
-@dataclass(frozen=True)
-class SpeciesInfo:
-    """One species of a box: its name, its role in this bottle and its formal charge."""
-
-    name: str
-    role: Role
-    charge: int
-
-
-@dataclass(frozen=True, eq=False)
-class AtomTable:
-    """Who every atom is. Written once by build (or mapped from a foreign topology), never guessed again.
-
-    All arrays have one entry per atom, in trajectory order. Atoms of one molecule are contiguous and
-    molecules are numbered 0, 1, 2 … in that order.
-
-    Attributes:
-        species: the species of the box; ``species_id`` indexes it.
-        sites: names of donor-site kinds, unique over the box, as ``"FSI:O"`` (species, colon, site);
-            ``site_id`` indexes it and is −1 for an atom that is no donor site. An ion looked from
-            (a monatomic cation) has no site.
-        species_id: int32.
-        molecule: int32.
-        site_id: int32.
-        element: str, "Li", "O", …
-        name: str, the atom's name within its molecule.
-        mass_amu: float64.
-        charge_e: float64, as simulated (after any ion charge scaling); NaN where a foreign topology has none.
-        parent: int32, the earlier atom of the same molecule that this one is placed beside when the molecule is made
-            whole (``lmbmd.bonds.parents``); a first atom's is itself. Not given: the atom before.
-    """
-
-    species: tuple[SpeciesInfo, ...]
-    sites: tuple[str, ...]
-    species_id: np.ndarray
-    molecule: np.ndarray
-    site_id: np.ndarray
-    element: np.ndarray
-    name: np.ndarray
-    mass_amu: np.ndarray
-    charge_e: np.ndarray
-    parent: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.species_id)
-        if self.parent is None:
-            before = np.arange(n) - (np.diff(self.molecule, prepend=-1) == 0)
-            object.__setattr__(self, "parent", before.astype(np.int32))
-        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e", "parent"):
-            if len(getattr(self, column)) != n:
-                raise ValueError(f"{column} has {len(getattr(self, column))} entries for {n} atoms")
-        steps = np.diff(self.molecule)
-        if n == 0 or self.molecule[0] != 0 or ((steps != 0) & (steps != 1)).any():
-            raise ValueError("molecules must be contiguous and numbered 0, 1, 2 …")
-        if (np.diff(self.species_id)[steps == 0] != 0).any():
-            raise ValueError("a molecule belongs to more than one species")
-        first = self.first_atom[self.molecule]
-        if (self.parent < first).any() or (self.parent > np.maximum(np.arange(n) - 1, first)).any():
-            raise ValueError("a parent is not an earlier atom of the same molecule")
-        if self.species_id.min() < 0 or self.species_id.max() >= len(self.species):
-            raise ValueError("species_id outside the species list")
-        if self.site_id.min() < -1 or self.site_id.max() >= len(self.sites):
-            raise ValueError("site_id outside the site list")
-
-    def __len__(self) -> int:
-        return len(self.species_id)
-
-    @cached_property
-    def first_atom(self) -> np.ndarray:
-        """Index of the first atom of each molecule, and the number of atoms at the end (int64)."""
-        starts = np.flatnonzero(np.diff(self.molecule, prepend=-1))
-        return np.append(starts, len(self)).astype(np.int64)
-
-    @property
-    def n_molecules(self) -> int:
-        return len(self.first_atom) - 1
-
-    @cached_property
-    def molecule_species(self) -> np.ndarray:
-        """Species of each molecule (int32)."""
-        return self.species_id[self.first_atom[:-1]]
-
-    @cached_property
-    def centres(self) -> np.ndarray:
-        """Atoms looked from: every monatomic cation, in atom order (int64)."""
-        sizes = np.diff(self.first_atom)
-        roles = np.array([s.role for s in self.species], dtype=object)
-        monatomic_cation = (sizes == 1) & (roles[self.molecule_species] == "cation")
-        return self.first_atom[:-1][monatomic_cation]
-
-    @cached_property
-    def species_of_site(self) -> np.ndarray:
-        """Index into ``species`` for each entry of ``sites`` (int32)."""
-        names = [s.name for s in self.species]
-        return np.array([names.index(site.split(":", 1)[0]) for site in self.sites], dtype=np.int32)
-
-    def species_index(self, name: str) -> int:
-        return [s.name for s in self.species].index(name)
-
-    def count(self, name: str) -> int:
-        """Number of molecules of a species."""
-        return int((self.molecule_species == self.species_index(name)).sum())
-
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write to Parquet: a row per atom, species and sites in the file's metadata."""
-        columns = {
-            "species_id": self.species_id.astype(np.int32),
-            "molecule": self.molecule.astype(np.int32),
-            "site_id": self.site_id.astype(np.int32),
-            "element": self.element.astype(str),
-            "name": self.name.astype(str),
-            "mass_amu": self.mass_amu.astype(float),
-            "charge_e": self.charge_e.astype(float),
-            "parent": self.parent.astype(np.int32),
-        }
-        table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
-        header = {"species": [asdict(s) for s in self.species], "sites": list(self.sites)}
-        table = table.replace_schema_metadata({"lmbmd": json.dumps(header)})
-        with replacing(path) as partial:
-            pq.write_table(table, partial)
-
-    @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> AtomTable:
-        """Read what ``write`` wrote.
-
-        Raises:
-            LmbmdError: if the file is missing or is not an atom table.
-        """
-        try:
-            table = pq.read_table(path)
-            header = json.loads(table.schema.metadata[b"lmbmd"])
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            raise LmbmdError(
-                f"this is no atom table ({error}).",
-                where=str(path),
-                remedy="Run the build stage again, or give the atoms.parquet that it wrote.",
-            ) from error
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-        species = tuple(SpeciesInfo(**s) for s in header["species"])
-        return cls(species=species, sites=tuple(header["sites"]), **columns)
+__all__ = [
+    "DESCRIPTOR_COLUMNS", "ROLES", "AtomTable", "ContactFile", "ContactList", "Contacts", "Described", "Descriptor",
+    "Frame", "FrameContacts", "Rdf", "Role", "SpeciesInfo", "contact_batch", "descriptor_frame", "edges_from_images",
+    "writing_contacts",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -443,120 +305,3 @@ class Rdf:
             raise LmbmdError(
                 f"this is no RDF file ({error}).", where=str(path), remedy="Run the contacts stage again."
             ) from error
-
-
-#: Columns of the tidy descriptor table. A value is NaN only with a reason in ``method``.
-DESCRIPTOR_COLUMNS = ("name", "species", "value", "error", "unit", "n_effective", "method")
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """One number about one formulation.
-
-    Attributes:
-        name: what it is, e.g. ``"cn_molecules"``; the theory page of that name defines it.
-        species: whom it is about: a species (``"FSI"``), a site (``"FSI:O"``), a class or shell label, or "".
-        value: the number.
-        error: one standard error, NaN if it cannot be told (with the reason in ``method``).
-        unit: "1" for a pure number.
-        n_effective: number of statistically independent samples behind it.
-        method: the definition in short: convention, cut-off and where it came from.
-    """
-
-    name: str
-    species: str
-    value: float
-    error: float
-    unit: str
-    n_effective: float
-    method: str
-
-
-def descriptor_frame(rows: Sequence[Descriptor]) -> pd.DataFrame:
-    """Descriptors as a table with the columns of ``DESCRIPTOR_COLUMNS``."""
-    return pd.DataFrame([asdict(row) for row in rows], columns=list(DESCRIPTOR_COLUMNS))
-
-
-@dataclass(frozen=True, eq=False)
-class Described:
-    """Everything the report shows about one state point: the descriptors and the tables behind the figures.
-
-    ``tables`` maps a name to a tidy frame (e.g. ``"rdf"``, ``"shells"``, ``"cluster_sizes"``); ``notes`` are
-    sentences the reader must see (warnings, fallbacks, verdicts), each with a machine-readable ``topic``;
-    ``facts`` are JSON-serialisable: options, centre, frames, provenance.
-    """
-
-    descriptors: pd.DataFrame
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    notes: tuple[dict[str, str], ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, folder: str | os.PathLike[str]) -> None:
-        """Write descriptors.parquet and .csv, tables/<name>.csv and, last, described.json (facts and notes).
-
-        In the CSV files words are quoted and numbers are not, so that they are read back as what they were.
-        """
-        folder = Path(folder)
-        for name in self.tables:
-            if not re.fullmatch(r"[a-z0-9_]+", name):
-                raise ValueError(f"{name!r} is no name of a table")
-        (folder / "described.json").unlink(missing_ok=True)
-        with replacing(folder / "descriptors.parquet") as partial:
-            self.descriptors.to_parquet(partial, index=False)
-        frames = {"descriptors.csv": self.descriptors}
-        frames |= {f"tables/{name}.csv": table for name, table in self.tables.items()}
-        for name, frame in frames.items():
-            with replacing(folder / name) as partial:
-                _write_quoted_csv(frame, partial)
-        for stale in (folder / "tables").glob("*.csv"):
-            if stale.stem not in self.tables:
-                stale.unlink()
-        text = json.dumps({**self.facts, "notes": list(self.notes)}, indent=1, ensure_ascii=False, allow_nan=False)
-        write_text(folder / "described.json", text + "\n")
-
-    @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> Described:
-        """Read what ``write`` wrote. Numbers of tables come back as float64.
-
-        Raises:
-            LmbmdError: if a file is missing or is not what it should be.
-        """
-        folder = Path(folder)
-        try:
-            facts = json.loads((folder / "described.json").read_text("utf-8"))
-            notes = tuple(facts.pop("notes"))
-            descriptors = pd.read_parquet(folder / "descriptors.parquet")[list(DESCRIPTOR_COLUMNS)]
-            tables = {path.stem: _read_quoted_csv(path) for path in sorted((folder / "tables").glob("*.csv"))}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, csv.Error) as error:
-            raise LmbmdError(
-                f"this is no description of a state point ({error}).",
-                where=str(folder),
-                remedy="Run the describe stage again.",
-            ) from error
-        return cls(descriptors, tables, notes, facts)
-
-
-_WORDS = {"True": True, "False": False, "": None}
-
-
-def _write_quoted_csv(frame: pd.DataFrame, path: Path) -> None:
-    """A CSV file with words (and True, False, and nothing for None) in quotes, and numbers without."""
-    plain = lambda x: "" if x is None else str(x) if isinstance(x, bool) else x  # noqa: E731
-    columns = [[plain(x) for x in column.tolist()] for _, column in frame.items()]
-    with open(path, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        writer.writerow(frame.columns)
-        writer.writerows(zip(*columns, strict=True))
-
-
-def _read_quoted_csv(path: Path) -> pd.DataFrame:
-    """What ``_write_quoted_csv`` wrote, with numbers as float64."""
-    with open(path, newline="", encoding="utf-8") as handle:
-        rows = csv.reader(handle, quoting=csv.QUOTE_NONNUMERIC)
-        columns = next(rows)
-        frame = pd.DataFrame(list(rows), columns=columns)
-    for name, column in frame.items():
-        found = set(column.tolist())
-        if found & {"True", "False"} and found <= set(_WORDS):
-            frame[name] = pd.Series([_WORDS[x] for x in column], dtype=object)
-    return frame
