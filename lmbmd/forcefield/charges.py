@@ -15,7 +15,7 @@ from rdkit.Chem import AllChem, rdMolAlign
 
 from lmbmd.atomic import write_text
 from lmbmd.errors import LmbmdError
-from lmbmd.forcefield import ambertools, resp
+from lmbmd.forcefield import ambertools, chemistry, resp
 from lmbmd.forcefield.molecules import SEED, equivalence
 from lmbmd.provenance import canonical_json, sha256_of
 
@@ -133,7 +133,7 @@ def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
     if not molecule.GetNumConformers() or not AllChem.MMFFHasAllMoleculeParams(molecule):
         what = "MMFF94 has no parameters for it" if molecule.GetNumConformers() else "RDKit finds no geometry for it"
         raise LmbmdError(
-            f"no conformers can be made: {what}.", where="parametrize",
+            f"no conformers can be made: {what}.", 
             remedy="Bring charges and a geometry made elsewhere, with --topology and --coordinates.",
         )  # fmt: skip
     return molecule, [energy for _, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
@@ -168,7 +168,7 @@ def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:
     rest = MICRO * formal - sum(micro[rank] * len(atoms) for rank, atoms in classes.items())
     if abs(rest) > MICRO * LARGEST_REST_E * len(raw):
         raise LmbmdError(
-            f"the charges add up to {formal - rest / MICRO:+.4f} e, not {formal:+d}.", where="parametrize",
+            f"the charges add up to {formal - rest / MICRO:+.4f} e, not {chemistry.signed(formal)}.", 
             remedy="Check that they belong to this molecule, atom by atom.",
         )  # fmt: skip
     # Carbon before oxygen before hydrogen: the atom that is least seen from outside takes the last digit.

@@ -58,15 +58,20 @@ def equivalence(graph: Chem.Mol) -> list[int]:
     Bond orders and formal charges are left out, so that resonance forms make no difference: the oxygens of a sulfonyl
     group or of a nitrate are alike. All hydrogens must be explicit. Stereochemistry is not seen.
     """
-    bare = Chem.RWMol()
+    return list(Chem.CanonicalRankAtoms(bare(graph), breakTies=False, includeChirality=False))
+
+
+def bare(graph: Chem.Mol) -> Chem.Mol:
+    """Elements and single bonds alone, without charges, bond orders or aromaticity."""
+    found = Chem.RWMol()
     for atom in graph.GetAtoms():
         copy = Chem.Atom(atom.GetAtomicNum())
         copy.SetNoImplicit(True)
-        bare.AddAtom(copy)
+        found.AddAtom(copy)
     for bond in graph.GetBonds():
-        bare.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
-    bare.UpdatePropertyCache(strict=False)
-    return list(Chem.CanonicalRankAtoms(bare, breakTies=False, includeChirality=False))
+        found.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
+    found.UpdatePropertyCache(strict=False)
+    return found.GetMol()
 
 
 def system_of(molecule: Molecule) -> openmm.System:

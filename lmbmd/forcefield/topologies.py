@@ -14,6 +14,7 @@ from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.molecules import bare
 
 #: How far a particle's mass may be from its element's, amu.
 MASS_TOLERANCE_AMU = 0.3
@@ -238,10 +239,9 @@ def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
         other.AddAtom(Chem.Atom(symbol))
     for i, j in imported.bonds:
         other.AddBond(i, j, Chem.BondType.SINGLE)
-    query = Chem.MolFromSmarts("*")
     params = Chem.AdjustQueryParameters.NoAdjustments()
     params.makeBondsGeneric = True
-    query = Chem.AdjustQueryProperties(_bare(graph), params)
+    query = Chem.AdjustQueryProperties(bare(graph), params)
     match = other.GetMol().GetSubstructMatch(query)
     if len(match) != len(symbols) or other.GetNumBonds() != graph.GetNumBonds():
         raise LmbmdError(
@@ -252,15 +252,6 @@ def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
     for ours, theirs in enumerate(match):
         order[theirs] = ours
     return Chem.RenumberAtoms(graph, order)
-
-
-def _bare(graph: Chem.Mol) -> Chem.Mol:
-    bare = Chem.RWMol()
-    for atom in graph.GetAtoms():
-        bare.AddAtom(Chem.Atom(atom.GetAtomicNum()))
-    for bond in graph.GetBonds():
-        bare.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
-    return bare.GetMol()
 
 
 def _element(mass: float, index: int, where: str) -> str:
