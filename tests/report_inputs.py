@@ -46,7 +46,11 @@ BOTTLES = {
     },
 }
 SITES = {"FSI": ("FSI:O", "FSI:N", "FSI:F"), "DME": ("DME:O_ether",), "TTE": ("TTE:O_ether", "TTE:F")}
-RECIPE = {"source": "made up for tests, after doi:10.1016/j.joule.2018.05.002", "notes": ""}
+RECIPE = {
+    "source": "made up for tests, after doi:10.1016/j.joule.2018.05.002",
+    "notes": "",
+    "assumptions": ["The ratio is read as a mole ratio."],
+}
 MANIFEST = {
     "name": "sage-clp",
     "version": "1.0.0",
@@ -72,6 +76,7 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
     for temperature in temperatures_K:
         point = folder / f"{temperature:g}K"
         described(bottle, rng).write(point)
+        write_snapshots(point / "snapshots", bottle)
         for replica in (1, 2):
             run = point / f"r{replica}"
             run.mkdir()
@@ -79,6 +84,57 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
             state(bottle, temperature, rng, n=400).to_csv(run / "equilibration.csv", index=False)
             (run / "run.json").write_text(json.dumps(run_record(replica)), encoding="utf-8")
             (run / "spec.json").write_text(json.dumps(spec_record(temperature, replica)), encoding="utf-8")
+
+
+def molecule(name: str) -> tuple[list[str], np.ndarray, set[tuple[int, int]]]:
+    """Elements, positions in Å and bonds of a shipped species, from the PDB file of the newest parameter set."""
+    folder = sorted((Path(__file__).parent.parent / "force_fields").glob("sage-clp-*"))[-1]
+    lines = (folder / f"{name}.pdb").read_text("utf-8").splitlines()
+    atoms = [line for line in lines if line.startswith(("ATOM", "HETATM"))]
+    place = {int(line[6:11]): k for k, line in enumerate(atoms)}
+    xyz = np.array([[float(line[i : i + 8]) for i in (30, 38, 46)] for line in atoms])
+    bonds = set()
+    for line in lines:
+        if line.startswith("CONECT"):
+            first, *others = (place[int(line[i : i + 5])] for i in range(6, len(line.rstrip()), 5))
+            bonds |= {(min(first, other), max(first, other)) for other in others}
+    return [line[76:78].strip() for line in atoms], xyz - xyz.mean(axis=0), bonds
+
+
+def snapshot(name: str, label: str, molecules: list[str], spread_A: float) -> dict:
+    """A made-up cut-out: the molecules on a spiral about the first ion, each with its first heteroatom in contact."""
+    element, xyz, species, contacts = [], [], [], []
+    for k, which in enumerate(molecules):
+        atoms, shape, _ = molecule(which)
+        angle = 2.4 * k
+        at = spread_A * np.sqrt(k) * np.array([np.cos(angle), np.sin(angle), 0.3 * np.cos(3 * angle)])
+        donor = next((i for i, e in enumerate(atoms) if e == "O"), None)
+        if donor is not None and k:
+            contacts.append([0, len(element) + donor])
+        element += atoms
+        xyz += (shape + at).round(3).tolist()
+        species.append([which, len(atoms)])
+    charge = {"Li": 1, "FSI": -1}
+    return {
+        "name": name, "label": label, "replica": 1, "frame": 12, "time_ps": 13.0,
+        "charge_e": sum(charge.get(m, 0) for m in molecules), "species": species, "element": element, "xyz_A": xyz,
+        "contacts": contacts,
+    }  # fmt: skip
+
+
+def write_snapshots(folder: Path, bottle: dict) -> None:
+    """The two most frequent shells and a cluster, as the describe stage writes them."""
+    records = []
+    for rank, label in enumerate(list(bottle["shells"])[:2], start=1):
+        inside = [part[:-1] for part in label.split() for _ in range(int(part[-1]))]
+        records.append(snapshot(f"shell-{rank}_{label.replace(' ', '-')}", label, ["Li", *inside], 3.2))
+    ions = ["Li", "FSI"] * 3 + ["Li", "DME", "DME"]
+    records.append(snapshot("cluster_7-ions", "7 ions", ions, 4.0))
+    folder.mkdir()
+    for record in records:
+        for suffix in (".xyz", ".pdb"):
+            (folder / f"{record['name']}{suffix}").write_text("made up\n", encoding="utf-8")
+    (folder / "snapshots.json").write_text(json.dumps(records), encoding="utf-8")
 
 
 def composition(name: str, bottle: dict) -> Composition:
@@ -120,7 +176,8 @@ def run_record(replica: int) -> dict:
 
 def spec_record(temperature: float, replica: int) -> dict:
     seeds = {"velocities": 1234567 + replica, "thermostat": 7654321}
-    return {"temperature_K": temperature, "seeds": seeds, "protocol": {"production_ns": 1.0, "timestep_fs": 4.0}}
+    protocol = {"production_ns": 1.0, "timestep_fs": 4.0, "constraints": "h-bonds", "hydrogen_mass_amu": 3.0}
+    return {"temperature_K": temperature, "pressure_bar": 1.0, "seeds": seeds, "protocol": protocol}
 
 
 def state(bottle: dict, temperature: float, rng: np.random.Generator, n: int = 1200) -> pd.DataFrame:
@@ -151,7 +208,8 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
         {"topic": "box", "text": "The longest cluster (2.3 nm) is longer than half the box (4.0 nm)."},
         {"topic": "cipa", "call": "none", "text": "No CIPA: 0 % of Li are in compact clusters of CIPA size."},
     )
-    facts = {"stage": "describe/1", "centre": "Li", "options": {"cutoff_shift_A": 0.3, "agg_ii_from": 3}}
+    options = {"cutoff_shift_A": 0.3, "agg_ii_from": 3, "cipa": {"min_ions": 20.0, "max_anisotropy": 0.4}}
+    facts = {"stage": "describe/1", "centre": "Li", "options": options}
     return Described(descriptors(bottle), tables, notes, facts)
 
 
@@ -341,7 +399,15 @@ def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFram
         ):
             value = base + 0.1 * np.exp(-time / 300) + rng.normal(0, 0.03, len(time))
             series.append(pd.DataFrame({"replica": replica, "time_ps": time, "quantity": quantity, "value": value}))
+    few = "error not reliable (6.1 independent samples)"
+    errors = [("total_cn", 0, 4.05, 0.06, "", 34.0, "within replicas", 1000),
+              ("total_cn", 1, 4.10, 0.08, "", 18.0, "within replicas", 500),
+              ("total_cn", 2, 4.00, 0.09, few, 6.1, "within replicas", 500)]  # fmt: skip
+    stretch = np.linspace(50, 1000, 20)
+    running = pd.DataFrame({"quantity": "total_cn", "time_ps": stretch, "value": 4.05 + 0.3 * np.exp(-stretch / 200)})
     return {
+        "errors": pd.DataFrame(errors, columns="quantity replica value error doubt n_effective source frames".split()),
+        "running": running.assign(error=2.0 / np.sqrt(stretch), doubt=[few] * 8 + [""] * 12),
         "residence": pd.DataFrame(residence, columns="centre partner correlation tau_ps error outcome".split()),
         "residence_curves": pd.concat(curves, ignore_index=True),
         "residence_states": pd.DataFrame(

@@ -182,7 +182,9 @@ def test_tables_show_the_numbers_they_were_given(document):
     assert ("DME", "60", "8.05 ± 0.02") in {(row[0], row[1], row[-1]) for row in found}
     assert ("contacts per ion", "2.70 ± 0.10", "≥ 2.5", "1", "yes", "0.625") in found
     assert ("shape anisotropy", "0.46 ± 0.04", "≤ 0.4", "1", "no", "0.375") in found
-    assert ("Li⁺ – FSI⁻", "first-shell contact", "intermittent", "180 ± 18", "ps", "decayed") in found
+    assert ("Li⁺ – FSI⁻", "first-shell contact", "intermittent", "180 ± 18", "ps", "–", "decayed") in found
+    assert ("Total CN", "all replicas", "4.05 ± 0.06", "1", "34", "1000", "within replicas") in found
+    assert ("Total CN", "replica 2", "≈ 4.0", "1", "6.10", "500", "within replicas") in {tuple(r) for r in found}
 
 
 def test_the_summary_is_made_of_the_numbers(results):
@@ -191,7 +193,7 @@ def test_the_summary_is_made_of_the_numbers(results):
     assert "density of 1.462 ± 0.004 g/cm³ (equilibration not stationary) and holds 1.490 ± 0.010 mol/L LiFSI" in text
     assert "Li⁺ has 2.86 ± 0.09 FSI⁻ and 1.17 ± 0.05 DME in its first shell; of the diluent, 0.02 ± 0.03 TTE" in text
     assert "Of the anions, 3.0 ± 1.4 % touch no centre (SSIP)" in text
-    assert text.endswith("No CIPA: 0 % of Li are in compact clusters of CIPA size.")
+    assert "No CIPA: 0 % of Li are in compact clusters of CIPA size." in text
 
 
 def test_a_summary_says_nothing_about_what_is_missing(results):
@@ -219,7 +221,8 @@ def test_a_run_nobody_checked_does_not_look_like_a_pass(results):
 def test_a_page_without_any_table_still_opens_and_says_so(results):
     bare = dataclasses.replace(without_tables(results, notes=False), composition={}, force_field={})
     (point,) = bare.state_points
-    point = dataclasses.replace(point, described=Described(point.described.descriptors), replicas=(), files=())
+    described = Described(point.described.descriptors)
+    point = dataclasses.replace(point, described=described, replicas=(), files=(), snapshots=())
     bare = dataclasses.replace(bare, state_points=(point,))
     page = formulation_page(bare)
     text = Document(page.html).text
@@ -237,14 +240,15 @@ def few_tables(results, *missing):
     tables = {name: point.described.tables[name] for name in FEW if name not in missing}
     if "rdf" in tables:
         tables["rdf"] = tables["rdf"][tables["rdf"].partner == "FSI:O"]
-    point = dataclasses.replace(point, replicas=(), described=dataclasses.replace(point.described, tables=tables))
+    described = dataclasses.replace(point.described, tables=tables)
+    point = dataclasses.replace(point, replicas=(), snapshots=(), described=described)
     return dataclasses.replace(results, state_points=(point,))
 
 
 @pytest.mark.parametrize("name", FEW)
 def test_one_missing_table_costs_only_its_own_figures(results, name):
     page = formulation_page(few_tables(results, name))
-    drawn = {"rdf": "298.15K-rdf-Li-FSI-O", "speciation": "298.15K-speciation"}
+    drawn = {"rdf": "298.15K-rdf-Li-FSI-O", "speciation": "298.15K-speciation", "cipa": "298.15K-criteria"}
     assert {d.name for d in page.drawings} == {figure for table, figure in drawn.items() if table != name}
     assert Document(page.html).open == []
 
@@ -268,7 +272,8 @@ def test_texts_from_users_are_shown_as_text(tmp_path):
     bottle = report_inputs.BOTTLES["lifsi-dme"]
     folder = tmp_path / "evil"
     report_inputs.write_formulation(folder, bottle)
-    results = load_results(folder, {"title": EVIL, "species": {"Li": {"sources": [EVIL]}}}, {"title": EVIL})
+    words = {"title": EVIL, "source": EVIL, "notes": EVIL, "assumptions": [EVIL]}
+    results = load_results(folder, {"title": EVIL, "species": {"Li": {"sources": [EVIL]}}}, words)
     point = results.state_points[0]
     tables = {
         name: table.replace({"DME": EVIL, "DME:O_ether": f"{EVIL}:O"}).rename(columns={"n_DME": f"n_{EVIL}"})
@@ -276,14 +281,15 @@ def test_texts_from_users_are_shown_as_text(tmp_path):
     }
     notes = tuple({**note, "text": EVIL} for note in point.described.notes)
     rows = point.described.descriptors.assign(method=EVIL, name=EVIL, species=EVIL)
-    described = Described(rows, tables, notes, {EVIL: EVIL})
-    point = dataclasses.replace(point, described=described, files=(f"{EVIL}.csv",))
+    described = Described(rows, tables, notes, {EVIL: EVIL, "options": {EVIL: {EVIL: EVIL}}})
+    snapshots = [{**s, "species": [[EVIL, n] for _, n in s["species"]], "replica": EVIL} for s in point.snapshots]
+    point = dataclasses.replace(point, described=described, files=(f"{EVIL}.csv",), snapshots=tuple(snapshots))
     results = dataclasses.replace(results, state_points=(point,))
     for text in (formulation_page(results).html, index_page([results])):
         assert "<script>alert" not in text
         document = Document(text)
         assert EVIL in document.text and document.open == []
-        assert [tag for tag, _ in document.tags].count("script") == (2 if "features.csv" in text else 0)
+        assert [tag for tag, _ in document.tags].count("script") == (2 if "features.csv" in text else 3)
     page = formulation_page(results)
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", drawing.name) for drawing in page.drawings)
     assert all("<script" not in drawing.svg for drawing in page.drawings)
@@ -341,7 +347,8 @@ def test_a_page_stays_small_and_its_data_come_along(study, results, page, tmp_pa
 
 def test_links_to_data_point_at_files_that_exist(study, document):
     folder = study / "lifsi-dme-tte"
-    files = [h for h in document.values("href") if not h.startswith(("#", "http", "data:", "../", "figures/"))]
+    beside = ("figures/", "references.bib")  # written with the page
+    files = [h for h in document.values("href") if not h.startswith(("#", "http", "data:", "../", *beside))]
     assert len(files) > 10
     assert [name for name in files if not (folder / name).is_file()] == []
 
@@ -536,8 +543,8 @@ def test_times_between_losses_stand_with_the_residence_times(results):
     point = dataclasses.replace(point, described=Described(point.described.descriptors, {"exchange": table}))
     (shown,) = [content.residence(point)]
     found = [tuple(cell.text for cell in row) for row in shown.rows]
-    assert found[0] == ("Li⁺ – FSI⁻", "first-shell contact", "time between losses", "210 ± 20", "ps", "seen")
-    assert found[1][3] == "–" and found[1][5].startswith("none was seen: longer than 70 ps")
+    assert found[0] == ("Li⁺ – FSI⁻", "first-shell contact", "time between losses", "210 ± 20", "ps", "–", "seen")
+    assert found[1][3] == "–" and found[1][6].startswith("none was seen: longer than 70 ps")
 
 
 def test_run_records_of_any_shape_are_shown(study, tmp_path):
