@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from lmbmd.catalogue import Bottle, Entry, Standing
@@ -21,14 +22,19 @@ _WIDTH = 100
 
 
 def table(entries: Sequence[tuple[Entry, Standing]]) -> str:
-    """One line for each entry: name, class, status, whether it builds, title; and how many there are."""
+    """One line for each entry: name, class, status, whether it builds, title; then how many, and what they lack."""
     rows = [("name", "class", "recipe", "here", "title")]
     rows += [(e.name, e.listing.kind, e.listing.status, brief(e, s), e.title) for e, s in entries]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
     states = [s.state for _, s in entries]
     counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
-    return "\n".join([*lines, "", f"{len(entries)} entries" + (f": {', '.join(counts)}" if counts else "")])
+    lines += ["", f"{len(entries)} entries" + (f": {', '.join(counts)}" if counts else "")]
+    waited_for = Counter(name for _, s in entries if s.state != "same as" for name in s.lacking)
+    if waited_for:
+        told = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in waited_for.most_common())
+        lines += textwrap.wrap(f"lacking: {told}", _WIDTH, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def brief(entry: Entry, found: Standing) -> str:

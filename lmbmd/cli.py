@@ -205,9 +205,13 @@ def _catalogue(options: argparse.Namespace) -> None:
 def _init(options: argparse.Namespace) -> None:
     from lmbmd import init
 
+    unnamed = LmbmdError("no electrolyte is named.", remedy="`lmbmd catalogue --buildable` lists those to choose from.")
     if not options.name and not sys.stdin.isatty():
-        raise LmbmdError("no electrolyte is named.", remedy="`lmbmd catalogue --buildable` lists those to choose from.")
-    answers = init.Answers(tuple(options.name)) if options.name else init.ask(input, print)
+        raise unnamed
+    try:
+        answers = init.Answers(tuple(options.name)) if options.name else init.ask(input, print)
+    except EOFError:
+        raise unnamed from None
     print(init.told(*init.init(options.folder, answers)))
 
 
