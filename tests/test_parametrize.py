@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,17 +11,21 @@ import numpy as np
 import openmm
 import pytest
 import yaml
-from openmm import unit
+from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd import cli
+from lmbmd.build import build_system
 from lmbmd.errors import LmbmdError
+from lmbmd.export.box import Box
+from lmbmd.export.gromacs import gromacs_files
 from lmbmd.forcefield import ambertools, charges, chemistry, resp
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
 from lmbmd.forcefield.parametrize import GAFF2_BIAS, Request, parametrize
+from lmbmd.forcefield.topologies import plain_terms
 from lmbmd.formulation.study import load_study
 
 RELEASED = available_sets()[-1]
@@ -358,13 +363,38 @@ def test_a_force_field_file_that_runs_code_is_refused_before_it_does(tmp_path):
 
 
 @needs_ambertools
-def test_an_amber_topology_equals_what_it_was_made_from(tmp_path):
+def test_an_amber_topology_with_its_coordinates_is_taken_as_it_is(tmp_path):
     molecule, _ = charges.conformers(chemistry.from_smiles("COC"))
-    terms, doubtful = ambertools.gaff2(molecule, 0)
-    assert doubtful == [] and terms.scale14_coulomb == 1 / 1.2
-    assert len(terms.bonds) == 8 and len(terms.angles) == 13
+    prmtop, doubtful = ambertools.gaff2_prmtop(molecule, 0, tmp_path)
+    assert doubtful == []
+    request = Request("DMET", "COC", topology=prmtop, coordinates=tmp_path / "m.inpcrd")
+    parametrize(request, tmp_path / "own-1.0.0", cache=None)
+    own = read_extended(read_own(tmp_path / "own-1.0.0"))
+    x = _distorted(own.geometry("DMET"))
+    theirs = app.AmberPrmtopFile(str(prmtop)).createSystem(nonbondedMethod=app.NoCutoff, rigidWater=False)
+    assert _energy(own.system("DMET"), x) == pytest.approx(_energy(theirs, x), rel=1e-6)
+    terms, _ = ambertools.gaff2(molecule, 0)
+    assert terms.scale14_coulomb == 1 / 1.2 and len(terms.bonds) == 8 and len(terms.angles) == 13
     with pytest.raises(ValueError, match=r"GAFF2 has no types for Si"):
         ambertools.gaff2(chemistry.from_smiles("C[Si](C)(C)C"), 0)
+
+
+def test_what_export_wrote_for_gromacs_comes_back_as_it_is(tmp_path):
+    released = load_set(RELEASED)
+    counts = {"EMC": 1}
+    built = build_system(counts, {"EMC": "solvent"}, released, 1.0, 30.0)
+    x = released.geometry("EMC") + 15.0
+    box = Box(
+        built.atoms, x, np.eye(3) * 30.0, [plain_terms(built.system, "x")], [(0, 1)], 0.9, 0.8, 298.15, 1.0, {}
+    )  # fmt: skip
+    # OpenMM reads no pairs of type 2, which hold their own charges: say the same with one factor.
+    top = re.sub(r"(?m)^(\d+ \d+) 2 1\.0 \S+ 1\.0 ", r"\1 1 ", gromacs_files(box)["topol.top"])
+    (tmp_path / "topol.top").write_text(top.replace("1 2 no 1.0 1.0", f"1 2 no 1.0 {5 / 6!r}"), encoding="utf-8")
+    request = Request("EMC", topology=tmp_path / "topol.top")
+    parametrize(request, tmp_path / "own-1.0.0", cache=None)
+    own = read_extended(read_own(tmp_path / "own-1.0.0"))
+    x = _distorted(released.geometry("EMC"))
+    assert _energy(own.system("EMC"), x) == pytest.approx(_energy(released.system("EMC"), x), rel=1e-6)
 
 
 # ---------------------------------------------------------------- bad input

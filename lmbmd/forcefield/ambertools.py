@@ -13,12 +13,11 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from openmm import app
 from rdkit import Chem
 
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised
-from lmbmd.forcefield.topologies import plain_terms
+from lmbmd.forcefield.topologies import read_topology
 
 #: What GAFF2 has types for and was fitted to.
 GAFF2_ELEMENTS = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"})
@@ -85,35 +84,37 @@ def gaff2(molecule: Chem.Mol, conformer: int) -> tuple[Terms, list[str]]:
             programs type Si as carbon and B as an sp² carbon without a word, so they are not asked.
         LmbmdError: if AmberTools is missing or fails.
     """
-    unknown = sorted({atom.GetSymbol() for atom in molecule.GetAtoms()} - GAFF2_ELEMENTS)
-    if unknown:
-        raise Unparametrised(f"GAFF2 has no types for {', '.join(unknown)}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write_sdf(molecule, conformer, folder)
-        charge = str(Chem.GetFormalCharge(molecule))
-        _call(
-            ["antechamber", *"-i in.sdf -fi sdf -o m.mol2 -fo mol2 -at gaff2 -pf y -dr n -nc".split(), charge], folder,
-            "m.mol2",
-        )  # fmt: skip
-        _call(["parmchk2", *"-i m.mol2 -f mol2 -o m.frcmod -s gaff2".split()], folder, "m.frcmod")
-        frcmod = (folder / "m.frcmod").read_text(encoding="utf-8")
-        doubtful = _doubtful(frcmod)
-        script = (
-            "source leaprc.gaff2\nloadamberparams m.frcmod\nm = loadmol2 m.mol2\nsaveamberparm m m.prmtop m.inpcrd\n"
-        )
-        (folder / "leap.in").write_text(script + "quit\n", encoding="utf-8")
-        _call(["tleap", "-f", "leap.in"], folder, "m.prmtop")
-        system = app.AmberPrmtopFile(str(folder / "m.prmtop")).createSystem(
-            nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
-        )
-    rows = plain_terms(system, "GAFF2")
+    with tempfile.TemporaryDirectory() as folder:
+        prmtop, doubtful = gaff2_prmtop(molecule, conformer, Path(folder))
+        rows = read_topology(prmtop).terms
     terms = Terms(scale14_lj=0.5, scale14_coulomb=1 / 1.2)
     terms.bonds = {(min(i, j), max(i, j)): (r0, k) for i, j, r0, k in rows.bonds}
     terms.angles = {(i, j, k): (theta0, f) for i, j, k, theta0, f in rows.angles}
     terms.torsions = [tuple(row) for row in rows.torsions]
     terms.lennard_jones = [(sigma, epsilon) for _, sigma, epsilon in rows.nonbonded]
     return terms, doubtful
+
+
+def gaff2_prmtop(molecule: Chem.Mol, conformer: int, folder: Path) -> tuple[Path, list[str]]:
+    """Write ``m.prmtop`` and ``m.inpcrd`` with GAFF2 types and no charges; also what parmchk2 doubts, as ``gaff2``."""
+    unknown = sorted({atom.GetSymbol() for atom in molecule.GetAtoms()} - GAFF2_ELEMENTS)
+    if unknown:
+        raise Unparametrised(f"GAFF2 has no types for {', '.join(unknown)}")
+    _write_sdf(molecule, conformer, folder)
+    charge = str(Chem.GetFormalCharge(molecule))
+    types = "antechamber -i in.sdf -fi sdf -o m.mol2 -fo mol2 -at gaff2 -pf y -dr n -nc".split()
+    _call([*types, charge], folder, "m.mol2")
+    _call("parmchk2 -i m.mol2 -f mol2 -o m.frcmod -s gaff2".split(), folder, "m.frcmod")
+    doubtful = _doubtful((folder / "m.frcmod").read_text(encoding="utf-8"))
+    script = (
+        "source leaprc.gaff2",
+        "loadamberparams m.frcmod",
+        "m = loadmol2 m.mol2",
+        "saveamberparm m m.prmtop m.inpcrd",
+    )
+    (folder / "leap.in").write_text("\n".join([*script, "quit", ""]), encoding="utf-8")
+    _call("tleap -f leap.in".split(), folder, "m.prmtop")
+    return folder / "m.prmtop", doubtful
 
 
 def _doubtful(frcmod: str) -> list[str]:

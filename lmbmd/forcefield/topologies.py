@@ -74,7 +74,7 @@ def read_topology(path: Path, coordinates: Path | None = None) -> Imported:
     except LmbmdError:
         raise
     except Exception as error:  # the readers of openmm.app raise whatever their parsing runs into
-        what = f"it cannot be read: {type(error).__name__}: {error}"
+        what = f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
         raise LmbmdError(
             what.rstrip(".") + ".", where=str(path), remedy="Check that the program that wrote it still reads it."
         ) from error
