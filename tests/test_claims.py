@@ -266,7 +266,7 @@ def test_what_is_not_computed_is_listed_with_the_reason():
     claim = {"kind": "ordering", "versus": "b", "test": "not computed", "why": "the viscosity is not computed"}
     row = verdict(claim, ("a", 2.0, 0.1), ("b", 1.0, 0.1))
     assert (row.verdict, row.reason) == ("not computed", "the viscosity is not computed")
-    assert row.text == "something" and row.source == "A paper"
+    assert row.text == "something" and (row.source, row.source_title) == ("paper", "A paper")
 
 
 def test_without_any_number_every_claim_is_still_listed():

@@ -191,9 +191,9 @@ def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: flo
 
 _COLUMNS = (
     "id", "group", "verdict", "reason", "formulation", "versus", "temperature_K", "name", "species", "estimand",
-    "value", "error", "versus_value", "versus_error", "estimate", "estimate_error", "degrees_of_freedom", "low", "high",
-    "claimed_low", "claimed_high", "p_value", "longer", "proxy", "partner_assumed", "text", "note", "source", "source_title", "ref",
-    "doi",
+    "unit", "value", "error", "versus_value", "versus_error", "estimate", "estimate_error", "degrees_of_freedom",
+    "low", "high", "claimed_low", "claimed_high", "p_value", "longer", "proxy", "partner_assumed", "text", "note",
+    "source", "source_title", "ref", "doi",
 )  # fmt: skip
 
 
@@ -205,13 +205,13 @@ def _points(features: pd.DataFrame) -> dict[tuple[str, float], _Point]:
 
 
 def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> Iterable[dict[str, Any]]:
-    number = claim.number
+    number, source = claim.number, file.sources[claim.source.of]
     facts = {
         "id": claim.id, "group": claim.group, "formulation": claim.formulation, "versus": claim.versus or "",
         "name": number.name if number else "", "species": number.species if number else "",
         "estimand": claim.estimand, "proxy": claim.test == "proxy", "partner_assumed": claim.partner_assumed,
-        "text": claim.text, "note": claim.note, "source": claim.source.of, "source_title": file.sources[claim.source.of].title,
-        "ref": claim.source.ref, "doi": claim.source.doi or file.sources[claim.source.of].doi,
+        "text": claim.text, "note": claim.note, "source": claim.source.of, "source_title": source.title,
+        "ref": claim.source.ref, "doi": claim.source.doi or source.doi,
     }  # fmt: skip
     if number is None or claim.test in ("not computed", "out of reach"):
         yield {**facts, "verdict": claim.test, "reason": claim.why}
@@ -244,7 +244,7 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
     found: dict[str, Any] = {}
     for point, prefix, who in zip(points, ("", "versus_"), species, strict=False):
         if (row := point.rows.get((number.name, who))) is not None:
-            found |= {f"{prefix}value": row.value, f"{prefix}error": row.error}
+            found |= {f"{prefix}value": row.value, f"{prefix}error": row.error, "unit": row.unit}
     try:
         for point in points:
             point.check(claim)

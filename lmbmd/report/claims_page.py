@@ -129,22 +129,33 @@ def _claimed(row: Any) -> str:
     low, high = row.claimed_low, row.claimed_high
     if row.estimand == "difference":
         limits = {(0.0, math.inf): "greater", (-math.inf, 0.0): "less"}
-        said = limits.get((low, high), f"equal, within {fmt.exact(high)}")
+        said = limits.get((low, high)) or f"equal, within {fmt.exact(high)}{_unit(row)}"
     elif math.isinf(low):
-        said = f"below {fmt.exact(high)}"
+        said = f"below {fmt.exact(high)}{_unit(row)}"
     else:
-        said = f"above {fmt.exact(low)}" if math.isinf(high) else f"{fmt.exact(low)} to {fmt.exact(high)}"
+        above = math.isinf(high)
+        said = (f"above {fmt.exact(low)}" if above else f"{fmt.exact(low)} to {fmt.exact(high)}") + _unit(row)
     return f"{label(row.name, row.species)}{', ratio' if row.estimand == 'ratio' else ''}: {said}"
 
 
 def _found(row: Any) -> tuple[str, str]:
     """The numbers behind a verdict, and the interval it was made by."""
-    parts = [fmt.number(v, e) for v, e in ((row.value, row.error), (row.versus_value, row.versus_error)) if pd.notna(v)]
-    if pd.isna(row.estimate):
-        return " against ".join(parts), ""
-    interval = f"{100 * LEVEL:g} %: {fmt.number(row.low)} to {fmt.number(row.high)}"
+    decided = pd.notna(row.estimate)  # then a number without an error never changed, and needs none
+    pairs = ((row.value, row.error), (row.versus_value, row.versus_error))
+    parts = [fmt.number(v, None if decided and pd.isna(e) else e) for v, e in pairs if pd.notna(v)]
+    unit = f" {fmt.unit(row.unit)}".rstrip() if parts else ""
+    text = " against ".join(parts) + unit
+    if not decided:
+        return text, ""
+    interval = f"{100 * LEVEL:g} %: {fmt.number(row.low)} to {fmt.number(row.high)}{_unit(row)}"
     name = "" if row.estimand == "value" else f"{row.estimand} {fmt.number(row.estimate, row.estimate_error)}; "
-    return " against ".join(parts), name + interval
+    return text, name + interval
+
+
+def _unit(row: Any) -> str:
+    """The estimand's unit, after a space; nothing for a ratio or a pure number."""
+    known = row.estimand != "ratio" and isinstance(row.unit, str)
+    return f" {fmt.unit(row.unit)}".rstrip() if known else ""
 
 
 def _sentence(text: str) -> str:

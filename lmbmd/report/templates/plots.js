@@ -56,12 +56,16 @@ function plot(holder, { marks, lines = [], front = [], xLabel, yLabel }) {
   nameMarks(svg, marks.filter((m) => m.name), X, Y, width, height - bottom, write, left, top);
   holder.replaceChildren(svg);
 }
-// Names beside marks, where they cover neither another name nor a mark; those without room are left to the tooltip.
+// Names beside marks, where they cover neither another name nor a mark or its error; those without room are left to the tooltip.
 function nameMarks(svg, named, X, Y, width, floor, write, left, top) {
-  const taken = named.map((m) => [X(m.x) - m.r, Y(m.y) - m.r, X(m.x) + m.r, Y(m.y) + m.r]);
+  const whiskers = (m) => [[X(m.x - m.ex), Y(m.y) - 1, X(m.x + m.ex), Y(m.y) + 1], [X(m.x) - 1, Y(m.y + m.ey), X(m.x) + 1, Y(m.y - m.ey)]];
+  const taken = named.flatMap((m) => [[X(m.x) - m.r, Y(m.y) - m.r, X(m.x) + m.r, Y(m.y) + m.r], ...whiskers(m)]);
   for (const m of named) {
     const w = 6.6 * m.name.length, x = X(m.x), y = Y(m.y), gap = m.r + 7;
-    const boxes = [[x + gap, y - 7], [x - gap - w, y - 7], [x - w / 2, y - gap - 14], [x - w / 2, y + gap]].map(([a, b]) => [a, b, a + w, b + 14]);
+    const dx = Math.max(gap, X(m.x + m.ex) - x + 4), dy = Math.max(gap, y - Y(m.y + m.ey) + 3);
+    const places = [[x + gap, y - 7], [x - gap - w, y - 7], [x - w / 2, y - gap - 14], [x - w / 2, y + gap],
+      [x + dx, y - 7], [x - dx - w, y - 7], [x - w / 2, y - dy - 14], [x - w / 2, y + dy]];
+    const boxes = places.map(([p, q]) => [p, q, p + w, q + 14]);
     const free = boxes.find((b) => b[0] > left && b[2] < width && b[1] > top && b[3] < floor && taken.every((t) => b[2] < t[0] || b[0] > t[2] || b[3] < t[1] || b[1] > t[3]));
     if (free) { taken.push(free); svg.append(write(free[0], free[1] + 11, m.name, { fill: "#1f2933" })); }
   }
@@ -127,10 +131,10 @@ function showScatter() {
   const wanted = goals.some(Boolean);
   const best = wanted ? paretoFront(found.map((m) => m.map((v, i) => v.value * goals[i]).filter((_, i) => goals[i]))) : points.map(() => false);
   const sizes = found.map((m) => m[2].value), [least, most] = [Math.min(...sizes), Math.max(...sizes)];
-  const bases = unique(points.map((p) => p.base));
+  const kind = (p) => [p.base, p.diluents && `+ ${p.diluents}`].filter(Boolean).join(" "), bases = unique(points.map(kind));
   const marks = points.map((p, i) => ({
     x: found[i][0].value, y: found[i][1].value, ex: found[i][0].error || 0, ey: found[i][1].error || 0, href: p.href,
-    unsure: found[i].some((m) => m.error === null), ink: INKS[bases.indexOf(p.base) % INKS.length], shape: SHAPES[Math.floor(bases.indexOf(p.base) / INKS.length) % SHAPES.length],
+    unsure: found[i].some((m) => m.error === null), ink: INKS[bases.indexOf(kind(p)) % INKS.length], shape: SHAPES[Math.floor(bases.indexOf(kind(p)) / INKS.length) % SHAPES.length],
     r: most > least ? 4 + 7 * Math.sqrt((sizes[i] - least) / (most - least)) : 6, ring: best[i],
     name: best[i] || points.length <= 12 ? p.name : "", title: `${titleOf(p)}: ${[x, y, z].map((k, j) => told(k, found[i][j])).join("; ")}${best[i] ? "; on the Pareto front" : ""}`,
   }));
