@@ -88,8 +88,9 @@ def main() -> None:
             openmm_s = throughput.bare(folder, chosen, options.ps)
             rounds.append((options.ps / 1000 / openmm_s * 86400, speed_of(folder, options)))
             print("OpenMM {:8.2f} ns/day   GROMACS {:8.2f} ns/day".format(*rounds[-1]), flush=True)
-    ratio = statistics.median(a / b for a, b in rounds)
-    print(f"OpenMM's CPU platform runs at {ratio:.2f} times the speed of GROMACS (median of pairs)")
+    # Whatever else the machine does can only slow a round down, so the quickest of each is the fairest pair.
+    best, middle = max(a for a, _ in rounds) / max(b for _, b in rounds), statistics.median(a / b for a, b in rounds)
+    print(f"OpenMM's CPU platform: {best:.2f} times GROMACS (quickest rounds; median of pairs {middle:.2f})")
 
 
 # ---- inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -398,6 +399,14 @@ def test_a_mistake_is_one_paragraph(tmp_path, capsys, monkeypatch, arguments, wo
     arguments = [a.format(tmp=tmp_path) for a in arguments]
     assert main([*arguments, "--study", str(tmp_path / "config.yaml")]) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", speed.TABLE)
+def test_a_speed_of_the_table_is_the_one_it_tells_of(name):
+    found = estimate.of_table(name)
+    told = float(re.search(r"\(([\d.]+) ns/day\)", found.how)[1])
+    assert found.ns_per_day(found.n_atoms, 4.0) == pytest.approx(told, rel=0.01)
+    assert f"{found.n_atoms} atoms" in found.how
 
 
 def test_an_empty_table_points_to_measured_speeds(monkeypatch):

@@ -65,8 +65,13 @@ class Speed:
         return self.steps_per_s_of(n_atoms) * timestep_fs / _FS_PER_NS * _SECONDS_PER_DAY
 
 
-#: Speeds that were measured by ``benchmarks/throughput.py``; docs/estimate.md has the commands.
-TABLE: dict[str, Speed] = {}
+#: Speeds that were measured by ``benchmarks/throughput.py``; docs/estimate.md has the commands. No GPU was at hand yet.
+TABLE: dict[str, Speed] = {
+    "epyc-2-cores": Speed(
+        250.0, 1248, "CPU (2 threads of AMD EPYC)", 2, False,
+        "table: 1248 atoms of lifsi-dme-tte took 250 steps/s (86.5 ns/day) on 2 virtual cores of an AMD EPYC, Nov 2026",
+    ),
+}  # fmt: skip
 
 
 def measure(
