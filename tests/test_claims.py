@@ -143,6 +143,9 @@ def test_a_run_as_many_times_longer_as_is_said_decides():
     row = verdict(ORDERING, ("a", 1.1, 0.1), ("b", 1.0, 0.1))
     assert row.longer == pytest.approx((math.hypot(0.1, 0.1) * stats.t.ppf(0.975, 60) / 0.1) ** 2)
     assert row.reason == "Runs 9 times longer would decide, if the difference stays what it is."
+    length = {"name": "sampled_ns"}
+    row = verdict(ORDERING, ("a", 1.1, 0.1), ("b", 1.0, 0.1), ("a", 15.0, 0.0, length), ("b", 12.0, 0.0, length))
+    assert row.reason.startswith("Runs 9 times longer (a 135 ns, b 108 ns, replicas together) would decide")
 
 
 def correlated(rng, frames, time, mean=0.0):

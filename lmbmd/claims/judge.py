@@ -257,7 +257,7 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
         return {**found, "verdict": "not with this run", "reason": f"{error}."}
     decision = decide(estimate, claim.claimed, level)
     return {
-        **found, "verdict": decision.verdict, "reason": _reason(decision, claim),
+        **found, "verdict": decision.verdict, "reason": _reason(decision, claim, points),
         "estimate": estimate.value, "estimate_error": estimate.error, "low": decision.low, "high": decision.high,
         "degrees_of_freedom": estimate.degrees_of_freedom, "p_value": decision.p_value, "longer": decision.longer,
     }  # fmt: skip
@@ -270,13 +270,18 @@ def _same_model(points: Sequence[_Point]) -> None:
             raise _CannotTell(f"the two bottles have other {label} ({values[0]} and {values[1]})")
 
 
-def _reason(decision: Decision, claim: Claim) -> str:
+def _reason(decision: Decision, claim: Claim, points: Sequence[_Point]) -> str:
     if decision.verdict != "undecided":
         return ""
     if not math.isfinite(decision.longer):
         return f"The {claim.estimand} is exactly at the limit of what is claimed; no longer run would decide it."
-    times = "more than 1000" if decision.longer > 1000 else f"{math.ceil(decision.longer)}"
-    return f"Runs {times} times longer would decide, if the {claim.estimand} stays what it is."
+    if decision.longer > 1000:
+        return "Runs more than 1000 times longer would be needed to decide."
+    times = math.ceil(decision.longer)
+    sampled = [(point, point.rows.get(("sampled_ns", ""))) for point in points]
+    lengths = [f"{point.formulation} {times * row.value:.3g} ns" for point, row in sampled if row is not None]
+    total = f" ({', '.join(lengths)}, replicas together)" if lengths else ""
+    return f"Runs {times} times longer{total} would decide, if the {claim.estimand} stays what it is."
 
 
 def holm(p_values: pd.Series) -> pd.Series:
