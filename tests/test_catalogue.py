@@ -25,7 +25,7 @@ from lmbmd.cli import main
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield.library import Library, load_library
 from lmbmd.forcefield.own import OwnSet
-from lmbmd.formulation.models import Formulation
+from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.study import load_study
 from lmbmd.formulation.sweeps import load_formulations
 
@@ -133,7 +133,7 @@ def test_an_entry_of_missing_species_names_them():
 def test_a_set_of_ones_own_fills_the_gap():
     entry, library = find_entry("lifsi-dme-1m"), load_library()
     poor = Library({n: s for n, s in library.species.items() if n != "DME"}, library.salts)
-    own = OwnSet(Path("own-1.0.0"), "sage-clp-1.1.0", {"DME": {}}, library, {})
+    own = OwnSet(Path("own-1.0.0"), Conditions().force_field, {"DME": {}}, library, {})
     one = standing(entry, poor, {"own-1.0.0": own})
     assert one.state == "builds" and one.bottles[0].force_field == "own-1.0.0"
 
