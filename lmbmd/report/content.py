@@ -310,7 +310,7 @@ def errors(point: StatePoint) -> Table | None:
     rows = tuple(
         (
             Cell(fmt.quantity(str(row.quantity)), "error"),
-            Cell(f"replica {row.replica}" if row.replica else "all replicas" if several else "the only replica"),
+            Cell(f"replica {int(row.replica)}" if row.replica else "all replicas" if several else "the only replica"),
             value(row.value, row.error, doubt_of(row)),
             Cell(fmt.unit(fmt.unit_of(str(row.quantity))) or "1"),
             Cell(
