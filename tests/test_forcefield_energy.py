@@ -158,7 +158,11 @@ def test_released_molecules_are_what_the_sage_file_gives(recipe, parameters, nam
     molecules, smirnoff = recipe
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     released = _terms(parameters.system(name))
-    terms = smirnoff.apply(Path(SAGE), graph)
+    groups = yaml.safe_load((force_fields_folder() / "recipes" / "groups.yaml").read_text(encoding="utf-8"))["groups"]
+    strange = sorted({atom.GetSymbol() for atom in graph.GetAtoms()} & set(groups))
+    terms = smirnoff.apply(Path(SAGE), graph, foreign=frozenset(strange))
+    for element in strange:
+        molecules.add_group(terms, graph, groups[element], element)
     charges = [q for q, _, _ in _particles(parameters.system(name))]
     made = _terms(molecules.system_of(molecules.Molecule(name, graph, charges, terms)))
     assert made.keys() == released.keys()

@@ -143,17 +143,46 @@ def ion_terms(graph: Chem.Mol, entry: dict, positions: np.ndarray | None) -> tup
         terms.angles[key] = (math.radians(theta0), k)
     for key in sorted(torsions):
         terms.torsions += [(*key, *term) for term in _opls(_by_elements(entry["torsions"], [symbol[i] for i in key]))]
-    for name, (v2,) in entry.get("impropers", {}).items():
-        first, middle, *last = name.split("-")
-        for centre in (i for i, s in enumerate(symbol) if s == middle):
-            a, b, c = sorted(n.GetIdx() for n in graph.GetAtomWithIdx(centre).GetNeighbors())
-            for outer in ((a, b, c), (b, a, c), (c, a, b)):
-                if symbol[outer[0]] == first and sorted(symbol[i] for i in outer[1:]) == sorted(last):
-                    terms.torsions += [(outer[0], centre, *outer[1:], *term) for term in _opls([0, v2, 0, 0])]
+    terms.torsions += _impropers(graph, symbol, entry)
     atoms = [entry["atoms"][s] for s in symbol]
     terms.lennard_jones = [(0.1 * sigma, epsilon) for _, sigma, epsilon in atoms]
     terms.scale14_lj, terms.scale14_coulomb = entry.get("scale14", (1.0, 1.0))
     return terms, [q for q, _, _ in atoms]
+
+
+def add_group(terms: Terms, graph: Chem.Mol, group: dict, element: str) -> None:
+    """Put every term with an atom of ``element`` into ``terms``, from its entry in ``groups.yaml``.
+
+    Raises:
+        ValueError: if one has no parameter.
+    """
+    symbol = [atom.GetSymbol() for atom in graph.GetAtoms()]
+    bonds, angles, torsions = graph_terms(graph)
+    has = lambda keys: sorted(key for key in keys if element in [symbol[i] for i in key])  # noqa: E731
+    for key in has(bonds):
+        r0, k = _by_elements(group["bonds"], [symbol[i] for i in key])
+        terms.bonds[key] = (0.1 * r0, 100.0 * k)
+    for key in has(angles):
+        theta0, k = _by_elements(group["angles"], [symbol[i] for i in key])
+        terms.angles[key] = (math.radians(theta0), k)
+    for key in has(torsions):
+        terms.torsions += [(*key, *term) for term in _opls(_by_elements(group["torsions"], [symbol[i] for i in key]))]
+    terms.torsions += _impropers(graph, symbol, group)
+    sigma, epsilon = group["atom"]
+    own = (0.1 * sigma, epsilon)
+    terms.lennard_jones = [own if s == element else lj for s, lj in zip(symbol, terms.lennard_jones, strict=True)]
+
+
+def _impropers(graph: Chem.Mol, types: list[str], table: dict) -> list[tuple]:
+    found = []
+    for name, (v2,) in table.get("impropers", {}).items():
+        first, middle, *last = name.split("-")
+        for centre in (i for i, s in enumerate(types) if s == middle):
+            a, b, c = sorted(n.GetIdx() for n in graph.GetAtomWithIdx(centre).GetNeighbors())
+            for outer in ((a, b, c), (b, a, c), (c, a, b)):
+                if types[outer[0]] == first and sorted(types[i] for i in outer[1:]) == sorted(last):
+                    found += [(outer[0], centre, *outer[1:], *term) for term in _opls([0, v2, 0, 0])]
+    return found
 
 
 def _by_elements(table: dict, symbols: list[str]):

@@ -17,9 +17,10 @@ from importlib import metadata
 from pathlib import Path
 
 import am1bcc
+import numpy as np
 import openmm
 import yaml
-from molecules import Molecule, embedded, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from molecules import Molecule, add_group, embedded, ideal, ion_terms, lowest_geometry, pdb_of, system_of
 from rdkit import Chem
 from smirnoff import apply
 
@@ -32,6 +33,7 @@ SAGE = {
     "licence": "CC-BY-4.0",
 }
 BCC = {"what": "AM1-BCC charges: Jakalian, Jack, Bayly, J. Comput. Chem. 2002, 23, 1623", "doi": "10.1002/jcc.10128"}
+RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
 HEAD = {
     "name": "sage-clp",
     "version": VERSION,
@@ -115,11 +117,23 @@ def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
 
 
 def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
-    terms = apply(sage, graph)
-    molecule = Molecule(name, graph, _bcc(graph, cache), terms)
+    book = yaml.safe_load((HERE / "groups.yaml").read_text(encoding="utf-8"))
+    elements = sorted({atom.GetSymbol() for atom in graph.GetAtoms()} & set(book["groups"]))
+    terms = apply(sage, graph, foreign=frozenset(elements))
+    for element in elements:
+        add_group(terms, graph, book["groups"][element], element)
+    if elements:
+        charges = [float(q) for q in am1bcc.symmetrised(graph, np.array(book["resp"][name]["charges"]))]
+        sources = [SAGE, *(source for e in elements for source in book["groups"][e]["sources"]), RESP]
+        miss = book["resp"][name]["error"]
+        method = f"RESP, HF/6-31G*, of the lowest GFN2-xTB conformer, relative error of the potential {miss:.2f}"
+    else:
+        charges, sources = _bcc(graph, cache), [SAGE, BCC]
+        method = "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
+    molecule = Molecule(name, graph, charges, terms)
     entry = {
-        "sources": [SAGE, BCC],
-        "charge_method": "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact",
+        "sources": sources,
+        "charge_method": method,
         "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
         "transformations": [
             "SMIRKS assignments turned into one explicit System; kcal to kJ, r_min/2 to sigma",
@@ -129,6 +143,11 @@ def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
             section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids
         },
     }
+    notes = [book["groups"][e]["note"].strip() for e in elements]
+    if Chem.GetFormalCharge(graph):
+        notes.append("by the recipe for molecules, not by a force field for ionic liquids")
+    if notes:
+        entry["note"] = "; ".join(notes)
     if Chem.FindMolChiralCenters(graph, includeUnassigned=True, useLegacyImplementation=False):
         entry["stereo"] = "the racemate's parameters; the geometry is one enantiomer"
     return molecule, embedded(graph), entry

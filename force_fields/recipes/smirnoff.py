@@ -56,8 +56,11 @@ class Terms:
     used: dict[str, dict[tuple[int, ...], str]] = field(default_factory=dict)
 
 
-def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
+def apply(offxml: Path, molecule: Chem.Mol, foreign: frozenset[str] = frozenset()) -> Terms:
     """Assign every parameter of ``offxml`` to ``molecule`` (explicit hydrogens).
+
+    No term with an atom of a ``foreign`` element is assigned, although a pattern of "any atom" may match it: the caller
+    brings those, and the Lennard-Jones terms of these atoms, which are nan here.
 
     Raises:
         ValueError: if an atom, bond, angle or proper torsion finds no parameter.
@@ -75,7 +78,9 @@ def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
         "ImproperTorsions": _assign(root, "ImproperTorsions", molecule, n_torsion, improper=True),
         "vdW": _assign(root, "vdW", molecule, 1),
     }
-    _check_complete(molecule, found)
+    strange = {a.GetIdx() for a in molecule.GetAtoms() if a.GetSymbol() in foreign}
+    found = {name: {k: p for k, p in table.items() if not strange & set(k)} for name, table in found.items()}
+    _check_complete(molecule, found, strange)
     for key, p in found["Bonds"].items():
         terms.bonds[key] = (_value(p["length"]), _value(p["k"]))
     for key, p in found["Angles"].items():
@@ -86,6 +91,9 @@ def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
         for outer in ((a, b, c), (b, c, a), (c, a, b)):
             terms.torsions += [(centre, *outer, *series) for series in _series(p, divisor=3.0)]
     for atom in range(molecule.GetNumAtoms()):
+        if atom in strange:
+            terms.lennard_jones.append((math.nan, math.nan))
+            continue
         p = found["vdW"][(atom,)]
         sigma = _value(p["sigma"]) if "sigma" in p else 2.0 * _value(p["rmin_half"]) / 2.0 ** (1 / 6)
         terms.lennard_jones.append((sigma, _value(p["epsilon"])))
@@ -137,11 +145,12 @@ def _assign(root, section: str, molecule: Chem.Mol, n: int, improper: bool = Fal
     return found
 
 
-def _check_complete(molecule: Chem.Mol, found: dict[str, dict]) -> None:
+def _check_complete(molecule: Chem.Mol, found: dict[str, dict], strange: set[int]) -> None:
     bonds, angles, torsions = graph_terms(molecule)
     wanted = {"Bonds": bonds, "Angles": angles, "ProperTorsions": torsions}
     wanted["vdW"] = {(i,) for i in range(molecule.GetNumAtoms())}
-    for section, keys in wanted.items():
+    for section, every in wanted.items():
+        keys = {key for key in every if not strange & set(key)}
         if missing := keys - set(found[section]):
             names = ["-".join(molecule.GetAtomWithIdx(i).GetSymbol() for i in key) for key in sorted(missing)]
             raise ValueError(f"no {section} parameter for {', '.join(names)}")
