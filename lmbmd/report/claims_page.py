@@ -159,7 +159,10 @@ def _unit(row: Any) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    if not text:
+        return ""
+    name = not text.split()[0].isalpha()  # that of a bottle keeps its letters
+    return (text if name else text[0].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], about: Sequence[str] = ()) -> str:

@@ -89,6 +89,7 @@ function fillNumbers(id, first) {
   }
   if (first >= 0) select.value = first;
 }
+const tooShort = (p) => p.tone === "bad" || p.verdict === "unknown";
 const told = (k, m) => `${DATA.numbers[k].label} ${text(m)}${DATA.numbers[k].unit ? " " + DATA.numbers[k].unit : ""}`;
 
 // --- trends -----------------------------------------------------------------------------------------------------
@@ -105,14 +106,14 @@ function showTrend() {
   const style = (p) => { const i = keys.indexOf(series(p)); return { ink: INKS[i % INKS.length], shape: SHAPES[Math.floor(i / INKS.length) % SHAPES.length] }; };
   const marks = points.map((p) => {
     const m = measured(p, k);
-    return { ...style(p), x: p.at[axis], y: m.value, ey: m.error || 0, unsure: m.error === null, r: 4.5, href: p.href, key: series(p), title: `${titleOf(p)}: ${told(k, m)}${m.doubt ? ` (${m.doubt})` : ""}` };
+    return { ...style(p), x: p.at[axis], y: m.value, ey: m.error || 0, unsure: m.error === null || tooShort(p), r: 4.5, href: p.href, key: series(p), title: `${titleOf(p)}: ${told(k, m)}${m.doubt ? ` (${m.doubt})` : ""}` };
   });
   const joined = axis === "diluent" ? [] : keys.map((key) => marks.filter((m) => m.key === key).sort((a, b) => a.x - b.x)).filter((line) => line.length > 1);
   const xLabel = DATA.axes.find(([key]) => key === axis)[1];
   if (marks.length) plot(byId("trend-plot"), { marks, lines: joined, xLabel, yLabel: withUnit(number) });
   else byId("trend-plot").textContent = "No state point has both numbers.";
   legend(byId("trend-legend"), keys.length > 24 ? [] : keys.map((key) => { const m = marks.find((x) => x.key === key); return [m.ink, m.shape, key]; }));
-  byId("trend-words").textContent = `${marks.length} of ${DATA.points.length} state points; bars are one standard error, an open mark has an error that is not reliable.${keys.length > 24 ? ` ${keys.length} series: point at a mark to see whose it is.` : ""}`;
+  byId("trend-words").textContent = `${marks.length} of ${DATA.points.length} state points; bars are one standard error. Open marks: the error is not reliable, or the run is not known to be long enough.${keys.length > 24 ? ` ${keys.length} series: point at a mark to see whose it is.` : ""}`;
 }
 for (const id of ["trend-x", "trend-y"]) byId(id).addEventListener("input", showTrend);
 
@@ -134,7 +135,7 @@ function showScatter() {
   const kind = (p) => [p.base, p.diluents && `+ ${p.diluents}`].filter(Boolean).join(" "), bases = unique(points.map(kind));
   const marks = points.map((p, i) => ({
     x: found[i][0].value, y: found[i][1].value, ex: found[i][0].error || 0, ey: found[i][1].error || 0, href: p.href,
-    unsure: found[i].some((m) => m.error === null), ink: INKS[bases.indexOf(kind(p)) % INKS.length], shape: SHAPES[Math.floor(bases.indexOf(kind(p)) / INKS.length) % SHAPES.length],
+    unsure: found[i].some((m) => m.error === null) || tooShort(p), ink: INKS[bases.indexOf(kind(p)) % INKS.length], shape: SHAPES[Math.floor(bases.indexOf(kind(p)) / INKS.length) % SHAPES.length],
     r: most > least ? 4 + 7 * Math.sqrt((sizes[i] - least) / (most - least)) : 6, ring: best[i],
     name: best[i] || points.length <= 12 ? p.name : "", title: `${titleOf(p)}: ${[x, y, z].map((k, j) => told(k, found[i][j])).join("; ")}${best[i] ? "; on the Pareto front" : ""}`,
   }));
@@ -142,7 +143,7 @@ function showScatter() {
   else byId("scatter-plot").textContent = "No state point has all three numbers.";
   legend(byId("scatter-legend"), bases.length > 24 ? [] : bases.map((base, i) => [INKS[i % INKS.length], SHAPES[Math.floor(i / INKS.length) % SHAPES.length], base]));
   const count = best.filter(Boolean).length;
-  byId("scatter-words").textContent = `${points.length} of ${DATA.points.length} state points have all three numbers. ${wanted ? `${count} on the Pareto front (ringed): no other is as good in every goal and better in one. The front is that of the mean values; neighbours closer than their errors may change places.` : "Choose a goal to see the Pareto front."} The size of a mark is ${withUnit(DATA.numbers[z])}.`;
+  byId("scatter-words").textContent = `${points.length} of ${DATA.points.length} state points have all three numbers. ${wanted ? `${count} on the Pareto front (ringed): no other is as good in every goal and better in one. The front is that of the mean values; neighbours closer than their errors may change places.` : "Choose a goal to see the Pareto front."} The size of a mark is ${withUnit(DATA.numbers[z])}; open marks: an error is not reliable, or the run is not known to be long enough.`;
   byId("scatter-body").replaceChildren(...points.map((p, i) => [p, i]).filter(([, i]) => best[i]).map(([p, i]) => el("tr", {},
     el("th", { scope: "row" }, el("a", { href: p.href }, p.title), el("small", { class: "remark" }, `${+p.T} K`)),
     ...[x, y, z].map((k, j) => el("td", { class: "num", "data-label": DATA.numbers[k].label }, text(found[i][j]))))));
