@@ -545,6 +545,14 @@ def test_a_bottle_whose_set_lacks_a_species_is_told_how_to_get_it(tmp_path):
     assert "lmbmd parametrize NEW --smiles 'COCCOC'" in str(error.value)
 
 
+def test_a_species_that_nobody_knows_leads_to_parametrize(tmp_path):
+    (tmp_path / "bottles").mkdir()
+    (tmp_path / "bottles" / "bottle.yaml").write_text(BOTTLE.replace("NEW", "Xyzzy"), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(STUDY.replace("own-1.0.0", RELEASED), encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"no species 'Xyzzy'.*A new one: lmbmd parametrize NAME --smiles SMILES"):
+        load_study(tmp_path / "config.yaml")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

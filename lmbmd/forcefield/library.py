@@ -125,6 +125,8 @@ class Library:
         advice = nearest(name, [n for key, entry in entries.items() for n in (key, *entry.aliases)])
         if not advice.startswith("Did"):  # the list of all aliases helps nobody
             advice = nearest(name, entries)
+            if kind == "species" and not advice.startswith("Did"):
+                advice += " A new one: lmbmd parametrize NAME --smiles SMILES (docs/parametrize.md)."
         raise LmbmdError(f"there is no {kind} '{name}'.", where=where, remedy=advice)
 
 
