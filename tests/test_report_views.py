@@ -126,8 +126,9 @@ def test_bonds_are_never_between_molecules(results):
     assert 0 not in squeezed.bonds  # Li⁺ however close
 
 
-def test_turning_keeps_distances_and_handedness_and_shows_the_broad_side():
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("seed", range(6))  # half of them would be mirrored without care
+def test_turning_keeps_distances_and_handedness_and_shows_the_broad_side(seed):
+    rng = np.random.default_rng(seed)
     x = rng.normal(size=(40, 3)) * (1, 5, 2) + 7
     turned = scenes.turned(x)
     pairs = lambda y: np.linalg.norm(y[:, None] - y[None], axis=-1)  # noqa: E731
@@ -135,6 +136,9 @@ def test_turning_keeps_distances_and_handedness_and_shows_the_broad_side():
     assert np.linalg.det(turned[:3] - turned[3]) == pytest.approx(np.linalg.det(x[:3] - x[3]), rel=1e-6)
     spread = turned.var(axis=0)
     assert spread[0] > spread[1] > spread[2] and turned.mean(axis=0) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_single_atom_is_put_at_the_origin():
     assert scenes.turned(np.array([[1.0, 2.0, 3.0]])).tolist() == [[0, 0, 0]]
 
 

@@ -43,6 +43,7 @@
   const home = () => {
     viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]);
     viewer.zoomTo();
+    viewer.zoom(0.92);
     viewer.render();
   };
   const spin = () => {
