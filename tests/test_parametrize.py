@@ -20,6 +20,7 @@ from lmbmd.errors import LmbmdError
 from lmbmd.export.box import Box
 from lmbmd.export.gromacs import gromacs_files
 from lmbmd.forcefield import ambertools, charges, chemistry, resp
+from lmbmd.forcefield import parametrize as parametrize_module
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
@@ -543,6 +544,34 @@ def test_a_bottle_whose_set_lacks_a_species_is_told_how_to_get_it(tmp_path):
     with pytest.raises(LmbmdError, match=r"other-1\.0\.0 has no NEW\. All of them are in own-1\.0\.0\.") as error:
         load_study(tmp_path / "config.yaml")
     assert "lmbmd parametrize NEW --smiles 'COCCOC'" in str(error.value)
+
+
+def test_the_command_makes_a_set_beside_the_study_and_prints_how_to_use_it(tmp_path, capsys):
+    command = ["parametrize", "DOL", "--topology", str(_openmm_xml(tmp_path)), "--study", str(tmp_path / "config.yaml")]
+    assert cli.main(command) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(
+        f"DOL is in {tmp_path / 'force_fields' / 'own-1.0.0'}. A bottle takes it with 'force_field: own"
+    )
+    assert err.splitlines() == ["parametrize DOL: topology", "parametrize DOL: geometry", "parametrize DOL: files"]
+    assert load_set("own-1.0.0", tmp_path / "force_fields").citations("DOL")
+    assert cli.main(["parametrize", "NEW", "--smiles", "CXC", "--study", str(tmp_path / "config.yaml")]) == 2
+    assert capsys.readouterr().err.startswith("lmbmd parametrize: --smiles: 'CXC' is no SMILES: syntax error")
+
+
+def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path, monkeypatch):
+    assert parametrize_module._installed_sage() is None or parametrize_module._installed_sage().is_file()
+    file = tmp_path / "openforcefields" / "offxml" / "openff_unconstrained-2.2.1.offxml"
+    file.parent.mkdir(parents=True)
+    file.write_text("<SMIRNOFF/>", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert parametrize_module._installed_sage() == file
+
+
+def test_a_donor_site_that_is_no_smarts_is_said_so(tmp_path):
+    _own(tmp_path, sites={"O_ether": "[OX2"})
+    with pytest.raises(LmbmdError, match=r"'\[OX2', the site O_ether of NEW, is no SMARTS"):
+        load_set("own-1.0.0", tmp_path / "force_fields").site_of_atom("NEW")
 
 
 def test_a_species_that_nobody_knows_leads_to_parametrize(tmp_path):

@@ -100,12 +100,17 @@ class ParameterSet:
         """Donor site of each atom by the patterns of ``species.yaml``; "" for an atom that is none.
 
         Raises:
-            LmbmdError: if the set lacks the species, or an atom belongs to two sites.
+            LmbmdError: if the set lacks the species, an atom belongs to two sites, or a pattern is none.
         """
         graph = self._graph(species)
         sites = [""] * graph.GetNumAtoms()
         for site, smarts in self.library.find_species(species).sites.items():
-            for atom, *_ in graph.GetSubstructMatches(Chem.MolFromSmarts(smarts)):
+            pattern = Chem.MolFromSmarts(smarts)
+            if pattern is None:
+                raise LmbmdError(
+                    f"'{smarts}', the site {site} of {species}, is no SMARTS.", where="species.yaml", remedy="Mend it."
+                )
+            for atom, *_ in graph.GetSubstructMatches(pattern):
                 if sites[atom] not in ("", site):
                     raise LmbmdError(
                         f"atom {atom} of {species} is both {sites[atom]} and {site}.",
