@@ -130,7 +130,7 @@ class Molecule:
     def measure(self, context: openmm.Context, mass_amu: float) -> tuple[list[float], np.ndarray]:
         """A row of the series, and g(r) of heavy atoms of different molecules."""
         state = context.getState(energy=True, positions=True)
-        density, potential, _ = validation._sample(context, mass_amu)
+        density, potential, *_ = validation._sample(context, mass_amu)
         edge = state.getPeriodicBoxVectors()[0][0]._value
         x = state.getPositions(asNumpy=True)._value.reshape(-1, self.n_atoms, 3)
         molecules = len(x)

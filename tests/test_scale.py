@@ -15,7 +15,7 @@ from lmbmd.errors import LmbmdError
 from lmbmd.formulation.study import load_study
 
 FORMULATIONS, REPLICAS = 40, 3
-PER_BOTTLE = {"compose": 1, "spec": REPLICAS, "build": REPLICAS, "simulate": REPLICAS, "contacts": REPLICAS}
+PER_BOTTLE = {"compose": 1, "build": REPLICAS, "simulate": REPLICAS, "contacts": REPLICAS}
 PER_BOTTLE |= {"describe": 1, "report": 1}
 DRY = ("--dry-run", "--quiet", "host")
 
@@ -75,8 +75,7 @@ def test_a_changed_recipe_runs_only_its_bottle(finished, tmp_path):
         recipe.read_text(encoding="utf-8").replace("DOL: 1 mol parts", "DOL: 1.5 mol parts"), encoding="utf-8"
     )
     jobs = scale.snakemake(study, *DRY).jobs
-    again = {rule: n for rule, n in of(1).items() if rule != "spec"}
-    assert jobs == {**again, "index": 1, "all": 1}, "temperature, protocol and seeds are as they were"
+    assert jobs == {**of(1), "index": 1, "all": 1}
 
 
 def test_one_bottle_of_many_is_read_alone(new, tmp_path):
@@ -92,8 +91,8 @@ def test_one_bottle_of_many_is_read_alone(new, tmp_path):
 
 @pytest.mark.slow
 def test_a_thousand_bottles_are_planned_in_moderate_memory(tmp_path):
-    """15 002 jobs; measured 465 MB."""
+    """12 002 jobs; measured 380 MB."""
     scale.write_study(tmp_path, 1000, REPLICAS)
     measured = scale.snakemake(tmp_path, "--dry-run", "--quiet", "rules", "host")
-    assert sum(measured.jobs.values()) == 15 * 1000 + 2
+    assert sum(measured.jobs.values()) == 12 * 1000 + 2
     assert measured.peak_MB < 600

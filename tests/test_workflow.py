@@ -163,7 +163,7 @@ def test_even_a_forced_run_of_a_finished_md_does_no_step_of_it(study, reworded):
 
 def test_an_added_formulation_runs_only_itself(study):
     (study / "config" / "formulations" / "other.yaml").write_text(BOTTLE, encoding="utf-8")
-    once = ("compose", "spec", "build", "simulate", "contacts", "describe", "report", "index")
+    once = ("compose", "build", "simulate", "contacts", "describe", "report", "index")
     assert planned(study) == dict.fromkeys(once, 1)
     dry = snakemake(study, "--dry-run")
     assert "results/tiny/298.15K" not in dry.stdout + dry.stderr
@@ -173,7 +173,6 @@ def test_a_second_replica_keeps_the_first(study):
     edit(study, "size:", "replicas: 2\nsize:", "formulations/tiny.yaml")
     assert planned(study) == {
         "build": 1,
-        "spec": 1,
         "simulate": 1,
         "contacts": 1,
         "describe": 1,
@@ -185,7 +184,7 @@ def test_a_second_replica_keeps_the_first(study):
 def test_changed_physics_simulates_anew_and_the_old_run_comes_back_with_it(study):
     old = (study / "results" / RUN / "trajectory.xtc").read_bytes()
     edit(study, "  production_ns: 0.006", "  production_ns: 0.001\n  friction_per_ps: 2")
-    assert planned(study) == {"spec": 1, "simulate": 1, "contacts": 1, "describe": 1, "report": 1, "index": 1}
+    assert planned(study) == {"simulate": 1, "contacts": 1, "describe": 1, "report": 1, "index": 1}
     run = snakemake(study, "--until", "simulate")
     assert run.returncode == 0, run.stdout + run.stderr
     facts = json.loads((study / "results" / RUN / "run.json").read_text("utf-8"))

@@ -138,6 +138,6 @@ def jobs(study: Study, names: list[str]) -> dict[str, int]:
     """Jobs of the workflow by rule, as a dry-run of Snakemake counts them."""
     runs = [run for run in study.runs() if run.formulation in names]
     boxes, points = {(r.formulation, r.replica) for r in runs}, {(r.formulation, r.temperature) for r in runs}
-    per_run = dict.fromkeys(("spec", "simulate", "contacts"), len(runs))
+    per_run = dict.fromkeys(("simulate", "contacts"), len(runs))
     per_formulation = dict.fromkeys(("compose", "report"), len(names))
     return {**per_formulation, "build": len(boxes), **per_run, "describe": len(points), "index": 1}

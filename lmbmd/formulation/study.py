@@ -151,7 +151,7 @@ class Study:
         A study's cut-offs are for all its bottles; those for species that the bottle lacks are left out.
         """
         options = self.analysis.describing()
-        if name is not None:
+        if name is not None and options["cutoffs_A"]:
             present, needed = self.composition(name).counts, site_keys(self.library)
             cutoffs = options["cutoffs_A"].items()
             options["cutoffs_A"] = {key: radius for key, radius in cutoffs if needed[key] <= set(present)}

@@ -9,8 +9,8 @@ rule build:
         built="results/{formulation}/r{replica}/build.json",
     params:
         stage=stages.BUILD,
-        out=lambda wildcards, output: output.system.rpartition("/")[0],
     log:
         "logs/build/{formulation}.r{replica}.log",
     shell:
-        "{PY:q} -m lmbmd build {input.composition:q} --replica {wildcards.replica} --out {params.out:q} > {log:q} 2>&1"
+        "{PY:q} -m lmbmd build {input.composition:q} --replica {wildcards.replica}"
+        " --out results/{wildcards.formulation}/r{wildcards.replica} > {log:q} 2>&1"

@@ -18,9 +18,8 @@ rule describe:
     params:
         options=lambda wildcards: STUDY.describe_text(wildcards.formulation),
         stage=stages.DESCRIBE,
-        folder=lambda wildcards, output: output.table.rpartition("/")[0],
     log:
         "logs/describe/{formulation}.{temperature}K.log",
     shell:
-        "{PY:q} -m lmbmd describe {params.folder:q} --composition {input.composition:q} --atoms {input.atoms:q}"
-        " --study {STUDY_FILE:q} > {log:q} 2>&1"
+        "{PY:q} -m lmbmd describe results/{wildcards.formulation}/{wildcards.temperature}K"
+        " --composition {input.composition:q} --atoms {input.atoms:q} --study {STUDY_FILE:q} > {log:q} 2>&1"
