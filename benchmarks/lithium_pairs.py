@@ -20,14 +20,13 @@ import openmm
 from rdkit import Chem
 from scipy.optimize import minimize
 from tqdm import tqdm
+from validate_force_field import SET, WORK
 
 from lmbmd.atomic import write_text
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.provenance import canonical_json, sha256_of
 
-ROOT = Path(__file__).resolve().parent.parent
-SET = "sage-clp-1.1.0"
 STARTS, START_NM, SHAKE_NM, SEED = 25, 0.45, 0.03, 0
 #: Of the force field's minima, how many GFN2 starts from; two closer than this are one; none further up, kJ/mol.
 QUANTUM_STARTS, SAME_KJ_MOL, WITHIN_KJ_MOL = 3, 0.5, 50.0
@@ -206,7 +205,8 @@ def run_comparison(parameters: ParameterSet, species: Sequence[str], path: Path,
     """Compare what has not been compared yet, saving after each molecule."""
     rows = load(path, parameters)
     for name in tqdm([s for s in species if "pbe0_kJ_mol" not in rows.get(s, {}) and (dft or s not in rows)]):
-        rows[name] = {"fingerprint": fingerprint(parameters, name), **compare(parameters, name, dft)}
+        row = {"fingerprint": fingerprint(parameters, name), **compare(parameters, name, dft)}
+        rows = load(path, parameters) | {name: row}  # anew: another process may have added to it
         write_text(path, json.dumps(rows, indent=1, sort_keys=True) + "\n")
 
 
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--quantum", action="store_true", help="compare with GFN2-xTB")
     parser.add_argument("--dft", action="store_true", help="with PBE0 as well: minutes a molecule")
     parser.add_argument("--only", nargs="+", metavar="SPECIES", help="with --quantum or --dft: of these molecules")
-    parser.add_argument("--work", type=Path, default=ROOT / "work" / "validation", help="folder of the results")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the results")
     args = parser.parse_args()
     parameters = load_set(args.set)
     if args.quantum or args.dft:

@@ -1,5 +1,6 @@
 """Energies of the released sets: OpenMM against a naive reading of the XML, a dimer by hand, the recipe's tables."""
 
+import json
 import math
 import os
 import sys
@@ -106,7 +107,7 @@ def _thirds():
 @pytest.fixture
 def recipe(monkeypatch):
     monkeypatch.syspath_prepend(str(force_fields_folder() / "recipes"))
-    for module in ("molecules", "smirnoff"):
+    for module in ("derive", "molecules", "smirnoff"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     import molecules
     import smirnoff
@@ -147,6 +148,22 @@ def test_released_ions_are_what_the_table_of_published_values_gives(recipe, name
     assert made.keys() == released.keys()
     for kind, rows in released.items():
         np.testing.assert_allclose(made[kind], rows, rtol=1e-12, err_msg=kind)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((force_fields_folder() / "recipes" / "quantum").glob("*.json")), ids=lambda p: p.stem
+)
+def test_derived_ions_follow_from_their_quantum_data(recipe, path):
+    import derive
+
+    quantum = json.loads(path.read_text(encoding="utf-8"))
+    entry, wanted, found = derive.derive(quantum)
+    for kind, digit in (("atoms", 1e-4), ("bonds", 0.2), ("angles", 0.1), ("torsions", 0.05), ("impropers", 0.05)):
+        assert entry[kind].keys() == IONS[path.stem][kind].keys()
+        for name, values in entry[kind].items():
+            # Minimisers of different builds end within a digit or two of each other.
+            assert IONS[path.stem][kind][name] == pytest.approx(values, abs=digit)
+    assert np.sqrt(np.mean((found / wanted - 1) ** 2)) < 0.15
 
 
 SAGE = os.environ.get("LMBMD_SAGE_OFFXML")

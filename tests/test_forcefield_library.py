@@ -79,6 +79,19 @@ def test_a_species_is_found_by_any_of_its_names(written, meant):
     assert LIBRARY.find_species(written).name == meant
 
 
+def test_names_are_indexed_once():
+    LIBRARY.find_species("DME")
+    before = LIBRARY._species_names, LIBRARY._salt_names
+    LIBRARY.find_species("EC")
+    LIBRARY.find_salt("LiFSI")
+    assert LIBRARY._species_names is before[0] and LIBRARY._salt_names is before[1]
+
+
+@pytest.mark.parametrize("name", ["EGBE", "HFE", "PFB", "TPP", "DMS", "TMB", "DFEC", "ClDEE", "F3B", "TFA"])
+def test_names_that_mean_something_else_elsewhere_carry_a_caution(name):
+    assert len(LIBRARY.species[name].caution) > 20
+
+
 def test_a_salt_is_found_by_any_of_its_names():
     assert LIBRARY.find_salt("LiTFSA").name == "LiTFSI"
     assert LIBRARY.find_salt("lifsi").name == "LiFSI"

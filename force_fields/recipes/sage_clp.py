@@ -165,15 +165,16 @@ def _ion(name: str, graph: Chem.Mol, given: dict):
         starts = embedded(graph) if start is None else [start]
     entry = {
         "sources": given["sources"],
-        "charge_method": "published, full; ion_charge_scale is applied when a box is built",
+        "charge_method": f"{given.get('charges', 'published')}, full; ion_charge_scale is applied when a box is built",
     }
     if terms.torsions:
         entry["transformations"] = ["OPLS V1 to V4 turned into periodic terms"]
     if terms.torsions and "geometry" not in given:  # the others have no 1-4 pairs
         entry["scale14"] = {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb}
-        entry["transformations"].append(
-            "published for geometric mixing: here Lorentz-Berthelot between molecules, geometric within 1-4 pairs"
-        )
+        if "charges" not in given:
+            entry["transformations"].append(
+                "published for geometric mixing: here Lorentz-Berthelot between molecules, geometric within 1-4 pairs"
+            )
     if "note" in given:
         entry["note"] = given["note"].strip()
     return molecule, starts, entry
