@@ -383,10 +383,10 @@ def _report(options: argparse.Namespace) -> None:
 def _index(options: argparse.Namespace) -> None:
     from lmbmd.claims.models import known_claims
     from lmbmd.formulation.study import load_study
-    from lmbmd.report import write_index
+    from lmbmd.report import load_results, write_index
 
     study = load_study(options.study)
-    results = [_results(study, name, options.results) for name in study.names]
+    results = [load_results(options.results / name, None, study.words(name), brief=True) for name in study.names]
     write_index(options.results, results, known_claims(study.claims))
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +91,12 @@ class Described:
         write_text(folder / "described.json", text + "\n")
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> Described:
+    def read(cls, folder: str | os.PathLike[str], tables: Collection[str] | None = None) -> Described:
         """Read what ``write`` wrote. Numbers of tables come back as float64.
+
+        Args:
+            folder: of the state point.
+            tables: names of the tables to read; all if not given.
 
         Raises:
             LmbmdError: if a file is missing or is not what it should be.
@@ -104,14 +108,15 @@ class Described:
             facts = json.loads((folder / "described.json").read_text("utf-8"))
             notes = tuple(facts.pop("notes"))
             descriptors = pd.read_parquet(folder / "descriptors.parquet")[list(DESCRIPTOR_COLUMNS)]
-            tables = {path.stem: _read_quoted_csv(path) for path in sorted((folder / "tables").glob("*.csv"))}
+            paths = [p for p in sorted((folder / "tables").glob("*.csv")) if tables is None or p.stem in tables]
+            found = {path.stem: _read_quoted_csv(path) for path in paths}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, csv.Error) as error:
             raise LmbmdError(
                 f"this is no description of a state point ({error}).",
                 where=str(folder),
                 remedy="Run the describe stage again.",
             ) from error
-        return cls(descriptors, tables, notes, facts)
+        return cls(descriptors, found, notes, facts)
 
 
 _WORDS = {"True": True, "False": False, "": None}

@@ -131,6 +131,14 @@ def test_numbers_are_named_for_readers():
     assert label("shell_fraction", "DME1 FSI2") == "Shell fraction, DME1 FSI2"
 
 
+def test_reading_only_what_the_comparison_shows_gives_the_same_page(tmp_path):
+    folder = report_inputs.write_study(tmp_path, (298.15, 320.0))
+    full, brief = ([load_results(folder / name, brief=b) for name in report_inputs.BOTTLES] for b in (False, True))
+    assert index_page(brief) == index_page(full)
+    pd.testing.assert_frame_equal(features(brief), features(full))
+    assert len(brief[0].state_points[0].described.tables) < len(full[0].state_points[0].described.tables)
+
+
 # --- in a browser ---------------------------------------------------------------------------------------------
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt install chromium)")

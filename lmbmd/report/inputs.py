@@ -47,6 +47,9 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "composition": ("component", "quantity", "asked", "realised", "simulated", "error", "unit"),
 }
 
+#: Tables that the comparison of all formulations is made from.
+COMPARED = ("composition", "cn", "speciation", "solvent_states", "cutoffs")
+
 #: Columns that simulate writes to state.csv.
 STATE_COLUMNS = ("time_ps", "density_g_cm3", "potential_kJ_mol", "temperature_K")
 
@@ -192,6 +195,7 @@ def load_results(
     folder: str | os.PathLike[str],
     force_field: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    brief: bool = False,
 ) -> Results:
     """Read ``results/<formulation>/``.
 
@@ -199,6 +203,7 @@ def load_results(
         folder: the formulation's folder; its name is the formulation's name.
         force_field: the manifest of the parameter set; without it the report says that it is not known.
         recipe: title, source, notes and assumptions of the formulation file.
+        brief: read only what the comparison shows: the tables of ``COMPARED``, and no state logs.
 
     Raises:
         LmbmdError: if composition.json or every state point is missing, or a file cannot be read. State logs,
@@ -206,7 +211,7 @@ def load_results(
     """
     folder = Path(folder)
     composition = _json(folder / "composition.json", required=True)
-    points = [_state_point(path.parent) for path in sorted(folder.glob("*K/described.json"))]
+    points = [_state_point(path.parent, brief) for path in sorted(folder.glob("*K/described.json"))]
     if not points:
         raise LmbmdError(
             "no state point of this formulation has been described yet.",
@@ -217,19 +222,19 @@ def load_results(
     return Results(folder.resolve().name, composition, tuple(points), dict(force_field or {}), dict(recipe or {}))
 
 
-def _state_point(folder: Path) -> StatePoint:
+def _state_point(folder: Path, brief: bool) -> StatePoint:
     replicas = sorted((int(path.name[1:]), path) for path in folder.glob("r*") if path.name[1:].isdigit())
     return StatePoint(
         temperature_K=float(folder.name.removesuffix("K")),
-        described=Described.read(folder),
-        replicas=tuple(_replica(number, path) for number, path in replicas),
+        described=Described.read(folder, COMPARED if brief else None),
+        replicas=tuple(_replica(number, path, brief) for number, path in replicas),
         files=tuple(_data_files(folder)),
         snapshots=_snapshots(folder / "snapshots" / "snapshots.json"),
     )
 
 
-def _replica(number: int, folder: Path) -> Replica:
-    logs = _state(folder / "state.csv"), _state(folder / "equilibration.csv")
+def _replica(number: int, folder: Path, brief: bool) -> Replica:
+    logs = (None, None) if brief else (_state(folder / "state.csv"), _state(folder / "equilibration.csv"))
     return Replica(number, *logs, _json(folder / "run.json"), _json(folder / "spec.json"))
 
 
