@@ -43,9 +43,8 @@ def main() -> None:
         page = write_index(folder, results)
         written, used = time.perf_counter(), time.process_time() - used
         print(f"{len(names)} formulations x {options.temperatures} temperatures")
-        print(
-            f"read {read - start:.1f} s, write {written - read:.1f} s (of processor time: {used:.1f} s), page {page.stat().st_size / 1e6:.2f} MB"
-        )
+        print(f"read {read - start:.1f} s, write {written - read:.1f} s; processor time of both {used:.1f} s")
+        print(f"page {page.stat().st_size / 1e6:.2f} MB")
         if CHROMIUM:
             print(f"open {sorted(opened_ms(page) for _ in range(3))[1]:.0f} ms (median of 3)")
 
