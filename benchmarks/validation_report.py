@@ -1,0 +1,352 @@
+"""docs/validation.md and its plot, from whatever of the validation has run.
+
+python benchmarks/validation_report.py [--work work/validation] [--full]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from lithium_pairs import load as load_pairs
+from matplotlib import pyplot as plt
+from scipy.stats import spearmanr
+from validate_force_field import (
+    ATOMS,
+    EQUILIBRATION_PS,
+    FULL_ATOMS,
+    HEAVY_HYDROGEN_AMU,
+    LIQUIDS,
+    NVE_LIQUIDS,
+    NVE_PS,
+    NVE_SAMPLE_PS,
+    PRESSURE_BAR,
+    REFERENCE,
+    ROOT,
+    SET,
+    STEP_RUNS,
+    WORK,
+    Liquid,
+    Run,
+    drift_rows,
+    measure,
+)
+
+from lmbmd.analysis.statistics import Estimate
+from lmbmd.atomic import write_bytes, write_text
+from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.parameters import load_set
+
+PLOT = ROOT / "docs" / "images" / "parity.svg"
+GOAL_LIQUIDS, GOAL_MEAN, GOAL_WORST, GOAL_PEAK_A = 25, 0.015, 0.04, 0.08
+#: The molecule that should be bound more strongly, and the one that should be bound less.
+ORDERINGS = (
+    ("DME", "Et2O"),
+    ("DME", "EGDEE"),
+    ("EC", "DMC"),
+    ("DMC", "FEMC"),
+    ("DMC", "ETFA"),
+    ("DMC", "FEP"),
+)
+METHODS = {"force_field": "force field", "gfn2": "GFN2-xTB", "pbe0": "PBE0"}
+COLOURS = {"high": "#1b6ca8", "medium": "#e08e0b", "low": "#8c8c8c"}
+HEAD = """# Validation of {set}
+
+Written by `snakemake --snakefile workflow/validation.smk` from what has run; do not edit. The default is small, for two
+cores; `--config full=true` is for a GPU. What has not run says so. Numbers of reference, their sources and how far each
+is to be trusted (high, medium, low): `force_fields/reference.yaml` and, for densities, `force_fields/species.yaml`.
+
+Liquids: boxes of about {atoms} atoms, packed at 80 % of the density sought, equilibrated for {equilibration:g} ps;
+NPT at {pressure:g} bar with LangevinMiddle (1/ps) and a Monte Carlo barostat; PME, the set's own cut-off, switching and
+long-range correction; bonds to hydrogen rigid, 4 fs with hydrogen mass repartitioning. Errors are one standard error
+from the autocorrelation of the series. Runs this small and short are meant to rank and to catch faults: a deviation
+below two standard errors is none.
+"""
+
+
+def write(work: Path, atoms: int) -> None:
+    """Write docs/validation.md and its plot."""
+    found = {name: measured for name in LIQUIDS if (measured := measure(Run(name, atoms=atoms), work))}
+    write_text(ROOT / "docs" / "validation.md", report(work, atoms, found))
+    write_bytes(PLOT, plot(found))
+
+
+def report(work: Path, atoms: int, found: dict[str, Liquid]) -> str:
+    """The text of docs/validation.md."""
+    parts = (
+        HEAD.format(set=SET, atoms=atoms, equilibration=EQUILIBRATION_PS, pressure=PRESSURE_BAR).splitlines(),
+        densities(found),
+        vaporisations(found),
+        permittivities(found),
+        electrolytes(work / "electrolytes" / "results"),
+        pairs(work / "lithium.json"),
+        time_steps(work),
+        ["## Not done", "", "Viscosity and self-diffusion: runs of a few hundred picoseconds do not give them."],
+    )
+    return "\n\n".join("\n".join(part).strip() for part in parts) + "\n"
+
+
+def table(header: str, rows: Iterable[str]) -> list[str]:
+    """Lines of a markdown table."""
+    return [f"| {header} |", "|" + "---|" * (header.count("|") + 1), *(f"| {row} |" for row in rows), ""]
+
+
+def of(estimate: Estimate, digits: int) -> str:
+    """A value with its standard error, and a mark where that error is not to be relied on."""
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}{'' if estimate.reliable else ' (?)'}"
+
+
+# ---- liquids
+
+
+def densities(found: dict[str, Liquid]) -> Iterator[str]:
+    yield from ("## Density of pure liquids", "")
+    rows, judged = [], {}
+    for name in LIQUIDS:
+        species, trust = load_library().species[name], REFERENCE["liquids"][name]["density"]
+        start = f"{name} | {species.density_T_K:g} | {species.density_g_cm3:g} | {trust} | {species.density_source}"
+        if name not in found:
+            rows.append(f"{start} | not run | | ")
+            continue
+        rho = found[name].density_g_cm3
+        deviation = rho.value / species.density_g_cm3 - 1
+        error = rho.error / species.density_g_cm3
+        judged[name] = deviation, error, trust
+        rows.append(f"{start} | {of(rho, 4)} | {deviation:+.1%} ± {error:.1%} | {found[name].production_ps:.0f}")
+    yield from table(
+        "liquid | T, K | experiment, g/cm³ | trust | source | simulated, g/cm³ | deviation | production, ps", rows
+    )
+    yield from ("(?): fewer independent samples than an error can be told from.", "")
+    if not judged:
+        return
+    size = np.abs([deviation for deviation, _, _ in judged.values()])
+    met = "met" if size.mean() <= GOAL_MEAN else "missed"
+    bias = np.mean([deviation for deviation, _, _ in judged.values()])
+    yield f"- Mean absolute deviation over {len(judged)} of {len(LIQUIDS)} liquids: {size.mean():.1%};"
+    yield f"  mean deviation {bias:+.1%}. Goal: at most {GOAL_MEAN:.1%} over at least {GOAL_LIQUIDS}: {met}{_so_far(judged)}."
+    beyond = [
+        f"{n} ({d:+.1%} ± {e:.1%}, trust {t})" for n, (d, e, t) in judged.items() if abs(d) > GOAL_WORST and t != "low"
+    ]
+    yield f"- Goal: none beyond {GOAL_WORST:.0%} where the reference has high or medium trust. Beyond: {_list(beyond)}"
+    off = [n for n, (d, e, _) in judged.items() if GOAL_MEAN < abs(d) and abs(d) > 2 * e]
+    yield f"- Beyond {GOAL_MEAN:.1%} and two standard errors: {_list(off)}"
+    for name in off:
+        yield f"- Tried for {name}: {REFERENCE['tried'].get(name, 'nothing yet')}."
+    yield from ("", "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)")
+
+
+def _so_far(judged: dict) -> str:
+    return "" if len(judged) >= GOAL_LIQUIDS else f" by those that have run, which are too few: {len(judged)}"
+
+
+def _list(names: list[str]) -> str:
+    return f"{', '.join(names)}." if names else "none."
+
+
+def vaporisations(found: dict[str, Liquid]) -> Iterator[str]:
+    yield from ("## Enthalpy of vaporisation", "")
+    yield "⟨U⟩ of one molecule in vacuum − ⟨U⟩/N of the liquid + RT. Measured at 298.15 K, simulated at the temperature"
+    yield "of the density; a difference of 15 K is about 1 kJ/mol. AM1-BCC gives the charges of a polarised molecule;"
+    yield "what polarising it costs is not taken off, which makes the simulated values of polar liquids too large."
+    yield ""
+    rows, deviations = [], []
+    for name, facts in REFERENCE["liquids"].items():
+        if "vaporisation" not in facts:
+            continue
+        value, source, trust = facts["vaporisation"]
+        if name not in found or not np.isfinite(found[name].vaporisation_kJ_mol.value):
+            rows.append(f"{name} | {value:g} | {source} | {trust} | not run | ")
+            continue
+        heat = found[name].vaporisation_kJ_mol
+        deviations.append(heat.value - value)
+        rows.append(f"{name} | {value:g} | {source} | {trust} | {of(heat, 1)} | {deviations[-1]:+.1f}")
+    yield from table("liquid | experiment, kJ/mol | source | trust | simulated, kJ/mol | deviation, kJ/mol", rows)
+    if deviations:
+        yield f"Mean absolute deviation over {len(deviations)} liquids: {np.mean(np.abs(deviations)):.1f} kJ/mol."
+
+
+def permittivities(found: dict[str, Liquid]) -> Iterator[str]:
+    yield from ("## Static permittivity", "")
+    yield "From the fluctuation of the box's dipole, without the electronic part, which is about 0.9 to 1.1 in nature."
+    yield "It takes nanoseconds to converge in polar liquids; runs this short give its order of magnitude."
+    yield ""
+    rows = []
+    for name, facts in REFERENCE["liquids"].items():
+        if "permittivity" not in facts:
+            continue
+        value, temperature, source, trust = facts["permittivity"]
+        known = name in found and np.isfinite(found[name].permittivity.value)
+        simulated = of(found[name].permittivity, 1) if known else "not run"
+        rows.append(f"{name} | {value:g} ({temperature:g} K) | {source} | {trust} | {simulated}")
+    yield from table("liquid | experiment | source | trust | simulated", rows)
+
+
+def plot(found: dict[str, Liquid]) -> bytes:
+    """Simulated against measured density and enthalpy of vaporisation, as SVG."""
+    style = {"svg.hashsalt": "lmbmd", "svg.fonttype": "none", "font.size": 8}
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(style):
+        figure, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
+        library, facts = load_library().species, REFERENCE["liquids"]
+        density = [(n, library[n].density_g_cm3, m.density_g_cm3, facts[n]["density"]) for n, m in found.items()]
+        heat = [
+            (n, facts[n]["vaporisation"][0], m.vaporisation_kJ_mol, facts[n]["vaporisation"][2])
+            for n, m in found.items()
+            if "vaporisation" in facts[n] and np.isfinite(m.vaporisation_kJ_mol.value)
+        ]
+        names = (("density, g/cm³", density), ("enthalpy of vaporisation, kJ/mol", heat))
+        for panel, (quantity, points) in zip(axes, names, strict=True):
+            for name, x, estimate, trust in points:
+                panel.errorbar(x, estimate.value, estimate.error, fmt="o", ms=4, color=COLOURS[trust])
+                panel.annotate(name, (x, estimate.value), xytext=(4, -8), textcoords="offset points")
+            if points:
+                ends = [min(p[1] for p in points) * 0.95, max(p[1] for p in points) * 1.05]
+                panel.plot(ends, ends, color="black", lw=0.8)
+            panel.set(xlabel=f"measured {quantity}", ylabel=f"simulated {quantity}")
+        handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=f"trust {t}") for t, c in COLOURS.items()]
+        axes[0].legend(handles=handles, frameon=False)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        plt.close(figure)
+    return buffer.getvalue()
+
+
+# ---- electrolytes
+
+
+def electrolytes(folder: Path) -> Iterator[str]:
+    yield from ("## Electrolytes", "")
+    yield "`benchmarks/electrolytes`, ordinary studies: first peak of g(r) about Li⁺ (to half a bin, ± 0.03 Å) and"
+    yield f"coordination number by donor atom. Goal: peaks within {GOAL_PEAK_A} Å of experiment."
+    yield ""
+    rows, peaks = [], []
+    for name, references in REFERENCE["electrolytes"].items():
+        runs = sorted(path for path in folder.glob(f"{name}*/*K") if path.parent.name.split(".scale")[0] == name)
+        for place in runs:
+            scale = json.loads((place.parent / "composition.json").read_text(encoding="utf-8"))["ion_charge_scale"]
+            start = f"{name} | {scale:g}"
+            for key, value, error in _electrolyte(place / "tables"):
+                known = [r for r in references if (r["quantity"], r.get("partner", "")) == key]
+                against = f"{known[0]['value']:g} ({known[0]['source']})" if known else ""
+                deviation = f"{value - known[0]['value']:+.3g}" if known else ""
+                if known and key[0] == "peak_A":
+                    peaks.append(abs(value - known[0]["value"]) <= GOAL_PEAK_A)
+                rows.append(f"{start} | {' '.join(key).strip()} | {value:.4g} ± {error:.2g} | {against} | {deviation}")
+        if not runs:
+            asked = "; ".join(f"{r['quantity']} {r.get('partner', '')} {r['value']:g}" for r in references)
+            rows.append(f"{name} | | not run | | {asked} | ")
+    yield from table("electrolyte | ion charge scale | quantity | simulated | experiment | deviation", rows)
+    if peaks:
+        yield f"Peaks within the goal: {sum(peaks)} of {len(peaks)}."
+
+
+def _electrolyte(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
+    """(quantity, partner), value and error of what a described state point says about the first shell."""
+    rows = {name: [*csv.DictReader((tables / f"{name}.csv").open(encoding="utf-8"))] for name in
+            ("composition", "cutoffs", "cn")}  # fmt: skip
+    for row in rows["composition"]:
+        if row["quantity"] == "density":
+            yield ("density_g_cm3", ""), float(row["simulated"]), float(row["error"])
+    shells = [row for row in rows["cutoffs"] if row["centre"] == "Li" and row["rule"] == "first minimum"]
+    for row in shells:
+        yield ("peak_A", row["partner"]), float(row["peak_A"]), 0.025
+    for row in rows["cn"]:
+        partner = f"{row['species']}:{row['site']}"
+        if row["centre"] == "Li" and partner in {shell["partner"] for shell in shells}:
+            yield ("cn", partner), float(row["value"]), float(row["error"])
+
+
+# ---- Li⁺ and one molecule
+
+
+def pairs(path: Path) -> Iterator[str]:
+    parameters = load_set(SET)
+    rows = load_pairs(path, parameters)
+    yield from ("## Li⁺ and one molecule in vacuum", "")
+    yield "Energy of binding, kJ/mol, and distance to the nearest donors within 2.5 Å at the lowest minimum found"
+    yield "(`python benchmarks/lithium_pairs.py --quantum`, `--dft`); PBE0/def2-TZVP at geometries of PBE0/def2-SVP."
+    yield ""
+    if not rows:
+        yield "Not run."
+        return
+    scale = parameters.default_ion_charge_scale
+    yield from table(
+        f"molecule | force field | charge of Li⁺ × {scale:g} | GFN2-xTB | PBE0 | donors, force field | GFN2-xTB | PBE0",
+        (_pair_row(name, rows[name]) for name in sorted(rows, key=lambda name: rows[name]["gfn2_kJ_mol"])),
+    )
+    ours = [row["force_field_kJ_mol"] for row in rows.values()]
+    theirs = [row["gfn2_kJ_mol"] for row in rows.values()]
+    yield f"Rank correlation (Spearman) of force field and GFN2-xTB over {len(rows)} molecules: "
+    yield f"{spearmanr(ours, theirs).statistic:.2f}; mean difference {np.mean(np.subtract(ours, theirs)):+.0f} kJ/mol."
+    yield "With fixed charges the ion does not polarise the molecule, which in vacuum is a large part of the energy: the"
+    yield "force field is expected to bind less than quantum chemistry."
+    yield "How far GFN2-xTB itself is to be trusted with a bare Li⁺ is for PBE0 to say, where it has run."
+    yield from ("", "Orderings looked at, with the difference in binding energy, kJ/mol:", "")
+    yield from table("ordering | " + " | ".join(METHODS.values()), (_ordering_row(rows, *pair) for pair in ORDERINGS))
+
+
+def _pair_row(name: str, row: dict) -> str:
+    near = [", ".join(f"{e} {r:.2f}" for e, r in row.get(f"{m}_donors", [])[:4]) for m in METHODS]
+    dft = f"{row['pbe0_kJ_mol']:.0f}" if "pbe0_kJ_mol" in row else ""
+    energies = [f"{row[key]:.0f}" for key in ("force_field_kJ_mol", "force_field_scaled_kJ_mol", "gfn2_kJ_mol")]
+    return " | ".join([name, *energies, dft, *near])
+
+
+def _ordering_row(rows: dict, stronger: str, weaker: str) -> str:
+    verdicts = []
+    for method in METHODS:
+        energies = [rows.get(name, {}).get(f"{method}_kJ_mol") for name in (stronger, weaker)]
+        if None in energies:
+            verdicts.append("not run")
+            continue
+        gap = energies[1] - energies[0]
+        verdicts.append(f"{'holds' if gap > 0 else '**does not hold**'} ({gap:+.0f})")
+    return f"{stronger} > {weaker} | " + " | ".join(verdicts)
+
+
+# ---- time step
+
+
+def time_steps(work: Path) -> Iterator[str]:
+    yield from ("## 4 fs with hydrogen mass repartitioning against 2 fs and 1 fs", "")
+    yield from (f"Hydrogens of {HEAVY_HYDROGEN_AMU:g} amu, their mass taken from the atom they are bound to.", "")
+    rows = []
+    for run in STEP_RUNS:
+        found = measure(run, work)
+        start = f"{run.species} | {run.timestep_fs:g} | {'heavy' if run.repartitioned else 'natural'}"
+        ran = found and f"{of(found.density_g_cm3, 4)} | {of(found.energy_kJ_mol, 3)} | {found.production_ps:.0f}"
+        rows.append(f"{start} | {ran or 'not run | | '}")
+    yield from table(
+        "liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol per molecule | production, ps", rows
+    )
+    yield f"Energy conservation without thermostat or barostat (Verlet, {NVE_PS:g} ps): drift of the total energy, and"
+    yield from ("its fluctuation from sample to sample, per degree of freedom.", "")
+    rows = []
+    for species in NVE_LIQUIDS:
+        found = drift_rows(species, work)
+        if found is None:
+            rows.append(f"{species} | | | not run | ")
+            continue
+        for step, heavy, slope, jitter in found:
+            # Of a line through N equally spaced points with independent noise: noise · √(12/N) / length.
+            error = jitter * np.sqrt(12 * NVE_SAMPLE_PS / NVE_PS) / (1e-3 * NVE_PS)
+            weight = "heavy" if heavy else "natural"
+            rows.append(f"{species} | {step:g} | {weight} | {slope:+.3f} ± {error:.3f} | {jitter:.1e}")
+    yield from table("liquid | step, fs | hydrogens | drift, kT/ns per d.o.f. | fluctuation, kT per d.o.f.", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
+    parser.add_argument("--full", action="store_true", help="the larger boxes")
+    args = parser.parse_args()
+    write(args.work, FULL_ATOMS if args.full else ATOMS)
+
+
+if __name__ == "__main__":
+    main()

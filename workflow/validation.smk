@@ -1,0 +1,116 @@
+# How good the force field is: docs/validation.md and its plot, from runs of its own.
+#   snakemake --snakefile workflow/validation.smk --cores 2                      small: hours on two cores
+#   snakemake --snakefile workflow/validation.smk --cores 8 --config full=true   full size: for a GPU
+#   snakemake --snakefile workflow/validation.smk --cores 2 liquids              one part: liquids, pairs, steps, electrolytes
+# Stopped runs go on where they were: their checkpoints lie beside the marks that Snakemake looks at, undeclared.
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(workflow.basedir).parent
+FULL = str(config.get("full", False)).lower() in ("true", "1", "yes")
+SIZE = "full" if FULL else "small"
+FLAG = "--full" if FULL else ""
+
+# Its own folder, so that it and the study of this repository can run at the same time.
+workdir: ROOT / "work" / ("validation-full" if FULL else "validation")
+
+PY = sys.executable
+REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
+SET = ROOT / "force_fields" / REFERENCE["set"] / "manifest.yaml"
+BENCHMARKS, ELECTROLYTES = ROOT / "benchmarks", ROOT / "benchmarks" / "electrolytes"
+
+
+wildcard_constraints:
+    liquid=r"[A-Za-z0-9]+",
+
+
+localrules:
+    validation,
+    liquids,
+    report,
+
+
+# The marks themselves, not only the page: a page that lies there already does not say what it was made from.
+rule validation:
+    default_target: True
+    input:
+        expand("done/liquid-{liquid}", liquid=REFERENCE["liquids"]),
+        "done/steps",
+        "done/pairs",
+        "done/electrolytes",
+        ROOT / "docs/validation.md",
+
+
+rule liquids:
+    input:
+        expand("done/liquid-{liquid}", liquid=REFERENCE["liquids"]),
+
+
+# One liquid and its vapour. A mark older than the parameter set only looks whether its species are still the same.
+rule liquid:
+    input:
+        SET,
+    output:
+        touch("done/liquid-{liquid}"),
+    threads: 2
+    log:
+        "logs/liquid-{liquid}.log",
+    shell:
+        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py {FLAG} --only {wildcards.liquid}"
+        " --work . --no-table > {log:q} 2>&1"
+
+
+# 4 fs against 2 and 1 fs, and the drift of the energy.
+rule steps:
+    input:
+        SET,
+    output:
+        touch("done/steps"),
+    threads: 2
+    log:
+        "logs/steps.log",
+    shell:
+        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py --steps --work . --no-table"
+        " > {log:q} 2>&1"
+
+
+# Li⁺ and every neutral molecule: force field, GFN2-xTB, and PBE0 for those whose order must hold.
+rule pairs:
+    input:
+        SET,
+    output:
+        touch("done/pairs"),
+    log:
+        "logs/pairs.log",
+    shell:
+        "{{ {PY:q} {BENCHMARKS:q}/lithium_pairs.py --quantum --work ."
+        " && {PY:q} {BENCHMARKS:q}/lithium_pairs.py --dft --work .; }} > {log:q} 2>&1"
+
+
+# Ordinary studies of lmbmd, in a folder of their own.
+rule electrolytes:
+    input:
+        study=ELECTROLYTES / f"{SIZE}.yaml",
+        formulations=[ELECTROLYTES / f"formulations/{name}.yaml" for name in REFERENCE["electrolytes"]],
+        set=SET,
+    output:
+        touch("done/electrolytes"),
+    threads: workflow.cores
+    log:
+        "logs/electrolytes.log",
+    shell:
+        "mkdir -p electrolytes && {PY:q} -m snakemake --snakefile {ROOT:q}/Snakefile --directory electrolytes"
+        " --cores {threads} --config study={input.study:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        rules.validation.input[:-1],
+        ROOT / "force_fields/reference.yaml",
+    output:
+        ROOT / "docs/validation.md",
+        ROOT / "docs/images/parity.svg",
+    shell:
+        "{PY:q} {BENCHMARKS:q}/validation_report.py {FLAG} --work ."
