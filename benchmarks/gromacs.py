@@ -2,7 +2,7 @@
 
     python benchmarks/gromacs.py [--formulation NAME] [--threads 2] [--ps 40] [--rounds 3]
 
-Needs `gmx`. The topology is written out of the numbers of ``system.xml``, and the potential energy of one
+Needs `gmx`. The topology is that of `lmbmd export`, with the run's heavier hydrogens, and the potential energy of one
 configuration is compared before anything is timed. Both use the same constraints, masses, time step, cut-offs,
 switching, PME width and grid, Langevin friction, and couple to the same pressure; GROMACS interpolates PME with order
 4 (its default, OpenMM's is 5).
@@ -17,16 +17,17 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import openmm
 import throughput
-from openmm import unit
 
 from lmbmd import simulate
+from lmbmd.export.box import Box, read_box
+from lmbmd.export.gromacs import topology
 from lmbmd.simulate import checkpoint, mechanics
-from lmbmd.tables import AtomTable
 
 MDP = """
 integrator = sd
@@ -78,8 +79,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lmbmd-gromacs-") as text:
         folder = Path(text)
         run = throughput.prepared_run(folder, options, chosen)
+        box = read_box(folder)
         run.go_on(options.ps)
-        write_inputs(folder)
+        write_inputs(folder, box)
         ours, theirs = openmm_energy(folder), energy_of(folder, options)
         print(f"{run.n_atoms} atoms, {options.threads} threads; potential energy of one configuration, kJ/mol:")
         print(f"OpenMM {ours:.2f}, GROMACS {theirs:.2f}")
@@ -96,13 +98,17 @@ def main() -> None:
 # ---- inputs
 
 
-def write_inputs(folder: Path) -> None:
-    """``topol.top`` and ``conf.gro`` of the run in ``folder`` at its last checkpoint."""
+def write_inputs(folder: Path, box: Box) -> None:
+    """``topol.top`` with the run's masses, and ``conf.gro`` of its last checkpoint."""
     spec = simulate.load_spec(folder / "spec.json")
     flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
-    atoms = AtomTable.read(folder / "atoms.parquet")
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
-    (folder / "topol.top").write_text(topology(flexible, atoms, masses), encoding="utf-8")
+    atoms, species, first = box.atoms, list(box.species), 0
+    for s, count in box.runs:
+        size = len(species[s].masses)
+        species[s] = replace(species[s], masses=masses[first : first + size])
+        first += count * size
+    (folder / "topol.top").write_text(topology(replace(box, species=species)), encoding="utf-8")
     last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
     lines = ["box", str(len(atoms))]
     for i, (x, v) in enumerate(zip(last.positions_nm, last.velocities_nm_ps, strict=True)):
@@ -110,54 +116,6 @@ def write_inputs(folder: Path) -> None:
         lines.append(label + "".join(f"{a:14.9f}" for a in x) + "".join(f"{a:14.10f}" for a in v))
     lines.append(" ".join(f"{a:.9f}" for a in np.diag(last.box_nm)))
     (folder / "conf.gro").write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def topology(system: openmm.System, atoms: AtomTable, masses: list[float]) -> str:
-    """A GROMACS topology of a box: one molecule type per species, every 1–4 pair with its own numbers."""
-    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-    terms = {force.getName(): force for force in system.getForces()}
-    types, molecules, counts = [], [], []
-    for s, species in enumerate(atoms.species):
-        mine = np.flatnonzero(atoms.molecule_species == s)
-        if not len(mine):
-            continue
-        counts.append(f"{species.name} {len(mine)}")
-        first, end = atoms.first_atom[mine[0]], atoms.first_atom[mine[0] + 1]
-        rows = []
-        for i in range(first, end):
-            charge, sigma, epsilon = (v._value for v in nonbonded.getParticleParameters(i))
-            kind, element = f"{species.name}_{i - first}", atoms.element[i]
-            types.append(f"{kind} {masses[i]!r} 0 A {sigma!r} {epsilon!r}")
-            rows.append(f"{i - first + 1} {kind} 1 MOL {element}{i - first} 1 {charge!r} {masses[i]!r}")
-        molecules += ["[ moleculetype ]", f"{species.name} 3", "[ atoms ]", *rows]
-        molecules += _terms(terms, nonbonded, first, end)
-    head = ["[ defaults ]", "1 2 no 1 1", "[ atomtypes ]", *types]
-    return "\n".join([*head, *molecules, "[ system ]", "box", "[ molecules ]", *counts, ""])
-
-
-def _terms(terms: dict, nonbonded: openmm.NonbondedForce, first: int, end: int) -> list[str]:
-    """The bonded terms and 1–4 pairs of the molecule whose atoms are ``first`` to ``end`` − 1."""
-
-    def of(force: openmm.Force, n_atoms: int, count: str, get: str) -> list[tuple[str, list]]:
-        found = (getattr(force, get)(k) for k in range(getattr(force, count)()))
-        mine = [row for row in found if first <= row[0] < end]
-        return [(" ".join(str(i - first + 1) for i in row[:n_atoms]), list(row[n_atoms:])) for row in mine]
-
-    degrees = lambda angle: angle.value_in_unit(unit.degree)  # noqa: E731
-    lines = ["[ bonds ]"]
-    for who, (length, k) in of(terms["HarmonicBondForce"], 2, "getNumBonds", "getBondParameters"):
-        lines.append(f"{who} 1 {length._value!r} {k._value!r}")
-    lines.append("[ pairs ]")
-    for who, (qq, sigma, epsilon) in of(nonbonded, 2, "getNumExceptions", "getExceptionParameters"):
-        if qq._value or epsilon._value:
-            lines.append(f"{who} 2 1 {qq._value!r} 1 {sigma._value!r} {epsilon._value!r}")
-    lines.append("[ angles ]")
-    for who, (angle, k) in of(terms["HarmonicAngleForce"], 3, "getNumAngles", "getAngleParameters"):
-        lines.append(f"{who} 1 {degrees(angle)!r} {k._value!r}")
-    lines.append("[ dihedrals ]")
-    for who, (n, phase, k) in of(terms["PeriodicTorsionForce"], 4, "getNumTorsions", "getTorsionParameters"):
-        lines.append(f"{who} 9 {degrees(phase)!r} {k._value!r} {n}")
-    return lines
 
 
 # ---- running
