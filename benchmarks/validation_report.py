@@ -129,7 +129,8 @@ def densities(found: dict[str, Liquid]) -> Iterator[str]:
     met = "met" if size.mean() <= GOAL_MEAN else "missed"
     bias = np.mean([deviation for deviation, _, _ in judged.values()])
     yield f"- Mean absolute deviation over {len(judged)} of {len(LIQUIDS)} liquids: {size.mean():.1%};"
-    yield f"  mean deviation {bias:+.1%}. Goal: at most {GOAL_MEAN:.1%} over at least {GOAL_LIQUIDS}: {met}{_so_far(judged)}."
+    yield f"  mean deviation {bias:+.1%}. Goal: at most {GOAL_MEAN:.1%} over at least {GOAL_LIQUIDS} liquids:"
+    yield f"  {met}{_so_far(judged)}."
     beyond = [
         f"{n} ({d:+.1%} ± {e:.1%}, trust {t})" for n, (d, e, t) in judged.items() if abs(d) > GOAL_WORST and t != "low"
     ]
@@ -283,8 +284,8 @@ def pairs(path: Path) -> Iterator[str]:
     theirs = [row["gfn2_kJ_mol"] for row in rows.values()]
     yield f"Rank correlation (Spearman) of force field and GFN2-xTB over {len(rows)} molecules: "
     yield f"{spearmanr(ours, theirs).statistic:.2f}; mean difference {np.mean(np.subtract(ours, theirs)):+.0f} kJ/mol."
-    yield "With fixed charges the ion does not polarise the molecule, which in vacuum is a large part of the energy: the"
-    yield "force field is expected to bind less than quantum chemistry."
+    yield "With fixed charges the ion does not polarise the molecule, which in vacuum is a large part of the energy:"
+    yield "the force field is expected to bind less than quantum chemistry."
     yield "How far GFN2-xTB itself is to be trusted with a bare Li⁺ is for PBE0 to say, where it has run."
     yield from ("", "Orderings looked at, with the difference in binding energy, kJ/mol:", "")
     yield from table("ordering | " + " | ".join(METHODS.values()), (_ordering_row(rows, *pair) for pair in ORDERINGS))
