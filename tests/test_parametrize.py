@@ -1,5 +1,6 @@
 """A molecule that nobody has met before: from a SMILES or a topology into a set of one's own, and into a box."""
 
+import io
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
 from lmbmd.forcefield.parametrize import GAFF2_BIAS, Request, parametrize
+from lmbmd.forcefield.steps import Steps
 from lmbmd.forcefield.topologies import plain_terms
 from lmbmd.formulation.study import load_study
 
@@ -557,6 +559,20 @@ def test_the_command_makes_a_set_beside_the_study_and_prints_how_to_use_it(tmp_p
     assert load_set("own-1.0.0", tmp_path / "force_fields").citations("DOL")
     assert cli.main(["parametrize", "NEW", "--smiles", "CXC", "--study", str(tmp_path / "config.yaml")]) == 2
     assert capsys.readouterr().err.startswith("lmbmd parametrize: --smiles: 'CXC' is no SMILES: syntax error")
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        with Steps("parametrize X", total=2, stream=stream) as steps:
+            for text in ("charges", "geometry", "files"):
+                steps.step(text)
+    assert "parametrize X: files" in terminal.getvalue() and "3/3" in terminal.getvalue()
+    assert file.getvalue().splitlines() == [f"parametrize X: {text}" for text in ("charges", "geometry", "files")]
 
 
 def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path, monkeypatch):
