@@ -289,10 +289,23 @@ def pairs(path: Path) -> Iterator[str]:
     yield "How far GFN2-xTB itself is to be trusted with a bare Li⁺ is for PBE0 to say, where it has run."
     yield from ("", "Orderings looked at, with the difference in binding energy, kJ/mol:", "")
     yield from table("ordering | " + " | ".join(METHODS.values()), (_ordering_row(rows, *pair) for pair in ORDERINGS))
+    chelates = {weaker for _, weaker in ORDERINGS if {"O", "F"} <= {e for e, _ in _donors(rows, weaker, "gfn2")}}
+    if chelates:
+        yield f"Held by an oxygen and a fluorine at once, which a liquid need not do: {', '.join(sorted(chelates))}."
+    unlike = [name for name in rows if _nearest(rows, name, "force_field") != _nearest(rows, name, "gfn2")]
+    yield f"Another nearest element in GFN2-xTB than in the force field: {_list(unlike)}"
+
+
+def _donors(rows: dict, name: str, method: str) -> list[list]:
+    return rows.get(name, {}).get(f"{method}_donors", [])
+
+
+def _nearest(rows: dict, name: str, method: str) -> list[str]:
+    return [element for element, _ in _donors(rows, name, method)[:1]]
 
 
 def _pair_row(name: str, row: dict) -> str:
-    near = [", ".join(f"{e} {r:.2f}" for e, r in row.get(f"{m}_donors", [])[:4]) for m in METHODS]
+    near = [", ".join(f"{e} {r:.2f}" for e, r in _donors({name: row}, name, m)[:4]) for m in METHODS]
     dft = f"{row['pbe0_kJ_mol']:.0f}" if "pbe0_kJ_mol" in row else ""
     energies = [f"{row[key]:.0f}" for key in ("force_field_kJ_mol", "force_field_scaled_kJ_mol", "gfn2_kJ_mol")]
     return " | ".join([name, *energies, dft, *near])
