@@ -3,7 +3,7 @@
 One story, as minutes are scarce: the same command is given until the study is finished, and between its beginning
 and its end come a job killed for its memory, Ctrl-C, `scancel`, a dead node, a time limit and `kill -9` of Snakemake.
 Each test is about one of them. A simulation is held still (SIGSTOP) until its event has come, so that nothing here
-depends on the machine's speed. It takes four minutes on two quiet cores.
+depends on the machine's speed. It takes eight minutes where twenty processes share two cores.
 """
 
 from __future__ import annotations
