@@ -21,10 +21,11 @@ from lmbmd.analysis.cipa import (
     decide,
     fractal_dimension,
 )  # fmt: skip
-from lmbmd.analysis.cipa_tables import cipa_tables, cluster_mean
+from lmbmd.analysis.cipa_tables import _centre_cn, cipa_tables, cluster_mean
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import Compactness
 from lmbmd.analysis.nulls import poisson_nearest_A
+from lmbmd.analysis.rows import doubt_in
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.errors import LmbmdError
 
@@ -372,6 +373,31 @@ def test_a_single_centre_gives_numbers_or_reasons_never_a_crash():
     descriptors, _, notes = cipa_tables([clusters], [fold.result()], box.atoms)
     assert notes[0]["call"] == BOX_TOO_SMALL
     assert np.isnan({d.name: d.value for d in descriptors}["centre_nearest_distance_A"])
+
+
+def test_a_shell_without_an_edge_has_a_reason_and_no_radius():
+    boxes, clusters, measured, _ = family("droplets", 80.5)
+    why = "none: g(r) shows no minimum, and the fallback is not beyond its maximum"
+    found = _centre_cn(measured, "Li", float("nan"), why)
+    assert np.isnan(found.value) and "nan" not in found.method
+    assert found.method.endswith("no value: no edge of the first centre–centre shell, " + why.removeprefix("none: "))
+    descriptors, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms, shell_A=float("nan"))
+    assert not tables["cipa"].criterion.str.contains("nan").any()
+    assert not any("nan" in d.method for d in descriptors)
+
+
+def test_the_table_doubts_what_the_descriptors_doubt_and_nothing_exact():
+    boxes, clusters, measured, _ = family("random concentrated", 80.5)
+    descriptors, tables, _ = cipa_tables(clusters[:1], measured[:1], boxes[0].atoms)
+    table = tables["cipa"].set_index("criterion")
+    doubts = {d.name: doubt_in(d.method) for d in descriptors}
+    assert doubts["centre_nearest_distance_A"] != ""
+    assert set(table.doubt["nearest centre–centre distance"]) == {doubts["centre_nearest_distance_A"]}
+    assert table.doubt["smallest box width"] == table.doubt["molecules of the rarest species"] == ""
+    assert set(table.doubt["first centre–centre peak, height"]) == {"read off the mean curve"}
+    assert table.doubt["fractal dimension"] == ""
+    shares = tables["cipa_sensitivity"]
+    assert (shares.doubt != "").all()  # one replica of few frames decides no share
 
 
 def test_a_mean_over_centres_counts_each_centre_with_its_cluster():

@@ -117,6 +117,19 @@ def test_a_drift_that_is_over_before_the_later_half_does_not_matter():
     assert equilibration.judge(density, rng.normal(size=800)).stationary
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        (-282.3, 101.2, "-280 ± 100"),
+        (-0.00225, 0.0055, "-0.0022 ± 0.0055"),
+        (12.34, 9.96, "+12 ± 10"),
+        (0.5, 0.0, "+0.5"),
+    ],
+)
+def test_a_drift_is_told_to_the_second_digit_of_its_error(change, error, told):
+    assert equilibration._with_error(change, error) == told
+
+
 def test_a_series_too_short_or_too_slow_cannot_pass():
     rng = np.random.default_rng(5)
     assert not equilibration.judge([], []).stationary
