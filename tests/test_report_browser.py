@@ -78,7 +78,7 @@ def test_the_browser_would_tell_of_errors_and_requests(tmp_path):
 
 @pytest.mark.parametrize("name", ["lifsi-dme-tte/report.html", "index.html"])
 def test_a_page_opens_without_errors_or_requests(study, tmp_path, name):
-    dom, console, asked = browse(study / name, tmp_path, "--dump-dom")
+    dom, console, asked = browse(study / name, tmp_path, "--dump-dom", drawing=WEBGL)
     assert "</html>" in dom and "&lt;script&gt;" in dom
     assert console == []
     assert asked == []
