@@ -25,6 +25,8 @@ STUDY = """\
 study: scale
 formulations: formulations
 """
+#: Compiled modules are kept between starts, as everywhere but in some containers.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 #: Says how much memory its child took. A child starts with the peak of whoever forks it, so the forker must be small.
 PEAK = """\
 import resource, subprocess, sys
@@ -86,7 +88,9 @@ def snakemake(study: Path, *arguments: str) -> Measured:
     command = [sys.executable, *program, "--snakefile", ROOT / "Snakefile", "--directory", study, *arguments]
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        process = subprocess.Popen([sys.executable, "-c", PEAK, *command], stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PEAK, *command], env=ENVIRONMENT, stdout=out, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s = time.perf_counter() - began
