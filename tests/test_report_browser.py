@@ -219,7 +219,7 @@ def test_without_webgl_the_still_pictures_are_all_there_is(study, tmp_path):
     assert found == [True, True, 3] and console == []
 
 
-CONTRAST = """
+CONTRAST = r"""
 const channel = (c) => (c /= 255, c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
 const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
 const numbers = (text) => text.match(/[\d.]+/g).map(Number);
