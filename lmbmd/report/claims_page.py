@@ -165,13 +165,18 @@ def _sentence(text: str) -> str:
     return (text if name else text[0].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
+#: Verdicts about claims that a study has no bottle for, or that no study of this kind answers.
+UNANSWERED = ("not run", "not computed", "out of reach")
+
+
 def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], about: Sequence[str] = ()) -> str:
     """Verdicts as lines of a terminal: verdict, id and temperature, the claim, and its numbers or the reason.
 
     Args:
         files: the claims.
         folder: a results folder with ``features.parquet``.
-        about: names of formulations; claims about others are left out. Those of all if empty.
+        about: names of formulations: all claims about them, and no others. If empty, only those that this study's
+            bottles could answer; the last line counts the rest.
 
     Raises:
         LmbmdError: if the feature table is missing or cannot be read.
@@ -187,7 +192,8 @@ def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], a
         judged = judged[judged.formulation.isin(about) | judged.versus.isin(about)]
     order = {verdict: k for k, verdict in enumerate(VERDICTS)}
     lines = []
-    for row in judged.sort_values("verdict", key=lambda v: v.map(order), kind="stable").itertuples(index=False):
+    shown = judged if about else judged[~judged.verdict.isin(UNANSWERED)]
+    for row in shown.sort_values("verdict", key=lambda v: v.map(order), kind="stable").itertuples(index=False):
         T = "" if pd.isna(row.temperature_K) else f" at {row.temperature_K:g} K"
         found = "; ".join(filter(None, [*_found(row), row.reason.rstrip(".")]))
         lines += [f"{row.verdict:<18}{row.id}{T}", f"{'':18}{row.text}", *([f"{'':18}{found}"] if found else [])]
