@@ -233,6 +233,20 @@ def test_a_reading_error_stands_in_only_for_what_is_read_off_a_curve():
     assert verdict({**VALUE, "range": [1.0, 2.0]}, ("a", 1.5, 0.0, peak)).verdict == "not with this run"
 
 
+def test_no_longer_run_is_promised_to_mend_a_reading_error():
+    peak = {"doubt": "read off the mean curve", "error": math.nan}
+    row = verdict({**VALUE, "range": [1.0, 2.0], "reading_error": 0.05}, ("a", 1.95, 0.0, peak))
+    assert row.verdict == "undecided" and math.isnan(row.longer)
+    assert row.reason == "The curve cannot be read more closely; longer runs would not decide it."
+
+
+def test_two_bottles_whose_charge_scale_is_not_recorded_are_compared():
+    known, unknown = {"ion_charge_scale": 0.8}, {"ion_charge_scale": math.nan}
+    assert verdict(ORDERING, ("a", 2.0, 0.1, unknown), ("b", 1.0, 0.1, unknown)).verdict == "supported"
+    row = verdict(ORDERING, ("a", 2.0, 0.1, known), ("b", 1.0, 0.1, unknown))
+    assert row.verdict == "not with this run" and "other ion charge scales (0.8 and not recorded)" in row.reason
+
+
 @pytest.mark.parametrize(("edge_nm", "expected"), [(9.0, "supported"), (4.0, "not with this run")])
 def test_a_box_that_is_too_small_gets_no_verdict(edge_nm, expected):
     box = ("a", edge_nm, 0.01, {"name": "box_edge_nm"})
@@ -332,6 +346,7 @@ def test_texts_of_claim_files_are_shown_as_text():
         ({**ORDERING, "direction": "grater"}, "'grater' is not a valid choice. Did you mean 'greater'?"),
         ({"kind": "value", "number": {"name": "x"}}, "the value 'c' is not one"),
         ({**VALUE, "range": [2, 1]}, "the range of 'c' is empty"),
+        ({**VALUE, "range": [None, None]}, "the range of 'c' has no limit"),
         ({"kind": "value", "range": [0, 1]}, "'c' names no number"),
         ({"kind": "value", "test": "not computed"}, "'c' is not computed without a reason"),
         ({**VALUE, "formulaton": "a"}, "unknown key 'formulaton'. Did you mean 'formulation'?"),

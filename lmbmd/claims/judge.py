@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ DECIDED = VERDICTS[:2]
 LEVEL = 0.95
 #: Words of the convergence check whose numbers are not to be quoted, and so not judged.
 NOT_BELIEVED = ("too short", "not converged", "unknown")
+#: Doubt about a number that has no error of its own; a claim's ``reading_error`` may stand in.
+READ_OFF = "read off the mean curve"
 #: Independent runs in which a number must have been the same all the time to be taken at its value.
 CONSTANT_REPLICAS = 3
 
@@ -44,7 +46,7 @@ class Decision:
         low, high: confidence interval of the estimate.
         p_value: two-sided, of an estimate this far from the nearest limit of the claimed interval.
         longer: how many times longer the runs would have to be to decide at this very estimate; NaN if it is decided
-            or lies on the limit.
+            lies on the limit, or was read off a curve.
     """
 
     verdict: str
@@ -144,7 +146,7 @@ class _Point:
         if not math.isfinite(row.value):
             reason = str(row.method).partition("no value: ")[2] or str(row.method).rpartition("; ")[2]
             raise _CannotTell(f"{where} has no value: {reason}")
-        if row.doubt == "read off the mean curve" and reading_error:
+        if row.doubt == READ_OFF and reading_error:
             return Estimate(row.value, reading_error, math.inf)
         if row.doubt == "never changed":
             if row.n_effective >= CONSTANT_REPLICAS:
@@ -256,8 +258,10 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
     except _CannotTell as error:
         return {**found, "verdict": "not with this run", "reason": f"{error}."}
     decision = decide(estimate, claim.claimed, level)
+    if any(point.rows[number.name, who].doubt == READ_OFF for point, who in zip(points, species, strict=False)):
+        decision = replace(decision, longer=math.nan)
     return {
-        **found, "verdict": decision.verdict, "reason": _reason(decision, claim, points),
+        **found, "verdict": decision.verdict, "reason": _reason(decision, estimate, claim, points),
         "estimate": estimate.value, "estimate_error": estimate.error, "low": decision.low, "high": decision.high,
         "degrees_of_freedom": estimate.degrees_of_freedom, "p_value": decision.p_value, "longer": decision.longer,
     }  # fmt: skip
@@ -266,14 +270,17 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
 def _same_model(points: Sequence[_Point]) -> None:
     for column, label in (("force_field", "force fields"), ("ion_charge_scale", "ion charge scales")):
         values = [getattr(point.any_row, column) for point in points]
-        if len(values) == 2 and values[0] != values[1] and values == values:
+        values = ["not recorded" if pd.isna(value) else value for value in values]
+        if len(set(values)) > 1:
             raise _CannotTell(f"the two bottles have other {label} ({values[0]} and {values[1]})")
 
 
-def _reason(decision: Decision, claim: Claim, points: Sequence[_Point]) -> str:
+def _reason(decision: Decision, estimate: Estimate, claim: Claim, points: Sequence[_Point]) -> str:
     if decision.verdict != "undecided":
         return ""
     if not math.isfinite(decision.longer):
+        if estimate.value not in claim.claimed:
+            return "The curve cannot be read more closely; longer runs would not decide it."
         return f"The {claim.estimand} is exactly at the limit of what is claimed; no longer run would decide it."
     if decision.longer > 1000:
         return "Runs more than 1000 times longer would be needed to decide."

@@ -92,6 +92,8 @@ class Claim(BaseModel):
                 raise fault(f"'{self.id}': a margin goes with 'equal', and only with it.", "Give 'margin: 0.05'.")
         elif self.range is None or self.direction is not None or self.margin is not None:
             raise fault(f"the value '{self.id}' is not one.", "Give 'range: [lowest, highest]', and no 'direction'.")
+        if self.range == (None, None):
+            raise fault(f"the range of '{self.id}' has no limit.", "Give at least one; null is no limit.")
         if self.range is not None and not self.claimed[0] < self.claimed[1]:
             raise fault(f"the range of '{self.id}' is empty.", "Give the lower limit first; null is no limit.")
         return self
