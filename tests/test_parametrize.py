@@ -171,6 +171,18 @@ def test_charges_are_kept_by_molecule_and_method(tmp_path, monkeypatch):
     assert facts["inchikey"] == "LCGLNKUTAGEVQW-UHFFFAOYSA-N" and facts["versions"]["ambertools"]
 
 
+def test_charges_that_were_kept_add_up_as_they_did(tmp_path, monkeypatch):
+    # Urotropine: classes of 4, 6 and 12 atoms. A rest of 2e-6 e fits none of them evenly.
+    molecule = chemistry.from_smiles("C1N2CN3CN1CN(C2)C3")
+    of = {"N": -0.300001, "C": 0.100001, "H": 0.05}
+    raw = np.array([of[atom.GetSymbol()] for atom in molecule.GetAtoms()])
+    monkeypatch.setattr(charges, "_raw", lambda *_: raw)
+    first = charges.charges(molecule, "resp", cache=tmp_path)
+    monkeypatch.setattr(charges, "_raw", lambda *_: pytest.fail("computed again"))
+    assert sum(first) == 0 and len(set(first)) == 4
+    assert charges.charges(molecule, "resp", cache=tmp_path) == first
+
+
 # ---------------------------------------------------------------- RESP
 
 

@@ -71,11 +71,12 @@ def charges(
     if file and file.is_file():
         step("charges, kept from before")
         kept = json.loads(file.read_text(encoding="utf-8"))["charges"]
-        return [Decimal(kept[str(rank)]) for rank in classes]
-    found = symmetrised(molecule, _raw(molecule, method, step))
+        return symmetrised(molecule, np.array([float(kept[str(rank)]) for rank in classes]))
+    raw = _raw(molecule, method, step)
+    found = symmetrised(molecule, raw)
     if file:
         facts = {"inchikey": Chem.MolToInchiKey(molecule), "method": method, "versions": versions(method)}
-        by_class = {str(rank): str(q) for rank, q in zip(classes, found, strict=True)}
+        by_class = {str(rank): float(raw[np.array(classes) == rank].mean()) for rank in classes}
         write_text(file, json.dumps({**facts, "charges": by_class}, indent=1) + "\n")
     return found
 
