@@ -127,6 +127,10 @@ SALT = "{title: t, ions: {%s: 1}, molar_volume_cm3_mol: 1, source: s}"
         (f"species: {{A: {ION % ''}, B: {ION % 'a'}}}\nsalts: {{}}", "'a' names both A and B."),
         (f"species: {{A: {ION % ''}}}\nsalts: {{AX: {SALT % 'A'}}}", "AX has charge +1."),
         (f"species: {{A: {ION % ''}}}\nsalts: {{AX: {SALT % 'C'}}}", "AX needs C."),
+        (f"species: {{'../A': {ION % ''}}}", "'../A' cannot name a species."),
+        (f"species: {{7: {ION % ''}}}", "7 cannot name a species."),
+        (f"species: {{A: {ION % ''}}}\nsalts: {{A X: {SALT % 'A'}}}", "'A X' cannot name a salt."),
+        (f"species: {{A: {(ION % '')[:-1]}, sites: {{'<b>': O}}}}}}", "'<b>' cannot name a donor site."),
     ],
 )
 def test_a_library_that_contradicts_itself_is_refused(text, message):

@@ -18,6 +18,9 @@ import yaml
 import lmbmd
 from lmbmd.errors import LmbmdError, nearest
 
+#: Of a species, a salt or a donor site.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
+
 
 @dataclass(frozen=True)
 class Species:
@@ -184,6 +187,7 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
         raise LmbmdError(
             f"this is no species file ({error}).", where=where, remedy="See force_fields/species.yaml."
         ) from error
+    _check_names(species, salts, where)
     if twice := [name for name in (*species, *salts) if name in base.species or name in base.salts]:
         raise LmbmdError(f"{twice[0]} is in lmbmd's library.", where=where, remedy="Take another name, or none.")
     species, salts = {**base.species, **species}, {**base.salts, **salts}
@@ -201,6 +205,16 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
         if charge:
             raise LmbmdError(f"{salt.name} has charge {charge:+d}.", where=where, remedy="Mend the counts of its ions.")
     return Library(species, salts, {**base.ambiguous, **data.get("ambiguous", {})})
+
+
+def _check_names(species: Mapping[Any, Species], salts: Mapping[Any, Salt], where: str) -> None:
+    """Refuse names that could not stand in paths, tables and other programs' files."""
+    sites = [site for entry in species.values() for site in entry.sites]
+    for kind, names in (("species", species), ("salt", salts), ("donor site", sites)):
+        for name in names:
+            if not (isinstance(name, str) and _NAME.fullmatch(name)):
+                remedy = "Use up to 32 letters, digits and '_', in quotes if they are digits alone."
+                raise LmbmdError(f"{name!r} cannot name a {kind}.", where=where, remedy=remedy)
 
 
 def _species(name: str, entry: dict[str, Any]) -> Species:
