@@ -230,3 +230,24 @@ def test_a_phase_that_lammps_cannot_hold_is_refused(toy_box, tmp_path):
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"SOL has a torsion with a phase of 28\.6479 degrees"):
         export(copy, "lammps", tmp_path / "out")
+
+
+def test_a_1_4_pair_that_lammps_would_drop_is_refused(toy_box, tmp_path):
+    copy = shutil.copytree(toy_box, tmp_path / "r2")
+    system = openmm.XmlSerializer.deserialize((copy / "system.xml").read_text(encoding="utf-8"))
+    old = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    new = openmm.NonbondedForce()  # all but the scaled pairs, which then interact in full
+    for i in range(old.getNumParticles()):
+        new.addParticle(*old.getParticleParameters(i))
+    for e in range(old.getNumExceptions()):
+        *pair, product, sigma, epsilon = old.getExceptionParameters(e)
+        if not (product._value or epsilon._value):
+            new.addException(*pair, product, sigma, epsilon)
+    for name in ("UseSwitchingFunction", "SwitchingDistance", "CutoffDistance", "UseDispersionCorrection"):
+        getattr(new, f"set{name}")(getattr(old, f"get{name}")())
+    assert new.getNumExceptions() < old.getNumExceptions()
+    system.removeForce(next(i for i, f in enumerate(system.getForces()) if isinstance(f, openmm.NonbondedForce)))
+    system.addForce(new)
+    (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"SOL has 1-4 pairs that interact in full"):
+        export(copy, "lammps", tmp_path / "out")

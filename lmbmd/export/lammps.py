@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lmbmd.errors import LmbmdError
 from lmbmd.export.box import Box, bond_steps, edges_nm, elements_in_molecule
 from lmbmd.forcefield.topologies import PlainTerms
@@ -64,6 +66,11 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
         raise LmbmdError(
             f"{name} leaves out pairs beyond three bonds.", where="--to lammps", remedy="Export to GROMACS."
         )
+    if _lacks_near_pairs(terms):
+        raise LmbmdError(
+            f"{name} has 1-4 pairs that interact in full.", where="--to lammps",
+            remedy="The inputs for LAMMPS would leave them out: export to GROMACS.",
+        )  # fmt: skip
     types = [
         kit.atoms.number(name, element, sigma, epsilon, mass)
         for element, mass, (_, sigma, epsilon) in zip(elements, terms.masses, terms.nonbonded, strict=True)
@@ -87,6 +94,14 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
     for (i, m), weight in weights.items():  # 1–4 pairs without a torsion
         rows["dihedrals"].append((kit.dihedrals.number(0.0, 1, 0, weight), *_path(terms, i, m)))
     return rows
+
+
+def _lacks_near_pairs(terms: PlainTerms) -> bool:
+    """Whether a pair within three bonds has no exception: special bonds, which are off, would drop it."""
+    steps = bond_steps(terms)
+    known = {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
+    near = zip(*np.nonzero(np.triu(steps <= SCALED_STEPS, 1)), strict=True)
+    return any(pair not in known for pair in near)
 
 
 def _weights(terms: PlainTerms, types: list[int], kit: _Kit, name: str) -> dict[tuple[int, int], float]:
