@@ -451,6 +451,21 @@ def test_shipped_claims_name_species_that_their_bottles_hold():
             assert not species or not held or species.split(":")[0] in held, claim.id
 
 
+def test_shipped_claims_count_a_species_under_the_role_that_its_bottle_gives_it():
+    """A solvent's CN is `solvent_cn`, an additive's `additive_cn`: under another name there is no number."""
+    bottles = {bottle.name: bottle for entry in load_catalogue().values() for bottle in entry.bottles}
+    seen = 0
+    for claim in JUDGEABLE:
+        number, role = claim.number, claim.number.name.removesuffix("_cn")
+        other = number.species if number.versus_species is None else number.versus_species
+        for bottle, species in ((claim.formulation, number.species), (claim.versus, other)):
+            if bottle and f"{role}s" in SECTIONS and number.name.endswith("_cn"):
+                held = getattr(bottles[bottle], f"{role}s")
+                assert species in held if species else held, claim.id
+                seen += 1
+    assert seen > 20
+
+
 def test_claims_are_listed_and_judged_from_the_command_line(tmp_path, capsys):
     none = ["--study", str(tmp_path / "none.yaml")]
     assert cli.main(["claims", "--list", "lifsi-dme-4m", *none]) == 0
