@@ -22,7 +22,7 @@ from lmbmd.export.box import Box
 from lmbmd.export.gromacs import gromacs_files
 from lmbmd.forcefield import ambertools, charges, chemistry, resp
 from lmbmd.forcefield import parametrize as parametrize_module
-from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.library import force_fields_folder, load_library
 from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
@@ -654,3 +654,10 @@ def test_estimated_densities_are_as_good_as_the_user_is_told():
     ]  # fmt: skip
     assert len(errors) > 60
     assert np.mean(np.abs(errors)) < 0.07 and np.max(np.abs(errors)) < 0.19
+
+
+def test_nothing_of_ones_own_lies_among_the_released_sets():
+    assert own_sets(force_fields_folder()) == {}
+    with pytest.raises(LmbmdError, match=r"released sets lie here"):
+        parametrize(Request("DME"), force_fields_folder() / "own-1.0.0", cache=None)
+    assert not (force_fields_folder() / "own-1.0.0").exists()

@@ -51,13 +51,39 @@ class OwnSet:
 
 
 def own_sets(folder: Path) -> dict[str, OwnSet]:
-    """The user's sets in a folder, by full name; none if there is no such folder.
+    """The user's sets in a folder, by full name; none if there is no such folder, or it is that of the released sets.
 
     Raises:
         LmbmdError: if one contradicts itself, or bears the name of a released set.
     """
-    manifests = sorted(folder.glob("*/manifest.yaml")) if folder.is_dir() else []
+    manifests = sorted(folder.glob("*/manifest.yaml")) if folder.is_dir() and not _holds_released(folder) else []
     return {path.parent.name: read_own(path.parent) for path in manifests}
+
+
+def _holds_released(folder: Path) -> bool:
+    """Whether a folder is that of the released sets, as it is for a study file at the top of the repository."""
+    return folder.resolve() == force_fields_folder().resolve()
+
+
+def check_place(folder: Path) -> None:
+    """Refuse to begin a set among the released ones, where it would be taken for one of them."""
+    if _holds_released(folder.parent):
+        what, remedy = "lmbmd's released sets lie here.", "Keep your study in a folder of its own."
+        raise LmbmdError(what, where=str(folder.parent), remedy=remedy)
+
+
+def check_set_name(name: str, where: str) -> set[str]:
+    """The released sets' names, none of which a set of one's own may bear.
+
+    Raises:
+        LmbmdError: if it is one of them, or no name and version.
+    """
+    released = {path.parent.name for path in force_fields_folder().glob("*/manifest.yaml")}
+    if name in released or not SET_NAME.fullmatch(name):
+        fault = "is the name of a released set" if name in released else "cannot name a parameter set"
+        remedy = "Name the folder like 'own-1.0.0': a name and a version."
+        raise LmbmdError(f"'{name}' {fault}.", where=where, remedy=remedy)
+    return released
 
 
 def read_own(folder: Path) -> OwnSet:
@@ -67,12 +93,7 @@ def read_own(folder: Path) -> OwnSet:
         LmbmdError: if the manifest is damaged, extends no released set, or says what only the released set may say.
     """
     where = str(folder / "manifest.yaml")
-    released = {path.parent.name for path in force_fields_folder().glob("*/manifest.yaml")}
-    if folder.name in released or not SET_NAME.fullmatch(folder.name):
-        fault = "is the name of a released set" if folder.name in released else "cannot name a parameter set"
-        raise LmbmdError(
-            f"'{folder.name}' {fault}.", where=where, remedy="Name the folder like 'own-1.0.0': a name and a version."
-        )
+    released = check_set_name(folder.name, where)
     try:
         manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
         extends = manifest["extends"]

@@ -30,7 +30,7 @@ from lmbmd.forcefield.molecules import (
     pdb_of,
     system_of,
 )
-from lmbmd.forcefield.own import add_species, read_own
+from lmbmd.forcefield.own import add_species, check_place, read_own
 from lmbmd.forcefield.parameters import available_sets
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised, apply
 from lmbmd.forcefield.topologies import Imported, ordered_like, read_topology
@@ -128,6 +128,9 @@ def parametrize(
     Raises:
         LmbmdError: for a molecule that is refused, and where something needed is not installed.
     """
+    check_place(folder)
+    check_set_name(folder.name, str(folder))
+    _check_words(request)
     old = read_own(folder) if (folder / "manifest.yaml").is_file() else None
     extends = extends or (old.extends if old else available_sets()[-1])
     _check_mixing(extends)
@@ -157,6 +160,15 @@ def parametrize(
     if species and species["charge"]:
         cautions.append(f"An ion comes in a salt: add one under 'salts:' in {folder / 'species.yaml'}.")
     return cautions
+
+
+def _check_words(request: Request) -> None:
+    """Refuse a role or a density that no bottle could be composed with."""
+    if request.role and request.role not in ROLES:
+        raise LmbmdError(f"there is no role '{request.role}'.", where="--role", remedy=nearest(request.role, ROLES))
+    density = request.density_g_cm3
+    if density is not None and not (math.isfinite(density) and density > 0):
+        raise LmbmdError(f"{density:g} g/cm³ is no density.", where="--density", remedy="Give that of the liquid.")
 
 
 def _check_mixing(extends: str) -> None:
