@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import yaml
 from rdkit import Chem
 
 from lmbmd import provenance
+from lmbmd.atoms import ROLES
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield import ambertools, chemistry
 from lmbmd.forcefield.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
@@ -30,7 +32,7 @@ from lmbmd.forcefield.molecules import (
     pdb_of,
     system_of,
 )
-from lmbmd.forcefield.own import add_species, check_place, read_own
+from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
 from lmbmd.forcefield.parameters import available_sets
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised, apply
 from lmbmd.forcefield.topologies import Imported, ordered_like, read_topology
