@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -31,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal without "⁺" is no reason to end
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says of a program that SIGPIPE ended
     except LmbmdError as error:
         print(
             textwrap.fill(f"lmbmd {options.verb}: {error}", 100, break_long_words=False, break_on_hyphens=False),
@@ -77,7 +83,8 @@ def _add_studies(verb: Add) -> None:
 
     sub = verb("init", "a new study of electrolytes of the catalogue, in a folder where `snakemake` runs")
     sub.add_argument("folder", type=Path)
-    sub.add_argument("name", nargs="*", help="entries of the catalogue; asked for on a terminal if none is given")
+    asked = "entries of the catalogue; asked for on a terminal if none is given"
+    sub.add_argument("name", nargs="*", default=(), help=asked)
 
     sub = verb("check", "validate a study and say what would be run, and what it could not tell", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +153,8 @@ def _file(entry: Entry, found: Standing) -> tuple[str, list[str]]:
 
 
 def _name_of(folder: Path) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._") or "study"
+    plain = unicodedata.normalize("NFKD", folder.resolve().name.lower()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._") or "study"
 
 
 def told(study: Study, remarks: Sequence[str]) -> str:
@@ -159,7 +162,7 @@ def told(study: Study, remarks: Sequence[str]) -> str:
     folder = study.path.parent.parent
     boxes = [f"  {name}: {study.composition(name).n_atoms} atoms" for name in study.names]
     lines = [f"{folder}: {len(study.names)} bottles, {len(study.runs())} runs", *boxes, *remarks]
-    return "\n".join([*lines, "", f"  cd {folder}", "  lmbmd check", "  snakemake"])
+    return "\n".join([*lines, "", f"  cd {shlex.quote(str(folder))}", "  lmbmd check", "  snakemake"])
 
 
 def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:

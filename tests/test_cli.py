@@ -31,6 +31,7 @@ def study(tmp_path, monkeypatch):
         (["build", "absent.json", "--out", "b"], ["absent.json"]),
         (["build", "config/config.yaml", "--out", "b"], ["config.yaml"]),
         (["contacts", "--atoms", "a", "--trajectory", "t", "--contacts", "c", "--rdf", "r"], ["a: ", "atom table"]),
+        (["check", "--study", "nowhere/config.yaml"], ["no such file", "the folder you are in"]),
         (["report", "lifsi-dme"], ["composition.json", "missing"]),
         (["index"], ["composition.json", "missing"]),
     ],
@@ -42,6 +43,14 @@ def test_a_mistake_is_one_paragraph(study, capsys, arguments, said):
     for words in said:
         assert words in " ".join(error.split())
     assert not any((study / name).exists() for name in ("c.json", "s.json", "b/build.json"))
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(study):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:
+        run = subprocess.run([sys.executable, "-m", "lmbmd", "check"], stdout=closed, stderr=subprocess.PIPE)
+    assert (run.returncode, run.stderr) == (141, b"")
 
 
 def test_an_unwritable_folder_is_named_and_nothing_is_left(study, capsys):

@@ -57,6 +57,13 @@ def test_a_study_is_a_few_commented_files(tmp_path, capsys):
     assert yaml.safe_load((folder / "profiles/default/config.yaml").read_text(encoding="utf-8"))["cores"] == "all"
 
 
+def test_a_folder_with_spaces_and_accents_is_one_word_to_the_shell(tmp_path, capsys):
+    folder = tmp_path / "première étude"
+    assert main(["init", str(folder), "lifsi-dme-1m"]) == 0
+    assert f"cd '{folder}'\n" in capsys.readouterr().out
+    assert load_study(folder / "config" / "config.yaml").name == "premiere-etude"
+
+
 def test_every_entry_that_builds_can_start_a_study(tmp_path):
     names = [name for name, entry in load_catalogue().items() if catalogue.standing(entry).state in catalogue.RUNS]
     study, remarks = init.init(tmp_path, Answers(tuple(names)))

@@ -442,6 +442,24 @@ def test_a_molecule_that_cannot_be_is_refused_by_name(case, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("folder", "changes", "message"),
+    [
+        ("own", {}, r"'own' cannot name a parameter set\. Name the folder like 'own-1\.0\.0'"),
+        (RELEASED, {}, f"'{RELEASED}' is the name of a released set"),
+        ("own-1.0.0", {"role": "solvnt"}, r"--role: there is no role 'solvnt'\. Did you mean 'solvent'\?"),
+        ("own-1.0.0", {"density_g_cm3": -1.0}, r"--density: -1 g/cm³ is no density"),
+        ("own-1.0.0", {"density_g_cm3": 0.0}, r"--density: 0 g/cm³ is no density"),
+        ("own-1.0.0", {"density_g_cm3": float("nan")}, r"--density: nan g/cm³ is no density"),
+    ],
+)
+def test_what_no_bottle_could_use_is_refused_before_anything_is_written(tmp_path, folder, changes, message):
+    request = Request("NEW", "COC", charge_method="file", charges=tmp_path / "none", **changes)
+    with pytest.raises(LmbmdError, match=message):
+        parametrize(request, tmp_path / folder, cache=None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_charge_that_the_smiles_does_not_have_is_refused(tmp_path):
     with pytest.raises(LmbmdError, match=r"its charge is \+1, not -1\. Write the charge into the SMILES"):
         parametrize(Request("NEW", "C[N+](C)(C)C", charge=-1), tmp_path / "own-1.0.0", cache=None)

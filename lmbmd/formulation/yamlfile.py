@@ -54,7 +54,8 @@ def _text(path: Path) -> str:
     try:
         if not path.exists():
             siblings = [p.name for p in path.parent.glob("*.y*ml")][:200] if path.parent.is_dir() else []
-            raise LmbmdError("there is no such file.", where=str(path), remedy=nearest(path.name, siblings))
+            remedy = nearest(path.name, siblings) if siblings else "Check its name and the folder you are in."
+            raise LmbmdError("there is no such file.", where=str(path), remedy=remedy)
         if not path.is_file():
             raise LmbmdError("this is not a file.", where=str(path), remedy="Give a YAML file.")
         if path.stat().st_size > MAX_BYTES:
