@@ -155,6 +155,12 @@ def correlated(rng, frames, time, mean=0.0):
     return mean + lfilter([1], [1, -keep], noise)[10 * time :]
 
 
+def test_a_time_of_many_events_has_no_more_freedom_than_three_replicas_give():
+    assert degrees_of_freedom(900) == 300
+    assert degrees_of_freedom(900, "ps") == 2
+    assert degrees_of_freedom(4, "ps") == pytest.approx(4 / 3)
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_equal_liquids_are_told_apart_no_more_often_than_the_level_says(replicas):
     """From frames to verdict, for two liquids that are the same: the share of verdicts is the 5 % of the level."""
