@@ -220,14 +220,29 @@ def test_unknown_programs_and_folders_without_a_box_are_refused(toy_box, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_phase_that_lammps_cannot_hold_is_refused(toy_box, tmp_path):
-    copy = shutil.copytree(toy_box, tmp_path / "r2")
+def _with_phase(box, copy, phase):
+    """A copy of a box all of whose torsions have that phase, rad."""
+    shutil.copytree(box, copy)
     system = openmm.XmlSerializer.deserialize((copy / "system.xml").read_text(encoding="utf-8"))
     torsions = next(f for f in system.getForces() if isinstance(f, openmm.PeriodicTorsionForce))
     for t in range(torsions.getNumTorsions()):
         *atoms, n, _, k = torsions.getTorsionParameters(t)
-        torsions.setTorsionParameters(t, *atoms, n, 0.5, k)
+        torsions.setTorsionParameters(t, *atoms, n, phase, k)
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    return copy
+
+
+def test_pi_as_amber_prints_it_is_180_degrees_for_lammps(toy_box, tmp_path):
+    exact, printed = (_with_phase(toy_box, tmp_path / f"r{n}", pi) for n, pi in enumerate((np.pi, 3.141594)))
+    for n, box in enumerate((exact, printed)):
+        export(box, "lammps", tmp_path / f"out{n}")
+    for file in ("data.lmp", "in.lmp"):
+        one, other = ((tmp_path / out / file).read_text(encoding="utf-8") for out in ("out0", "out1"))
+        assert one == other
+
+
+def test_a_phase_that_lammps_cannot_hold_is_refused(toy_box, tmp_path):
+    copy = _with_phase(toy_box, tmp_path / "r2", 0.5)
     with pytest.raises(LmbmdError, match=r"SOL has a torsion with a phase of 28\.6479 degrees"):
         export(copy, "lammps", tmp_path / "out")
 
