@@ -142,7 +142,8 @@ def _found(row: Any) -> tuple[str, str]:
     """The numbers behind a verdict, and the interval it was made by."""
     decided = pd.notna(row.estimate)  # then a number without an error never changed, and needs none
     pairs = ((row.value, row.error), (row.versus_value, row.versus_error))
-    parts = [fmt.number(v, None if decided and pd.isna(e) else e) for v, e in pairs if pd.notna(v)]
+    # Without a verdict an error may not be reliable, and is not shown.
+    parts = [fmt.number(v, None if decided and pd.isna(e) else e, reliable=decided) for v, e in pairs if pd.notna(v)]
     unit = f" {fmt.unit(row.unit)}".rstrip() if parts else ""
     text = " against ".join(parts) + unit
     if not decided:
