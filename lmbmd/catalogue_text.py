@@ -29,7 +29,10 @@ def table(entries: Sequence[tuple[Entry, Standing]]) -> str:
     lines = ["  ".join([*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
     states = [s.state for _, s in entries]
     counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
-    lines += ["", f"{len(entries)} entries" + (f": {', '.join(counts)}" if counts else "")]
+    lines += [
+        "",
+        f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}" + (f": {', '.join(counts)}" if counts else ""),
+    ]
     waited_for = Counter(name for _, s in entries if s.state != "same as" for name in s.lacking)
     if waited_for:
         told = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in waited_for.most_common())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,8 +161,12 @@ def told(study: Study, remarks: Sequence[str]) -> str:
     """What was written and what to do next."""
     folder = study.path.parent.parent
     boxes = [f"  {name}: {study.composition(name).n_atoms} atoms" for name in study.names]
-    lines = [f"{folder}: {len(study.names)} bottles, {len(study.runs())} runs", *boxes, *remarks]
+    lines = [f"{folder}: {_number(study.names, 'bottle')}, {_number(study.runs(), 'run')}", *boxes, *remarks]
     return "\n".join([*lines, "", f"  cd {shlex.quote(str(folder))}", "  lmbmd check", "  snakemake"])
+
+
+def _number(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:

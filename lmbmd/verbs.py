@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lmbmd import stages
-from lmbmd.errors import LmbmdError
+from lmbmd.errors import LmbmdError, nearest
 
 if TYPE_CHECKING:
     from lmbmd.formulation.study import Study
@@ -232,6 +232,10 @@ def claims(options: argparse.Namespace) -> None:
     from lmbmd.report.claims_page import claim_lines, verdict_lines
 
     known = known_claims(load_study(options.study).claims if options.study.is_file() else ())
+    bottles = {name for file in known for claim in file.claims for name in (claim.formulation, claim.versus) if name}
+    for name in options.formulation:
+        if name not in bottles:
+            raise LmbmdError(f"no claim is about '{name}'.", remedy=nearest(name, bottles))
     if options.list:
         print(claim_lines(known, options.formulation))
     else:

@@ -275,7 +275,9 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     }
     sets = {name: study_module._Released(frozenset(species), 9.0) for name, species in sets.items()}
     monkeypatch.setattr(study_module, "released_sets", lambda: sets)
-    with pytest.raises(LmbmdError, match=r"has no DME. All of them are in other-2.0.0. To make your own: lmbmd pa") as e:
+    with pytest.raises(
+        LmbmdError, match=r"has no DME. All of them are in other-2.0.0. To make your own: lmbmd pa"
+    ) as e:
         check_coverage(["Li", "FSI", "DME"], formulation)
     assert "lmbmd parametrize DME --smiles 'COCCOC' (" in str(e.value)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.1.0 has no EC. No released set has them all"):

@@ -489,6 +489,9 @@ def test_claims_are_listed_and_judged_from_the_command_line(tmp_path, capsys):
     assert "not run" in text.rpartition("\n")[0], "of the bottles asked about every claim is shown"
     assert cli.main(["claims", "--results", str(tmp_path), *none]) == 0
     *verdicts, summary = capsys.readouterr().out.splitlines()
+    assert cli.main(["claims", "lifsi-dme-4n", *none]) == 2
+    assert "no claim is about 'lifsi-dme-4n'" in " ".join((err := capsys.readouterr().err).split())
+    assert "lifsi-dme-4m" in err
     assert "not run" in summary and not any(line.startswith("not run") for line in verdicts)
 
 

@@ -418,7 +418,7 @@ def test_an_index_of_nothing_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("composition.json", None, "composition.json: this file is missing. Run the stage that writes it."),
+        ("composition.json", None, "composition.json: this file is missing. Run `snakemake`"),
         ("composition.json", "{", "this file cannot be read"),
         ("298.15K/described.json", None, "no state point of this formulation has been described yet"),
         ("298.15K/described.json", "[]", "this is no description of a state point"),

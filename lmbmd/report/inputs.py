@@ -291,7 +291,9 @@ def _json(path: Path, *, required: bool = False) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         if not required:
             return {}
-        raise LmbmdError("this file is missing.", where=str(path), remedy="Run the stage that writes it.") from error
+        raise LmbmdError(
+            "this file is missing.", where=str(path), remedy="Run `snakemake`, or the verb that writes it."
+        ) from error
     except (OSError, ValueError) as error:
         raise LmbmdError(
             f"this file cannot be read ({error}).", where=str(path), remedy="Delete it and run its stage again."
