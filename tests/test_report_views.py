@@ -127,7 +127,7 @@ def test_bonds_are_never_between_molecules(results):
     assert 0 not in squeezed.bonds  # Li⁺ however close
 
 
-@pytest.mark.parametrize("spread", itertools.permutations((1, 2, 5)))  # half of them would be mirrored without care
+@pytest.mark.parametrize("spread", [*itertools.permutations((1, 2, 5))])  # half of them would be mirrored without care
 def test_turning_keeps_distances_and_handedness_and_shows_the_broad_side(spread):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(40, 3)) * spread + 7

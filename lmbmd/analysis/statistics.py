@@ -260,7 +260,8 @@ def _with_error(value: float, deviations: Sequence[np.ndarray]) -> Estimate:
     variance, freedom, source = within, max(frames / (2.0 * window), 1.0), "within replicas"
     if replicas >= 3:
         between = _between(deviations)
-        if between > within:
+        # Where the window spans all replicas both are the same sum, and rounding must not choose.
+        if between > within * (1.0 + 1e-9):
             variance, source = between, "between replicas"
         if _replicas_disagree(deviations, between):
             source, freedom = "replicas disagree", replicas - 1.0
