@@ -58,7 +58,8 @@ def test_a_study_is_a_few_commented_files(tmp_path, capsys):
 
 
 def test_a_folder_with_spaces_and_accents_is_one_word_to_the_shell(tmp_path, capsys):
-    folder = tmp_path / "première étude"
+    accents = sys.getfilesystemencoding() == "utf-8"  # no such folder where names are ASCII
+    folder = tmp_path / ("première étude" if accents else "premiere etude")
     assert main(["init", str(folder), "lifsi-dme-1m"]) == 0
     assert f"cd '{folder}'\n" in capsys.readouterr().out
     assert load_study(folder / "config" / "config.yaml").name == "premiere-etude"
