@@ -234,6 +234,13 @@ class Story:
         return [log for log in logs if text in log.read_text("utf-8", errors="replace")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def asked_for():
+    """Real daemons, which another Slurm on the machine disturbs: not without being asked."""
+    if not os.environ.get("LMBMD_TEST_SLURM"):
+        pytest.skip("real Slurm daemons, five minutes: set LMBMD_TEST_SLURM=1")
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
