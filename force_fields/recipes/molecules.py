@@ -1,127 +1,25 @@
-"""From parameters to files: the one-molecule OpenMM System, its minimised geometry, and the PDB beside it."""
+"""Terms of ions and of groups from the tables of this folder; the rest is what ``lmbmd parametrize`` uses."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
-import openmm
-from openmm import app, unit
 from rdkit import Chem
-from rdkit.Chem import AllChem
 from smirnoff import Terms, graph_terms
 
-SEED = 20_261_120
-TIGHT_KJ_MOL_NM = 0.01
+from lmbmd.forcefield import molecules as house
+from lmbmd.forcefield.molecules import Molecule, embedded, lowest_geometry, system_of
+
+__all__ = ["Molecule", "add_group", "embedded", "ideal", "ion_terms", "lowest_geometry", "pdb_of", "system_of"]
 #: Names that PDB readers take for nucleotides, with bonds of their own.
 NUCLEIC = {"G3"}
 
 
-@dataclass(frozen=True)
-class Molecule:
-    """A graph with names, and everything needed to write it down."""
-
-    name: str
-    graph: Chem.Mol
-    charges: list[float]
-    terms: Terms
-    geometric_14: bool = False
-
-    @property
-    def atom_names(self) -> list[str]:
-        """Element and running number, as ``C1``; the bare element for a monatomic ion."""
-        if self.graph.GetNumAtoms() == 1:
-            return [self.graph.GetAtomWithIdx(0).GetSymbol()]
-        seen: Counter[str] = Counter()
-        names = []
-        for atom in self.graph.GetAtoms():
-            seen[atom.GetSymbol()] += 1
-            names.append(f"{atom.GetSymbol()}{seen[atom.GetSymbol()]}")
-        return names
-
-
-def system_of(molecule: Molecule) -> openmm.System:
-    """The flexible molecule: bonds, angles, torsions, nonbonded with its exceptions; no cut-off, no constraints."""
-    terms, n = molecule.terms, molecule.graph.GetNumAtoms()
-    system = openmm.System()
-    for atom in molecule.graph.GetAtoms():
-        system.addParticle(app.Element.getByAtomicNumber(atom.GetAtomicNum()).mass)
-    bonds, angles, torsions = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce()
-    for key, (r0, k) in sorted(terms.bonds.items()):
-        bonds.addBond(*key, r0, k)
-    for key, (theta0, k) in sorted(terms.angles.items()):
-        angles.addAngle(*key, theta0, k)
-    for term in terms.torsions:
-        if term[-1] != 0.0:
-            torsions.addTorsion(*term)
-    nonbonded = openmm.NonbondedForce()
-    for q, (sigma, epsilon) in zip(molecule.charges, terms.lennard_jones, strict=True):
-        nonbonded.addParticle(q, sigma, epsilon)
-    steps = Chem.GetDistanceMatrix(molecule.graph)
-    for i in range(n):
-        for j in range(i + 1, n):
-            if steps[i, j] <= 2:
-                nonbonded.addException(i, j, 0.0, 1.0, 0.0)
-            elif steps[i, j] == 3:
-                nonbonded.addException(i, j, *_pair_14(molecule, i, j))
-    for force, count in (
-        (bonds, bonds.getNumBonds()), (angles, angles.getNumAngles()), (torsions, torsions.getNumTorsions()),
-    ):  # fmt: skip
-        if count:
-            system.addForce(force)
-    system.addForce(nonbonded)
-    return system
-
-
-def _pair_14(molecule: Molecule, i: int, j: int) -> tuple[float, float, float]:
-    (s1, e1), (s2, e2) = molecule.terms.lennard_jones[i], molecule.terms.lennard_jones[j]
-    sigma = math.sqrt(s1 * s2) if molecule.geometric_14 else 0.5 * (s1 + s2)
-    charge = molecule.charges[i] * molecule.charges[j] * molecule.terms.scale14_coulomb
-    return charge, sigma, math.sqrt(e1 * e2) * molecule.terms.scale14_lj
-
-
-def lowest_geometry(molecule: Molecule, system: openmm.System, starts: list[np.ndarray]) -> np.ndarray:
-    """The lowest of the minimised ``starts`` (Å), about its centre of mass."""
-    best = min((_minimised(system, x) for x in starts), key=lambda found: round(found[0], 6))[1]
-    masses = np.array([system.getParticleMass(i)._value for i in range(system.getNumParticles())])
-    return best - masses @ best / masses.sum()
-
-
-def embedded(graph: Chem.Mol, count: int = 60) -> list[np.ndarray]:
-    """Conformers by distance geometry, Å."""
-    graph = Chem.Mol(graph)
-    ids = AllChem.EmbedMultipleConfs(graph, count, randomSeed=SEED, pruneRmsThresh=0.1)
-    return [graph.GetConformer(c).GetPositions() for c in ids]
-
-
-def _minimised(system: openmm.System, start: np.ndarray) -> tuple[float, np.ndarray]:
-    if system.getNumParticles() == 1:
-        return 0.0, np.zeros((1, 3))
-    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
-    context.setPositions(start * unit.angstrom)
-    openmm.LocalEnergyMinimizer.minimize(context, TIGHT_KJ_MOL_NM, 0)
-    state = context.getState(getEnergy=True, getPositions=True)
-    return state.getPotentialEnergy()._value, state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-
-
 def pdb_of(molecule: Molecule, positions: np.ndarray) -> str:
     """PDB text with element columns and every bond as CONECT."""
-    lines = [f"REMARK   {molecule.name}, minimised in its own parameters"]
-    residue = ("MOL" if molecule.name in NUCLEIC else molecule.name[:4]).ljust(4)
-    for i, (name, atom, (x, y, z)) in enumerate(
-        zip(molecule.atom_names, molecule.graph.GetAtoms(), positions, strict=True), start=1
-    ):
-        symbol = atom.GetSymbol()
-        label = name.ljust(4) if len(symbol) == 2 or len(name) == 4 else f" {name:<3}"
-        place = "".join(f"{round(c, 3) + 0.0:8.3f}" for c in (x, y, z))  # + 0.0 turns -0.000 into 0.000
-        lines.append(f"HETATM{i:5d} {label} {residue}A   1    {place}  1.00  0.00          {symbol:>2}")
-    for atom in molecule.graph.GetAtoms():
-        near = sorted(b.GetIdx() + 1 for b in atom.GetNeighbors())
-        for k in range(0, len(near), 4):  # a CONECT record holds four
-            lines.append("CONECT" + "".join(f"{i:5d}" for i in (atom.GetIdx() + 1, *near[k : k + 4])))
-    return "\n".join([*lines, "END", ""])
+    text = house.pdb_of(molecule.name, molecule.graph, positions)
+    return text.replace(f" {molecule.name.ljust(4)}A   1 ", " MOL A   1 ") if molecule.name in NUCLEIC else text
 
 
 def ion_terms(graph: Chem.Mol, entry: dict, positions: np.ndarray | None) -> tuple[Terms, list[float]]:

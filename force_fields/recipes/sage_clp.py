@@ -92,7 +92,7 @@ def main() -> None:
             _ion(name, graph, ions[name]) if name in ions else _solvent(name, graph, args.sage, args.cache)
         )
         system = system_of(molecule)
-        positions = lowest_geometry(molecule, system, starts)
+        positions = lowest_geometry(system, starts)
         files = {f"{name}.xml": openmm.XmlSerializer.serialize(system), f"{name}.pdb": pdb_of(molecule, positions)}
         entry["files"] = {}
         for file, text in files.items():
