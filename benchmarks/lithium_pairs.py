@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import openmm
+from liquids import SET, WORK
 from rdkit import Chem
 from scipy.optimize import minimize
 from tqdm import tqdm
-from validate_force_field import SET, WORK
 
 from lmbmd.atomic import write_text
 from lmbmd.forcefield.library import load_library

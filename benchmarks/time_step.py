@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import liquids
 import numpy as np
 import openmm
-import validate_force_field as validation
 from openmm import unit
 from tqdm import tqdm
 
@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--liquid", default="DME")
     parser.add_argument("--ps", type=float, default=200.0)
     parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--work", type=Path, default=validation.ROOT / "work" / "validation")
+    parser.add_argument("--work", type=Path, default=liquids.ROOT / "work" / "validation")
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
-    runs = [validation.Run(options.liquid, 4.0, True), validation.Run(options.liquid, 2.0, False)]
+    runs = [liquids.Run(options.liquid, 4.0, True), liquids.Run(options.liquid, 2.0, False)]
     found = [simulate(run, options, deadline) for run in runs]
     if all(len(samples.series) >= 50 for samples in found):
         print(table(found))
@@ -59,14 +59,14 @@ def main() -> None:
 # ---- running
 
 
-def simulate(run: validation.Run, options: argparse.Namespace, deadline: float) -> Samples:
+def simulate(run: liquids.Run, options: argparse.Namespace, deadline: float) -> Samples:
     """Go on with one run until it is long enough or time is up."""
     samples, path = load(run, options.work)
     if len(samples.series) * SAMPLE_PS >= options.ps - 1e-6:
         return samples
-    system, _, _ = validation.liquid(run)
+    system, _, _ = liquids.liquid(run)
     mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
-    context = validation.simulation(run, system)
+    context = liquids.simulation(run, system)
     context.setState(openmm.XmlSerializer.deserialize(samples.state))
     molecule = Molecule.of(run.species)
     bar = tqdm(total=options.ps, initial=len(samples.series) * SAMPLE_PS, desc=run.name, unit="ps")
@@ -92,14 +92,14 @@ def simulate(run: validation.Run, options: argparse.Namespace, deadline: float) 
     return samples
 
 
-def load(run: validation.Run, folder: Path) -> tuple[Samples, Path]:
+def load(run: liquids.Run, folder: Path) -> tuple[Samples, Path]:
     """What is stored of a run, else the state in which the force field's validation left it; and where to store it."""
-    path = folder / f"{run.name}-structure.npz"
+    path = run.place(folder) / f"{run.name}-structure.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as data:
             if str(data["fingerprint"]) == run.fingerprint:
                 return Samples(str(data["state"]), data["series"], data["curves"]), path
-    state, _ = validation._load(run, folder)
+    state, _ = liquids.load(run, folder)
     if state is None:
         raise SystemExit(f"{run.name} has not been equilibrated: python benchmarks/validate_force_field.py --steps")
     return Samples(state), path
@@ -115,7 +115,7 @@ class Molecule:
 
     @classmethod
     def of(cls, species: str) -> Molecule:
-        parameters = load_set(validation.SET)
+        parameters = load_set(liquids.SET)
         heavy = [i for i, element in enumerate(parameters.elements(species)) if element != "H"]
         bonds = {frozenset(map(int, bond)) for bond in parameters.bonds(species)}
         neighbours = {i: [j for j in heavy if frozenset((i, j)) in bonds] for i in heavy}
@@ -130,7 +130,7 @@ class Molecule:
     def measure(self, context: openmm.Context, mass_amu: float) -> tuple[list[float], np.ndarray]:
         """A row of the series, and g(r) of heavy atoms of different molecules."""
         state = context.getState(energy=True, positions=True)
-        density, potential, *_ = validation._sample(context, mass_amu)
+        density, potential, *_ = liquids._sample(context, mass_amu)
         edge = state.getPeriodicBoxVectors()[0][0]._value
         x = state.getPositions(asNumpy=True)._value.reshape(-1, self.n_atoms, 3)
         molecules = len(x)

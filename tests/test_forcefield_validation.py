@@ -25,7 +25,7 @@ REFERENCE = yaml.safe_load((ROOT / "force_fields" / "reference.yaml").read_text(
 def modules(monkeypatch):
     """The benchmark, its report and the pairs, with chunks short enough for a test."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    names = ("validate_force_field", "lithium_pairs", "validation_report")
+    names = ("liquids", "lithium_pairs", "validation_report")
     for name in names:
         sys.modules.pop(name, None)
     found = [importlib.import_module(name) for name in names]
@@ -53,10 +53,10 @@ def test_a_stopped_validation_run_goes_on_and_is_reported(validation, report, tm
     run = validation.Run("DMC")
     assert not validation.simulate(run, tmp_path, deadline=-math.inf, production_ps=0.2)
     assert validation.simulate(run, tmp_path, deadline=math.inf, production_ps=0.0)
-    first = validation._load(run, tmp_path)[1]
+    first = validation.load(run, tmp_path)[1]
     assert len(first) == 2
     assert validation.simulate(run, tmp_path, deadline=math.inf, production_ps=0.2)
-    state, samples = validation._load(run, tmp_path)
+    state, samples = validation.load(run, tmp_path)
     assert len(samples) == 4
     np.testing.assert_array_equal(samples[:2], first)
     packed = validation.PACKED_FRACTION * load_library().species["DMC"].density_g_cm3
@@ -67,11 +67,32 @@ def test_a_stopped_validation_run_goes_on_and_is_reported(validation, report, tm
 
     long = np.tile(samples, (60, 1))
     long[:, 0] = 1.0740 + 0.01 * np.sin(np.arange(len(long)))
-    validation._save(run, tmp_path, state, long)
-    found = {"DMC": validation.measure(run, tmp_path)}
+    validation.save(run, tmp_path, state, long)
+    found = {validation.SET: {"DMC": validation.measure(run, tmp_path)}}
     row = next(line for line in report.densities(found) if line.startswith("| DMC"))
     assert "| 298.15 | 1.06326 | high | ThermoML" in row and "| 1.074" in row and "| +1.0%" in row
-    assert validation._load(replace(run, atoms=2000), tmp_path)[0] is None, "a run of another box is not gone on with"
+    assert validation.load(replace(run, atoms=2000), tmp_path)[0] is None, "a run of another box is not gone on with"
+
+
+@pytest.mark.skipif(not shutil.which("gmx"), reason="GROMACS is not installed")
+def test_a_liquid_in_gromacs_is_stored_like_one_in_openmm(validation, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation.gromacs_liquid, "SETTLE_PS", 2.0)
+    monkeypatch.setattr(validation, "SAMPLE_PS", 0.4)
+    run = validation.Run("DMC", engine="gromacs")
+    assert validation.simulate(run, tmp_path, deadline=math.inf, production_ps=0.6)
+    first = validation.load(run, tmp_path)[1]
+    assert first.shape == (2, 6)
+    assert validation.simulate(run, tmp_path, deadline=math.inf, production_ps=1.4), "goes on to the new length"
+    samples = validation.load(run, tmp_path)[1]
+    assert len(samples) == 4
+    np.testing.assert_allclose(samples[:2], first)
+    packed = validation.PACKED_FRACTION * load_library().species["DMC"].density_g_cm3
+    assert samples[:, 0] == pytest.approx(packed, rel=0.15)
+    # Kinetic energy: (3 · 12 atoms − 6 rigid bonds) degrees of freedom a molecule, warmed up or nearly so.
+    full = 0.5 * 8.314462618e-3 * 298.15 * 30 * run.n_molecules
+    assert np.all(samples[:, 2] > 0.5 * full) and np.all(samples[:, 2] < 1.2 * full)
+    assert np.abs(samples[:, 3:6]).max() > 0.1
+    assert validation.longest("DMC", validation.ATOMS, validation.SET, tmp_path) is None, "too short to report"
 
 
 def _dipole_of(state: str, molecule: openmm.System) -> np.ndarray:
@@ -87,11 +108,11 @@ def test_enthalpy_and_permittivity_follow_their_definitions(validation, tmp_path
     n, samples = run.n_molecules, np.empty((4002, 6))
     samples[:, 0], samples[:, 1] = 1.0, -100.0 * n + rng.normal(size=len(samples))
     samples[:, 3:] = rng.normal(scale=2.0, size=(len(samples), 3))
-    validation._save(run, tmp_path, "", samples)
+    validation.save(run, tmp_path, "", samples)
     assert math.isnan(validation.measure(run, tmp_path).vaporisation_kJ_mol.value), "there is no vapour yet"
     validation.vapour(run, tmp_path, 1.0)
     found = validation.measure(run, tmp_path)
-    gas = validation._vapour_energies(run, tmp_path)
+    gas = validation.vapour_energies(run, tmp_path)
     assert len(gas) == 10
     assert found.vaporisation_kJ_mol.value == pytest.approx(gas.mean() + 100.0 + 8.314462618e-3 * 298.15, abs=1e-3)
     # 1 + <M²> / (3 ε₀ V k T) in SI units, <M²> = 3 · 2² (e nm)²
@@ -105,7 +126,7 @@ def test_enthalpy_and_permittivity_follow_their_definitions(validation, tmp_path
 def test_runs_older_than_the_dipole_stay_usable(validation, tmp_path):
     run = validation.Run("DMC")
     samples = np.column_stack([np.full(200, 1.07), np.random.default_rng(0).normal(size=200), np.zeros(200)])
-    validation._save(run, tmp_path, "state", samples)
+    validation.save(run, tmp_path, "state", samples)
     found = validation.measure(run, tmp_path)
     assert found.density_g_cm3.value == pytest.approx(1.07) and math.isnan(found.permittivity.value)
 
@@ -124,7 +145,7 @@ def test_every_reference_has_a_source_a_trust_and_a_density(validation):
     for name, facts in REFERENCE["liquids"].items():
         species = load_library().species[name]
         assert species.density_g_cm3 and "estimate" not in species.density_source, name
-        assert name in load_set(REFERENCE["set"]).species, name
+        assert name in load_set(REFERENCE["sets"][0]).species, name
         graded = [facts["density"], *(facts[key][-1] for key in ("vaporisation", "permittivity") if key in facts)]
         assert set(graded) <= {"high", "medium", "low"}, name
         assert all(facts[key][-2] in REFERENCE["sources"] for key in ("vaporisation", "permittivity") if key in facts)
@@ -154,7 +175,7 @@ def test_electrolytes_are_compared_with_experiment(report, tmp_path):
 
 
 def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
-    parameters = load_set(REFERENCE["set"])
+    parameters = load_set(REFERENCE["sets"][0])
     rows = {
         name: {
             "fingerprint": pairs.fingerprint(parameters, name), "force_field_kJ_mol": mm, "gfn2_kJ_mol": qm,
@@ -174,7 +195,7 @@ def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
 def test_gfn2_binds_lithium_to_the_carbonyl_oxygen(pairs, tmp_path, monkeypatch):
     pytest.importorskip("tblite", reason="the extra 'validation' is not installed")
     monkeypatch.setattr(pairs, "STARTS", 4)
-    parameters = load_set(REFERENCE["set"])
+    parameters = load_set(REFERENCE["sets"][0])
     pairs.run_comparison(parameters, ["EC"], tmp_path / "lithium.json", dft=False)
     row = pairs.load(tmp_path / "lithium.json", parameters)["EC"]
     assert row["gfn2_kJ_mol"] < row["force_field_kJ_mol"] < row["force_field_scaled_kJ_mol"] < -50

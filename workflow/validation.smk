@@ -18,7 +18,7 @@ workdir: ROOT / "work" / ("validation-full" if FULL else "validation")
 
 PY = sys.executable
 REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
-SET = ROOT / "force_fields" / REFERENCE["set"] / "manifest.yaml"
+SET = ROOT / "force_fields" / REFERENCE["sets"][0] / "manifest.yaml"
 BENCHMARKS, ELECTROLYTES = ROOT / "benchmarks", ROOT / "benchmarks" / "electrolytes"
 
 

@@ -1,0 +1,132 @@
+"""A pure liquid in GROMACS, from the same parameter set, box and topology as OpenMM would have, for computers without a
+GPU, where it is several times quicker (``benchmarks/gromacs.py`` compares the two).
+
+The box is built by ``lmbmd.build`` and written down by ``lmbmd.export``, whose energies the tests compare with those
+of OpenMM. Langevin dynamics, stochastic cell rescaling (Bernetti and Bussi, doi:10.1063/5.0020514), rigid bonds to
+hydrogen and repartitioned masses, as in OpenMM; the drift that the pair list lets through is held to a tenth of
+GROMACS' default.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import openmm
+from gromacs import MDP, pme
+
+from lmbmd.build import build_box
+from lmbmd.export.box import read_box
+from lmbmd.export.gromacs import gromacs_files
+from lmbmd.forcefield.parameters import ParameterSet
+from lmbmd.simulate import mechanics
+from lmbmd.simulate.spec import RunSpec
+
+#: From the packed box to one that bears the run's time step.
+SETTLE_PS, SETTLE_STEP_FS, SETTLE_SAMPLE_PS = 20.0, 2.0, 0.4
+EWALD_TOLERANCE, DRIFT_KJ_MOL_PS = 1e-5, 0.0005
+DEBYE_PER_E_NM = 48.0320471
+
+
+def write_box(
+    folder: Path, parameters: ParameterSet, species: str, n_molecules: int, volume_A3: float, spec: RunSpec
+) -> None:
+    """``conf.gro`` of a packed box, and last ``topol.top`` with the masses of the run."""
+    counts, roles = {species: n_molecules}, {species: "solvent"}
+    box = SimpleNamespace(counts=counts, roles=roles, box_edge_A=volume_A3 ** (1 / 3))
+    build_box(box, parameters, ion_charge_scale=1.0, seed=spec.seeds.velocities, out_dir=folder)
+    flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
+    packed = read_box(folder)
+    heavy = [replace(terms, masses=masses[: len(terms.masses)]) for terms in packed.species]
+    files = gromacs_files(replace(packed, species=heavy))
+    for name in ("minim.mdp", "conf.gro", "topol.top"):
+        (folder / name).write_text(files[name], encoding="utf-8")
+
+
+def simulate(
+    folder: Path, spec: RunSpec, length_ps: float, sample_ps: float, seconds: float = math.inf
+) -> np.ndarray | None:
+    """Density (g/cm³), potential and kinetic energy (kJ/mol) and the box's dipole (e nm), one row a sample.
+
+    Goes on where it was stopped; None if it is not complete after about ``seconds``. The first samples are not
+    equilibrated. ``OMP_NUM_THREADS`` says how many threads to use, one if it is not set.
+    """
+    if not (folder / "settled.gro").is_file():
+        _start(folder, "minim", "conf.gro")
+        _gmx(folder, _mdrun("minim"))
+        (folder / "settled.mdp").write_text(
+            _mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS), encoding="utf-8"
+        )
+        _start(folder, "settled", "minim.gro")
+        _gmx(folder, _mdrun("settled"))
+    if not (folder / "run.tpr").is_file():
+        (folder / "run.mdp").write_text(_mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps), encoding="utf-8")
+        _start(folder, "run", "settled.gro")
+    _gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
+    limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
+    _gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+    energies = _table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
+    dipoles = _table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
+    n = min(len(energies), len(dipoles))
+    if (n - 1) * sample_ps < length_ps - 1e-6:
+        return None
+    # Columns of energies: time, then the terms in GROMACS' own order, whatever was asked first.
+    _, potential, kinetic, density = energies[1:n].T
+    return np.column_stack([density / 1000, potential, kinetic, dipoles[1:n, 1:4] / DEBYE_PER_E_NM])
+
+
+def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float) -> str:
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
+    text = MDP.format(
+        step_ps=step_fs / 1000, steps=round(1000 * length_ps / step_fs), every=round(1000 * sample_ps / step_fs),
+        cutoff_nm=nonbonded.getCutoffDistance()._value, switch_nm=nonbonded.getSwitchingDistance()._value,
+        ewald=EWALD_TOLERANCE, grid=pme(nonbonded, edge_nm)[1], constraints=spec.constraints,
+        tau_ps=1 / spec.friction_per_ps, barostat="C-rescale", temperature_K=spec.temperature_K,
+        pressure_bar=spec.pressure_bar, go_on="no",
+    )  # fmt: skip
+    return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
+
+
+def _start(folder: Path, name: str, positions: str) -> None:
+    files = ["-f", f"{name}.mdp", "-c", positions, "-o", f"{name}.tpr"]
+    _gmx(folder, ["grompp", "-p", "topol.top", *files, "-maxwarn", "5"])
+
+
+def _mdrun(name: str) -> list[str]:
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    return [
+        "mdrun",
+        "-s",
+        f"{name}.tpr",
+        "-deffnm",
+        name,
+        "-ntmpi",
+        "1",
+        "-ntomp",
+        threads,
+        "-nb",
+        "cpu",
+        "-pin",
+        "off",
+    ]
+
+
+def _table(folder: Path, command: list[str], answer: str) -> np.ndarray:
+    _gmx(folder, [*command, "-o", f"{command[0]}.xvg"], answer)
+    return np.loadtxt(folder / f"{command[0]}.xvg", comments=("#", "@"))
+
+
+def _gmx(folder: Path, command: list[str], answer: str = "") -> None:
+    done = subprocess.run(
+        ["gmx", "-nobackup", *command], cwd=folder, input=answer, capture_output=True, encoding="utf-8"
+    )
+    if done.returncode:
+        raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
