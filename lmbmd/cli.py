@@ -171,7 +171,7 @@ def _add_questions(verb: Add) -> None:
     sub.add_argument("--offxml", type=Path, help="Sage's file; by default that of an installed openff-forcefields")
     sub.add_argument("--topology", type=Path, metavar="FILE", help="OpenMM .xml, GROMACS .top or AMBER .prmtop instead")
     sub.add_argument("--coordinates", type=Path, metavar="FILE", help="positions for --topology: .pdb, .gro, .inpcrd")
-    sub.add_argument("--remix", action="store_true", help="take sigma and epsilon made for geometric mixing")
+    sub.add_argument("--remix", action="store_true", help="take sigma and epsilon made for another mixing rule")
     sub.add_argument("--title", default="")
     sub.add_argument("--alias", action="append", default=[], metavar="NAME")
     sub.add_argument("--role", default="", metavar="ROLE", help="solvent, diluent, additive, cation or anion")

@@ -62,6 +62,7 @@ class ToySet:
     species: tuple[str, ...] = field(default=tuple(ROLES))
     cut_off_A: float = 10.0
     switch_from_A: float = 9.0
+    combining_rule: str = "Lorentz-Berthelot"
 
     def system(self, species: str) -> openmm.System:
         system = openmm.System()
@@ -97,9 +98,12 @@ class ToySet:
         return np.array([(i, j) for i, j, *_ in _BONDS[species]], dtype=int).reshape(-1, 2)
 
 
-def toy_box(counts: dict[str, int], edge_A: float, *, scale: float = 1.0, cutoff_nm: float = 1.0) -> BuiltSystem:
+def toy_box(
+    counts: dict[str, int], edge_A: float, *, scale: float = 1.0, cutoff_nm: float = 1.0, **of_set: Any
+) -> BuiltSystem:
     """A System of toy molecules; where they are is up to the caller."""
-    return build_system(counts, ROLES, ToySet(cut_off_A=10 * cutoff_nm, switch_from_A=9 * cutoff_nm), scale, edge_A)
+    parameters = ToySet(cut_off_A=10 * cutoff_nm, switch_from_A=9 * cutoff_nm, **of_set)
+    return build_system(counts, ROLES, parameters, scale, edge_A)
 
 
 def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.ndarray:
@@ -116,11 +120,14 @@ def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.nd
 SMALL = {"Li": 4, "AN": 4, "SOL": 60}
 
 
-def write_run(folder: Path, *, counts: dict[str, int] | None = None, edge_A: float = 19.0, **protocol: Any) -> Path:
+def write_run(
+    folder: Path, *, counts: dict[str, int] | None = None, edge_A: float = 19.0,
+    combining_rule: str = "Lorentz-Berthelot", **protocol: Any,
+) -> Path:  # fmt: skip
     """``spec.json``, ``system.xml`` and ``start.pdb`` of a small run in ``folder``, which is returned."""
     counts = counts or SMALL
     folder.mkdir(parents=True, exist_ok=True)
-    built = toy_box(counts, edge_A, cutoff_nm=0.5)
+    built = toy_box(counts, edge_A, cutoff_nm=0.5, combining_rule=combining_rule)
     positions = toy_positions(counts, edge_A)
     (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(built.system), encoding="utf-8")
     (folder / "start.pdb").write_text(

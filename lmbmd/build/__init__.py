@@ -18,6 +18,9 @@ from lmbmd.build.system import BuiltSystem, ParameterSet, build_system
 
 __all__ = ["BuiltSystem", "build_box", "build_system", "pack"]
 
+#: What is recorded of the parameter set.
+_OF_SET = ("name", "version", "combining_rule", "cut_off_A", "switch_from_A")
+
 
 class Composition(Protocol):
     """What build needs of a composition (``lmbmd.formulation``)."""
@@ -60,7 +63,7 @@ def build_box(
         stages.BUILD, inputs or {}, seed=seed, ion_charge_scale=ion_charge_scale, counts=counts,
         n_atoms=len(built.atoms), asked_edge_A=composition.box_edge_A, edge_A=packed.edge_A,
         packing=[asdict(attempt) for attempt in packed.attempts], packmol=packed.packmol_version,
-        parameter_set={k: getattr(parameter_set, k, None) for k in ("name", "version", "cut_off_A", "switch_from_A")},
+        parameter_set={key: getattr(parameter_set, key, None) for key in _OF_SET},
         parameter_files={species: entries.get(species, {}).get("files") for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )  # fmt: skip

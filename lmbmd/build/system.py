@@ -12,6 +12,7 @@ from openmm import unit
 
 from lmbmd.bonds import parents
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.tables import AtomTable, Role, SpeciesInfo
 from lmbmd.units import ANGSTROM_PER_NM
 
@@ -28,6 +29,8 @@ class ParameterSet(Protocol):
     def cut_off_A(self) -> float: ...
     @property
     def switch_from_A(self) -> float: ...
+    @property
+    def combining_rule(self) -> str: ...
     def system(self, species: str) -> openmm.System: ...
     def geometry(self, species: str) -> np.ndarray: ...
     def names(self, species: str) -> list[str]: ...
@@ -66,8 +69,9 @@ def build_system(
     """Replicate one-molecule Systems into a periodic cube.
 
     The System is flexible and complete: harmonic bonds and angles, periodic torsions, and one ``NonbondedForce`` with
-    PME, each molecule's exclusions and 1–4 exceptions, a switched Lennard-Jones cut-off and its long-range correction,
-    Lorentz–Berthelot mixing. Constraints, mass repartitioning and the barostat belong to the simulation.
+    PME, each molecule's exclusions and 1–4 exceptions, a switched Lennard-Jones cut-off and its long-range correction.
+    It mixes by Lorentz–Berthelot; for a set with geometric mixing a second one holds the dispersion
+    (``forcefield.mixing``). Constraints, mass repartitioning and the barostat belong to the simulation.
 
     The charges of every species with a formal charge are multiplied by ``ion_charge_scale`` s, and the charge
     products of its exceptions by s² (Leontyev and Stuchebrukhov, doi:10.1039/c0cp01971b).
@@ -98,6 +102,8 @@ def build_system(
         pairs = np.asarray(parameters.bonds(molecule.name), dtype=np.int64).reshape(-1, 2)
         bonds.append((offsets[:, None, None] + pairs[None]).reshape(-1, 2))
         start += count * size
+    if parameters.combining_rule == GEOMETRIC:
+        system.addForce(mix_geometrically(forces[-1]))
     atoms = _atom_table(molecules, counts, roles, parameters)
     total = float(atoms.charge_e.sum())
     if abs(total) > NEUTRAL_E:

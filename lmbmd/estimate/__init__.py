@@ -8,7 +8,7 @@ from typing import Any
 
 from lmbmd.estimate.cautions import Caution, cautions, disk_caution, longest_residence_ns
 from lmbmd.estimate.cost import Cost, Disk, cost_of, jobs
-from lmbmd.estimate.speed import Speed, measure, of_run, of_table
+from lmbmd.estimate.speed import Speed, combining_rule, measure, of_run, of_table
 from lmbmd.estimate.text import check_text, estimate_text
 from lmbmd.formulation.study import Study
 from lmbmd.simulate.platform import PlatformOptions
@@ -51,8 +51,8 @@ def estimate(
 
     Args:
         names: formulations; all by default.
-        speed: how fast runs are, if it is known. Otherwise it is measured on the smallest formulation and scaled
-            with the number of atoms.
+        speed: how fast runs are, if it is known. Otherwise it is measured on the smallest formulation of each
+            combining rule and scaled with the number of atoms.
         each: measure every formulation.
         threads: on CPU, if the study does not say; all cores of this job if it is not given either.
         results: the results folder, whose disk must have room.
@@ -71,8 +71,10 @@ def estimate(
     if each:
         speeds = {name: measured(name) for name in names}
     else:
-        one = speed or measured(min(names, key=lambda name: study.composition(name).n_atoms))
-        speeds = dict.fromkeys(names, one)
+        rules = {name: combining_rule(study.composition(name)) for name in names}
+        smallest = {rules[n]: n for n in sorted(names, key=lambda n: -study.composition(n).n_atoms)}
+        found = {rule: speed or measured(name) for rule, name in smallest.items()}
+        speeds = {name: found[rules[name]] for name in names}
     costs = [cost_of(study, name, speeds[name]) for name in names]
     first = speeds[names[0]]
     disk_bytes = sum(c.disk_bytes for c in costs)

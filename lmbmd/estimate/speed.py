@@ -105,6 +105,11 @@ def measure(
     return speed
 
 
+def combining_rule(composition: Composition) -> str:
+    """How the box's parameter set mixes, which decides how long a step takes."""
+    return load_set(composition.force_field, composition.own_sets).combining_rule
+
+
 def of_run(path: Path) -> Speed:
     """The speed of a finished run, from its ``run.json``.
 

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from lmbmd.wording import counted
+
 #: Formulations that a warning names before it says how many more there are.
 _NAMED = 8
 _WIDTH = 110
@@ -25,7 +27,7 @@ def check_text(data: dict[str, Any]) -> str:
         "formulation", "atoms", "edge nm", "g/cm³", "worst %", "temperatures K", "replicas", "runs", "molecules",
     )  # fmt: skip
     lines = [
-        f"{data['study']}: {_many(len(rows), 'formulation')}, {_many(data['runs'], 'simulation')} of "
+        f"{data['study']}: {counted(len(rows), 'formulation')}, {counted(data['runs'], 'simulation')} of "
         f"{data['production_ns']:g} ns, a frame each {data['frame_interval_ps']:g} ps",
         *_aligned(columns, rows, left=(0, 8)),
         *_wrapped("Edge and density: ideal mixing, before equilibration. Worst: amount furthest from its recipe."),
@@ -55,7 +57,7 @@ def estimate_text(data: dict[str, Any]) -> str:
     lines = [
         *_aligned(columns, [*rows, total], left=(0,)),
         "",
-        f"{_many(sum(data['jobs'].values()), 'job')}: {of_rules}",
+        f"{counted(sum(data['jobs'].values()), 'job')}: {of_rules}",
         *_wrapped(
             f"Times: from an equilibration as short, to one as long, as the protocol allows; {data['units_per_run']} "
             f"{unit}{'s' if data['units_per_run'] > 1 else ''} per run; the simulations only."
@@ -91,10 +93,6 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequen
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _range(pair: Sequence[float]) -> str:

@@ -12,6 +12,7 @@ from openmm import unit
 
 from lmbmd.build.pdb import read_pdb
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.mixing import unmix
 from lmbmd.forcefield.topologies import PlainTerms, plain_terms
 from lmbmd.tables import AtomTable
 from lmbmd.units import ANGSTROM_PER_NM
@@ -29,6 +30,7 @@ class Box:
         positions_A, box_A: (n, 3) and (3, 3), lattice vectors as rows.
         species: terms of one molecule of each species (nm, kJ/mol, rad, e), atoms counted within the molecule.
         runs: species (index) and number of molecules, in the order of the box.
+        combining_rule: of atoms of different molecules, one of ``mixing.COMBINING_RULES``.
         cut_off_nm, switch_from_nm: of Lennard-Jones; the long-range correction is on.
         temperature_K, pressure_bar: of the run, or room conditions.
         files: what it was read from.
@@ -39,6 +41,7 @@ class Box:
     box_A: np.ndarray
     species: list[PlainTerms]
     runs: list[tuple[int, int]]
+    combining_rule: str
     cut_off_nm: float
     switch_from_nm: float
     temperature_K: float
@@ -70,11 +73,12 @@ def read_box(folder: Path) -> Box:
     positions, box = read_pdb(start.read_text(encoding="utf-8"), where=str(start))
     if not len(atoms) == len(positions) == system.getNumParticles():
         raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")
+    rule = unmix(system)
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     if not (nonbonded.getUseSwitchingFunction() and nonbonded.getUseDispersionCorrection()):
         raise LmbmdError("it has no switched, corrected cut-off.", where=str(built), remedy="Build it again.")
     return Box(
-        atoms, positions, box, _by_species(plain_terms(system, str(files["system"])), atoms), _runs(atoms),
+        atoms, positions, box, _by_species(plain_terms(system, str(files["system"])), atoms), _runs(atoms), rule,
         nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),
         nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer), temperature, pressure, files,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from openmm import app
 
 from lmbmd.build.pdb import residue_names
 from lmbmd.export.box import Box, bond_steps, edges_nm, elements_in_molecule, names_in_molecule
-from lmbmd.forcefield.topologies import PlainTerms
+from lmbmd.forcefield.topologies import RULES, PlainTerms
 
 #: Bonds within which GROMACS leaves pairs out by itself.
 NREXCL = 3
@@ -29,7 +29,8 @@ def gromacs_files(box: Box) -> dict[str, str]:
 
 def topology(box: Box) -> str:
     """The whole topology, without includes."""
-    lines = ["; written by lmbmd export", "[ defaults ]", "; nbfunc  comb-rule  gen-pairs", "1 2 no 1.0 1.0", ""]
+    rule = next(number for number, name in RULES.items() if name == box.combining_rule)
+    lines = ["; written by lmbmd export", "[ defaults ]", "; nbfunc  comb-rule  gen-pairs", f"1 {rule} no 1.0 1.0", ""]
     lines += ["[ atomtypes ]", "; name  number  mass  charge  ptype  sigma (nm)  epsilon (kJ/mol)"]
     names = [species.name for species in box.atoms.species]
     for s, terms in enumerate(box.species):

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmbmd.errors import LmbmdError
 from lmbmd.export.box import Box, bond_steps, edges_nm, elements_in_molecule
+from lmbmd.forcefield.mixing import mixed_sigma
 from lmbmd.forcefield.topologies import PlainTerms
 
 KJ_PER_KCAL = 4.184
@@ -186,7 +187,8 @@ kspace_style pppm 1.0e-5
         for j, (_, _, s2, e2, _) in enumerate(kit.atoms.numbers, start=1):
             if i > j:
                 continue
-            sigma, epsilon = (s1 + s2) / 2 * NM_A or ANY_SIGMA_A, math.sqrt(e1 * e2) / KJ_PER_KCAL
+            sigma = mixed_sigma(box.combining_rule, s1, s2) * NM_A or ANY_SIGMA_A
+            epsilon = math.sqrt(e1 * e2) / KJ_PER_KCAL
             sigma14, epsilon14 = kit.scaled.get((i, j), (ANY_SIGMA_A, 0.0))
             lines.append(f"pair_coeff {i} {j} lj/cut {epsilon!r} {sigma!r}")
             lines.append(f"pair_coeff {i} {j} lj/charmm/coul/long 0.0 {ANY_SIGMA_A} {epsilon14!r} {sigma14!r}")

@@ -18,6 +18,7 @@ from rdkit import Chem
 
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.mixing import checked_rule
 from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
 from lmbmd.provenance import sha256_of
 
@@ -59,6 +60,11 @@ class ParameterSet:
     def switch_from_A(self) -> float:
         """Distance from which the Lennard-Jones potential is switched off, Å."""
         return float(self.manifest["nonbonded"]["switch_from_A"])
+
+    @property
+    def combining_rule(self) -> str:
+        """How σ and ε of atoms of different molecules mix, one of ``mixing.COMBINING_RULES``."""
+        return self.manifest["nonbonded"]["combining_rule"]
 
     @property
     def default_ion_charge_scale(self) -> float:
@@ -188,9 +194,10 @@ def read_set(folder: Path) -> ParameterSet:
     """Read a set from any folder, comparing every file with its manifest.
 
     Raises:
-        LmbmdError: if a file is missing or differs from what the manifest says.
+        LmbmdError: if a file is missing or differs from what the manifest says, or the combining rule is unknown.
     """
     manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+    checked_rule(manifest["nonbonded"].get("combining_rule"), where=str(folder / "manifest.yaml"))
     remedy = "Released sets are not edited: restore the file, or make a new version of the set."
     systems, molecules = _read_species(folder, manifest, "a released parameter set", remedy)
     return ParameterSet(

@@ -23,6 +23,7 @@ from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield import ambertools, chemistry
 from lmbmd.forcefield.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.molecules import (
     EXCLUDED_STEPS,
     Molecule,
@@ -72,7 +73,7 @@ class Request:
         valence: ``sage`` or ``gaff2``; None takes Sage if its file is found, else GAFF2.
         offxml: the SMIRNOFF file.
         topology, coordinates: parameters made elsewhere; then nothing is computed.
-        remix: take σ and ε that were made for geometric mixing as they are.
+        remix: take σ and ε that were made for the other combining rule than the set's as they are.
         title, aliases, role, density_g_cm3, density_source: for the species' entry.
     """
 
@@ -135,7 +136,7 @@ def parametrize(
     _check_words(request)
     old = read_own(folder) if (folder / "manifest.yaml").is_file() else None
     extends = extends or (old.extends if old else available_sets()[-1])
-    _check_mixing(extends)
+    rule = _rule_of(extends, request)
     if old and old.extends != extends:
         raise LmbmdError(
             f"this set extends {old.extends}, not {extends}.", where=str(folder), remedy="Give another set with --set."
@@ -143,7 +144,7 @@ def parametrize(
     library = old.library if old else load_library()
     graph, given = _graph(request, library)
     species = _species_entry(request, graph)
-    made = _import(request, graph, step) if request.topology else _compute(request, graph, given, cache, step)
+    made = _import(request, graph, rule, step) if request.topology else _compute(request, graph, given, cache, step)
     step("files")
     texts = {
         f"{request.name}.xml": openmm.XmlSerializer.serialize(made.system),
@@ -173,16 +174,17 @@ def _check_words(request: Request) -> None:
         raise LmbmdError(f"{density:g} g/cm³ is no density.", where="--density", remedy="Give that of the liquid.")
 
 
-def _check_mixing(extends: str) -> None:
-    """Refuse a released set that does not mix as the species made here do."""
+def _rule_of(extends: str, request: Request) -> str:
+    """How a released set mixes. Refuse one that does not as species computed here do; a topology says how it does."""
     if extends not in available_sets():
         remedy = nearest(extends, available_sets())
         raise LmbmdError(f"there is no parameter set '{extends}'.", where="--extends", remedy=remedy)
     manifest = yaml.safe_load((force_fields_folder() / extends / "manifest.yaml").read_text(encoding="utf-8"))
     rule = manifest["nonbonded"]["combining_rule"]
-    if rule != "Lorentz-Berthelot":
-        what = f"{extends} mixes by the {rule} rule; species made here are for Lorentz-Berthelot."
-        raise LmbmdError(what, where="--extends", remedy="Extend another set.")
+    if rule != LORENTZ_BERTHELOT and not request.topology:
+        what = f"{extends} mixes by the {rule} rule; species made here are for {LORENTZ_BERTHELOT}."
+        raise LmbmdError(what, where="--extends", remedy="Extend another set, or give a GROMACS .top with --topology.")
+    return rule
 
 
 def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | None]:
@@ -355,21 +357,22 @@ def _charges(
     }
 
 
-def _import(request: Request, graph: Chem.Mol, step: Callable[[str], None]) -> Made:
+def _import(request: Request, graph: Chem.Mol, rule: str, step: Callable[[str], None]) -> Made:
     """Parameters from a topology that another program wrote."""
     where = str(request.topology)
     step("topology")
     imported = read_topology(request.topology, request.coordinates)
-    if imported.geometric and not request.remix:
+    published = imported.combining_rule
+    if published != rule and not request.remix:
         raise LmbmdError(
-            "its combination rule is geometric (3); the set mixes by Lorentz-Berthelot.", where=where,
-            remedy="Add --remix to take its sigma and epsilon as they are; its 1-4 pairs stay geometric.",
+            f"its combining rule is {published}; the set mixes by {rule}.", where=where,
+            remedy=f"Add --remix to take its sigma and epsilon as they are; its 1-4 pairs stay {published}.",
         )  # fmt: skip
     graph = ordered_like(graph, imported, where)
     rows, transformations = _neutralised(imported, Chem.GetFormalCharge(graph), where)
     _check_exceptions(rows.exceptions, graph, where)
-    if imported.geometric:
-        transformations.append("published for geometric mixing: here Lorentz-Berthelot between molecules")
+    if published != rule:
+        transformations.append(f"published for {published} mixing: here {rule} between molecules")
     system = assembled(graph, rows.nonbonded, rows.exceptions, rows.bonds, rows.angles, rows.torsions)
     step("geometry")
     starts = [imported.positions_A] if imported.positions_A is not None else embedded(graph)

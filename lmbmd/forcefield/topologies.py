@@ -14,11 +14,13 @@ from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.errors import LmbmdError
+from lmbmd.forcefield.mixing import GEOMETRIC, LORENTZ_BERTHELOT, unmix
 from lmbmd.forcefield.molecules import bare
 
 #: How far a particle's mass may be from its element's, amu.
 MASS_TOLERANCE_AMU = 0.3
-GEOMETRIC, LORENTZ_BERTHELOT = "3", "2"
+#: GROMACS' numbers of the combination rules.
+RULES = {"2": LORENTZ_BERTHELOT, "3": GEOMETRIC}
 #: Parts of an OpenMM force-field file that run code or read other files.
 UNSAFE = ("Script", "InitializationScript", "Include")
 SUPPORTED = "harmonic bonds and angles, periodic and Ryckaert-Bellemans torsions, and one NonbondedForce"
@@ -38,12 +40,12 @@ class PlainTerms:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a topology file says: terms, bonded pairs, positions in Å if it has them, and how σ mixes."""
+    """What a topology file says: terms, bonded pairs, positions in Å if it has them, and its combining rule."""
 
     terms: PlainTerms
     bonds: list[tuple[int, int]]
     positions_A: np.ndarray | None
-    geometric: bool
+    combining_rule: str
     kind: str
 
 
@@ -84,9 +86,10 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
     root = ElementTree.parse(path).getroot()
     if root.tag == "System":
         system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+        rule = unmix(system)
         terms = plain_terms(system, str(path))
         bonds = sorted({(min(i, j), max(i, j)) for i, j, *_ in terms.bonds})
-        return Imported(terms, bonds, _positions(coordinates), False, "OpenMM System")
+        return Imported(terms, bonds, _positions(coordinates), rule, "OpenMM System")
     if root.tag != "ForceField":
         raise LmbmdError(f"<{root.tag}> is no OpenMM file.", where=str(path), remedy="Give a System or a ForceField.")
     if unsafe := sorted({e.tag for e in root.iter()} & set(UNSAFE)):
@@ -104,8 +107,9 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
         pdb.topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
     )
     return Imported(
-        plain_terms(system, str(path)), _bonds(pdb.topology), _positions(coordinates), False, "OpenMM force field"
-    )
+        plain_terms(system, str(path)), _bonds(pdb.topology), _positions(coordinates), LORENTZ_BERTHELOT,
+        "OpenMM force field",
+    )  # fmt: skip
 
 
 def _gromacs(path: Path, coordinates: Path | None) -> Imported:
@@ -117,19 +121,19 @@ def _gromacs(path: Path, coordinates: Path | None) -> Imported:
             remedy="Give a .top with [ defaults ] and [ atomtypes ] that includes the molecule's .itp.",
         )  # fmt: skip
     function, rule = top._defaults[:2]
-    if function != "1" or rule not in (LORENTZ_BERTHELOT, GEOMETRIC):
+    if function != "1" or rule not in RULES:
         raise LmbmdError(
             f"its [ defaults ] have nbfunc {function} and combination rule {rule}.", where=str(path),
             remedy="lmbmd reads Lennard-Jones by sigma and epsilon: nbfunc 1 with rule 2 or 3.",
         )  # fmt: skip
-    top._defaults[1] = LORENTZ_BERTHELOT  # rule 3 would become a CustomNonbondedForce; its 1–4 pairs are mended below
+    top._defaults[1] = "2"  # rule 3 would become a CustomNonbondedForce; its 1–4 pairs are mended below
     system = top.createSystem(
         nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
     )  # fmt: skip
     terms = plain_terms(system, str(path))
-    if rule == GEOMETRIC:
+    if RULES[rule] == GEOMETRIC:
         terms.exceptions[:] = [_geometric_14(terms, row) for row in terms.exceptions]
-    return Imported(terms, _bonds(top.topology), _positions(coordinates), rule == GEOMETRIC, "GROMACS topology")
+    return Imported(terms, _bonds(top.topology), _positions(coordinates), RULES[rule], "GROMACS topology")
 
 
 def _amber(path: Path, coordinates: Path | None) -> Imported:
@@ -138,7 +142,7 @@ def _amber(path: Path, coordinates: Path | None) -> Imported:
         nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False, implicitSolvent=None
     )
     terms = plain_terms(system, str(path))
-    return Imported(terms, _bonds(prmtop.topology), _positions(coordinates), False, "AMBER topology")
+    return Imported(terms, _bonds(prmtop.topology), _positions(coordinates), LORENTZ_BERTHELOT, "AMBER topology")
 
 
 def _geometric_14(terms: PlainTerms, row: tuple) -> tuple:
