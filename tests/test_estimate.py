@@ -267,6 +267,18 @@ def test_only_the_smallest_is_timed_unless_each_is_asked_for(tmp_path, monkeypat
     assert timed[3:] == ["big"]
 
 
+def test_each_combining_rule_is_timed_because_their_steps_cost_differently(tmp_path, monkeypatch):
+    study = study_of(tmp_path, small=TINY, big=TINY.replace("7,", "20,"), other=TINY.replace("7,", "9,"))
+    timed = []
+    speeds = {"small": HAND, "other": replace(HAND, steps_per_s=60.0)}
+    monkeypatch.setattr(estimate, "measure", lambda box, *_, **__: timed.append(box.formulation) or speeds[timed[-1]])
+    monkeypatch.setattr(estimate, "combining_rule", lambda box: "one" if box.formulation == "other" else "two")
+    found = {c["formulation"]: c["ns_per_day"] for c in estimate.estimate(study)["formulations"]}
+    assert sorted(timed) == ["other", "small"]
+    for name, measured in (("big", HAND), ("small", HAND), ("other", speeds["other"])):
+        assert found[name] == pytest.approx(measured.ns_per_day(study.composition(name).n_atoms, 4))
+
+
 # ---- warnings
 
 

@@ -4,12 +4,13 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
 import openmm
 import pytest
-from toy import ROLES, ToySet
+from toy import ROLES, ToySet, mixed_by
 
 from lmbmd import cli
 from lmbmd.build import build_box
@@ -17,6 +18,7 @@ from lmbmd.build.pdb import read_pdb, with_positions
 from lmbmd.errors import LmbmdError
 from lmbmd.export import export
 from lmbmd.export.box import read_box
+from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC
 from lmbmd.forcefield.parameters import available_sets, load_set
 from lmbmd.provenance import file_sha256
 
@@ -34,17 +36,24 @@ BOTTLES = {
 }
 
 
-def _build(counts, folder, edge_A):
+def _build(counts, folder, edge_A, rule):
     role = lambda name: "cation" if name == "Li" else "anion" if name in ("FSI", "TFSI", "PF6") else "solvent"  # noqa: E731
     composition = SimpleNamespace(counts=counts, roles={s: role(s) for s in counts}, box_edge_A=edge_A)
-    build_box(composition, load_set(available_sets()[-1]), ion_charge_scale=0.8, seed=5, out_dir=folder)
+    build_box(composition, _set_that_mixes(rule), ion_charge_scale=0.8, seed=5, out_dir=folder)
 
 
-@pytest.fixture(scope="module", params=BOTTLES)
+def _set_that_mixes(rule):
+    """A released set of that rule; the last one, mixed otherwise than it should be, while there is none."""
+    sets = [load_set(name) for name in available_sets()]
+    return next((s for s in reversed(sets) if s.combining_rule == rule), mixed_by(sets[-1], rule))
+
+
+@pytest.fixture(scope="module", params=[(rule, name) for rule in COMBINING_RULES for name in BOTTLES], ids="-".join)
 def built(request, tmp_path_factory):
     """A packed box with a few minimisation steps, so that no close contact hides all else."""
-    folder = tmp_path_factory.mktemp(request.param)
-    _build(BOTTLES[request.param], folder, 23.0)
+    rule, name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    _build(BOTTLES[name], folder, 23.0, rule)
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     positions, box = read_pdb((folder / "start.pdb").read_text(encoding="utf-8"), where="start.pdb")
     context = openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatformByName("CPU"))
@@ -63,10 +72,11 @@ def _openmm(folder, *, switch):
 
     def energies(change):
         system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
-        nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-        nonbonded.setEwaldErrorTolerance(1e-6)
-        nonbonded.setUseSwitchingFunction(switch)
-        change(nonbonded)
+        for force in system.getForces():
+            if isinstance(force, openmm.NonbondedForce):
+                force.setEwaldErrorTolerance(1e-6)
+                force.setUseSwitchingFunction(switch)
+                change(force)
         for group, force in enumerate(system.getForces()):
             force.setForceGroup(group)
         context = openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatformByName("Reference"))
@@ -74,7 +84,10 @@ def _openmm(folder, *, switch):
         context.setPeriodicBoxVectors(*(0.1 * box))
         context.setPositions(0.1 * positions)
         get = lambda group: context.getState(getEnergy=True, groups={group}).getPotentialEnergy()._value  # noqa: E731
-        return {force.getName(): get(group) for group, force in enumerate(system.getForces())}
+        parts = Counter()
+        for group, force in enumerate(system.getForces()):
+            parts[type(force).__name__] += get(group)  # of geometric mixing, there are two NonbondedForces
+        return parts
 
     def uncharged(nonbonded):
         for i in range(nonbonded.getNumParticles()):
@@ -160,6 +173,26 @@ def test_lammps_finds_the_same_energies(built, tmp_path):
     for part in ("bonds", "angles", "torsions", "lennard-jones", "coulomb"):
         assert theirs[part] == pytest.approx(ours[part], rel=RELATIVE), part
     assert theirs["correction"] == pytest.approx(ours["correction"], rel=0.01)
+
+
+@pytest.mark.parametrize("program", ["gromacs", "lammps"])
+def test_an_exported_box_mixes_by_the_rule_of_its_set(tmp_path, program):
+    """Between a pair of kinds that no rule mixes alike, by hand."""
+    texts = {}
+    for rule in COMBINING_RULES:
+        composition = SimpleNamespace(counts={"Li": 3, "AN": 3, "SOL": 40}, roles=ROLES, box_edge_A=22.0)
+        build_box(composition, ToySet(combining_rule=rule), ion_charge_scale=1.0, seed=1, out_dir=tmp_path / rule)
+        for file in export(tmp_path / rule, program, tmp_path / f"{rule}-out"):
+            texts[rule, file.name] = file.read_text(encoding="utf-8")
+    if program == "gromacs":
+        assert texts["Lorentz-Berthelot", "topol.top"].replace("\n1 2 no", "\n1 3 no") == texts[GEOMETRIC, "topol.top"]
+    else:
+        first = {
+            rule: re.search(r"pair_coeff 1 2 lj/cut (\S+) (\S+)", texts[rule, "in.lmp"]) for rule in COMBINING_RULES
+        }
+        epsilon = np.sqrt(0.08 * 0.7) / KCAL
+        assert [float(v) for v in first["Lorentz-Berthelot"].groups()] == pytest.approx([epsilon, 2.55])
+        assert [float(v) for v in first[GEOMETRIC].groups()] == pytest.approx([epsilon, np.sqrt(2.1 * 3.0)])
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Geometric mixing with native forces: energies by the formulae, forces, platforms, the way back, whole runs."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import openmm
@@ -163,8 +162,7 @@ def test_an_unknown_rule_is_refused(tmp_path):
 def test_a_set_tells_its_rule_and_the_box_follows():
     parameters = load_set("sage-clp-1.1.0")
     assert parameters.combining_rule == LORENTZ_BERTHELOT
-    manifest = {**parameters.manifest, "nonbonded": {**parameters.manifest["nonbonded"], "combining_rule": GEOMETRIC}}
-    twin = replace(parameters, manifest=manifest)
+    twin = toy.mixed_by(parameters, GEOMETRIC)
     assert unmix(build_system({"DME": 2}, {"DME": "solvent"}, twin, 0.8, 30.0).system) == GEOMETRIC
 
 
@@ -175,3 +173,12 @@ def test_a_geometric_run_goes_through_every_stage(tmp_path):
     assert record["n_atoms"] == 88
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     assert mechanics.cutoff_A(system) == pytest.approx(5.0) and unmix(system) == GEOMETRIC
+
+
+def test_a_geometric_box_that_shrinks_below_two_cutoffs_is_an_error_about_the_box(tmp_path):
+    folder = toy.relaxed_run(tmp_path, combining_rule=GEOMETRIC)
+    squeezed = toy.toy_box(toy.TINY, 13.5, cutoff_nm=0.66, combining_rule=GEOMETRIC).system
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(squeezed), encoding="utf-8")
+    toy.write_spec(folder, pressure_bar=20000.0)
+    with pytest.raises(LmbmdError, match="less than twice the cut-off"):
+        toy.simulate_here(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,12 @@ def toy_box(
     """A System of toy molecules; where they are is up to the caller."""
     parameters = ToySet(cut_off_A=10 * cutoff_nm, switch_from_A=9 * cutoff_nm, **of_set)
     return build_system(counts, ROLES, parameters, scale, edge_A)
+
+
+def mixed_by(parameters: Any, rule: str) -> Any:
+    """A released set whose manifest says another combining rule."""
+    nonbonded = {**parameters.manifest["nonbonded"], "combining_rule": rule}
+    return replace(parameters, manifest={**parameters.manifest, "nonbonded": nonbonded})
 
 
 def toy_positions(counts: dict[str, int], edge_A: float, seed: int = 0) -> np.ndarray:
