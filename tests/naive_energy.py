@@ -12,7 +12,7 @@ import numpy as np
 COULOMB = 1.602176634e-19**2 * 6.02214076e23 / (4 * math.pi * 8.8541878128e-12) * 1e9 * 1e-3
 
 
-def energies(xml, x):
+def energies(xml, x, rule="Lorentz-Berthelot"):
     """Energy of each kind: {"HarmonicBondForce": …, "Coulomb": …, "LennardJones": …}."""
     out = {"HarmonicBondForce": 0.0, "HarmonicAngleForce": 0.0, "PeriodicTorsionForce": 0.0}
     for force in ElementTree.fromstring(xml).find("Forces"):
@@ -24,7 +24,7 @@ def energies(xml, x):
         elif kind == "PeriodicTorsionForce":
             out[kind] += sum(_torsion(x, t) for t in force.find("Torsions"))
         elif kind == "NonbondedForce":
-            out["Coulomb"], out["LennardJones"] = _nonbonded(x, force)
+            out["Coulomb"], out["LennardJones"] = _nonbonded(x, force, rule)
         else:
             raise AssertionError(f"unknown force {kind}")
     return out
@@ -60,7 +60,7 @@ def _torsion(x, node):
     return _number(node, "k") * (1 + math.cos(_number(node, "periodicity") * phi - _number(node, "phase")))
 
 
-def _nonbonded(x, force):
+def _nonbonded(x, force, rule):
     atoms = [(_number(p, "q"), _number(p, "sig"), _number(p, "eps")) for p in force.find("Particles")]
     special = {}
     for e in force.find("Exceptions"):
@@ -70,7 +70,8 @@ def _nonbonded(x, force):
     for i in range(len(atoms)):
         for j in range(i + 1, len(atoms)):
             (q1, s1, e1), (q2, s2, e2) = atoms[i], atoms[j]
-            qq, sigma, epsilon = special.get((i, j), (q1 * q2, (s1 + s2) / 2, math.sqrt(e1 * e2)))
+            mean = {"Lorentz-Berthelot": (s1 + s2) / 2, "geometric": math.sqrt(s1 * s2)}[rule]
+            qq, sigma, epsilon = special.get((i, j), (q1 * q2, mean, math.sqrt(e1 * e2)))
             r = np.linalg.norm(x[i] - x[j])
             coulomb += COULOMB * qq / r
             lennard_jones += 4 * epsilon * ((sigma / r) ** 12 - (sigma / r) ** 6)

@@ -6,12 +6,14 @@ GROMACS has its own units, torsion conventions, 1–4 rules and Coulomb constant
 import re
 import shutil
 import subprocess
+from collections import Counter
 from xml.etree import ElementTree
 
 import numpy as np
 import openmm
 import pytest
 
+from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import available_sets, load_set
 
 GMX = shutil.which("gmx_d") or shutil.which("gmx")
@@ -51,7 +53,7 @@ def _atoms(node, n):
     return " ".join(str(int(node.get(f"p{i}")) + 1) for i in range(1, n + 1))
 
 
-def _topology(xml, elements):
+def _topology(xml, elements, rule):
     """A GROMACS topology: [defaults] without generated pairs, every 1–4 pair explicit."""
     root = ElementTree.fromstring(xml)
     forces = {force.get("type"): force for force in root.find("Forces")}
@@ -66,7 +68,8 @@ def _topology(xml, elements):
         i, j = int(e.get("p1")), int(e.get("p2"))
         scale = qq / (atoms[i][0] * atoms[j][0])
         pairs.append(f"{i + 1} {j + 1} 1 {sigma!r} {epsilon!r}")
-    lines = ["[ defaults ]", f"1 2 no 1.0 {scale!r}", "[ atomtypes ]"]
+    number = {"Lorentz-Berthelot": 2, "geometric": 3}[rule]
+    lines = ["[ defaults ]", f"1 {number} no 1.0 {scale!r}", "[ atomtypes ]"]
     lines += [f"T{i} {masses[i]} 0.0 A {s!r} {e!r}" for i, (_, s, e) in enumerate(atoms)]
     lines += ["[ moleculetype ]", "MOL 3", "[ atoms ]"]
     lines += [f"{i + 1} T{i} 1 MOL {elements[i]}{i} {i + 1} {q!r} {masses[i]}" for i, (q, _, _) in enumerate(atoms)]
@@ -86,9 +89,9 @@ def _topology(xml, elements):
     return "\n".join([*lines, "[ system ]", "one molecule", "[ molecules ]", "MOL 1", ""])
 
 
-def _gromacs_energies(folder, xml, elements, x):
+def _gromacs_energies(folder, xml, elements, x, rule):
     (folder / "run.mdp").write_text(MDP, encoding="utf-8")
-    (folder / "topol.top").write_text(_topology(xml, elements), encoding="utf-8")
+    (folder / "topol.top").write_text(_topology(xml, elements, rule), encoding="utf-8")
     lines = ["one molecule", str(len(x))]
     for i, (a, b, c) in enumerate(x + 0.5 * BOX_NM, start=1):
         lines.append(f"{1:5d}MOL  {elements[i - 1] + str(i - 1):>5}{i:5d}{a:16.10f}{b:16.10f}{c:16.10f}")
@@ -113,15 +116,18 @@ def test_gromacs_finds_the_same_energies(tmp_path, parameters, name):
     rng = np.random.default_rng(11)
     x = 0.1 * parameters.geometry(name)
     x = np.round(x + DISTORTION_NM * rng.standard_normal(x.shape), 9)
-    found = _gromacs_energies(tmp_path, parameters.systems[name], parameters.elements(name), x)
+    rule = parameters.combining_rule
+    found = _gromacs_energies(tmp_path, parameters.systems[name], parameters.elements(name), x, rule)
 
-    system = parameters.system(name)
+    system = mixed(parameters.system(name), rule)
     for group, force in enumerate(system.getForces()):
         force.setForceGroup(group)
     context = openmm.Context(system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions(x)
     get = lambda group: context.getState(getEnergy=True, groups={group}).getPotentialEnergy()._value  # noqa: E731
-    ours = {force.getName(): get(group) for group, force in enumerate(system.getForces())}
+    ours = Counter()
+    for group, force in enumerate(system.getForces()):
+        ours[type(force).__name__] += get(group)  # of geometric mixing, there are two NonbondedForces
 
     # The log has six digits. Every pair lies inside the plain, unshifted cut-off, so that nothing is left out.
     nonbonded = sum(found.get(key, 0.0) for key in ("LJ-14", "Coulomb-14", "LJ (SR)", "Coulomb (SR)"))

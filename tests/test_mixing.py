@@ -7,12 +7,13 @@ import openmm
 import pytest
 import toy
 from naive_box import correction, lennard_jones
+from naive_energy import energies
 from openmm import unit
 
 from lmbmd.build.system import build_system
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield.library import force_fields_folder
-from lmbmd.forcefield.mixing import COMBINING_RULES, DISPERSION, GEOMETRIC, LORENTZ_BERTHELOT, unmix
+from lmbmd.forcefield.mixing import COMBINING_RULES, DISPERSION, GEOMETRIC, LORENTZ_BERTHELOT, mixed, unmix
 from lmbmd.forcefield.parameters import available_sets, load_set, read_set
 from lmbmd.simulate import mechanics
 
@@ -106,16 +107,25 @@ def test_forces_are_the_slope_of_the_energy():
         assert (forces * direction).sum() == pytest.approx(-(up - down) / (2 * h), rel=1e-5, abs=1e-2)
 
 
+def test_a_molecule_in_vacuum_mixes_within_itself_too():
+    parameters = load_set("sage-clp-1.1.0")
+    x = 0.1 * parameters.geometry("G3")
+    naive = {rule: sum(energies(parameters.systems["G3"], x, rule).values()) for rule in COMBINING_RULES}
+    assert abs(naive[GEOMETRIC] - naive[LORENTZ_BERTHELOT]) > 0.05
+    for rule in COMBINING_RULES:
+        assert evaluated(mixed(parameters.system("G3"), rule), x)[0] == pytest.approx(naive[rule], rel=1e-7)
+
+
 def test_charges_and_1_4_pairs_are_untouched_by_the_rule():
     systems = [built(rule).system for rule in COMBINING_RULES]  # forces live no longer than their System
-    plain, mixed = map(nonbonded_of, systems)
-    assert [len(plain), len(mixed)] == [1, 2] and mixed[1].getName() == DISPERSION
-    charges = [[f.getParticleParameters(i)[0]._value for i in range(f.getNumParticles())] for f in (*plain, *mixed)]
+    plain, both = map(nonbonded_of, systems)
+    assert [len(plain), len(both)] == [1, 2] and both[1].getName() == DISPERSION
+    charges = [[f.getParticleParameters(i)[0]._value for i in range(f.getNumParticles())] for f in (*plain, *both)]
     assert charges[0] == charges[1] and not any(charges[2])
-    rows = [[str(f.getExceptionParameters(k)) for k in range(f.getNumExceptions())] for f in (plain[0], mixed[0])]
+    rows = [[str(f.getExceptionParameters(k)) for k in range(f.getNumExceptions())] for f in (plain[0], both[0])]
     assert rows[0] == rows[1]
     for name in ("CutoffDistance", "UseSwitchingFunction", "SwitchingDistance", "UseDispersionCorrection"):
-        assert getattr(mixed[1], f"get{name}")() == getattr(plain[0], f"get{name}")()
+        assert getattr(both[1], f"get{name}")() == getattr(plain[0], f"get{name}")()
 
 
 def test_a_box_gives_back_the_parameters_that_it_was_made_of():

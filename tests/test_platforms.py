@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
+from toy import mixed_by
 
 from lmbmd.build import build_system
 from lmbmd.estimate.speed import liquid
 from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.mixing import GEOMETRIC
 from lmbmd.forcefield.parameters import available_sets, load_set
 from lmbmd.formulation.study import load_study
 from lmbmd.simulate.platform import PLATFORMS, PlatformOptions, create_context
@@ -76,7 +78,7 @@ def sampled(name: str, precision: str, sample: Sample, configurations) -> list[t
 
 
 def with_given_grid(system: openmm.System) -> openmm.System:
-    (force,) = [f for f in system.getForces() if isinstance(f, openmm.NonbondedForce)]
+    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))  # the one with charges
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
     n = next(n for n in (2**a * 3**b for a in range(4, 9) for b in (0, 1)) if n * GRID_NM >= edge_nm)
     force.setPMEParameters(PME_PER_NM, n, n, n)
@@ -165,10 +167,15 @@ def test_a_species_has_the_same_energy_and_forces_everywhere(platform, precision
 # ---- the demo's boxes
 
 
+#: The demo's boxes as they are, and one as if its set mixed geometrically.
+BOXES = [*((name, None) for name in STUDY.names), (STUDY.names[-1], GEOMETRIC)]
+
+
 @cache
-def demo_box(name: str) -> Sample:
+def demo_box(name: str, rule: str | None) -> Sample:
     composition = STUDY.composition(name)
     parameters = load_set(composition.force_field)
+    parameters = mixed_by(parameters, rule or parameters.combining_rule)
     counts = {species: n for species, n in composition.counts.items() if n}
     edge_A = composition.box_edge_A
     positions = liquid(composition, counts, parameters, edge_A)
@@ -181,17 +188,17 @@ def demo_box(name: str) -> Sample:
 
 
 @cache
-def of_box(name: str, platform: str, precision: str) -> tuple[float, np.ndarray]:
-    sample = demo_box(name)
+def of_box(name: str, rule: str | None, platform: str, precision: str) -> tuple[float, np.ndarray]:
+    sample = demo_box(name, rule)
     return sampled(platform, precision, sample, [sample.positions_nm])[0]
 
 
-@pytest.mark.parametrize("name", STUDY.names)
+@pytest.mark.parametrize(("name", "rule"), BOXES)
 @pytest.mark.parametrize(("platform", "precision"), PLATFORM)
-def test_a_demo_box_has_the_same_energy_and_forces_everywhere(platform, precision, name):
-    sample = demo_box(name)
-    right, right_forces = of_box(name, "Reference", "double")
-    energy, forces = of_box(name, platform, precision)
+def test_a_demo_box_has_the_same_energy_and_forces_everywhere(platform, precision, name, rule):
+    sample = demo_box(name, rule)
+    right, right_forces = of_box(name, rule, "Reference", "double")
+    energy, forces = of_box(name, rule, platform, precision)
     assert energy == pytest.approx(right, abs=2 * ENERGY_KJ_MOL[precision])
     tolerance = force_tolerance(sample, platform, precision)
     assert (np.abs(forces - right_forces) / tolerance).max() < 1

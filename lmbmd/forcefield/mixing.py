@@ -74,6 +74,14 @@ def mix_geometrically(nonbonded: openmm.NonbondedForce) -> openmm.NonbondedForce
     return dispersion
 
 
+def mixed(system: openmm.System, rule: str) -> openmm.System:
+    """A copy of a molecule's System in which its atoms mix by a rule, as those far apart in it do."""
+    copy = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))
+    if rule == GEOMETRIC:
+        copy.addForce(mix_geometrically(next(f for f in copy.getForces() if isinstance(f, openmm.NonbondedForce))))
+    return copy
+
+
 def unmix(system: openmm.System) -> str:
     """Give the particles of a box their σ and ε again, in one force; returns the rule that they mix by.
 

@@ -23,7 +23,7 @@ from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield import ambertools, chemistry
 from lmbmd.forcefield.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
-from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
+from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT, mixed
 from lmbmd.forcefield.molecules import (
     EXCLUDED_STEPS,
     Molecule,
@@ -386,7 +386,7 @@ def _import(request: Request, graph: Chem.Mol, rule: str, step: Callable[[str], 
         "charge_method": "of the topology",
         "transformations": ["masses are those of the elements", *transformations],
     }  # fmt: skip
-    return Made(graph, system, lowest_geometry(system, starts), entry, [])
+    return Made(graph, system, lowest_geometry(mixed(system, rule), starts), entry, [])
 
 
 def _neutralised(imported: Imported, formal: int, where: str) -> tuple[Any, list[str]]:
