@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-import lmbmd
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, Salt, Species, load_library
 from lmbmd.forcefield.own import OwnSet
@@ -25,6 +24,7 @@ from lmbmd.formulation.study import every_set
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.validation import validated
 from lmbmd.formulation.yamlfile import read_yaml
+from lmbmd.shipped import shipped_folder
 
 State = Literal["builds", "builds in part", "lacks parameters", "refused", "same as", "not simulated"]
 
@@ -101,11 +101,7 @@ def catalogue_folder() -> Path:
     Raises:
         LmbmdError: if the installation has none.
     """
-    package = Path(lmbmd.__file__).parent
-    for folder in (package / "_catalogue", package.parent / "catalogue"):
-        if folder.is_dir():
-            return folder
-    raise LmbmdError("this installation has no catalogue.", where=str(package), remedy="Install lmbmd again, with pip.")
+    return shipped_folder("catalogue", "_catalogue", "catalogue")
 
 
 @cache

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 
-import lmbmd
 from lmbmd.atomic import write_text
 from lmbmd.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
 from lmbmd.errors import LmbmdError
 from lmbmd.formulation.models import Conditions
 from lmbmd.formulation.options import Protocol
 from lmbmd.formulation.study import Study, load_study
+from lmbmd.shipped import shipped_folder
+from lmbmd.wording import counted
 
 _SNAKEFILE = """\
 # `snakemake` in this folder runs the study in config/config.yaml with the workflow of the installed lmbmd.
@@ -74,11 +75,7 @@ def workflow_folder() -> Path:
     Raises:
         LmbmdError: if the installation has none.
     """
-    package = Path(lmbmd.__file__).parent
-    for folder in (package / "_workflow", package.parent):
-        if (folder / "Snakefile").is_file() and (folder / "workflow").is_dir():
-            return folder
-    raise LmbmdError("this installation has no workflow.", where=str(package), remedy="Install lmbmd again, with pip.")
+    return shipped_folder("workflow", "_workflow", ".", ["Snakefile", "workflow"])
 
 
 def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
@@ -161,12 +158,8 @@ def told(study: Study, remarks: Sequence[str]) -> str:
     """What was written and what to do next."""
     folder = study.path.parent.parent
     boxes = [f"  {name}: {study.composition(name).n_atoms} atoms" for name in study.names]
-    lines = [f"{folder}: {_number(study.names, 'bottle')}, {_number(study.runs(), 'run')}", *boxes, *remarks]
+    lines = [f"{folder}: {counted(len(study.names), 'bottle')}, {counted(len(study.runs()), 'run')}", *boxes, *remarks]
     return "\n".join([*lines, "", f"  cd {shlex.quote(str(folder))}", "  lmbmd check", "  snakemake"])
-
-
-def _number(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:

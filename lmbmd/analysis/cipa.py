@@ -17,6 +17,7 @@ from lmbmd.analysis.nulls import NULL_MODELS, NullModel
 from lmbmd.analysis.statistics import Estimate, estimate_mean
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.tables import AtomTable
+from lmbmd.wording import counted
 
 #: What a formulation can be called.
 COMPACT = "compact aggregates"
@@ -269,7 +270,7 @@ def _sentence(
 ) -> str:
     frames = sum(len(r.time_ps) for r in measured)
     seen = f"{_percent(verdict.share)} of the centres are in compact clusters of CIPA size"
-    basis = f"({_several(frames, 'frame')}, {_several(len(measured), 'replica')})"
+    basis = f"({counted(frames, 'frame')}, {counted(len(measured), 'replica')})"
     if verdict.call == NETWORK:
         text = (
             f"a cluster is connected to its own periodic image in {_percent(verdict.percolating)} of the frames "
@@ -300,10 +301,6 @@ def _sentence(
         if verdict.call == COMPACT:
             text += " Whether that is more than in the parent without diluent only a matched run can tell."
     return f"{verdict.call[0].upper()}{verdict.call[1:]}: {text}"
-
-
-def _several(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _percent(x: Estimate) -> str:

@@ -18,7 +18,7 @@ from lmbmd.errors import nearest
 VERDICTS = (
     "supported", "contradicted", "undecided", "not with this run", "not run", "not computed", "out of reach",
 )  # fmt: skip
-DECIDED = VERDICTS[:2]
+DECIDED, UNANSWERED = VERDICTS[:2], VERDICTS[4:]
 #: Confidence level of a verdict.
 LEVEL = 0.95
 #: Words of the convergence check whose numbers are not to be quoted, and so not judged.

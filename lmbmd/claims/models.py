@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-import lmbmd
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.formulation.models import FROZEN, NAME, Number, Truth
 from lmbmd.formulation.validation import fault, place, validated
 from lmbmd.formulation.yamlfile import Lines, read_yaml
+from lmbmd.shipped import shipped_folder
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Test = Literal["md", "proxy", "not computed", "out of reach"]
@@ -158,11 +158,7 @@ def claims_folder() -> Path:
     Raises:
         LmbmdError: if the installation has none.
     """
-    package = Path(lmbmd.__file__).parent
-    for folder in (package / "_claims", package.parent / "claims"):
-        if folder.is_dir():
-            return folder
-    raise LmbmdError("this installation has no claims.", where=str(package), remedy="Install lmbmd again, with pip.")
+    return shipped_folder("claims", "_claims", "claims")
 
 
 def shipped_files() -> list[Path]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-import lmbmd
 from lmbmd.errors import LmbmdError, nearest
+from lmbmd.shipped import shipped_folder
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
@@ -149,13 +149,7 @@ def force_fields_folder() -> Path:
     Raises:
         LmbmdError: if the installation has none.
     """
-    package = Path(lmbmd.__file__).parent
-    for folder in (package / "_force_fields", package.parent / "force_fields"):
-        if (folder / "species.yaml").is_file():
-            return folder
-    raise LmbmdError(
-        "this installation has no force fields.", where=str(package), remedy="Install lmbmd again, with pip."
-    )
+    return shipped_folder("force fields", "_force_fields", "force_fields", ["species.yaml"])
 
 
 @cache

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lmbmd.errors import LmbmdError, nearest
+from lmbmd.wording import counted
 
 Basis = Literal[
     "mol/L of solution", "mol/L of solvent", "mol/kg of solvent", "mol parts", "volume parts", "mass parts",
@@ -100,7 +101,7 @@ def parse_ratio(names: str, text: object) -> dict[str, Amount]:
         raise LmbmdError(f"{shown(text)} is not a ratio.", remedy="Write one like '3:7 volume parts'.")
     numbers = [number.strip() for number in match[1].split(":")]
     if len(numbers) != len(species):
-        what = f"'{names}' names {len(species)} species, but {shown(text)} has {_count(len(numbers), 'number')}."
+        what = f"'{names}' names {len(species)} species, but {shown(text)} has {counted(len(numbers), 'number')}."
         raise LmbmdError(what, remedy="Give one number for each species, in the same order.")
     if not all(species) or len(set(species)) != len(species):
         raise LmbmdError(f"'{names}' names an empty or repeated species.", remedy="Name each species once.")
@@ -154,7 +155,3 @@ def _spell(offers: tuple[str, ...], number: str = "") -> str:
         offer if offer in EXAMPLES and not number else f"{number} {re.sub(r'^[0-9.]+ ', '', offer)}" for offer in offers
     ]
     return f"Write {', '.join(repr(o) for o in full[:-1])}{' or ' if len(full) > 1 else ''}{full[-1]!r}."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" + ("" if n == 1 else "s")

@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 
 from lmbmd import stages
-from lmbmd.claims.judge import LEVEL, VERDICTS, judge_claims, tally
+from lmbmd.claims.judge import LEVEL, UNANSWERED, VERDICTS, judge_claims, tally
 from lmbmd.claims.models import ClaimsFile
 from lmbmd.errors import LmbmdError
 from lmbmd.report import formatting as fmt
 from lmbmd.report.comparison import label
 from lmbmd.report.page import environment
 from lmbmd.report.scripts import script, style
+from lmbmd.wording import counted
 
 _TONES = {"supported": "good", "contradicted": "bad", "mixed": "warn", "undecided": "warn"}
 _JUDGED = VERDICTS[:3]
@@ -167,7 +168,6 @@ def _sentence(text: str) -> str:
 
 
 #: Verdicts about claims that a study has no bottle for, or that no study of this kind answers.
-UNANSWERED = ("not run", "not computed", "out of reach")
 
 
 def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], about: Sequence[str] = ()) -> str:
@@ -211,4 +211,4 @@ def claim_lines(files: Sequence[ClaimsFile], about: Sequence[str] = ()) -> str:
         bottles = " against ".join(filter(None, [claim.formulation, claim.versus]))
         test = claim.test if not claim.why else f"{claim.test}: {claim.why}"
         lines += [f"{claim.id} ({bottles}; {test})", f"    {claim.text}"]
-    return "\n".join([*lines, f"{n} claim{'s' if n != 1 else ''}."])
+    return "\n".join([*lines, f"{counted(n, 'claim')}."])

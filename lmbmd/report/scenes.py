@@ -11,6 +11,7 @@ import numpy as np
 
 from lmbmd.report import formatting as fmt
 from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
+from lmbmd.wording import counted
 
 #: Covalent radii in Å, only to draw bonds (Cordero et al., doi:10.1039/b801115j); an element that is not here is drawn
 #: as an ion, without bonds.
@@ -133,7 +134,7 @@ def _seen(record: Mapping[str, Any]) -> str:
         count[name] = count.get(name, 0) + 1
     molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in count.items())
     n = len(record["contacts"])
-    return f"{molecules}; {n} contact{'' if n == 1 else 's'} of centres with donor atoms"
+    return f"{molecules}; {counted(n, 'contact')} of centres with donor atoms"
 
 
 def _scene(
