@@ -18,7 +18,9 @@ from lmbmd.errors import nearest
 VERDICTS = (
     "supported", "contradicted", "undecided", "not with this run", "not run", "not computed", "out of reach",
 )  # fmt: skip
-DECIDED, UNANSWERED = VERDICTS[:2], VERDICTS[4:]
+DECIDED = VERDICTS[:2]
+#: About claims that a study has no bottle for, or that no study of this kind answers.
+UNANSWERED = VERDICTS[4:]
 #: Confidence level of a verdict.
 LEVEL = 0.95
 #: Words of the convergence check whose numbers are not to be quoted, and so not judged.

@@ -167,9 +167,6 @@ def _sentence(text: str) -> str:
     return (text if name else text[0].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-#: Verdicts about claims that a study has no bottle for, or that no study of this kind answers.
-
-
 def verdict_lines(files: Sequence[ClaimsFile], folder: str | os.PathLike[str], about: Sequence[str] = ()) -> str:
     """Verdicts as lines of a terminal: verdict, id and temperature, the claim, and its numbers or the reason.
 
