@@ -16,6 +16,7 @@ import numpy as np
 import openmm
 
 from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 
 #: Ion: coordination, effective ionic radius in Å.
@@ -83,6 +84,8 @@ def cluster(parameters: ParameterSet, ion: str, ligand: str, count: int, scale: 
             _append(forces[kind], force, offset, scale if load_library().species[name].charge else 1.0)
     for force in forces.values():
         system.addForce(force)
+    if parameters.combining_rule == GEOMETRIC:
+        system.addForce(mix_geometrically(forces["NonbondedForce"]))
     return system
 
 
@@ -110,6 +113,8 @@ def main() -> None:
     columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
     print(f"| ion | molecules | radii, Å | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
     for ion, (count, radius) in IONS.items():
+        if ion not in parameters.species:
+            continue
         cells = []
         for ligand, scale in product(LIGANDS, (1.0, 0.8)):
             r = shell_distances_A(parameters, ion, ligand, scale)

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from lmbmd.atomic import write_text
 from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.provenance import canonical_json, sha256_of
 
@@ -51,6 +52,8 @@ def pair_system(parameters: ParameterSet, species: str, scale: float) -> openmm.
     q, *lj = next(iter(lithium.getForces())).getParticleParameters(0)
     pair.addParticle(lithium.getParticleMass(0))
     nonbonded.addParticle(scale * q, *lj)
+    if parameters.combining_rule == GEOMETRIC:
+        pair.addForce(mix_geometrically(nonbonded))
     return pair
 
 
@@ -77,8 +80,9 @@ def both(parameters: ParameterSet, species: str, scale: float) -> tuple[list, li
         starts.append(np.vstack([around, START_NM * direction / np.linalg.norm(direction)]))
     pair = minima(pair_system(parameters, species, scale), starts)
     alone = pair_system(parameters, species, scale)
-    nonbonded = next(f for f in alone.getForces() if isinstance(f, openmm.NonbondedForce))
-    nonbonded.setParticleParameters(nonbonded.getNumParticles() - 1, 0.0, 0.1, 0.0)
+    for force in alone.getForces():
+        if isinstance(force, openmm.NonbondedForce):
+            force.setParticleParameters(force.getNumParticles() - 1, 0.0, 0.1, 0.0)
     # The molecule as it is around Li⁺ may fold to a lower conformation than any other start.
     return pair, minima(alone, [*starts, pair[0][1]])
 
