@@ -1,4 +1,4 @@
-"""A pure liquid in GROMACS, from the same parameter set, box and topology as OpenMM would have, for computers without a
+"""A liquid in GROMACS, from the same parameter set, box and topology as OpenMM would have, for computers without a
 GPU, where it is several times quicker (``benchmarks/gromacs.py`` compares the two).
 
 The box is built by ``lmbmd.build`` and written down by ``lmbmd.export``, whose energies the tests compare with those
@@ -14,7 +14,7 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import openmm
@@ -33,17 +33,32 @@ EWALD_TOLERANCE, DRIFT_KJ_MOL_PS = 1e-5, 0.0005
 DEBYE_PER_E_NM = 48.0320471
 
 
+class Contents(NamedTuple):
+    """What is packed, as ``lmbmd.formulation`` composes it: molecules and roles by species, and the edge."""
+
+    counts: dict[str, int]
+    roles: dict[str, str]
+    box_edge_A: float
+
+
+def pure(species: str, n_molecules: int, volume_A3: float) -> Contents:
+    """One kind of molecule."""
+    return Contents({species: n_molecules}, {species: "solvent"}, volume_A3 ** (1 / 3))
+
+
 def write_box(
-    folder: Path, parameters: ParameterSet, species: str, n_molecules: int, volume_A3: float, spec: RunSpec
+    folder: Path, parameters: ParameterSet, contents: Contents, spec: RunSpec, ion_charge_scale: float = 1.0
 ) -> None:
     """``conf.gro`` of a packed box, and last ``topol.top`` with the masses of the run."""
-    counts, roles = {species: n_molecules}, {species: "solvent"}
-    box = SimpleNamespace(counts=counts, roles=roles, box_edge_A=volume_A3 ** (1 / 3))
-    build_box(box, parameters, ion_charge_scale=1.0, seed=spec.seeds.velocities, out_dir=folder)
+    build_box(contents, parameters, ion_charge_scale=ion_charge_scale, seed=spec.seeds.velocities, out_dir=folder)
     flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
     packed = read_box(folder)
-    heavy = [replace(terms, masses=masses[: len(terms.masses)]) for terms in packed.species]
+    heavy, first = list(packed.species), 0
+    for s, count in packed.runs:
+        size = len(heavy[s].masses)
+        heavy[s] = replace(heavy[s], masses=masses[first : first + size])
+        first += count * size
     files = gromacs_files(replace(packed, species=heavy))
     for name in ("minim.mdp", "conf.gro", "topol.top"):
         (folder / name).write_text(files[name], encoding="utf-8")
@@ -130,3 +145,10 @@ def _gmx(folder: Path, command: list[str], answer: str = "") -> None:
     )
     if done.returncode:
         raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
+
+
+def energies_again(folder: Path, trajectory: Path) -> np.ndarray:
+    """Potential energy (kJ/mol) that the topology in ``folder`` gives each frame of a trajectory."""
+    _start(folder, "run", "settled.gro")
+    _gmx(folder, [*_mdrun("run"), "-rerun", str(trajectory)])
+    return _table(folder, ["energy", "-f", "run.edr"], "Potential\n")[:, 1]

@@ -142,7 +142,8 @@ def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> boo
 def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
     folder = run.place(work) / run.name
     if not (folder / "topol.top").is_file():
-        gromacs_liquid.write_box(folder, run.parameters, run.species, run.n_molecules, packed_A3(run), spec(run))
+        contents = gromacs_liquid.pure(run.species, run.n_molecules, packed_A3(run))
+        gromacs_liquid.write_box(folder, run.parameters, contents, spec(run))
     samples = gromacs_liquid.simulate(folder, spec(run), total_ps, SAMPLE_PS, deadline - time.monotonic())
     if samples is None:
         return False
