@@ -31,12 +31,17 @@ def fitted(smiles: str) -> dict:
     return {"smiles": smiles, "conformers": len(places), "error": round(error, 3), "charges": exact}
 
 
+def _known() -> dict:
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+
+
 def main() -> None:
     library = yaml.safe_load((HERE.parent / "species.yaml").read_text(encoding="utf-8"))["species"]
     for name in sys.argv[1:]:
-        known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        known = _known()
         if known.get(name, {}).get("smiles") != library[name]["smiles"]:
-            known[name] = fitted(library[name]["smiles"])
+            found = fitted(library[name]["smiles"])
+            known = {**_known(), name: found}  # another run may have added to it meanwhile
             rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(known[key])}" for key in sorted(known))
             write_text(FILE, f"{{\n{rows}\n}}\n")
         print(f"{name}: {known[name]['conformers']} conformers, error {known[name]['error']}", flush=True)
