@@ -1,27 +1,32 @@
 """A real Slurm on this machine for the tests: one slurmctld, two slurmd, everything in one throw-away folder.
 
 Needs root and Debian's slurm-wlm and munge. Nothing outside the folder is written: the daemons find their
-configuration through SLURM_CONF, and munge has a key and a socket of its own.
+configuration through SLURM_CONF, munge has a key and a socket of its own, and the ports are free ones. So several may
+live side by side, beside a machine's own. None outlives the test (tests/keeper.py).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from keeper import Keeper, kill_trees, words_of
+
+#: Seconds without any sign of life after which waiting ends: generous, as the machine may be busy.
+PATIENCE_S = 900
 
 CONFIGURATION = """
 ClusterName=lmbmdtest
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort=26817
+SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -45,10 +50,11 @@ SelectTypeParameters=CR_Core_Memory,CR_LLN
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=3,bf_interval=3
 SlurmdParameters=config_overrides
-MinJobAge=600
-KillWait=15
-SlurmctldTimeout=20
-SlurmdTimeout=20
+MinJobAge=3600
+# A busy machine must not look like a dead node.
+SlurmdTimeout=3600
+# A restarted node tells its jobs; one that it does not know is lost if last heard of longer ago than this and 10 s.
+BatchStartTimeout=1
 InactiveLimit=0
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
@@ -69,40 +75,50 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)} (Debian: slurm-wlm munge)" if missing else ""
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Poll until ``true()``; a failure names ``what``."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(0.1)
-
-
-def _alive(pid_file: Path) -> bool:
-    try:
-        os.kill(int(pid_file.read_text(encoding="utf-8")), 0)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 @dataclass(frozen=True)
 class Site:
     """A running Slurm. ``environment`` is what a client needs to talk to it."""
 
     folder: Path
-    n_nodes: int
-
-    @property
-    def environment(self) -> dict[str, str]:
-        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
+    environment: dict[str, str]
+    keeper: Keeper
 
     def command(self, *arguments: str) -> str:
         """Run a Slurm client and give its output."""
         return subprocess.run(
-            arguments, env=self.environment, check=True, capture_output=True, encoding="utf-8", timeout=60
+            arguments, env=self.environment, check=True, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
         ).stdout
+
+    def wait(
+        self, true: Callable[[], bool], what: str, hopeless: Callable[[], str] = lambda: "",
+        life: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Poll until ``true()``. A failure says what was waited for, why in vain, and what Slurm says.
+
+        Args:
+            hopeless: why waiting makes no sense any more, or an empty text.
+            life: what changes as long as things go on.
+        """
+        last, seen = time.monotonic(), life()
+        while not true():
+            if life() != seen:
+                last, seen = time.monotonic(), life()
+            why = hopeless() or (f"nothing happened for {PATIENCE_S} s" if time.monotonic() > last + PATIENCE_S else "")
+            if why:
+                raise TimeoutError(f"waited for {what}, but {why}\n{self.tell()}")
+            time.sleep(0.2)
+
+    def tell(self) -> str:
+        """What a person would look at: the queue, the nodes and the ends of the daemons' logs."""
+        said = []
+        for words in (["squeue", "--all", "--states=all"], ["sinfo", "--Node", "--long"]):
+            answer = subprocess.run(
+                words, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
+            )
+            said.append(f"--- {' '.join(words)}\n{answer.stdout}{answer.stderr}")
+        for log in sorted(self.folder.glob("*.log")):
+            said.append(f"--- {log.name}\n" + "\n".join(log.read_text("utf-8", "replace").splitlines()[-30:]))
+        return "\n".join(said)
 
     def jobs(self, states: str = "RUNNING") -> list[str]:
         """Ids of the jobs in these states."""
@@ -111,100 +127,85 @@ class Site:
     def start_node(self, number: int) -> None:
         """Start the daemon of one node and wait until it takes jobs."""
         name = f"n{number}"
-        subprocess.run(["slurmd", "-N", name], env=self.environment, check=True, timeout=30)
+        self.keeper.start("slurmd", "-D", "-N", name)
         resume = ["scontrol", "update", f"nodename={name}", "state=resume"]
-        subprocess.run(resume, env=self.environment, timeout=30, stderr=subprocess.DEVNULL)  # a new node needs none
-        wait_until(lambda: self._up(name), f"node {name}")
-
-    def _up(self, name: str) -> bool:
-        return self.command("sinfo", "-h", "-N", "-n", name, "-t", "idle,mixed,allocated", "-o", "%N").strip() == name
+        subprocess.run(resume, env=self.environment, stderr=subprocess.DEVNULL)  # a new node needs none
+        up = ("sinfo", "-h", "-N", "-n", name, "-t", "idle,mixed,allocated", "-o", "%N %t")
+        self.wait(lambda: self.command(*up).split()[:1] == [name] and "*" not in self.command(*up), f"node {name}")
 
     def crash_node(self, number: int) -> None:
-        """Kill a node's daemon and everything it runs, as a power cut would."""
-        pid = int((self.folder / f"slurmd-n{number}.pid").read_text(encoding="utf-8"))
+        """Kill a node's daemon and everything it runs, as a power cut would; it stays dark for a while.
+
+        It is dark for so long that no word from its jobs is recent when it comes back; see BatchStartTimeout.
+        """
         jobs = self.command("squeue", "--noheader", f"--nodelist=n{number}", "--format=%A").split()
-        _kill(pid, signal.SIGKILL)  # first, or it would still tell of the others' end
-        titles = tuple(f"slurmstepd: [{job}." for job in jobs)  # these are no children of the daemon
-        steps = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
-        for step in (p for p in steps if words_of(p).startswith(titles)):
-            for process in (*descendants(step), step):
-                _kill(process, signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Cancel all jobs and stop every daemon."""
-        subprocess.run(["scancel", "--user=root"], env=self.environment, timeout=30)
-        with suppress(TimeoutError, subprocess.SubprocessError):
-            wait_until(lambda: not self.jobs("RUNNING,PENDING,COMPLETING"), "the jobs to end", 25)
-        pids = [self.folder / "slurmctld.pid", *(self.folder / f"slurmd-n{i + 1}.pid" for i in range(self.n_nodes))]
-        for pid_file in [*pids, self.folder / "munge" / "pid"]:
-            if _alive(pid_file):
-                _kill(int(pid_file.read_text(encoding="utf-8")), signal.SIGTERM)
-        try:
-            wait_until(lambda: not any(map(_alive, pids)), "the daemons to stop", 25)
-        except TimeoutError:
-            for pid_file in filter(_alive, pids):
-                _kill(int(pid_file.read_text(encoding="utf-8")), signal.SIGKILL)
+        titles = (f"slurmd -D -N n{number} ", *(f"slurmstepd: [{job}." for job in jobs))
+        kill_trees([pid for pid in self.keeper.children() if words_of(pid).startswith(titles)])
+        time.sleep(15)
 
 
-def _kill(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
-
-
-def words_of(pid: int) -> str:
-    """The command line of a process, "" if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def descendants(pid: int) -> list[int]:
-    """Children of a process, their children, and so on."""
-    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, encoding="utf-8", check=True).stdout
-    children: dict[int, list[int]] = {}
-    for line in out.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens on, below those that Linux gives to outgoing connections."""
+    ports: list[int] = []
+    while len(ports) < number:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+        ports += [port] if port not in ports else []
+    return ports
 
 
 def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, gpus: int = 1) -> Site:
     """Start munge, slurmctld and ``n_nodes`` slurmd, all on this machine.
 
     Args:
-        folder: an empty folder with a short path (munge's socket lives in it).
+        folder: an empty folder with a short path (munge's socket lives in it). It is removed at the end.
         cpus, memory_mb, gpus: what each node claims to have; it may be more than the machine has. At most two GPUs.
     """
+    write_configuration(folder, n_nodes, cpus, memory_mb, gpus)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each of some fifty Pythons would compile everything again
+    site = Site(folder, environment, Keeper(folder, environment))
+    try:
+        munge = folder / "munge"
+        files = {"socket": "socket", "key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed"}
+        site.keeper.start("munged", "-F", "--force", *(f"--{name}={munge / file}" for name, file in files.items()))
+        site.wait((munge / "socket").exists, "munge")
+        site.keeper.start("slurmctld", "-D")
+        ping = lambda: subprocess.run(["scontrol", "ping"], env=environment, capture_output=True).stdout  # noqa: E731
+        site.wait(lambda: b"UP" in ping(), "slurmctld")
+        for i in range(n_nodes):
+            site.start_node(i + 1)
+    except BaseException:
+        site.keeper.end()
+        raise
+    return site
+
+
+def write_configuration(folder: Path, n_nodes: int, cpus: int, memory_mb: int, gpus: int) -> None:
+    """All files that the daemons want to find."""
     host = socket.gethostname().split(".")[0]
-    for name in ("munge", "state", *(f"spool/n{i + 1}" for i in range(n_nodes))):
+    for name in ("munge", "state", "bin", *(f"spool/n{i + 1}" for i in range(n_nodes))):
         (folder / name).mkdir(parents=True)
     folder.chmod(0o755)
     (folder / "munge").chmod(0o711)
     key = folder / "munge" / "key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
-    munge = {name: folder / "munge" / name for name in ("socket", "key-file", "log-file", "pid-file", "seed-file")}
-    munge["key-file"], munge["pid-file"] = key, folder / "munge" / "pid"
-    arguments = ["munged", "--force", *(f"--{name}={path}" for name, path in munge.items())]
-    subprocess.run(arguments, check=True, timeout=30, capture_output=True)
-    wait_until((folder / "munge" / "socket").exists, "munge")
 
+    port, *node_ports = free_ports(1 + n_nodes)
     gres = f" Gres=gpu:{gpus}" if gpus else ""
     nodes = ["GresTypes=gpu"] if gpus else []
     nodes += [
-        f"NodeName=n{i + 1} NodeHostname={host} NodeAddr=127.0.0.1 Port={27001 + i} CPUs={cpus} Boards=1 "
+        f"NodeName=n{i + 1} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports[i]} CPUs={cpus} Boards=1 "
         f"SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory_mb}{gres}"
         for i in range(n_nodes)
     ]
-    text = CONFIGURATION.format(host=host, folder=folder, nodes="\n".join(nodes), n_nodes=n_nodes)
+    text = CONFIGURATION.format(host=host, port=port, folder=folder, nodes="\n".join(nodes), n_nodes=n_nodes)
     (folder / "slurm.conf").write_text(text, encoding="utf-8")
     # Any character devices make Slurm count and hand out GPUs.
     files = ",".join(("/dev/null", "/dev/zero")[:gpus])
@@ -213,18 +214,5 @@ def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, 
 
     # Snakemake's plugin takes SLURM_CONF from the srun that it calls inside a job; this gives it back.
     srun = folder / "bin" / "srun"
-    srun.parent.mkdir()
     srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n', encoding="utf-8")
     srun.chmod(0o755)
-
-    site = Site(folder, n_nodes)
-    subprocess.run(["slurmctld"], env=site.environment, check=True, timeout=30)
-
-    def answers() -> bool:
-        ping = subprocess.run(["scontrol", "ping"], env=site.environment, capture_output=True, encoding="utf-8")
-        return "UP" in ping.stdout
-
-    wait_until(answers, "slurmctld")
-    for i in range(n_nodes):
-        site.start_node(i + 1)
-    return site
