@@ -66,7 +66,7 @@ def _topology(xml, elements, rule):
         if qq == epsilon == 0:
             continue
         i, j = int(e.get("p1")), int(e.get("p2"))
-        scale = qq / (atoms[i][0] * atoms[j][0])
+        scale = qq / (atoms[i][0] * atoms[j][0]) if qq else scale
         pairs.append(f"{i + 1} {j + 1} 1 {sigma!r} {epsilon!r}")
     number = {"Lorentz-Berthelot": 2, "geometric": 3}[rule]
     lines = ["[ defaults ]", f"1 {number} no 1.0 {scale!r}", "[ atomtypes ]"]

@@ -294,12 +294,12 @@ PEROXIDE = {
 RB = (1.0, -2.0, 3.0, 0.5, 0.3, -0.2)
 
 
-def _peroxide(tmp_path, rule, **request):
+def _peroxide(tmp_path, rule, extends="", **request):
     path = tmp_path / "mol.top"
     path.write_text(
         _top(PEROXIDE, "HOOH", rule, [f"1 2 3 4 3 {' '.join(map(str, RB))}"]), encoding="utf-8"
     )  # fmt: skip
-    parametrize(Request("HP", "OO", topology=path, **request), tmp_path / "own-1.0.0", cache=None)
+    parametrize(Request("HP", "OO", topology=path, **request), tmp_path / "own-1.0.0", extends=extends, cache=None)
     return _terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("HP"))
 
 
@@ -320,6 +320,23 @@ def test_a_geometric_topology_is_remixed_only_when_asked_and_keeps_its_pairs(tmp
     (tmp_path / "b").mkdir()
     pair = next(e for e in _peroxide(tmp_path / "b", 2)["exceptions"] if e[:2] == (0, 3))
     assert pair[3] == pytest.approx(0.15)
+
+
+def test_a_geometric_set_takes_what_was_made_for_its_rule_and_nothing_computed(tmp_path):
+    base = next(name for name in available_sets() if load_set(name).combining_rule == "geometric")
+    pair = next(e for e in _peroxide(tmp_path, 3, base)["exceptions"] if e[:2] == (0, 3))
+    assert pair[3] == pytest.approx(math.sqrt(0.1 * 0.2))
+    own = read_extended(read_own(tmp_path / "own-1.0.0"))
+    assert own.combining_rule == "geometric"
+    assert not any("published for" in text for text in own.manifest["species"]["HP"]["transformations"])
+    (tmp_path / "b").mkdir()
+    with pytest.raises(LmbmdError, match=r"rule is Lorentz-Berthelot; the set mixes by geometric\..* Add --remix"):
+        _peroxide(tmp_path / "b", 2, base)
+    _peroxide(tmp_path / "b", 2, base, remix=True)
+    own = read_extended(read_own(tmp_path / "b" / "own-1.0.0"))
+    assert "published for Lorentz-Berthelot" in own.manifest["species"]["HP"]["transformations"][-1]
+    with pytest.raises(LmbmdError, match=r"by the geometric rule; species made here are .*\.top"):
+        parametrize(Request("HP", "OO"), tmp_path / "c-1.0.0", extends=base, cache=None)
 
 
 def test_topologies_that_a_box_cannot_be_built_of_are_refused_by_name(tmp_path):
