@@ -72,7 +72,7 @@ class Gate(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while not self._open.wait(0.2):
+        while not self._open.wait(0.1):
             for run in self._runs:
                 for process in run.processes():
                     rows = self._rows.setdefault(process, run.rows())

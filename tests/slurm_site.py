@@ -51,8 +51,10 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=3,bf_interval=3
 SlurmdParameters=config_overrides
 MinJobAge=3600
-# A busy machine must not look like a dead node.
+# A busy machine must not look like a dead node, nor a slow end like a refusal to end.
 SlurmdTimeout=3600
+MessageTimeout=100
+KillWait=120
 # A restarted node tells its jobs; one that it does not know is lost if last heard of longer ago than this and 10 s.
 BatchStartTimeout=1
 InactiveLimit=0
