@@ -45,7 +45,7 @@ async def sleep(self):
 Executor.sleep = sleep
 cli.main(sys.argv[1:])
 """
-FRAME_PS, PRODUCTION_PS = 0.2, 12
+FRAME_PS, PRODUCTION_PS = 0.2, 8
 
 STUDY = f"""
 study: cluster
