@@ -161,6 +161,22 @@ def test_even_a_forced_run_of_a_finished_md_does_no_step_of_it(study, reworded):
     assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["sessions"] == sessions
 
 
+def test_analysis_done_again_gives_the_same_bytes(study):
+    def written() -> dict[Path, tuple[bytes, int]]:
+        """Content and age of every file that contacts and describe write."""
+        point, run = study / "results" / RUN.rpartition("/")[0], study / "results" / RUN
+        files = [run / "contacts.arrow", run / "rdf.npz", *point.glob("desc*"), *point.glob("[ts]*/*")]
+        return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files if file.name[0] != "."}
+
+    before = written()
+    assert len(before) > 20
+    run = snakemake(study, "--forcerun", "contacts", "--until", "describe")
+    assert run.returncode == 0, run.stdout + run.stderr
+    after = written()
+    assert {file: content for file, (content, _) in after.items()} == {f: content for f, (content, _) in before.items()}
+    assert not {age for _, age in after.values()} & {age for _, age in before.values()}, "nothing was done again"
+
+
 def test_an_added_formulation_runs_only_itself(study):
     (study / "config" / "formulations" / "other.yaml").write_text(BOTTLE, encoding="utf-8")
     once = ("compose", "build", "simulate", "contacts", "describe", "report", "index")
