@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--ps", type=float, default=160.0)
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "fluorocarbons")
     args = parser.parse_args()
-    terms = yaml.safe_load(args.terms.read_text(encoding="utf-8"))["terms"] if args.terms else []
+    terms = yaml.safe_load(args.terms.read_text(encoding="utf-8"))["atoms"] if args.terms else []
     patched = Patched(read_extended(read_own(args.set)), tuple(terms))
     residuals, slopes = [], []
     for name in args.only:
@@ -210,7 +210,7 @@ def main() -> None:
         step = widths * np.linalg.solve(jacobian.T @ jacobian + np.eye(len(widths)), -jacobian.T @ np.array(residuals))
         for (i, key), change in zip(numbers(terms), step, strict=True):
             terms[i][key] = float(terms[i][key] * np.exp(change))
-        print(json.dumps({"step": step.tolist(), "terms": terms}, indent=1))
+        print(json.dumps({"step": step.tolist(), "atoms": terms}, indent=1))
 
 
 if __name__ == "__main__":
