@@ -300,6 +300,7 @@ def test_build_json_says_how_the_box_came_about(folder):
     record = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     assert record["stage"] == "build/1" and record["seed"] == 3 and record["ion_charge_scale"] == 0.8
     assert record["counts"] == COUNTS
+    assert record["parameter_set"]["combining_rule"] == "Lorentz-Berthelot"
     assert record["packing"] == [{"edge_A": 22.0, "packed": True, "reason": ""}]
     assert set(record["files"]) == {"system.xml", "start.pdb", "atoms.parquet"}
 
