@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+LIBC = ctypes.CDLL(None)  # not to be opened between a fork and its exec: another thread may hold what that needs
 
 
 class Keeper:
@@ -54,7 +55,7 @@ def answer_signals() -> None:
 
 def die_with_parent() -> None:
     """In a child: be killed when the process that started it ends; answer signals."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     answer_signals()
 
 
@@ -108,7 +109,7 @@ def bury(*_: object) -> None:
 
 def keep(folder: Path) -> None:
     """The keeper itself."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, bury)
     with open(folder / "words.txt", "ab") as words:
         for line in sys.stdin:
