@@ -23,6 +23,8 @@ _WIDTH = 100
 
 def table(entries: Sequence[tuple[Entry, Standing]]) -> str:
     """One line for each entry: name, class, status, whether it builds, title; then how many, and what they lack."""
+    if not entries:
+        return "0 entries: no entry is all of that. Ask for less; lmbmd catalogue alone lists every one."
     rows = [("name", "class", "recipe", "here", "title")]
     rows += [(e.name, e.listing.kind, e.listing.status, brief(e, s), e.title) for e, s in entries]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]

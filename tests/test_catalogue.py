@@ -245,6 +245,12 @@ def test_a_table_has_a_line_for_each_entry(found):
     assert end.startswith("184 entries: ")
 
 
+def test_no_entries_are_no_table():
+    assert table([]).splitlines() == [
+        "0 entries: no entry is all of that. Ask for less; lmbmd catalogue alone lists every one."
+    ]
+
+
 def test_a_table_ends_with_what_most_entries_wait_for():
     entry = find_entry("lifsi-dme-1m")
 
