@@ -122,13 +122,22 @@ def every_species(set_name: str) -> Sample:
     edge_nm = side * APART_NM
     roles = {name: species[name].roles[0] for name in counts}
     built = build_system(counts, roles, parameters, 1.0, edge_nm * ANGSTROM_PER_NM)
-    molecules = [parameters.geometry(name) / ANGSTROM_PER_NM for name, n in counts.items() for _ in range(n)]
+    molecules = [diagonal(parameters.geometry(s)) / ANGSTROM_PER_NM for s, n in counts.items() for _ in range(n)]
     places = (np.array(list(np.ndindex(side, side, side))) + 0.5) * APART_NM
-    positions = [x - x.mean(axis=0) + place for x, place in zip(molecules, places, strict=False)]
+    positions = [x + place for x, place in zip(molecules, places, strict=False)]
     first = [np.flatnonzero(built.atoms.species_id == built.atoms.species_index(name))[0] for name in counts]
     sizes = [len(parameters.elements(name)) for name in counts]
     atoms_of = {name: np.arange(i, i + n) for name, i, n in zip(counts, first, sizes, strict=True)}
     return Sample(with_given_grid(built.system), np.concatenate(positions), atoms_of)
+
+
+def diagonal(x: np.ndarray) -> np.ndarray:
+    """A molecule about its centre, its length along the diagonal of the grid, where neighbours are furthest."""
+    x = x - x.mean(axis=0)
+    axes = np.linalg.svd(x)[2]
+    axes[2] *= np.linalg.det(axes)  # no mirror image
+    frame = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])
+    return x @ axes.T @ frame
 
 
 def one_shaken_at_a_time(sample: Sample) -> list[np.ndarray]:
