@@ -83,10 +83,11 @@ def simulate(
     if not (folder / "run.tpr").is_file():
         (folder / "run.mdp").write_text(_mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps), encoding="utf-8")
         _start(folder, "run", "settled.gro")
-    _gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
-    limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
-    _gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
-    energies = _table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
+    if not (folder / "run.gro").is_file() or _energies(folder)[-1, 0] < length_ps - 1e-6:
+        _gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
+        limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
+        _gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+    energies = _energies(folder)
     dipoles = _table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
     n = min(len(energies), len(dipoles))
     if (n - 1) * sample_ps < length_ps - 1e-6:
@@ -94,6 +95,10 @@ def simulate(
     # Columns of energies: time, then the terms in GROMACS' own order, whatever was asked first.
     _, potential, kinetic, density = energies[1:n].T
     return np.column_stack([density / 1000, potential, kinetic, dipoles[1:n, 1:4] / DEBYE_PER_E_NM])
+
+
+def _energies(folder: Path) -> np.ndarray:
+    return _table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
 
 
 def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float) -> str:
