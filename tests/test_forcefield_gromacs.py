@@ -12,15 +12,13 @@ from xml.etree import ElementTree
 import numpy as np
 import openmm
 import pytest
+from released import MOLECULES
 
 from lmbmd.forcefield.mixing import mixed
-from lmbmd.forcefield.parameters import available_sets, load_set
 
 GMX = shutil.which("gmx_d") or shutil.which("gmx")
 pytestmark = pytest.mark.skipif(GMX is None, reason="GROMACS (gmx) is not installed")
 
-SETS = [load_set(name) for name in available_sets()]
-MOLECULES = [pytest.param(s, n, id=f"{s.name}-{n}") for s in SETS for n in s.species if len(s.names(n)) > 1]
 BOX_NM, CUT_OFF_NM = 10.0, 4.5
 DISTORTION_NM = 0.005
 MDP = f"""

@@ -101,9 +101,15 @@ def main() -> None:
             entry["files"][file] = hashlib.sha256(text.encode()).hexdigest()
         entries[name] = {"smiles": species["smiles"], "charge": species["charge"], **entry}
         print(f"{name}: {len(molecule.charges)} atoms")
-    manifest = {**HEAD, "made": _made(), "species": entries}
+    manifest = {**HEAD, **refitted(), "made": _made(), "species": entries}
     text = yaml.dump(manifest, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
     (args.out / "manifest.yaml").write_text(text, encoding="utf-8")
+
+
+def refitted() -> dict:
+    """What the manifest says of the refit, besides each species' own line."""
+    table = yaml.safe_load((HERE / "refit.yaml").read_text(encoding="utf-8"))
+    return {"refit": {key: table[key] for key in ("why", "training", "held_out", "atoms")}} if table["atoms"] else {}
 
 
 def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
