@@ -140,7 +140,7 @@ class Recipe:
         entry = {
             "sources": sources, "charge_method": method,
             "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb}, **entry,
-            "opls_types": [str(t) for t in types],
+            "opls_types": " ".join(map(str, types)),
         }  # fmt: skip
         if notes:
             entry["note"] = "; ".join(notes)
@@ -162,6 +162,8 @@ class Recipe:
             if used.own:
                 entry["from_other_tables"] = sorted(used.own)
                 sources += self.book["own"]["sources"]
+            if used.nil:
+                entry["left_out_and_nil"] = sorted(used.nil)
             return terms, ""
         try:
             opls_table.terms_of(graph, kinds, self.table, book)

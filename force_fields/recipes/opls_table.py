@@ -48,10 +48,12 @@ class Used:
     Attributes:
         stand_ins: the name that was wanted → the one that stands in for it.
         own: names that the caller brought.
+        nil: names of torsions that the table leaves out.
     """
 
     stand_ins: dict[str, str] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
+    nil: set[str] = field(default_factory=set)
 
 
 class Missing(ValueError):
@@ -147,8 +149,9 @@ def terms_of(graph: Chem.Mol, kinds: list[str], table: Table, book: dict) -> tup
     """Bonds, angles, torsions and impropers of a molecule whose atoms have the classes ``kinds``.
 
     Args:
-        book: ``own`` terms that the table lacks, in the file's units (section → name → values); ``choices`` between two
-            entries of one name; and ``like``, classes that may stand in for others where the table has nothing.
+        book: ``own`` terms that the table lacks, in the file's units (section → name → values); ``nil``, names of
+            torsions that it leaves out; ``choices`` between two entries of one name; and ``like``, classes that may
+            stand in for others where the table has nothing.
 
     Returns:
         The terms, without Lennard-Jones, and what of them the table does not have so.
@@ -164,6 +167,9 @@ def terms_of(graph: Chem.Mol, kinds: list[str], table: Table, book: dict) -> tup
         if (brought := book["own"].get(section, {}).get(wanted)) is not None:
             used.own.add(wanted)
             return tuple(brought)
+        if section == "torsions" and wanted in book["nil"]:
+            used.nil.add(wanted)
+            return ()
         for tried in _substitutions(names, book["like"]):
             found = {name_of(k): lookup(getattr(table, section), k, book["choices"]) for k in tried}
             found = {name: row for name, row in found.items() if row is not None}
@@ -184,7 +190,7 @@ def terms_of(graph: Chem.Mol, kinds: list[str], table: Table, book: dict) -> tup
         if found := values("angles", key):
             terms.angles[key] = (math.radians(found[1]), 2 * found[0] * KCAL)
     for key in sorted(torsions):
-        if found := values("torsions", key):
+        if (found := values("torsions", key)) is not None:
             rows = enumerate(found, 1)
             terms.torsions += [(*key, n, 0.0 if n % 2 else math.pi, 0.5 * v * KCAL) for n, v in rows if v]
     if missing:
