@@ -66,7 +66,7 @@ def misses(parameters: ParameterSet, species: str, there: np.ndarray) -> list[tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.1.0")
+    parser.add_argument("--set", default="sage-clp-1.2.0")
     parser.add_argument("--only", nargs="+", help="species")
     parser.add_argument("--file", type=Path, default=FILE)
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
 
-    python benchmarks/ion_shells.py [--set sage-clp-1.1.0]
+    python benchmarks/ion_shells.py [--set sage-clp-1.2.0]
 
 prints the table of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
 minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Cryst. A 1976, 32, 751
@@ -108,7 +108,7 @@ def _append(into, force, offset: int, scale: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.1.0")
+    parser.add_argument("--set", default="sage-clp-1.2.0")
     parameters = load_set(parser.parse_args().set)
     columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
     print(f"| ion | molecules | radii, Å | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")

@@ -1,6 +1,6 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found, force field and GFN2-xTB.
 
-    python benchmarks/lithium_pairs.py [--set sage-clp-1.1.0]      prints the table of docs/force_fields.md
+    python benchmarks/lithium_pairs.py [--set sage-clp-1.2.0]      prints the table of docs/force_fields.md
     python benchmarks/lithium_pairs.py --quantum [--only DME EC]   against GFN2-xTB
     python benchmarks/lithium_pairs.py --dft                       and PBE0, for the molecules whose order must hold
 
