@@ -22,6 +22,7 @@ import openmm
 import opls_table
 import yaml
 from molecules import Molecule, embedded, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from overrides import mend
 from rdkit import Chem
 from smirnoff import apply
 
@@ -99,6 +100,9 @@ class Recipe:
         self.ions = _yaml("ions.yaml")["ions"]
         for name in self.book["without"]:
             self.ions.pop(name, None)
+        # Without those that undo a stretch by Sage's own Lennard-Jones terms, which have no source.
+        self.mended = {kind: [row for row in rows if row.get("sources")] for kind, rows in _yaml("mended.yaml").items()
+                       if kind in ("bonds", "angles")}  # fmt: skip
         self.ions |= _yaml("opls_ions.yaml")["ions"]
 
     def make(self, name: str, species: dict) -> tuple[Molecule, list, dict]:
@@ -173,9 +177,11 @@ class Recipe:
             lacking = f"a single answer for {str(error).split()[0]}"
         else:
             raise ValueError("OPLS-AA has all valence terms of a species that was to take Sage's")
-        sources.append(SAGE)
-        entry["transformations"] = ["SMIRKS assignments turned into one explicit System"]
-        return apply(self.sage, graph), lacking
+        terms = apply(self.sage, graph)
+        said, cited = mend(terms, graph, self.mended)
+        sources += [SAGE, *cited]
+        entry["transformations"] = ["SMIRKS assignments turned into one explicit System", *said]
+        return terms, lacking
 
 
 def ion(name: str, graph: Chem.Mol, given: dict) -> tuple[Molecule, list, dict]:
