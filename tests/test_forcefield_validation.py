@@ -157,7 +157,9 @@ def test_every_reference_has_a_source_a_trust_and_a_density(validation):
 def test_electrolytes_are_compared_with_experiment(report, tmp_path):
     place = tmp_path / "litfsi-ec.scale-0.8" / "298.15K"
     (place / "tables").mkdir(parents=True)
-    (place.parent / "composition.json").write_text(json.dumps({"ion_charge_scale": 0.8}), encoding="utf-8")
+    (place.parent / "composition.json").write_text(
+        json.dumps({"ion_charge_scale": 0.8, "force_field": "some-set"}), encoding="utf-8"
+    )
     files = {
         "composition": 'component,quantity,simulated,error\n,density,1.5,0.01\n"EC",count,126,0',
         "cutoffs": "centre,partner,peak_A,rule\nLi,EC:O_carbonyl,2.025,first minimum\nLi,TFSI:F,4,fallback",
@@ -165,13 +167,13 @@ def test_electrolytes_are_compared_with_experiment(report, tmp_path):
     }
     for name, text in files.items():
         (place / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")
-    rows = [line for line in report.electrolytes(tmp_path) if line.startswith("| litfsi-ec |")]
-    assert [row.split(" | ")[2:] for row in rows] == [
+    rows = [line for line in report.electrolytes([tmp_path]) if line.startswith("| litfsi-ec |")]
+    assert [row.split(" | ")[4:] for row in rows] == [
         ["density_g_cm3", "1.5 ± 0.01", "", " |"],
         ["peak_A EC:O_carbonyl", "2.025 ± 0.025", "1.9 (Maeda)", "+0.125 |"],
         ["cn EC:O_carbonyl", "3.7 ± 0.1", "4 (Maeda)", "-0.3 |"],
     ]
-    assert "Peaks within the goal: 0 of 1." in [*report.electrolytes(tmp_path)]
+    assert "Peaks within the goal: 0 of 1." in [*report.electrolytes([tmp_path])]
 
 
 def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
