@@ -16,10 +16,10 @@ GOAL_PEAK_A = 0.08
 
 def electrolytes(folders: Iterable[Path]) -> Iterator[str]:
     yield from ("## Electrolytes", "")
-    yield "Studies of `benchmarks/electrolytes`, or (G) run in GROMACS by `benchmarks/electrolytes_gromacs.py` in boxes"
-    yield f"of {ATOMS} atoms, after {HOT_PS:g} ps at {HOT_K:g} K: first peak of g(r) about Li⁺ (to half a bin, ± 0.03 Å)"
-    yield f"and coordination number by donor atom. Goal: peaks within {GOAL_PEAK_A} Å of experiment. Shares of ion pairs"
-    yield "need longer runs than these."
+    yield "Studies of `benchmarks/electrolytes`, or (G) run in GROMACS by `benchmarks/electrolytes_gromacs.py` in"
+    yield f"boxes of {ATOMS} atoms, after {HOT_PS:g} ps at {HOT_K:g} K: first peak of g(r) about Li⁺ (to half a bin,"
+    yield f"± 0.03 Å) and coordination number by donor atom. Goal: peaks within {GOAL_PEAK_A} Å of experiment. Shares"
+    yield "of ion pairs need longer runs than these."
     yield ""
     rows, peaks, ran = [], [], set()
     for name, references in REFERENCE["electrolytes"].items():
