@@ -29,7 +29,7 @@ from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
-from lmbmd.provenance import derived_seed
+from lmbmd.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.simulate.spec import RunSpec, Seeds
 from lmbmd.tables import AtomTable
 from lmbmd.trajectory import read_frames
@@ -49,8 +49,11 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     )
     cold = spec_at(bottle.temperature_K[0], name)
     hot, last = replace(cold, temperature_K=HOT_K), place / "run"
+    contents = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
+    systems = {species: parameters.systems[species] for species in contents.counts}
+    facts = [systems, dict(contents.counts), scale, cold.temperature_K, gromacs_liquid.BAROSTAT_PS]
+    gromacs_liquid.fresh(place, sha256_of(canonical_json(facts).encode()))
     if not (place / "hot" / "topol.top").is_file():
-        contents = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
         gromacs_liquid.write_box(place / "hot", parameters, contents, hot, scale)
     if not (last / "settled.gro").is_file():
         gromacs_liquid.simulate(place / "hot", hot, HOT_PS, FRAME_PS)
@@ -68,8 +71,8 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     rho = estimate_mean([rows[first - 1 :, 0]])
     row = f"component,quantity,simulated,error\n,density,{float(rho.value)!r},{float(rho.error)!r}\n"
     write_text(state / "tables" / "composition.csv", row)
-    facts = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
-    write_text(place / "composition.json", json.dumps(facts) + "\n")
+    told = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
+    write_text(place / "composition.json", json.dumps(told) + "\n")
 
 
 def folder(work: Path, set_name: str) -> Path:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +30,10 @@ from lmbmd.simulate import mechanics
 from lmbmd.simulate.spec import RunSpec
 
 #: From the packed box to one that bears the run's time step.
-SETTLE_PS, SETTLE_STEP_FS, SETTLE_SAMPLE_PS = 20.0, 2.0, 0.4
+SETTLE_PS, SETTLE_STEP_FS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS = 20.0, 2.0, 0.4, 2.0
 EWALD_TOLERANCE, DRIFT_KJ_MOL_PS = 1e-5, 0.0005
+#: A small box of molecules with flexible bonds breathes with the barostat, and heats, if this is as short as usual.
+BAROSTAT_PS = 10.0
 DEBYE_PER_E_NM = 48.0320471
 
 
@@ -44,6 +48,15 @@ class Contents(NamedTuple):
 def pure(species: str, n_molecules: int, volume_A3: float) -> Contents:
     """One kind of molecule."""
     return Contents({species: n_molecules}, {species: "solvent"}, volume_A3 ** (1 / 3))
+
+
+def fresh(folder: Path, fingerprint: str) -> None:
+    """Empty the folder unless what lies there rests on the same."""
+    mark = folder / "fingerprint"
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        mark.write_text(fingerprint, encoding="utf-8")
 
 
 def write_box(
@@ -112,6 +125,7 @@ def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_p
         tau_ps=1 / spec.friction_per_ps, barostat="C-rescale", temperature_K=spec.temperature_K,
         pressure_bar=spec.pressure_bar, go_on="no",
     )  # fmt: skip
+    text = re.sub("tau-p = .*", f"tau-p = {BAROSTAT_PS if step_fs > SETTLE_STEP_FS else SETTLE_BAROSTAT_PS}", text)
     return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
 
 

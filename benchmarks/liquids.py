@@ -77,7 +77,12 @@ class Run:
     def fingerprint(self) -> str:
         """What the run rests on: a stored run with another one is not gone on with, nor reported."""
         system = self.parameters.systems[self.species]
-        return sha256_of(canonical_json([system, self.atoms, SAMPLE_PS, self.temperature_K, self.timestep_fs]).encode())
+        facts = [system, self.atoms, SAMPLE_PS, self.temperature_K, self.timestep_fs]
+        return sha256_of(canonical_json(facts + self._of_engine).encode())
+
+    @property
+    def _of_engine(self) -> list[float]:
+        return [gromacs_liquid.BAROSTAT_PS] if self.engine == "gromacs" else []
 
 
 def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
@@ -141,6 +146,7 @@ def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> boo
 
 def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
     folder = run.place(work) / run.name
+    gromacs_liquid.fresh(folder, run.fingerprint)
     if not (folder / "topol.top").is_file():
         contents = gromacs_liquid.pure(run.species, run.n_molecules, packed_A3(run))
         gromacs_liquid.write_box(folder, run.parameters, contents, spec(run))
