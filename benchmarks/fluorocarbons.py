@@ -98,10 +98,8 @@ class Liquid:
     @cached_property
     def folder(self) -> Path:
         system = openmm.XmlSerializer.serialize(self.parameters.system(self.name))
-        return (
-            self.work
-            / f"{self.name}-{sha256_of(canonical_json([system, ATOMS, self.facts['T_K'], gromacs_liquid.BAROSTAT_PS]).encode())[:12]}"
-        )
+        facts = [system, ATOMS, self.facts["T_K"], gromacs_liquid.BAROSTAT_PS]
+        return self.work / f"{self.name}-{sha256_of(canonical_json(facts).encode())[:12]}"
 
     @property
     def spec(self) -> RunSpec:
