@@ -237,6 +237,8 @@ def ctrl_c(story: Story) -> None:
     story.interrupt()
     story.seen["exit after Ctrl-C"] = story.end()
     story.site.wait(lambda: not story.site.jobs("RUNNING,PENDING,COMPLETING"), "the jobs to go")
+    # On a busy machine Slurm may take a job for gone while its simulation still writes its checkpoint.
+    story.site.wait(lambda: not any(run.processes() for run in story.runs.values()), "the simulations to go")
     story.seen["left by Ctrl-C"] = [str(p) for p in story.study.rglob("*.partial*")]
     story.seen["results after Ctrl-C"] = {p.name for run in story.runs.values() for p in run.out.glob("*")}
     story.seen["locks after Ctrl-C"] = [(run.work / "lock").read_text(encoding="utf-8") for run in story.runs.values()]
