@@ -22,12 +22,11 @@ from lmbmd.atoms import ROLES
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield import ambertools, chemistry
 from lmbmd.forcefield.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
+from lmbmd.forcefield.imported import taken_over
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
-from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT, mixed
+from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.molecules import (
-    EXCLUDED_STEPS,
     Molecule,
-    assembled,
     embedded,
     lowest_geometry,
     pdb_of,
@@ -36,14 +35,11 @@ from lmbmd.forcefield.molecules import (
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
 from lmbmd.forcefield.parameters import available_sets
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised, apply
-from lmbmd.forcefield.topologies import Imported, ordered_like, read_topology
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 SAGE_FILE = "openff_unconstrained-2.2.1.offxml"
 SAGE_PACKAGE = "openforcefields"
 VALENCES = ("sage", "gaff2")
-#: The largest net charge of a foreign topology that is rounding, e.
-ROUNDING_E = 0.01
 DENSITY_T_K = 298.15
 SAGE = {
     "what": "OpenFF Sage, valence and Lennard-Jones terms",
@@ -144,7 +140,10 @@ def parametrize(
     library = old.library if old else load_library()
     graph, given = _graph(request, library)
     species = _species_entry(request, graph)
-    made = _import(request, graph, rule, step) if request.topology else _compute(request, graph, given, cache, step)
+    if request.topology:
+        made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
+    else:
+        made = _compute(request, graph, given, cache, step)
     step("files")
     texts = {
         f"{request.name}.xml": openmm.XmlSerializer.serialize(made.system),
@@ -355,72 +354,6 @@ def _charges(
         "sources": [source],
         "charge_method": "given by the user; made equal on equivalent atoms, sum exact",
     }
-
-
-def _import(request: Request, graph: Chem.Mol, rule: str, step: Callable[[str], None]) -> Made:
-    """Parameters from a topology that another program wrote."""
-    where = str(request.topology)
-    step("topology")
-    imported = read_topology(request.topology, request.coordinates)
-    published = imported.combining_rule
-    if published != rule and not request.remix:
-        raise LmbmdError(
-            f"its combining rule is {published}; the set mixes by {rule}.", where=where,
-            remedy=f"Add --remix to take its sigma and epsilon as they are; its 1-4 pairs stay {published}.",
-        )  # fmt: skip
-    graph = ordered_like(graph, imported, where)
-    rows, transformations = _neutralised(imported, Chem.GetFormalCharge(graph), where)
-    _check_exceptions(rows.exceptions, graph, where)
-    if published != rule:
-        transformations.append(f"published for {published} mixing: here {rule} between molecules")
-    system = assembled(graph, rows.nonbonded, rows.exceptions, rows.bonds, rows.angles, rows.torsions)
-    step("geometry")
-    starts = [imported.positions_A] if imported.positions_A is not None else embedded(graph)
-    if not starts:
-        raise LmbmdError("RDKit finds no geometry for it.", where=where, remedy="Add --coordinates.")
-    entry = {
-        "sources": [
-            {"what": f"{imported.kind} given by the user ({request.topology.name}, sha256 "
-             f"{provenance.file_sha256(request.topology)})"}
-        ],
-        "charge_method": "of the topology",
-        "transformations": ["masses are those of the elements", *transformations],
-    }  # fmt: skip
-    return Made(graph, system, lowest_geometry(mixed(system, rule), starts), entry, [])
-
-
-def _neutralised(imported: Imported, formal: int, where: str) -> tuple[Any, list[str]]:
-    """The topology's rows with charges that add up exactly; what rounding left is shared evenly by all atoms."""
-    rows = imported.terms
-    total = sum(q for q, *_ in rows.nonbonded)
-    if abs(total - formal) > ROUNDING_E:
-        raise LmbmdError(
-            f"its charges add up to {total:+.4f} e, not {chemistry.signed(formal)}.", where=where,
-            remedy="Check the SMILES' charge; unscaled charges are needed (ion_charge_scale scales them).",
-        )  # fmt: skip
-    micro = [round(1e6 * (q - (total - formal) / len(rows.nonbonded))) for q, *_ in rows.nonbonded]
-    micro[0] += 10**6 * formal - sum(micro)
-    new = [float(Decimal(q).scaleb(-6)) for q in micro]
-    factor = [n / q if q else 1.0 for n, (q, *_) in zip(new, rows.nonbonded, strict=True)]
-    rows.exceptions[:] = [(i, j, qq * factor[i] * factor[j], *lj) for i, j, qq, *lj in rows.exceptions]
-    rows.nonbonded[:] = [(q, *lj) for q, (_, *lj) in zip(new, rows.nonbonded, strict=True)]
-    return rows, [f"charges rounded to 1e-6 e; {total - formal:+.2e} e shared by all atoms"]
-
-
-def _check_exceptions(exceptions: list[tuple], graph: Chem.Mol, where: str) -> None:
-    """Refuse a topology that lets bonded atoms see each other, or leaves distant ones out."""
-    steps = Chem.GetDistanceMatrix(graph)
-    found = {(min(i, j), max(i, j)): bool(qq or epsilon) for i, j, qq, _, epsilon in exceptions}
-    n = graph.GetNumAtoms()
-    near = {(i, j) for i in range(n) for j in range(i + 1, n) if steps[i, j] <= EXCLUDED_STEPS}
-    wrong = [pair for pair in near if found.get(pair, True)] + [pair for pair in found if steps[pair] > 3]
-    if wrong:
-        i, j = wrong[0]
-        raise LmbmdError(
-            f"atoms {i + 1} and {j + 1} are {int(steps[i, j])} bonds apart, and their pair is treated otherwise than "
-            "usual (1-2 and 1-3 left out, 1-4 scaled, others full).", where=where,
-            remedy="Check nrexcl, [ exclusions ] and the exceptions of the topology.",
-        )  # fmt: skip
 
 
 def _versions() -> dict[str, str]:
