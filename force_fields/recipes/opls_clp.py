@@ -10,27 +10,33 @@ published in 2024. Which of its types an atom gets is in ``opls_types.yaml``; ch
 from __future__ import annotations
 
 import argparse
-import datetime
-import hashlib
 import json
-import platform
 from decimal import Decimal
-from importlib import metadata
 from pathlib import Path
 
-import openmm
 import opls_table
 import yaml
-from molecules import Molecule, embedded, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from molecules import Molecule, embedded, ion_terms, lowest_geometry, system_of
 from overrides import mend
 from rdkit import Chem
+from released import (
+    ION_CHARGE_SCALE,
+    RESP,
+    SAGE_SHA256,
+    check_sage,
+    made,
+    shape,
+    starts_of,
+    write_manifest,
+    write_species,
+)
 from smirnoff import apply
 
-from lmbmd.forcefield.mixing import mix_geometrically
+from lmbmd.forcefield.mixing import GEOMETRIC, mixed
 
 HERE = Path(__file__).parent
 VERSION = "1.0.0"
-SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
+PACKAGES = ("openmm", "rdkit", "numpy")
 OPLS = {
     "what": "OPLS-AA 2024: Jorgensen, Ghahremanpour, Saar, Tirado-Rives, J. Phys. Chem. B 2024, 128, 250",
     "doi": "10.1021/acs.jpcb.3c06602",
@@ -41,7 +47,6 @@ SAGE = {
     "doi": "10.1021/acs.jctc.3c00039",
     "licence": "CC-BY-4.0",
 }
-RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
 HEAD = {
     "name": "opls-clp",
     "version": VERSION,
@@ -62,25 +67,8 @@ HEAD = {
             "and of epsilon"
         ),
     },
-    "ion_charge_scale": {
-        "default": 0.8,
-        "reason": (
-            "Fixed charges have no electronic polarisation, so full ionic charges bind ions to each other and to "
-            "solvent too strongly. Scaling by 1/n (n the refractive index; 0.70 to 0.76 for carbonates and ethers) "
-            "corrects it in the mean; 0.8 is the commonest choice for Li salts with fixed-charge force fields. The "
-            "scale decides how much the ions aggregate: draw no conclusion about AGG or CIPA from one value."
-        ),
-        "source": {"what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
-                   "doi": "10.1021/acs.jctc.7b00520"},
-    },
+    "ion_charge_scale": ION_CHARGE_SCALE,
 }  # fmt: skip
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes repeated values out instead of naming them."""
-
-    def ignore_aliases(self, data) -> bool:
-        return True
 
 
 class Recipe:
@@ -92,8 +80,7 @@ class Recipe:
     """
 
     def __init__(self, table: Path, sage: Path) -> None:
-        if (digest := hashlib.sha256(sage.read_bytes()).hexdigest()) != SAGE_SHA256:
-            raise SystemExit(f"{sage} is not the file this set was made from (sha256 {digest})")
+        check_sage(sage)
         self.table, self.sage = opls_table.read(table), sage
         self.book = _yaml("opls_types.yaml")
         self.resp = json.loads((HERE / "opls_resp.json").read_text(encoding="utf-8"))
@@ -186,9 +173,7 @@ class Recipe:
 
 def ion(name: str, graph: Chem.Mol, given: dict) -> tuple[Molecule, list, dict]:
     """As ``Recipe.make``, from an entry of ``ions.yaml`` or ``opls_ions.yaml``."""
-    start = None
-    if "geometry" in given:
-        start = ideal(given["geometry"], graph, next(iter(given["bonds"].values()))[0])
+    start = shape(graph, given)
     if "rules" in given:
         types = opls_table.types_of(graph, [{"type": t, "smarts": s} for t, s in given["rules"].items()])
         classes = [given["classes"].get(t, t) for t in types]
@@ -198,10 +183,7 @@ def ion(name: str, graph: Chem.Mol, given: dict) -> tuple[Molecule, list, dict]:
         charges = [given["atoms"][t][0] for t in types]
     else:
         terms, charges = ion_terms(graph, given, start)
-    if graph.GetNumAtoms() == 1:
-        starts = [[[0.0, 0.0, 0.0]]]
-    else:
-        starts = embedded(graph) if start is None else [start]
+    starts = starts_of(graph, start)
     entry = {
         "sources": given["sources"],
         "charge_method": f"{given.get('charges', 'published')}, full; ion_charge_scale is applied when a box is built",
@@ -213,14 +195,6 @@ def ion(name: str, graph: Chem.Mol, given: dict) -> tuple[Molecule, list, dict]:
     if "note" in given:
         entry["note"] = given["note"].strip()
     return Molecule(name, graph, charges, terms, geometric_14=True), starts, entry
-
-
-def mixed(system: openmm.System) -> openmm.System:
-    """A copy in which pairs beyond 1-4 mix geometrically; the files hold plain sigma and epsilon."""
-    copy = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))
-    nonbonded = next(force for force in copy.getForces() if isinstance(force, openmm.NonbondedForce))
-    copy.addForce(mix_geometrically(nonbonded))
-    return copy
 
 
 def _yaml(name: str) -> dict:
@@ -241,30 +215,10 @@ def main() -> None:
             continue
         molecule, starts, entry = recipe.make(name, species)
         system = system_of(molecule)
-        positions = lowest_geometry(mixed(system), starts)
-        files = {f"{name}.xml": openmm.XmlSerializer.serialize(system), f"{name}.pdb": pdb_of(molecule, positions)}
-        entry["files"] = {}
-        for file, text in files.items():
-            (args.out / file).write_text(text, encoding="utf-8")
-            entry["files"][file] = hashlib.sha256(text.encode()).hexdigest()
-        entries[name] = {"smiles": species["smiles"], "charge": species["charge"], **entry}
-        print(f"{name}: {len(molecule.charges)} atoms", flush=True)
-    manifest = {**HEAD, "made": _made(), "without": recipe.book["without"], "species": entries}
-    text = yaml.dump(manifest, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
-    (args.out / "manifest.yaml").write_text(text, encoding="utf-8")
-
-
-def _made() -> dict:
-    return {
-        "date": datetime.date.today().isoformat(),
-        "by": "force_fields/recipes/opls_clp.py",
-        "table_sha256": opls_table.SHA256,
-        "sage_sha256": SAGE_SHA256,
-        "versions": {
-            "python": platform.python_version(),
-            **{p: metadata.version(p) for p in ("openmm", "rdkit", "numpy")},
-        },
-    }
+        positions = lowest_geometry(mixed(system, GEOMETRIC), starts)
+        entries[name] = write_species(args.out, name, species, molecule, system, positions, entry)
+    facts = made("opls_clp.py", PACKAGES, table_sha256=opls_table.SHA256, sage_sha256=SAGE_SHA256)
+    write_manifest(args.out, {**HEAD, "made": facts, "without": recipe.book["without"], "species": entries})
 
 
 if __name__ == "__main__":

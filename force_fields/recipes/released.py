@@ -1,0 +1,83 @@
+"""What the recipes of all released sets share: their sources, facts of the manifest, and how they are written."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import openmm
+import yaml
+from molecules import Molecule, embedded, ideal, pdb_of
+from rdkit import Chem
+
+SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
+RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
+ION_CHARGE_SCALE = {
+    "default": 0.8,
+    "reason": (
+        "Fixed charges have no electronic polarisation, so full ionic charges bind ions to each other and to "
+        "solvent too strongly. Scaling by 1/n (n the refractive index; 0.70 to 0.76 for carbonates and ethers) "
+        "corrects it in the mean; 0.8 is the commonest choice for Li salts with fixed-charge force fields. The "
+        "scale decides how much the ions aggregate: draw no conclusion about AGG or CIPA from one value."
+    ),
+    "source": {"what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
+               "doi": "10.1021/acs.jctc.7b00520"},
+}  # fmt: skip
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes repeated values out instead of naming them."""
+
+    def ignore_aliases(self, data) -> bool:
+        return True
+
+
+def check_sage(path: Path) -> None:
+    """Stop unless it is the release that the sets were made from."""
+    if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != SAGE_SHA256:
+        raise SystemExit(f"{path} is not the file this set was made from (sha256 {digest})")
+
+
+def shape(graph: Chem.Mol, given: dict) -> np.ndarray | None:
+    """The geometry that an entry of ``ions.yaml`` prescribes, if it does."""
+    if "geometry" not in given:
+        return None
+    return ideal(given["geometry"], graph, next(iter(given["bonds"].values()))[0])
+
+
+def starts_of(graph: Chem.Mol, start: np.ndarray | None) -> list:
+    """Geometries from which the lowest is looked for."""
+    if graph.GetNumAtoms() == 1:
+        return [[[0.0, 0.0, 0.0]]]
+    return embedded(graph) if start is None else [start]
+
+
+def write_species(
+    out: Path, name: str, species: dict, molecule: Molecule, system: openmm.System, positions: np.ndarray, entry: dict
+) -> dict:
+    """Write the two files of a species; its entry in the manifest."""
+    files = {f"{name}.xml": openmm.XmlSerializer.serialize(system), f"{name}.pdb": pdb_of(molecule, positions)}
+    for file, text in files.items():
+        (out / file).write_text(text, encoding="utf-8")
+    hashes = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in files.items()}
+    print(f"{name}: {len(molecule.charges)} atoms", flush=True)
+    return {"smiles": species["smiles"], "charge": species["charge"], **entry, "files": hashes}
+
+
+def write_manifest(out: Path, manifest: dict) -> None:
+    """Write ``manifest.yaml``, last of all."""
+    text = yaml.dump(manifest, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+    (out / "manifest.yaml").write_text(text, encoding="utf-8")
+
+
+def made(by: str, packages: Iterable[str], **sources: str) -> dict:
+    """When, by what and with which versions a set was made."""
+    versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
+    return {
+        "date": datetime.date.today().isoformat(), "by": f"force_fields/recipes/{by}", **sources, "versions": versions,
+    }  # fmt: skip
