@@ -41,7 +41,7 @@ def electrolytes(folders: Iterable[Path]) -> Iterator[str]:
     yield from table(header, rows)
     if peaks:
         yield f"Peaks within the goal: {sum(peaks)} of {len(peaks)}."
-    yield from REFERENCE["charge_scale"].strip().splitlines()
+    yield from ("", *REFERENCE["charge_scale"].strip().splitlines())
 
 
 def _state_points(folders: Iterable[Path], name: str) -> list[Path]:
