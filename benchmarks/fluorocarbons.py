@@ -5,7 +5,8 @@
     python benchmarks/fluorocarbons.py SET --terms FILE --fit and propose better ones, from the training liquids alone
 
 SET is the folder of an own set that holds the compounds of ``force_fields/recipes/fluorocarbons.yaml``, made by
-``lmbmd parametrize NAME --smiles SMILES --out SET``. Needs GROMACS. Every run goes on from where it was stopped.
+``lmbmd parametrize NAME --smiles SMILES --out SET --extends sage-clp-1.1.0`` (later sets have the refit in them). Needs
+GROMACS. Every run goes on from where it was stopped.
 
 The proposal is a Gauss-Newton step: with θ one of the numbers, U the potential energy and β = 1/kT, the fluctuations of
 one run give its derivatives (Wang, Martinez and Pande, doi:10.1021/jz500737m),
@@ -192,6 +193,8 @@ def main() -> None:
     parser.add_argument("--ps", type=float, default=160.0)
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "fluorocarbons")
     args = parser.parse_args()
+    if args.fit and not args.terms:
+        parser.error("--fit needs --terms FILE to start from")
     terms = yaml.safe_load(args.terms.read_text(encoding="utf-8"))["atoms"] if args.terms else []
     patched = Patched(read_extended(read_own(args.set)), tuple(terms))
     residuals, slopes = [], []

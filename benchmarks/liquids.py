@@ -241,7 +241,7 @@ def vapour(run: Run, work: Path, length_ps: float) -> None:
     for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{run.species} vapour", unit="sample"):
         integrator.step(steps)
         energies.append(context.getState(getEnergy=True).getPotentialEnergy()._value)
-    write_arrays(run.place(work) / f"{run.species}-gas.npz", run, energies=np.array(energies))
+    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=np.array(energies))
 
 
 def vapour_energies(run: Run, work: Path) -> np.ndarray:
@@ -249,9 +249,14 @@ def vapour_energies(run: Run, work: Path) -> np.ndarray:
     path = run.place(work) / f"{run.species}-gas.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as data:
-            if str(data["fingerprint"]) == run.fingerprint:
+            if str(data["fingerprint"]) == _alone(run).fingerprint:
                 return data["energies"]
     return np.empty(0)
+
+
+def _alone(run: Run) -> Run:
+    """The run that the vapour belongs to: it is the same whatever integrates the liquid."""
+    return replace(run, engine=ENGINES[0])
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,7 @@ class Liquid:
     energy_kJ_mol: Estimate  # potential, per molecule
     vaporisation_kJ_mol: Estimate
     permittivity: Estimate
+    excess_K: Estimate  # kinetic temperature above the thermostat's
     production_ps: float
     engine: str
 
@@ -288,7 +294,12 @@ def measure(run: Run, work: Path) -> Liquid | None:
     square = estimate_mean([np.sum(samples[:, 3:6] ** 2, axis=1)])  # NaN, which is left out, where it was not stored
     per_square = 4 * np.pi * COULOMB_KJ_NM_MOL / (3 * volume_nm3 * kT)
     permittivity = replace(square, value=1 + per_square * square.value, error=per_square * square.error)
-    return Liquid(density, energy, vaporisation, permittivity, len(samples) * SAMPLE_PS, run.engine)
+    hydrogens = run.parameters.elements(run.species).count("H")  # each has one rigid bond
+    freedom = run.n_molecules * (3 * load_library().species[run.species].n_atoms - hydrogens) - 3
+    kinetic = estimate_mean([samples[:, 2]])
+    per_K = 2 / (freedom * 8.31446261815324e-3)
+    excess = replace(kinetic, value=per_K * kinetic.value - run.temperature_K, error=per_K * kinetic.error)
+    return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * SAMPLE_PS, run.engine)
 
 
 def longest(species: str, atoms: int, set_name: str, work: Path) -> Liquid | None:

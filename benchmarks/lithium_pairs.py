@@ -5,7 +5,7 @@
     python benchmarks/lithium_pairs.py --dft                       and PBE0, for the molecules whose order must hold
 
 The last two need `pip install lmbmd[validation]`, go on from where they were stopped, and leave
-work/validation/lithium.json for docs/validation.md.
+work/validation/<set>/lithium.json for docs/validation.md.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def main() -> None:
     parameters = load_set(args.set)
     if args.quantum or args.dft:
         species = args.only or (JUDGED if args.dft else neutral(parameters))
-        run_comparison(parameters, species, args.work / "lithium.json", args.dft)
+        run_comparison(parameters, species, args.work / args.set.rpartition("-")[0] / "lithium.json", args.dft)
         return
     print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
     for species in parameters.species:

@@ -112,17 +112,19 @@ def keep(folder: Path) -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, bury)
     with open(folder / "words.txt", "ab") as words:
-        for line in sys.stdin:
-            child = subprocess.Popen(
-                json.loads(line), cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-                start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
-            child.returncode = 0  # it is buried above, not waited for
-            print(child.pid)
-    while left := descendants(os.getpid()):
-        kill_trees(left)
-        time.sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
+        try:
+            for line in sys.stdin:
+                child = subprocess.Popen(
+                    json.loads(line), cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words,
+                    start_new_session=True, preexec_fn=die_with_parent,
+                )  # fmt: skip
+                child.returncode = 0  # it is buried above, not waited for
+                print(child.pid)
+        finally:
+            while left := descendants(os.getpid()):
+                kill_trees(left)
+                time.sleep(0.02)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

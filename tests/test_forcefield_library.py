@@ -51,7 +51,7 @@ def test_molecules_have_a_sourced_density_and_ions_none(species):
     if species.charge:
         assert species.density_g_cm3 is None and species.molar_volume_cm3_mol is None
     else:
-        assert 0.7 < species.density_g_cm3 < 1.7 and 270 < species.density_T_K < 320 and species.density_source
+        assert 0.7 < species.density_g_cm3 < 1.8 and 270 < species.density_T_K < 320 and species.density_source
         assert species.molar_volume_cm3_mol * species.density_g_cm3 == pytest.approx(species.molar_mass_g_mol)
 
 

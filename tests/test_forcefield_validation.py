@@ -212,5 +212,5 @@ def test_the_workflow_runs_everything_once(tmp_path, config):
     ran = subprocess.run([*command, *config], cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert ran.returncode == 0, ran.stderr
     jobs = dict(line.split() for line in (ran.stdout + ran.stderr).splitlines() if len(line.split()) == 2)
-    assert jobs["liquid"] == str(len(REFERENCE["liquids"]))
+    assert jobs["liquid"] == str(len(REFERENCE["sets"]) * len(REFERENCE["liquids"]))
     assert jobs["pairs"] == jobs["steps"] == jobs["electrolytes"] == jobs["report"] == "1"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import openmm
@@ -27,6 +28,7 @@ from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
 from lmbmd.forcefield.parametrize import GAFF2_BIAS, Request, parametrize
+from lmbmd.forcefield.refits import refit
 from lmbmd.forcefield.steps import Steps
 from lmbmd.forcefield.topologies import plain_terms
 from lmbmd.formulation.study import load_study
@@ -697,3 +699,16 @@ def test_nothing_of_ones_own_lies_among_the_released_sets():
     with pytest.raises(LmbmdError, match=r"released sets lie here"):
         parametrize(Request("DME"), force_fields_folder() / "own-1.0.0", cache=None)
     assert not (force_fields_folder() / "own-1.0.0").exists()
+
+
+def test_a_new_molecule_gets_the_refitted_terms_of_the_set_it_joins():
+    atoms = load_set("sage-clp-1.2.0").manifest["refit"]["atoms"]
+    for smiles, changed in (("FCF", [0, 2, 3, 4]), ("CC(F)(F)F", []), ("FC(F)=C", []), ("C[N+](C)(C)CF", [])):
+        graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        terms = SimpleNamespace(lennard_jones=[(0.3, 0.1)] * graph.GetNumAtoms())
+        assert bool(refit(terms, graph, atoms)) == bool(changed)
+        assert [i for i, lj in enumerate(terms.lennard_jones) if lj != (0.3, 0.1)] == changed
+    released = load_set("sage-clp-1.2.0").system("TTE")
+    nonbonded = next(f for f in released.getForces() if isinstance(f, openmm.NonbondedForce))
+    fluorine = nonbonded.getParticleParameters(0)
+    assert fluorine[1]._value == pytest.approx(0.1 * atoms[0]["sigma_A"]), "as the released set itself has it"

@@ -1,6 +1,7 @@
 # How good the force field is: docs/validation.md and its plot, from runs of its own.
 #   snakemake --snakefile workflow/validation.smk --cores 2                      small: hours on two cores
 #   snakemake --snakefile workflow/validation.smk --cores 8 --config full=true   full size: for a GPU
+#   snakemake --snakefile workflow/validation.smk --cores 2 --config engine=gromacs   liquids quicker without a GPU
 #   snakemake --snakefile workflow/validation.smk --cores 2 liquids              one part: liquids, pairs, steps, electrolytes
 # Stopped runs go on where they were: their checkpoints lie beside the marks that Snakemake looks at, undeclared.
 import sys
@@ -12,6 +13,7 @@ ROOT = Path(workflow.basedir).parent
 FULL = str(config.get("full", False)).lower() in ("true", "1", "yes")
 SIZE = "full" if FULL else "small"
 FLAG = "--full" if FULL else ""
+ENGINE = "--engine gromacs" if config.get("engine") == "gromacs" else ""
 
 # Its own folder, so that it and the study of this repository can run at the same time.
 workdir: ROOT / "work" / ("validation-full" if FULL else "validation")
@@ -19,11 +21,13 @@ workdir: ROOT / "work" / ("validation-full" if FULL else "validation")
 PY = sys.executable
 REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
 SET = ROOT / "force_fields" / REFERENCE["sets"][0] / "manifest.yaml"
+LIQUIDS = expand("done/{set}/liquid-{liquid}", set=REFERENCE["sets"], liquid=REFERENCE["liquids"])
 BENCHMARKS, ELECTROLYTES = ROOT / "benchmarks", ROOT / "benchmarks" / "electrolytes"
 
 
 wildcard_constraints:
     liquid=r"[A-Za-z0-9]+",
+    set=r"[a-z0-9.-]+",
 
 
 localrules:
@@ -36,7 +40,7 @@ localrules:
 rule validation:
     default_target: True
     input:
-        expand("done/liquid-{liquid}", liquid=REFERENCE["liquids"]),
+        LIQUIDS,
         "done/steps",
         "done/pairs",
         "done/electrolytes",
@@ -45,20 +49,20 @@ rule validation:
 
 rule liquids:
     input:
-        expand("done/liquid-{liquid}", liquid=REFERENCE["liquids"]),
+        LIQUIDS,
 
 
 # One liquid and its vapour. A mark older than the parameter set only looks whether its species are still the same.
 rule liquid:
     input:
-        SET,
+        ROOT / "force_fields/{set}/manifest.yaml",
     output:
-        touch("done/liquid-{liquid}"),
+        touch("done/{set}/liquid-{liquid}"),
     threads: 2
     log:
-        "logs/liquid-{liquid}.log",
+        "logs/{set}-{liquid}.log",
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py {FLAG} --only {wildcards.liquid}"
+        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
         " --work . --no-table > {log:q} 2>&1"
 
 

@@ -19,7 +19,7 @@ import yaml
 from molecules import Molecule, embedded, ion_terms, lowest_geometry, system_of
 from overrides import mend
 from rdkit import Chem
-from released import (
+from set_files import (
     ION_CHARGE_SCALE,
     RESP,
     SAGE_SHA256,

@@ -18,7 +18,7 @@ import yaml
 from molecules import Molecule, add_groups, embedded, foreign, ion_terms, lowest_geometry, system_of
 from overrides import mend, refit
 from rdkit import Chem
-from released import (
+from set_files import (
     ION_CHARGE_SCALE,
     RESP,
     SAGE_SHA256,

@@ -34,6 +34,7 @@ from lmbmd.forcefield.molecules import (
 )
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
 from lmbmd.forcefield.parameters import available_sets
+from lmbmd.forcefield.refits import refit
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised, apply
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
@@ -143,7 +144,8 @@ def parametrize(
     if request.topology:
         made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
     else:
-        made = _compute(request, graph, given, cache, step)
+        refits = _manifest(extends).get("refit", {}).get("atoms", [])
+        made = _compute(request, graph, given, refits, cache, step)
     step("files")
     texts = {
         f"{request.name}.xml": openmm.XmlSerializer.serialize(made.system),
@@ -178,12 +180,15 @@ def _rule_of(extends: str, request: Request) -> str:
     if extends not in available_sets():
         remedy = nearest(extends, available_sets())
         raise LmbmdError(f"there is no parameter set '{extends}'.", where="--extends", remedy=remedy)
-    manifest = yaml.safe_load((force_fields_folder() / extends / "manifest.yaml").read_text(encoding="utf-8"))
-    rule = manifest["nonbonded"]["combining_rule"]
+    rule = _manifest(extends)["nonbonded"]["combining_rule"]
     if rule != LORENTZ_BERTHELOT and not request.topology:
         what = f"{extends} mixes by the {rule} rule; species made here are for {LORENTZ_BERTHELOT}."
         raise LmbmdError(what, where="--extends", remedy="Extend another set, or give a GROMACS .top with --topology.")
     return rule
+
+
+def _manifest(released: str) -> dict[str, Any]:
+    return yaml.safe_load((force_fields_folder() / released / "manifest.yaml").read_text(encoding="utf-8"))
 
 
 def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | None]:
@@ -251,12 +256,15 @@ def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
 
 
 def _compute(
-    request: Request, graph: Chem.Mol, given: list[float] | None, cache: Path | None, step: Callable[[str], None]
-) -> Made:
+    request: Request, graph: Chem.Mol, given: list[float] | None, refits: list[dict[str, Any]], cache: Path | None,
+    step: Callable[[str], None],
+) -> Made:  # fmt: skip
     """Parameters from general rules: valence and Lennard-Jones terms by type, charges from quantum chemistry."""
     _refuse_automatic(graph)
     step("bonded and Lennard-Jones terms")
     terms, entry, cautions = _valence(request, graph)
+    if "sage_parameters" in entry and (changes := refit(terms, graph, refits)):
+        entry["transformations"] = changes
     found, source = _charges(request, graph, given, cache, step)
     step("geometry")
     molecule = Molecule(request.name, graph, [float(q) for q in found], terms)
