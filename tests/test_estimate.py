@@ -279,6 +279,19 @@ def test_each_combining_rule_is_timed_because_their_steps_cost_differently(tmp_p
         assert found[name] == pytest.approx(measured.ns_per_day(study.composition(name).n_atoms, 4))
 
 
+def test_a_given_speed_is_doubted_for_another_combining_rule(tmp_path, monkeypatch):
+    study = study_of(tmp_path, one=TINY, two=TINY)
+    rules = {"one": "Lorentz-Berthelot", "two": "geometric"}
+    monkeypatch.setattr(estimate, "combining_rule", lambda box: rules[box.formulation])
+    monkeypatch.setattr(estimate, "measure", lambda *_, **__: HAND)
+
+    def doubted(**options) -> list[dict[str, str]]:
+        return [w["cases"] for w in estimate.estimate(study, **options)["warnings"] if w["topic"] == "speed"]
+
+    assert doubted(speed=HAND) == [{"two": "geometric"}]
+    assert doubted() == doubted(each=True) == []
+
+
 # ---- warnings
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmbmd.estimate.cautions import Caution, cautions, disk_caution, longest_residence_ns
+from lmbmd.estimate.cautions import Caution, cautions, disk_caution, longest_residence_ns, speed_caution
 from lmbmd.estimate.cost import Cost, Disk, cost_of, jobs
 from lmbmd.estimate.speed import Speed, combining_rule, measure, of_run, of_table
 from lmbmd.estimate.text import check_text, estimate_text
@@ -68,10 +68,10 @@ def estimate(
         spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=str(study.path))
         return measure(study.composition(name), spec, _platform(study, threads), seconds=seconds, say=say)
 
+    rules = {name: combining_rule(study.composition(name)) for name in names}
     if each:
         speeds = {name: measured(name) for name in names}
     else:
-        rules = {name: combining_rule(study.composition(name)) for name in names}
         smallest = {rules[n]: n for n in sorted(names, key=lambda n: -study.composition(n).n_atoms)}
         found = {rule: speed or measured(name) for rule, name in smallest.items()}
         speeds = {name: found[rules[name]] for name in names}
@@ -88,7 +88,14 @@ def estimate(
         "hours_of": "GPU" if first.gpu else "CPU core",
         "units_per_run": first.units,
         "speeds": [s.how for s in dict.fromkeys(speeds.values())],
-        "warnings": [vars(c) for c in (*disk_caution(disk_bytes, results), *cautions(study, names))],
+        "warnings": [
+            vars(c)
+            for c in (
+                *disk_caution(disk_bytes, results),
+                *speed_caution(rules if speed and not each else {}),
+                *cautions(study, names),
+            )
+        ],
     }
 
 

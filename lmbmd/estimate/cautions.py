@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lmbmd.analysis.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
+from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.formulation.composition import ENOUGH_MOLECULES, SIGNIFICANT_MOLECULES, Composition
 from lmbmd.formulation.study import Study
 from lmbmd.units import ANGSTROM_PER_NM
@@ -51,6 +52,15 @@ def disk_caution(needed_bytes: float, folder: Path) -> list[Caution]:
         return []
     text = f"the study needs {needed_bytes / 1e9:.3g} GB of disk, and {folder} has {free / 1e9:.3g} GB left"
     return [Caution("disk", text, {})]
+
+
+def speed_caution(rules: Mapping[str, str]) -> list[Caution]:
+    """A warning for the formulations whose combining rule a given speed may not have been measured with."""
+    slower = {name: rule for name, rule in rules.items() if rule != LORENTZ_BERTHELOT}
+    text = (
+        "a speed that was given may be that of Lorentz-Berthelot mixing; steps of another rule take half as long again"
+    )
+    return [Caution("speed", text, slower)] if slower else []
 
 
 def _run_length(study: Study) -> list[Caution]:
