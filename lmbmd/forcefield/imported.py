@@ -46,10 +46,10 @@ def taken_over(
     imported = read_topology(topology, coordinates)
     published = imported.combining_rule
     if published != rule and not remix:
-        raise LmbmdError(
-            f"its combining rule is {published}; the set mixes by {rule}.", where=where,
-            remedy=f"Add --remix to take its sigma and epsilon as they are; its 1-4 pairs stay {published}.",
-        )  # fmt: skip
+        remedy = f"Add --remix to take its sigma and epsilon as they are; its 1-4 pairs stay {published}."
+        if topology.suffix == ".xml":
+            remedy += " An OpenMM file cannot say that it mixes geometrically, as OPLS-AA does: give the GROMACS .top."
+        raise LmbmdError(f"its combining rule is {published}; the set mixes by {rule}.", where=where, remedy=remedy)
     graph = ordered_like(graph, imported, where)
     rows, transformations = _neutralised(imported, Chem.GetFormalCharge(graph), where)
     _check_exceptions(rows.exceptions, graph, where)
