@@ -123,8 +123,15 @@ def densities(found: Found) -> Iterator[str]:
         if deviations:
             tried = REFERENCE["tried"].get(set_name, {})
             yield from (f"### Of {set_name}", "", *_judgement(deviations, tried), "")
-    yield from (*_temperatures(found), "")
+    yield from (*_side_by_side(judged), *_temperatures(found), "")
     yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
+
+
+def _side_by_side(judged: dict[str, dict]) -> Iterator[str]:
+    common = sorted(set.intersection(*(set(deviations) for deviations in judged.values())))
+    if len(judged) > 1 and common:
+        means = (f"{name} {np.mean([abs(judged[name][n][0]) for n in common]):.1%}" for name in judged)
+        yield f"Mean absolute deviation over the {len(common)} liquids that all sets have run: {', '.join(means)}."
 
 
 def _temperatures(found: Found) -> Iterator[str]:
