@@ -122,7 +122,8 @@ def densities(found: Found) -> Iterator[str]:
     for set_name, deviations in judged.items():
         if deviations:
             tried = REFERENCE["tried"].get(set_name, {})
-            yield from (f"### Of {set_name}", "", *_judgement(deviations, tried), "")
+            others = {name: found for name, found in judged.items() if name != set_name}
+            yield from (f"### Of {set_name}", "", *_judgement(deviations, tried, others), "")
     yield from (*_side_by_side(judged), *_temperatures(found), "")
     yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
 
@@ -150,7 +151,9 @@ def _absent(set_name: str, species: str) -> str:
     return "not run" if species in load_set(set_name).species else "not in the set"
 
 
-def _judgement(judged: dict[str, tuple[float, float, str]], tried: dict[str, str]) -> Iterator[str]:
+def _judgement(
+    judged: dict[str, tuple[float, float, str]], tried: dict[str, str], others: dict[str, dict]
+) -> Iterator[str]:
     size = np.abs([deviation for deviation, _, _ in judged.values()])
     met = "met" if size.mean() <= GOAL_MEAN else "missed"
     bias = np.mean([deviation for deviation, _, _ in judged.values()])
@@ -167,6 +170,9 @@ def _judgement(judged: dict[str, tuple[float, float, str]], tried: dict[str, str
     off = [n for n, (d, e, _) in judged.items() if GOAL_MEAN < abs(d) and abs(d) > 2 * e]
     yield f"- Beyond {GOAL_MEAN:.1%} and two standard errors: {_list(off)}"
     yield from (f"- Tried for {name}: {tried[name]}." for name in off if name in tried)
+    for other, found in others.items():
+        beside = ", ".join(f"{name} {found[name][0]:+.1%}" for name in off if name in found)
+        yield f"- Of these {other} has: {beside or 'none run'}."
 
 
 def _so_far(judged: dict) -> str:
