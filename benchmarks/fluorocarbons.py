@@ -31,20 +31,19 @@ import gromacs_liquid
 import numpy as np
 import openmm
 import yaml
-from liquids import G_CM3_PER_AMU_NM3, ROOT, VAPOUR_FRICTION_PER_PS, remove_barostat
+from liquids import G_CM3_PER_AMU_NM3, GAS_KJ_MOL_K, ROOT, SAMPLE_PS, in_vacuum
 from rdkit import Chem
 
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.forcefield.own import read_own
 from lmbmd.forcefield.parameters import ParameterSet, read_extended
+from lmbmd.forcefield.refits import matches
 from lmbmd.provenance import canonical_json, derived_seed, sha256_of
-from lmbmd.simulate.mechanics import prepare
 from lmbmd.simulate.spec import RunSpec, Seeds
 
 COMPOUNDS = yaml.safe_load((ROOT / "force_fields/recipes/fluorocarbons.yaml").read_text(encoding="utf-8"))
-ATOMS, EQUILIBRATION_PS, SAMPLE_PS, VAPOUR_PS = 800, 60.0, 0.4, 400.0
+ATOMS, EQUILIBRATION_PS, VAPOUR_SETTLE_PS, VAPOUR_PS = 800, 60.0, 8.0, 392.0
 SCALE14 = 0.5
-GAS_KJ_MOL_K = 8.31446261815324e-3
 WEIGHT_DENSITY, WEIGHT_KJ_MOL = 0.01, 1.5
 PRIOR = {"sigma_A": 0.05, "epsilon_kJ_mol": 0.30}
 NUDGE = 0.01
@@ -67,8 +66,8 @@ class Patched:
         force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
         changed = {}
         for term in self.terms:
-            for match in graph.GetSubstructMatches(Chem.MolFromSmarts(term["smarts"]), maxMatches=10**5):
-                changed[match[0]] = (0.1 * term["sigma_A"], term["epsilon_kJ_mol"])
+            for (i,) in matches(graph, term["smarts"]):
+                changed[i] = (0.1 * term["sigma_A"], term["epsilon_kJ_mol"])
         for i, lj in changed.items():
             force.setParticleParameters(i, force.getParticleParameters(i)[0], *lj)
         for k in range(force.getNumExceptions()):
@@ -125,19 +124,8 @@ class Liquid:
         """Potential energies of one molecule in vacuum."""
         path = self.folder / "vapour.npy"
         if not path.is_file():
-            system = prepare(self.parameters.system(self.name), self.spec, 0)
-            remove_barostat(system)
-            integrator = openmm.LangevinMiddleIntegrator(self.facts["T_K"], VAPOUR_FRICTION_PER_PS, 0.004)
-            integrator.setRandomNumberSeed(self.spec.seeds.velocities % 2**31)
-            context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
-            context.setPositions(0.1 * self.parameters.geometry(self.name))
-            context.applyConstraints(1e-6)
-            context.setVelocitiesToTemperature(self.facts["T_K"], 1)
-            found = []
-            for _ in range(round(VAPOUR_PS / SAMPLE_PS)):
-                integrator.step(round(SAMPLE_PS / 0.004))
-                found.append(context.getState(getEnergy=True).getPotentialEnergy()._value)
-            np.save(path, found[20:])
+            seeds = self.spec.seeds.velocities % 2**31, 1
+            np.save(path, in_vacuum(self.parameters, self.name, self.spec, seeds, VAPOUR_SETTLE_PS, VAPOUR_PS))
         return np.load(path, allow_pickle=False)
 
     def frame_energies(self, parameters: Patched) -> np.ndarray:

@@ -53,7 +53,7 @@ tc-grps = System
 tau-t = {tau_ps}
 ref-t = {temperature_K}
 pcoupl = {barostat}
-tau-p = 2
+tau-p = {barostat_ps}
 ref-p = {pressure_bar}
 compressibility = 1e-4
 nstcalcenergy = {every}
@@ -103,12 +103,8 @@ def write_inputs(folder: Path, box: Box) -> None:
     spec = simulate.load_spec(folder / "spec.json")
     flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
-    atoms, species, first = box.atoms, list(box.species), 0
-    for s, count in box.runs:
-        size = len(species[s].masses)
-        species[s] = replace(species[s], masses=masses[first : first + size])
-        first += count * size
-    (folder / "topol.top").write_text(topology(replace(box, species=species)), encoding="utf-8")
+    atoms = box.atoms
+    (folder / "topol.top").write_text(topology(with_masses(box, masses)), encoding="utf-8")
     last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
     lines = ["box", str(len(atoms))]
     for i, (x, v) in enumerate(zip(last.positions_nm, last.velocities_nm_ps, strict=True)):
@@ -116,6 +112,16 @@ def write_inputs(folder: Path, box: Box) -> None:
         lines.append(label + "".join(f"{a:14.9f}" for a in x) + "".join(f"{a:14.10f}" for a in v))
     lines.append(" ".join(f"{a:.9f}" for a in np.diag(last.box_nm)))
     (folder / "conf.gro").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def with_masses(box: Box, masses_amu: list[float]) -> Box:
+    """A box whose species have the masses that the first molecule of each has in the run."""
+    species, first = list(box.species), 0
+    for s, count in box.runs:
+        size = len(species[s].masses)
+        species[s] = replace(species[s], masses=masses_amu[first : first + size])
+        first += count * size
+    return replace(box, species=species)
 
 
 # ---- running
@@ -165,7 +171,7 @@ def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
         "switch_nm": nonbonded.getSwitchingDistance()._value, "ewald": math.erfc(width_per_nm * cutoff_nm),
         "constraints": "h-bonds" if spec.constraints == "h-bonds" else "none", "tau_ps": 1 / spec.friction_per_ps,
         "temperature_K": spec.temperature_K, "pressure_bar": spec.pressure_bar, "every": max(1, spec.frame_steps),
-        "barostat": "C-rescale" if steps else "no", "go_on": "yes",
+        "barostat": "C-rescale" if steps else "no", "barostat_ps": 2, "go_on": "yes",
     }  # fmt: skip
     (folder / "run.mdp").write_text(MDP.format(**values), encoding="utf-8")
     threads = str(options.threads)
@@ -173,10 +179,17 @@ def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
         ["grompp", "-f", "run.mdp", "-p", "topol.top", "-c", "conf.gro", "-o", "run.tpr", "-maxwarn", "5"],
         ["mdrun", "-s", "run.tpr", "-deffnm", "run", "-ntmpi", "1", "-ntomp", threads, "-nb", "cpu", "-notunepme"],
     ):
-        done = subprocess.run(["gmx", "-nobackup", *command], cwd=folder, capture_output=True, encoding="utf-8")
-        if done.returncode:
-            raise RuntimeError(f"gmx {command[0]}:\n{done.stderr[-3000:]}")
+        gmx(folder, command)
     return (folder / "run.log").read_text(encoding="utf-8")
+
+
+def gmx(folder: Path, command: list[str], answer: str = "") -> None:
+    """Run one of GROMACS' programs in a folder, telling it ``answer`` where it asks."""
+    done = subprocess.run(
+        ["gmx", "-nobackup", *command], cwd=folder, input=answer, capture_output=True, encoding="utf-8"
+    )
+    if done.returncode:
+        raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
 
 
 def pme(nonbonded: openmm.NonbondedForce, edge_nm: float) -> tuple[float, int]:

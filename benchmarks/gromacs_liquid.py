@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import openmm
-from gromacs import MDP, pme
+from gromacs import MDP, gmx, pme, with_masses
 
 from lmbmd.build import build_box
 from lmbmd.export.box import read_box
@@ -66,13 +63,7 @@ def write_box(
     build_box(contents, parameters, ion_charge_scale=ion_charge_scale, seed=spec.seeds.velocities, out_dir=folder)
     flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
-    packed = read_box(folder)
-    heavy, first = list(packed.species), 0
-    for s, count in packed.runs:
-        size = len(heavy[s].masses)
-        heavy[s] = replace(heavy[s], masses=masses[first : first + size])
-        first += count * size
-    files = gromacs_files(replace(packed, species=heavy))
+    files = gromacs_files(with_masses(read_box(folder), masses))
     for name in ("minim.mdp", "conf.gro", "topol.top"):
         (folder / name).write_text(files[name], encoding="utf-8")
 
@@ -87,19 +78,20 @@ def simulate(
     """
     if not (folder / "settled.gro").is_file():
         _start(folder, "minim", "conf.gro")
-        _gmx(folder, _mdrun("minim"))
+        gmx(folder, _mdrun("minim"))
         (folder / "settled.mdp").write_text(
-            _mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS), encoding="utf-8"
+            _mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS), encoding="utf-8"
         )
         _start(folder, "settled", "minim.gro")
-        _gmx(folder, _mdrun("settled"))
+        gmx(folder, _mdrun("settled"))
     if not (folder / "run.tpr").is_file():
-        (folder / "run.mdp").write_text(_mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps), encoding="utf-8")
+        text = _mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps, BAROSTAT_PS)
+        (folder / "run.mdp").write_text(text, encoding="utf-8")
         _start(folder, "run", "settled.gro")
     if not (folder / "run.gro").is_file() or _energies(folder)[-1, 0] < length_ps - 1e-6:
-        _gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
+        gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
         limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
-        _gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+        gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
     energies = _energies(folder)
     dipoles = _table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
     n = min(len(energies), len(dipoles))
@@ -114,7 +106,7 @@ def _energies(folder: Path) -> np.ndarray:
     return _table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
 
 
-def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float) -> str:
+def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
@@ -122,52 +114,30 @@ def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_p
         step_ps=step_fs / 1000, steps=round(1000 * length_ps / step_fs), every=round(1000 * sample_ps / step_fs),
         cutoff_nm=nonbonded.getCutoffDistance()._value, switch_nm=nonbonded.getSwitchingDistance()._value,
         ewald=EWALD_TOLERANCE, grid=pme(nonbonded, edge_nm)[1], constraints=spec.constraints,
-        tau_ps=1 / spec.friction_per_ps, barostat="C-rescale", temperature_K=spec.temperature_K,
+        tau_ps=1 / spec.friction_per_ps, barostat="C-rescale", barostat_ps=barostat_ps,
+        temperature_K=spec.temperature_K,
         pressure_bar=spec.pressure_bar, go_on="no",
     )  # fmt: skip
-    text = re.sub("tau-p = .*", f"tau-p = {BAROSTAT_PS if step_fs > SETTLE_STEP_FS else SETTLE_BAROSTAT_PS}", text)
     return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
 
 
 def _start(folder: Path, name: str, positions: str) -> None:
     files = ["-f", f"{name}.mdp", "-c", positions, "-o", f"{name}.tpr"]
-    _gmx(folder, ["grompp", "-p", "topol.top", *files, "-maxwarn", "5"])
+    gmx(folder, ["grompp", "-p", "topol.top", *files, "-maxwarn", "5"])
 
 
 def _mdrun(name: str) -> list[str]:
-    threads = os.environ.get("OMP_NUM_THREADS", "1")
-    return [
-        "mdrun",
-        "-s",
-        f"{name}.tpr",
-        "-deffnm",
-        name,
-        "-ntmpi",
-        "1",
-        "-ntomp",
-        threads,
-        "-nb",
-        "cpu",
-        "-pin",
-        "off",
-    ]
+    threads = ["-ntmpi", "1", "-ntomp", os.environ.get("OMP_NUM_THREADS", "1"), "-pin", "off"]
+    return ["mdrun", "-s", f"{name}.tpr", "-deffnm", name, "-nb", "cpu", *threads]
 
 
 def _table(folder: Path, command: list[str], answer: str) -> np.ndarray:
-    _gmx(folder, [*command, "-o", f"{command[0]}.xvg"], answer)
+    gmx(folder, [*command, "-o", f"{command[0]}.xvg"], answer)
     return np.loadtxt(folder / f"{command[0]}.xvg", comments=("#", "@"))
-
-
-def _gmx(folder: Path, command: list[str], answer: str = "") -> None:
-    done = subprocess.run(
-        ["gmx", "-nobackup", *command], cwd=folder, input=answer, capture_output=True, encoding="utf-8"
-    )
-    if done.returncode:
-        raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
 
 
 def energies_again(folder: Path, trajectory: Path) -> np.ndarray:
     """Potential energy (kJ/mol) that the topology in ``folder`` gives each frame of a trajectory."""
     _start(folder, "run", "settled.gro")
-    _gmx(folder, [*_mdrun("run"), "-rerun", str(trajectory)])
+    gmx(folder, [*_mdrun("run"), "-rerun", str(trajectory)])
     return _table(folder, ["energy", "-f", "run.edr"], "Potential\n")[:, 1]

@@ -38,6 +38,7 @@ HEAVY_HYDROGEN_AMU, LIGHT_HYDROGEN_AMU = 3.0, 1.00794
 PACKED_FRACTION = 0.8
 VAPOUR_FRICTION_PER_PS = 5.0
 G_CM3_PER_AMU_NM3 = 1.66053906660e-3
+GAS_KJ_MOL_K = 8.31446261815324e-3
 COULOMB_KJ_NM_MOL = 138.935457644  # e² / (4 π ε₀)
 
 
@@ -228,20 +229,34 @@ def vapour(run: Run, work: Path, length_ps: float) -> None:
     """One molecule in vacuum at the liquid's temperature and with its constraints; saved when complete."""
     if len(vapour_energies(run, work)) * SAMPLE_PS >= length_ps - 1e-6:
         return
-    system = prepare(run.parameters.system(run.species), spec(run), 0)
+    seeds = derived_seed("vapour", run.name), derived_seed("vapour velocities", run.name)
+    energies = in_vacuum(run.parameters, run.species, spec(run), seeds, EQUILIBRATION_PS, length_ps)
+    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies)
+
+
+def in_vacuum(
+    parameters: ParameterSet, species: str, spec: RunSpec, seeds: tuple[int, int], settle_ps: float, length_ps: float
+) -> np.ndarray:
+    """Potential energies (kJ/mol) of one molecule, every ``SAMPLE_PS`` of a run that has settled.
+
+    Args:
+        seeds: of the thermostat and of the first velocities.
+    """
+    system = prepare(parameters.system(species), spec, 0)
     remove_barostat(system)
-    integrator = openmm.LangevinMiddleIntegrator(run.temperature_K, VAPOUR_FRICTION_PER_PS, 1e-3 * run.timestep_fs)
-    integrator.setRandomNumberSeed(derived_seed("vapour", run.name))
+    step_ps = 1e-3 * spec.timestep_fs
+    integrator = openmm.LangevinMiddleIntegrator(spec.temperature_K, VAPOUR_FRICTION_PER_PS, step_ps)
+    integrator.setRandomNumberSeed(seeds[0])
     context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
-    context.setPositions(0.1 * run.parameters.geometry(run.species))
+    context.setPositions(0.1 * parameters.geometry(species))
     context.applyConstraints(1e-6)
-    context.setVelocitiesToTemperature(run.temperature_K, derived_seed("vapour velocities", run.name))
-    steps, energies = round(SAMPLE_PS / (1e-3 * run.timestep_fs)), []
-    integrator.step(round(EQUILIBRATION_PS / SAMPLE_PS) * steps)
-    for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{run.species} vapour", unit="sample"):
+    context.setVelocitiesToTemperature(spec.temperature_K, seeds[1])
+    steps, energies = round(SAMPLE_PS / step_ps), []
+    integrator.step(round(settle_ps / SAMPLE_PS) * steps)
+    for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
         integrator.step(steps)
         energies.append(context.getState(getEnergy=True).getPotentialEnergy()._value)
-    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=np.array(energies))
+    return np.array(energies)
 
 
 def vapour_energies(run: Run, work: Path) -> np.ndarray:
@@ -286,7 +301,7 @@ def measure(run: Run, work: Path) -> Liquid | None:
     if len(samples) < 100:
         return None
     density, energy = estimate_mean([samples[:, 0]]), estimate_mean([samples[:, 1] / run.n_molecules])
-    kT = 8.31446261815324e-3 * run.temperature_K
+    kT = GAS_KJ_MOL_K * run.temperature_K
     gas = estimate_mean([vapour_energies(run, work)])
     vaporisation = replace(gas, value=gas.value - energy.value + kT, error=float(np.hypot(gas.error, energy.error)))
     mass_amu = run.n_molecules * load_library().species[run.species].molar_mass_g_mol
@@ -297,7 +312,7 @@ def measure(run: Run, work: Path) -> Liquid | None:
     hydrogens = run.parameters.elements(run.species).count("H")  # each has one rigid bond
     freedom = run.n_molecules * (3 * load_library().species[run.species].n_atoms - hydrogens) - 3
     kinetic = estimate_mean([samples[:, 2]])
-    per_K = 2 / (freedom * 8.31446261815324e-3)
+    per_K = 2 / (freedom * GAS_KJ_MOL_K)
     excess = replace(kinetic, value=per_K * kinetic.value - run.temperature_K, error=per_K * kinetic.error)
     return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * SAMPLE_PS, run.engine)
 

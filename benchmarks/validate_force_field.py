@@ -25,6 +25,7 @@ import openmm
 from liquids import (
     ATOMS,
     ENGINES,
+    GAS_KJ_MOL_K,
     LIQUIDS,
     PRODUCTION_PS,
     SETS,
@@ -77,7 +78,7 @@ def drift(species: str, work: Path) -> None:
         t_ns = 1e-3 * steps * 1e-3 * timestep_fs * np.arange(len(series))
         slope = np.polyfit(t_ns, series, 1)[0]
         dof = degrees_of_freedom(system)
-        kT = 8.31446261815324e-3 * run.temperature_K
+        kT = GAS_KJ_MOL_K * run.temperature_K
         rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
     run = Run(species)
     write_arrays(run.place(work) / f"{species}-nve.npz", run, rows=np.array(rows))

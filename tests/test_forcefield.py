@@ -318,13 +318,13 @@ def test_a_species_in_another_set_names_that_set(tmp_path, monkeypatch):
     text = (older / "manifest.yaml").read_text(encoding="utf-8")
     (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")], encoding="utf-8")
     monkeypatch.setattr(parameters_module, "force_fields_folder", lambda: tmp_path)
-    parameters_module._manifest.cache_clear()
+    parameters_module.released_manifest.cache_clear()
     try:
         assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-1.1.0")
         with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-1\.1\.0\."):
             read_set(older).system("TTE")
     finally:
-        parameters_module._manifest.cache_clear()
+        parameters_module.released_manifest.cache_clear()
 
 
 def test_each_call_gives_a_new_system():

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -107,7 +108,13 @@ def measure(
 
 def combining_rule(composition: Composition) -> str:
     """How the box's parameter set mixes, which decides how long a step takes."""
-    return load_set(composition.force_field, composition.own_sets).combining_rule
+    return _rule_of(composition.force_field, composition.own_sets)
+
+
+@cache
+def _rule_of(force_field: str, own_folder: str) -> str:
+    """Read once, however many bottles there are: a set of one's own is read anew by every ``load_set``."""
+    return load_set(force_field, own_folder).combining_rule
 
 
 def of_run(path: Path) -> Speed:

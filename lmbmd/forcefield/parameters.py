@@ -162,7 +162,7 @@ def available_sets() -> tuple[str, ...]:
 
 def sets_covering(*species: str) -> tuple[str, ...]:
     """Names of the released sets that hold all of ``species``."""
-    return tuple(name for name in available_sets() if set(species) <= set(_manifest(name)["species"]))
+    return tuple(name for name in available_sets() if set(species) <= set(released_manifest(name)["species"]))
 
 
 def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
@@ -181,7 +181,8 @@ def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
 
 
 @cache
-def _manifest(name: str) -> dict[str, Any]:
+def released_manifest(name: str) -> dict[str, Any]:
+    """The manifest of a released set, its files not looked at; for reading only."""
     return yaml.safe_load((force_fields_folder() / name / "manifest.yaml").read_text(encoding="utf-8"))
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import openmm
-import yaml
 from rdkit import Chem
 
 from lmbmd import provenance
@@ -23,7 +22,7 @@ from lmbmd.errors import LmbmdError, nearest
 from lmbmd.forcefield import ambertools, chemistry
 from lmbmd.forcefield.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.imported import taken_over
-from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.library import Library, load_library
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.molecules import (
     Molecule,
@@ -33,7 +32,7 @@ from lmbmd.forcefield.molecules import (
     system_of,
 )
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
-from lmbmd.forcefield.parameters import available_sets
+from lmbmd.forcefield.parameters import available_sets, released_manifest
 from lmbmd.forcefield.refits import refit
 from lmbmd.forcefield.smirnoff import Terms, Unparametrised, apply
 
@@ -144,7 +143,7 @@ def parametrize(
     if request.topology:
         made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
     else:
-        refits = _manifest(extends).get("refit", {}).get("atoms", [])
+        refits = released_manifest(extends).get("refit", {}).get("atoms", [])
         made = _compute(request, graph, given, refits, cache, step)
     step("files")
     texts = {
@@ -180,15 +179,11 @@ def _rule_of(extends: str, request: Request) -> str:
     if extends not in available_sets():
         remedy = nearest(extends, available_sets())
         raise LmbmdError(f"there is no parameter set '{extends}'.", where="--extends", remedy=remedy)
-    rule = _manifest(extends)["nonbonded"]["combining_rule"]
+    rule = released_manifest(extends)["nonbonded"]["combining_rule"]
     if rule != LORENTZ_BERTHELOT and not request.topology:
         what = f"{extends} mixes by the {rule} rule; species made here are for {LORENTZ_BERTHELOT}."
         raise LmbmdError(what, where="--extends", remedy="Extend another set, or give a GROMACS .top with --topology.")
     return rule
-
-
-def _manifest(released: str) -> dict[str, Any]:
-    return yaml.safe_load((force_fields_folder() / released / "manifest.yaml").read_text(encoding="utf-8"))
 
 
 def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | None]:
