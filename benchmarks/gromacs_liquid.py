@@ -77,23 +77,21 @@ def simulate(
     equilibrated. ``OMP_NUM_THREADS`` says how many threads to use, one if it is not set.
     """
     if not (folder / "settled.gro").is_file():
-        _start(folder, "minim", "conf.gro")
-        gmx(folder, _mdrun("minim"))
+        grompp(folder, "minim", "conf.gro")
+        gmx(folder, mdrun("minim"))
         (folder / "settled.mdp").write_text(
-            _mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS), encoding="utf-8"
+            mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS), encoding="utf-8"
         )
-        _start(folder, "settled", "minim.gro")
-        gmx(folder, _mdrun("settled"))
+        grompp(folder, "settled", "minim.gro")
+        gmx(folder, mdrun("settled"))
     if not (folder / "run.tpr").is_file():
-        text = _mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps, BAROSTAT_PS)
+        text = mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps, BAROSTAT_PS)
         (folder / "run.mdp").write_text(text, encoding="utf-8")
-        _start(folder, "run", "settled.gro")
+        grompp(folder, "run", "settled.gro")
     if not (folder / "run.gro").is_file() or _energies(folder)[-1, 0] < length_ps - 1e-6:
-        gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
-        limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
-        gmx(folder, [*_mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+        go_on(folder, length_ps, seconds)
     energies = _energies(folder)
-    dipoles = _table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
+    dipoles = table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
     n = min(len(energies), len(dipoles))
     if (n - 1) * sample_ps < length_ps - 1e-6:
         return None
@@ -103,10 +101,11 @@ def simulate(
 
 
 def _energies(folder: Path) -> np.ndarray:
-    return _table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
+    return table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
 
 
-def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
+def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
+    """Settings of a run of the box in ``folder``: those of the simulate stage, as far as GROMACS has them."""
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
@@ -121,23 +120,33 @@ def _mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_p
     return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
 
 
-def _start(folder: Path, name: str, positions: str) -> None:
+def go_on(folder: Path, length_ps: float, seconds: float) -> None:
+    """Run ``run.tpr`` until it is so long, from its checkpoint if there is one; stop after about ``seconds``."""
+    gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
+    limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
+    gmx(folder, [*mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+
+
+def grompp(folder: Path, name: str, positions: str) -> None:
+    """Make ``NAME.tpr`` of ``NAME.mdp``, ``topol.top`` and a file of positions."""
     files = ["-f", f"{name}.mdp", "-c", positions, "-o", f"{name}.tpr"]
     gmx(folder, ["grompp", "-p", "topol.top", *files, "-maxwarn", "5"])
 
 
-def _mdrun(name: str) -> list[str]:
+def mdrun(name: str) -> list[str]:
+    """The command that runs ``NAME.tpr``."""
     threads = ["-ntmpi", "1", "-ntomp", os.environ.get("OMP_NUM_THREADS", "1"), "-pin", "off"]
     return ["mdrun", "-s", f"{name}.tpr", "-deffnm", name, "-nb", "cpu", *threads]
 
 
-def _table(folder: Path, command: list[str], answer: str) -> np.ndarray:
+def table(folder: Path, command: list[str], answer: str) -> np.ndarray:
+    """What one of GROMACS' programs writes, told ``answer`` where it asks; the first column is the time in ps."""
     gmx(folder, [*command, "-o", f"{command[0]}.xvg"], answer)
     return np.loadtxt(folder / f"{command[0]}.xvg", comments=("#", "@"))
 
 
 def energies_again(folder: Path, trajectory: Path) -> np.ndarray:
     """Potential energy (kJ/mol) that the topology in ``folder`` gives each frame of a trajectory."""
-    _start(folder, "run", "settled.gro")
-    gmx(folder, [*_mdrun("run"), "-rerun", str(trajectory)])
-    return _table(folder, ["energy", "-f", "run.edr"], "Potential\n")[:, 1]
+    grompp(folder, "run", "settled.gro")
+    gmx(folder, [*mdrun("run"), "-rerun", str(trajectory)])
+    return table(folder, ["energy", "-f", "run.edr"], "Potential\n")[:, 1]
