@@ -33,6 +33,7 @@ from lithium_pairs import load as load_pairs
 from markdown_tables import of, table
 from matplotlib import pyplot as plt
 from scipy.stats import spearmanr
+from transport_report import transport
 from validate_force_field import FULL_ATOMS, NVE_LIQUIDS, NVE_PS, NVE_SAMPLE_PS, STEP_RUNS, drift_rows
 
 from lmbmd.analysis.statistics import Estimate
@@ -91,7 +92,7 @@ def report(work: Path, atoms: int, found: Found) -> str:
         electrolytes([work / "electrolytes" / "results", *(electrolytes_folder(work, name) for name in SETS)]),
         pairs(work / SET.rpartition("-")[0] / "lithium.json"),
         time_steps(work),
-        ["## Not done", "", "Viscosity and self-diffusion: runs of a few hundred picoseconds do not give them."],
+        transport(work, atoms),
     )
     return "\n\n".join("\n".join(part).strip() for part in parts) + "\n"
 

@@ -3,6 +3,7 @@
 #   snakemake --snakefile workflow/validation.smk --cores 8 --config full=true   full size: for a GPU
 #   snakemake --snakefile workflow/validation.smk --cores 2 --config engine=gromacs   liquids quicker without a GPU
 #   snakemake --snakefile workflow/validation.smk --cores 2 liquids              one part: liquids, pairs, steps, electrolytes
+#   snakemake --snakefile workflow/validation.smk --cores 2 --config engine=gromacs transport   self-diffusion and viscosity
 # Stopped runs go on where they were: their checkpoints lie beside the marks that Snakemake looks at, undeclared.
 import sys
 from pathlib import Path
@@ -64,6 +65,20 @@ rule liquid:
     shell:
         "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
         " --work . --no-table > {log:q} 2>&1"
+
+
+# Self-diffusion and viscosity in the default set, after the liquids that they start from. Only GROMACS can, and only this
+# target asks for it: with engine=gromacs, or each liquid runs twice.
+rule transport:
+    input:
+        [f"done/{REFERENCE['sets'][0]}/liquid-{n}" for n, facts in REFERENCE["liquids"].items() if "viscosity" in facts],
+    output:
+        touch("done/transport"),
+    threads: 2
+    log:
+        "logs/transport.log",
+    shell:
+        "OMP_NUM_THREADS={threads} {PY:q} {BENCHMARKS:q}/transport.py {FLAG} --work . > {log:q} 2>&1"
 
 
 # 4 fs against 2 and 1 fs, and the drift of the energy.
