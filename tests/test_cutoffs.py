@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import systems
@@ -54,6 +56,16 @@ def test_first_minimum_of_exact_curves_lies_in_the_valley_that_holds_no_pairs(na
     valley = (R > 2.7) & (R < 3.6)
     assert g[np.searchsorted(R, found.cutoff_A)] <= g[valley].min() + cutoffs.FLOOR_SHARE * g.max()
     assert 2.7 < found.cutoff_A <= 3.5
+
+
+@pytest.mark.parametrize("centre_A", [1.905, 1.93, 1.95, 1.99])
+def test_the_position_of_a_peak_as_narrow_as_two_bins_is_finer_than_a_bin(centre_A):
+    r = np.arange(0.025, 8, 0.05)
+    edges = np.linspace(r[0] - 0.025, r[-1] + 0.025, len(r) + 1)
+    inside = np.diff([0.5 * (1 + math.erf((x - centre_A) / (0.07 * math.sqrt(2)))) for x in edges])
+    g = 45 * inside / inside.max() + (r > 4)
+    found = cutoffs.first_minimum(r, g, np.cumsum(g * r**2) * 1e-3, 1e6)
+    assert found.peak_A == pytest.approx(centre_A, abs=0.004)
 
 
 def test_gap_that_is_empty_gives_its_middle_and_one_stray_pair_does_not_move_it():

@@ -46,7 +46,7 @@ class Cutoff:
     Attributes:
         centre, partner: species of the centre; site (``"FSI:O"``) or species (by mass centre).
         cutoff_A: the radius used; NaN if there is none, which only second shells may lack.
-        peak_A, peak_g: first maximum of g(r); NaN if there is none.
+        peak_A, peak_g: first maximum of g(r), its position interpolated between bins; NaN if there is none.
         minimum_A, minimum_g: the minimum after it; NaN if there is none.
         rule: ``"first minimum"``, ``"second minimum"``, ``"given"``, ``"fallback: <why>"`` or ``"none: <why>"``.
     """
@@ -166,10 +166,17 @@ def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int)
 
 
 def _summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
-    """Position and height of the highest bin of the raw g(r) next to a smoothed maximum."""
-    near = np.flatnonzero(np.abs(r_A - r_A[peak]) <= SMOOTHING_A)
+    """Position and height of the highest bin of the raw g(r) next to a smoothed maximum.
+
+    The position is that of the parabola through this bin and its neighbours: a contact's peak is hardly wider than a bin.
+    """
+    bin_A = r_A[1] - r_A[0]
+    near = np.flatnonzero(np.abs(r_A - r_A[peak]) < SMOOTHING_A + 0.5 * bin_A)
     top = near[np.argmax(g[near])]
-    return float(r_A[top]), float(g[top])
+    before, at, after = g[max(top - 1, 0)], g[top], g[min(top + 1, len(g) - 1)]
+    bend = before - 2 * at + after
+    offset = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float(r_A[top] + np.clip(offset, -0.5, 0.5) * bin_A), float(at)
 
 
 def first_minimum(
