@@ -1,6 +1,6 @@
 """Every bond and angle of a set's molecules against the minimum of GFN2-xTB nearest to the set's own.
 
-    python benchmarks/geometries.py [--set sage-clp-1.2.0] [--only DME EC]
+    python benchmarks/geometries.py [--set sage-clp-1.3.0] [--only DME EC]
 
 prints where they are further apart than 0.05 Å or 8°, and keeps GFN2-xTB's minima (10.1021/acs.jctc.8b01176) in
 force_fields/recipes/geometries.json, where tests/test_forcefield.py finds them; what is there is not computed again.
@@ -66,7 +66,7 @@ def misses(parameters: ParameterSet, species: str, there: np.ndarray) -> list[tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.2.0")
+    parser.add_argument("--set", default="sage-clp-1.3.0")
     parser.add_argument("--only", nargs="+", help="species")
     parser.add_argument("--file", type=Path, default=FILE)
     args = parser.parse_args()

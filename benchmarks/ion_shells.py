@@ -1,8 +1,9 @@
 """How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
 
-    python benchmarks/ion_shells.py [--set sage-clp-1.2.0]
+    python benchmarks/ion_shells.py [--set sage-clp-1.3.0]
+    python benchmarks/ion_shells.py --lithium               the same for other published values of Li⁺
 
-prints the table of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
+prints the tables of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
 minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Cryst. A 1976, 32, 751
 (10.1107/S0567739476001551), effective ionic, of the same coordination; 1.38 Å for oxygen.
 """
@@ -10,6 +11,7 @@ minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Crys
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -30,6 +32,13 @@ DIRECTIONS = {
     4: np.array([v for v in product((1, -1), repeat=3) if np.prod(v) == 1]) / 3**0.5,
     6: np.vstack([np.eye(3), -np.eye(3)]),
 }
+#: Published σ (Å) and ε (kcal/mol) of Li⁺ for arithmetic mixing: Åqvist's as in AMBER (10.1021/j100384a009), those of
+#: Joung and Cheatham for three waters (10.1021/jp8001614), Dang's as in the database github.com/rashatwi/combat.
+LITHIUM = {
+    "Åqvist, AMBER": (2.0259, 0.0183), "Joung, Cheatham, TIP3P": (1.8263, 0.0279896),
+    "Joung, Cheatham, SPC/E": (1.4094, 0.3367344), "Joung, Cheatham, TIP4P-Ew": (1.4397, 0.1039884),
+    "Dang": (1.506, 0.1651),
+}  # fmt: skip
 START_NM, TEMPERATURE_K, STEPS, SEED = 0.28, 250, 4000, 1
 
 
@@ -106,11 +115,40 @@ def _append(into, force, offset: int, scale: float) -> None:
         getattr(into, f"add{kind}")(*(a + offset for a in values[:atoms]), *values[atoms:])
 
 
+@dataclass(frozen=True)
+class OtherLithium:
+    """A parameter set with other values for Li⁺."""
+
+    base: ParameterSet
+    sigma_A: float
+    epsilon_kcal_mol: float
+
+    def __getattr__(self, name: str):
+        return getattr(self.base, name)
+
+    def system(self, species: str) -> openmm.System:
+        system = self.base.system(species)
+        if species == "Li":
+            force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+            charge = force.getParticleParameters(0)[0]
+            force.setParticleParameters(0, charge, 0.1 * self.sigma_A, 4.184 * self.epsilon_kcal_mol)
+        return system
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.2.0")
-    parameters = load_set(parser.parse_args().set)
+    parser.add_argument("--set", default="sage-clp-1.3.0")
+    parser.add_argument("--lithium", action="store_true", help="other published values of Li⁺ instead of all ions")
+    args = parser.parse_args()
+    parameters = load_set(args.set)
     columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
+    if args.lithium:
+        print(f"| Li⁺ | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+        for name, values in LITHIUM.items():
+            other = OtherLithium(parameters, *values)
+            means = [shell_distances_A(other, "Li", *case).mean() for case in product(LIGANDS, (1.0, 0.8))]
+            print(f"| {name} | {' | '.join(f'{r:.2f}' for r in means)} |", flush=True)
+        return
     print(f"| ion | molecules | radii, Å | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
     for ion, (count, radius) in IONS.items():
         if ion not in parameters.species:

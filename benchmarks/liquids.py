@@ -230,14 +230,14 @@ def vapour(run: Run, work: Path, length_ps: float) -> None:
     if len(vapour_energies(run, work)) * SAMPLE_PS >= length_ps - 1e-6:
         return
     seeds = derived_seed("vapour", run.name), derived_seed("vapour velocities", run.name)
-    energies = in_vacuum(run.parameters, run.species, spec(run), seeds, EQUILIBRATION_PS, length_ps)
+    energies, _ = in_vacuum(run.parameters, run.species, spec(run), seeds, EQUILIBRATION_PS, length_ps)
     write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies)
 
 
 def in_vacuum(
     parameters: ParameterSet, species: str, spec: RunSpec, seeds: tuple[int, int], settle_ps: float, length_ps: float
-) -> np.ndarray:
-    """Potential energies (kJ/mol) of one molecule, every ``SAMPLE_PS`` of a run that has settled.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Potential energies (kJ/mol) and positions (nm) of one molecule, every ``SAMPLE_PS`` of a run that has settled.
 
     Args:
         seeds: of the thermostat and of the first velocities.
@@ -251,12 +251,14 @@ def in_vacuum(
     context.setPositions(0.1 * parameters.geometry(species))
     context.applyConstraints(1e-6)
     context.setVelocitiesToTemperature(spec.temperature_K, seeds[1])
-    steps, energies = round(SAMPLE_PS / step_ps), []
+    steps, energies, places = round(SAMPLE_PS / step_ps), [], []
     integrator.step(round(settle_ps / SAMPLE_PS) * steps)
     for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
         integrator.step(steps)
-        energies.append(context.getState(getEnergy=True).getPotentialEnergy()._value)
-    return np.array(energies)
+        state = context.getState(getEnergy=True, getPositions=True)
+        energies.append(state.getPotentialEnergy()._value)
+        places.append(state.getPositions(asNumpy=True)._value)
+    return np.array(energies), np.array(places)
 
 
 def vapour_energies(run: Run, work: Path) -> np.ndarray:

@@ -119,7 +119,7 @@ BOTTLES = {
     "charge scale in percent": (GOOD + "ion_charge_scale: 80", "ion_charge_scale", "80 is out of range", "at most 1"),
     "negative seed": (GOOD + "seed: -1", "seed", "-1 is out of range", "at least 0"),
     "unknown force field": (GOOD + "force_field: sage-clp-1.0.9", "force_field (line 4)",
-                            "no force field 'sage-clp-1.0.9'", "mean 'sage-clp-1.2.0'?"),
+                            "no force field 'sage-clp-1.0.9'", "mean 'sage-clp-1.3.0'?"),
     "force field as a path": (GOOD + "force_field: ../../etc", "force_field (line 4)", "'../../etc'", "letters"),
     "endless title": (GOOD + f"title: {'x' * 300}", "title (line 4)", "is out of range", "at most 200"),
     "title as number": (GOOD + "title: 7", "title (line 4)", "7 is not text", "Give text"),
@@ -269,7 +269,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     (tmp_path / "config.yaml").write_text(STUDY, encoding="utf-8")
     formulation = load_study(tmp_path / "config.yaml").formulation("bottle")
     sets = {
-        "sage-clp-1.2.0": {"Li", "FSI"},
+        "sage-clp-1.3.0": {"Li", "FSI"},
         "other-2.0.0": {"Li", "FSI", "DME"},
         "half-1.0.0": {"DME"},
     }
@@ -280,7 +280,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     ) as e:
         check_coverage(["Li", "FSI", "DME"], formulation)
     assert "lmbmd parametrize DME --smiles 'COCCOC' (" in str(e.value)
-    with pytest.raises(LmbmdError, match=r"sage-clp-1.2.0 has no EC. No released set has them all"):
+    with pytest.raises(LmbmdError, match=r"sage-clp-1.3.0 has no EC. No released set has them all"):
         check_coverage(["EC"], formulation)
     check_coverage(["Li", "FSI"], formulation)
 

@@ -13,7 +13,7 @@ from lmbmd.forcefield.library import force_fields_folder
 from lmbmd.forcefield.parameters import load_set
 
 ROOT = Path(__file__).parent.parent
-NEWEST = load_set("sage-clp-1.2.0")
+NEWEST = load_set("sage-clp-1.3.0")
 GFN2 = json.loads((force_fields_folder() / "recipes" / "geometries.json").read_text(encoding="utf-8"))
 #: Reason → species → what is more than 0.05 Å or 8° from GFN2-xTB's minimum. Anything else is a fault.
 EXCEPTIONS: dict[str, dict[str, set[str]]] = yaml.safe_load(
@@ -102,9 +102,9 @@ def test_mending_sets_rest_values_of_the_numbered_atoms_and_says_so(recipe):
     graph, terms = _terms("CN(C)S(=O)(=O)C(F)(F)F")
     said, _ = overrides.mend(terms, graph, table)
     mended = {key: round(r0, 4) for key, (r0, k) in terms.bonds.items() if (r0, k) != (0.15, 1000.0)}
-    assert mended == {(1, 3): 0.1586, (3, 4): 0.1422, (3, 5): 0.1422, (3, 6): 0.1736}
+    assert mended == {(1, 3): 0.1586, (3, 4): 0.1422, (3, 5): 0.1422, (3, 6): 0.179}
     assert all(k == 1000.0 for _, k in terms.bonds.values()), "force constants stay"
-    assert len(said) == 3 and any(line.startswith("rest bond S-CF3 1.5 to 1.736 A: ") for line in said)
+    assert len(said) == 3 and any(line.startswith("rest bond S-CF3 1.5 to 1.79 A: ") for line in said)
 
 
 def test_what_was_mended_is_in_the_manifest():
@@ -112,4 +112,7 @@ def test_what_was_mended_is_in_the_manifest():
         assert any(word in line for line in NEWEST.manifest["species"][name]["transformations"]), name
     untouched = NEWEST.manifest["species"]["DME"]["transformations"]
     assert not any("rest bond" in line or "refitted" in line for line in untouched)
-    assert {"TTE", "HFE"} <= set(NEWEST.manifest["refit"]["held_out"])
+    fits = NEWEST.manifest["refit"]["fits"]
+    assert {"TTE", "HFE"} <= set(fits["fluorine"]["held_out"])
+    assert {row["fit"] for row in NEWEST.manifest["refit"]["atoms"]} == set(fits)
+    assert all(not set(fit["training"]) & set(fit["held_out"]) for fit in fits.values())

@@ -16,7 +16,7 @@ from lmbmd.forcefield.library import force_fields_folder, load_library
 from lmbmd.forcefield.mixing import mix_geometrically
 from lmbmd.forcefield.parameters import load_set
 
-OPLS, SAGE = load_set("opls-clp-1.0.0"), load_set("sage-clp-1.2.0")
+OPLS, SAGE = load_set("opls-clp-1.1.0"), load_set("sage-clp-1.3.0")
 MOLECULES = [name for name in OPLS.species if len(OPLS.names(name)) > 1]
 TABLE = os.environ.get("LMBMD_OPLS_TABLE")
 OFFXML = os.environ.get("LMBMD_SAGE_OFFXML")
@@ -70,7 +70,7 @@ def test_it_mixes_geometrically():
         ("AN", "C2", 0.460, 3.30, 0.066),
         ("AN", "N1", -0.560, 3.20, 0.170),
         ("benzene", "C1", -0.115, 3.55, 0.068),
-        ("Li", "Li", 1.0, 2.126, 0.07648 / KCAL),
+        ("Li", "Li", 1.0, 1.66, 0.4350875 / KCAL),
         ("TFSI", "O1", -0.53, 3.15, 0.83736 / KCAL),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_demo_study_is_two_small_boxes_of_the_asked_recipes():
         assert 1200 <= box.n_atoms <= 2500
         assert box.box_edge_A >= 24
         assert max(abs(r.relative_error) for r in box.asked_realised) < 0.01
-        assert (box.force_field, box.ion_charge_scale) == ("sage-clp-1.2.0", 0.8)
+        assert (box.force_field, box.ion_charge_scale) == ("sage-clp-1.3.0", 0.8)
     assert study.runs() == [Run(name, "298.15", 1) for name in study.names]
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,7 @@ from lmbmd.forcefield.library import force_fields_folder, load_library
 from lmbmd.forcefield.molecules import bare, equivalence
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
-from lmbmd.forcefield.parametrize import GAFF2_BIAS, Request, parametrize
+from lmbmd.forcefield.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.refits import refit
 from lmbmd.forcefield.steps import Steps
 from lmbmd.forcefield.topologies import plain_terms
@@ -135,6 +136,25 @@ def _study(folder):
     (folder / "config.yaml").write_text(STUDY, encoding="utf-8")
     (folder / "bottles" / "bottle.yaml").write_text(BOTTLE, encoding="utf-8")
     return load_study(folder / "config.yaml")
+
+
+def test_what_am1bcc_is_advised_against_for_has_other_charges_in_the_newest_set():
+    species = load_library().species
+    found = {
+        name
+        for name, one in species.items()
+        if one.charge == 0 and Chem.MolFromSmiles(one.smiles).HasSubstructMatch(OVERPOLARISED)
+    }
+    methods = {name: load_set("sage-clp-1.3.0").manifest["species"][name]["charge_method"] for name in species}
+    assert {"TMP", "DMS", "ES", "FSNDM"} <= found and not {"DMSO", "SL", "TFPP"} & found
+    assert not any(methods[name].startswith("AM1-BCC") for name in found)
+
+
+@needs_ambertools
+def test_am1bcc_of_a_phosphate_is_advised_against(tmp_path):
+    request = Request("TMP", valence="gaff2", density_g_cm3=1.2)
+    assert AM1BCC_BIAS in parametrize(request, tmp_path / "own-1.0.0", cache=None)
+    assert AM1BCC_BIAS not in parametrize(replace(request, name="DMSO"), tmp_path / "own-1.0.0", cache=None)
 
 
 @needs_ambertools
@@ -702,13 +722,13 @@ def test_nothing_of_ones_own_lies_among_the_released_sets():
 
 
 def test_a_new_molecule_gets_the_refitted_terms_of_the_set_it_joins():
-    atoms = load_set("sage-clp-1.2.0").manifest["refit"]["atoms"]
+    atoms = load_set("sage-clp-1.3.0").manifest["refit"]["atoms"]
     for smiles, changed in (("FCF", [0, 2, 3, 4]), ("CC(F)(F)F", []), ("FC(F)=C", []), ("C[N+](C)(C)CF", [])):
         graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
         terms = SimpleNamespace(lennard_jones=[(0.3, 0.1)] * graph.GetNumAtoms())
         assert bool(refit(terms, graph, atoms)) == bool(changed)
         assert [i for i, lj in enumerate(terms.lennard_jones) if lj != (0.3, 0.1)] == changed
-    released = load_set("sage-clp-1.2.0").system("TTE")
+    released = load_set("sage-clp-1.3.0").system("TTE")
     nonbonded = next(f for f in released.getForces() if isinstance(f, openmm.NonbondedForce))
     fluorine = nonbonded.getParticleParameters(0)
     assert fluorine[1]._value == pytest.approx(0.1 * atoms[0]["sigma_A"]), "as the released set itself has it"

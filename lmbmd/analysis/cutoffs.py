@@ -168,7 +168,8 @@ def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int)
 def _summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
     """Position and height of the highest bin of the raw g(r) next to a smoothed maximum.
 
-    The position is that of the parabola through this bin and its neighbours: a contact's peak is hardly wider than a bin.
+    The position is that of the parabola through this bin and its neighbours: a contact's peak is hardly wider than
+    a bin.
     """
     bin_A = r_A[1] - r_A[0]
     near = np.flatnonzero(np.abs(r_A - r_A[peak]) < SMOOTHING_A + 0.5 * bin_A)

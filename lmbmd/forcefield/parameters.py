@@ -166,7 +166,7 @@ def sets_covering(*species: str) -> tuple[str, ...]:
 
 
 def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
-    """A set by its full name, ``"sage-clp-1.2.0"``: a released one, or one of the user's own in ``own_folder``.
+    """A set by its full name, ``"sage-clp-1.3.0"``: a released one, or one of the user's own in ``own_folder``.
 
     Raises:
         LmbmdError: if there is no such set, or a file of it is missing or was changed since its release.

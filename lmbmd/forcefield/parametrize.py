@@ -51,6 +51,12 @@ GAFF2_BIAS = (
     "GAFF2 packs ethers and carbonates 5 to 6 % too densely (DME 0.912 for 0.861 g/cm³ measured, DMC 1.118 for 1.063) "
     "and was 3 % too light for TTE: check the density of the pure liquid first."
 )
+#: Groups whose AM1-BCC charges are too large (docs/force_fields.md), and what is said of it.
+OVERPOLARISED = Chem.MolFromSmarts("[#15,#16;$(*=[#8])]-[#7,#8,#9]")
+AM1BCC_BIAS = (
+    "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by half an e or more: "
+    "--charge-method resp is the better choice."
+)
 #: What an element without parameters would need.
 NEEDED = "Bring published or fitted parameters: --topology FILE with an OpenMM XML, GROMACS .top or AMBER .prmtop."
 
@@ -261,6 +267,8 @@ def _compute(
     if "sage_parameters" in entry and (changes := refit(terms, graph, refits)):
         entry["transformations"] = changes
     found, source = _charges(request, graph, given, cache, step)
+    if SOURCES["am1bcc"] in source["sources"] and graph.HasSubstructMatch(OVERPOLARISED):
+        cautions = [*cautions, AM1BCC_BIAS]
     step("geometry")
     molecule = Molecule(request.name, graph, [float(q) for q in found], terms)
     system = system_of(molecule)
