@@ -319,10 +319,9 @@ def measure(run: Run, work: Path) -> Liquid | None:
     return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * SAMPLE_PS, run.engine)
 
 
-def longest(species: str, atoms: int, set_name: str, work: Path) -> Liquid | None:
+def longest(run: Run, work: Path) -> Liquid | None:
     """What the longer of the two engines' runs says of a liquid; None where neither ran or the set lacks it."""
-    if species not in load_set(set_name).species:
+    if run.species not in run.parameters.species:
         return None
-    runs = (Run(species, atoms=atoms, set_name=set_name, engine=engine) for engine in ENGINES)
-    found = [liquid for run in runs if (liquid := measure(run, work))]
+    found = [liquid for engine in ENGINES if (liquid := measure(replace(run, engine=engine), work))]
     return max(found, key=lambda liquid: liquid.production_ps, default=None)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ def run_all(args: argparse.Namespace, deadline: float) -> None:
     )
     ps = args.ps or ps
     if args.steps:
-        for run in sorted(STEP_RUNS, key=lambda run: -run.timestep_fs):  # quickest first
+        runs = [replace(run, engine=args.engine) for run in STEP_RUNS]
+        for run in sorted(runs, key=lambda run: -run.timestep_fs):  # quickest first
             if not simulate(run, args.work, deadline, ps):
                 return
         for species in NVE_LIQUIDS:

@@ -26,8 +26,8 @@ from liquids import (
     SETS,
     WORK,
     Liquid,
+    Run,
     longest,
-    measure,
 )
 from lithium_pairs import load as load_pairs
 from markdown_tables import of, table
@@ -75,7 +75,9 @@ Found = dict[str, dict[str, Liquid]]
 
 def write(work: Path, atoms: int) -> None:
     """Write docs/validation.md and its plot."""
-    found = {s: {name: liquid for name in LIQUIDS if (liquid := longest(name, atoms, s, work))} for s in SETS}
+    found = {
+        s: {name: one for name in LIQUIDS if (one := longest(Run(name, atoms=atoms, set_name=s), work))} for s in SETS
+    }
     write_text(ROOT / "docs" / "validation.md", report(work, atoms, found))
     write_bytes(PLOT, plot(found))
 
@@ -114,8 +116,7 @@ def densities(found: Found) -> Iterator[str]:
             rho = liquid.density_g_cm3
             deviation, error = rho.value / species.density_g_cm3 - 1, rho.error / species.density_g_cm3
             judged[set_name][name] = deviation, error, trust
-            engine = " G" if liquid.engine == "gromacs" else ""
-            row += f" | {of(rho, 4)} | {deviation:+.1%} ± {error:.1%} | {liquid.production_ps:.0f}{engine}"
+            row += f" | {of(rho, 4)} | {deviation:+.1%} ± {error:.1%} | {_length(liquid)}"
         rows.append(row)
     columns = "".join(f" | {name}, g/cm³ | deviation | production, ps" for name in SETS)
     yield from table("liquid | T, K | experiment, g/cm³ | trust | source" + columns, rows)
@@ -332,14 +333,18 @@ def _ordering_row(rows: dict, stronger: str, weaker: str) -> str:
 # ---- time step
 
 
+def _length(liquid: Liquid) -> str:
+    return f"{liquid.production_ps:.0f}{' G' if liquid.engine == 'gromacs' else ''}"
+
+
 def time_steps(work: Path) -> Iterator[str]:
     yield from ("## 4 fs with hydrogen mass repartitioning against 2 fs and 1 fs", "")
     yield from (f"Hydrogens of {HEAVY_HYDROGEN_AMU:g} amu, their mass taken from the atom they are bound to.", "")
     rows = []
     for run in STEP_RUNS:
-        found = measure(run, work)
+        found = longest(run, work)
         start = f"{run.species} | {run.timestep_fs:g} | {'heavy' if run.repartitioned else 'natural'}"
-        ran = found and f"{of(found.density_g_cm3, 4)} | {of(found.energy_kJ_mol, 3)} | {found.production_ps:.0f}"
+        ran = found and f"{of(found.density_g_cm3, 4)} | {of(found.energy_kJ_mol, 3)} | {_length(found)}"
         rows.append(f"{start} | {ran or 'not run | | '}")
     yield from table(
         "liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol per molecule | production, ps", rows

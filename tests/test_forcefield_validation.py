@@ -92,7 +92,7 @@ def test_a_liquid_in_gromacs_is_stored_like_one_in_openmm(validation, tmp_path, 
     full = 0.5 * 8.314462618e-3 * 298.15 * 30 * run.n_molecules
     assert np.all(samples[:, 2] > 0.5 * full) and np.all(samples[:, 2] < 1.2 * full)
     assert np.abs(samples[:, 3:6]).max() > 0.1
-    assert validation.longest("DMC", validation.ATOMS, validation.SET, tmp_path) is None, "too short to report"
+    assert validation.longest(validation.Run("DMC"), tmp_path) is None, "too short to report"
 
 
 def _dipole_of(state: str, molecule: openmm.System) -> np.ndarray:

@@ -91,7 +91,7 @@ rule steps:
     log:
         "logs/steps.log",
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py --steps --work . --no-table"
+        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py --steps {ENGINE} --work . --no-table"
         " > {log:q} 2>&1"
 
 
