@@ -108,7 +108,7 @@ def _write_start(run: Transport, work: Path, folder: Path) -> None:
     source = run.place(work) / run.liquid.name
     for name in ("topol.top", "system.xml"):
         shutil.copy(source / name, folder)
-    mean = liquids.longest(run, work).density_g_cm3.value
+    mean = liquids.longest(run.liquid, work).density_g_cm3.value
     mass_amu = run.n_molecules * load_library().species[run.species].molar_mass_g_mol
     edge_nm = (mass_amu * liquids.G_CM3_PER_AMU_NM3 / mean) ** (1 / 3)
     scale = [f"{edge_nm / _edge_nm(source / 'run.gro'):.8f}"] * 3

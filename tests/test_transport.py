@@ -183,6 +183,6 @@ def test_a_stopped_run_at_constant_volume_goes_on(transport, tmp_path, monkeypat
     speeds = np.diff(centres, axis=0) / 0.08
     assert 0.5 < np.mean(speeds**2) / (8.314462618e-3 * 298.15 / 90.078) < 1.1
     assert np.abs(speeds.mean(axis=1)).max() < 0.02, "the box as a whole stays where it is"
-    density = transport.liquids.longest(run, tmp_path).density_g_cm3.value
+    density = transport.liquids.longest(run.liquid, tmp_path).density_g_cm3.value
     assert run.n_molecules * 90.078 * 1.66053906660e-3 / edge_nm**3 == pytest.approx(density, rel=1e-4)
     assert transport.measure(run, tmp_path) is None, "too short to measure"
