@@ -125,7 +125,9 @@ def densities(found: Found) -> Iterator[str]:
         if deviations:
             tried = REFERENCE["tried"].get(set_name, {})
             others = {name: found for name, found in judged.items() if name != set_name}
-            yield from (f"### Of {set_name}", "", *_judgement(deviations, tried, others), "")
+            fits = load_set(set_name).manifest.get("refit", {}).get("fits", {}).values()
+            fitted = [name for name in deviations if any(name in fit["training"] for fit in fits)]
+            yield from (f"### Of {set_name}", "", *_judgement(deviations, fitted, tried, others), "")
     yield from (*_side_by_side(judged), *_temperatures(found), "")
     yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
 
@@ -154,7 +156,7 @@ def _absent(set_name: str, species: str) -> str:
 
 
 def _judgement(
-    judged: dict[str, tuple[float, float, str]], tried: dict[str, str], others: dict[str, dict]
+    judged: dict[str, tuple[float, float, str]], fitted: list[str], tried: dict[str, str], others: dict[str, dict]
 ) -> Iterator[str]:
     size = np.abs([deviation for deviation, _, _ in judged.values()])
     met = "met" if size.mean() <= GOAL_MEAN else "missed"
@@ -165,6 +167,9 @@ def _judgement(
     sure = np.abs([deviation for deviation, _, trust in judged.values() if trust != "low"])
     if len(sure):
         yield f"- Over the {len(sure)} whose reference has high or medium trust: {sure.mean():.1%}."
+    unseen = [abs(deviation) for name, (deviation, _, _) in judged.items() if name not in fitted]
+    if fitted and unseen:
+        yield f"- Without those that Lennard-Jones terms were refitted to ({', '.join(fitted)}): {np.mean(unseen):.1%}."
     beyond = [
         f"{n} ({d:+.1%} ± {e:.1%}, trust {t})" for n, (d, e, t) in judged.items() if abs(d) > GOAL_WORST and t != "low"
     ]
