@@ -186,3 +186,9 @@ def test_a_stopped_run_at_constant_volume_goes_on(transport, tmp_path, monkeypat
     density = transport.liquids.longest(run.liquid, tmp_path).density_g_cm3.value
     assert run.n_molecules * 90.078 * 1.66053906660e-3 / edge_nm**3 == pytest.approx(density, rel=1e-4)
     assert transport.measure(run, tmp_path) is None, "too short to measure"
+    # The thermostat takes out 1 / ps of what is too much: this would make 30 degrees of freedom a molecule 2 K warmer.
+    t_ps, conserved = transport.gromacs_liquid.table(
+        run.place(tmp_path) / run.name, ["energy", "-f", "run.edr"], "Conserved-En.\n"
+    ).T
+    two_K = 2 * 0.5 * 8.314462618e-3 * 30 * run.n_molecules / transport.THERMOSTAT_PS
+    assert abs(np.polyfit(t_ps, conserved, 1)[0]) < two_K, "nothing but the thermostat heats"
