@@ -16,6 +16,7 @@ from itertools import product
 
 import numpy as np
 import openmm
+from rdkit import Chem
 
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
@@ -44,6 +45,28 @@ START_NM, TEMPERATURE_K, STEPS, SEED = 0.28, 250, 4000, 1
 
 def shell_distances_A(parameters: ParameterSet, ion: str, ligand: str, scale: float) -> np.ndarray:
     """Distances of the donor of each molecule from the ion, sorted."""
+    return _to_donors_A(shell_A(parameters, ion, ligand, scale), parameters, ion, ligand)
+
+
+def gfn2_distances_A(parameters: ParameterSet, ion: str, ligand: str) -> np.ndarray:
+    """The same at GFN2-xTB's minimum, from that of the force field."""
+    from lithium_pairs import gfn2, relax  # the extra "validation"
+
+    elements = parameters.elements(ion) + parameters.elements(ligand) * IONS[ion][0]
+    numbers = np.array([Chem.GetPeriodicTable().GetAtomicNumber(e) for e in elements])
+    charge = load_library().species[ion].charge
+    _, found = relax(gfn2(numbers, charge), shell_A(parameters, ion, ligand, 1.0))
+    return _to_donors_A(found, parameters, ion, ligand)
+
+
+def _to_donors_A(positions_A: np.ndarray, parameters: ParameterSet, ion: str, ligand: str) -> np.ndarray:
+    names = parameters.site_of_atom(ligand)
+    donors = 1 + names.index(LIGANDS[ligand]) + len(names) * np.arange(IONS[ion][0])
+    return np.sort(np.linalg.norm(positions_A[donors] - positions_A[0], axis=1))
+
+
+def shell_A(parameters: ParameterSet, ion: str, ligand: str, scale: float) -> np.ndarray:
+    """Positions of an ion and then of the molecules of its full shell, in vacuum, Å."""
     count, _ = IONS[ion]
     donor = parameters.site_of_atom(ligand).index(LIGANDS[ligand])
     x = 0.1 * parameters.geometry(ligand)
@@ -60,9 +83,7 @@ def shell_distances_A(parameters: ParameterSet, ion: str, ligand: str, scale: fl
     context.setVelocitiesToTemperature(TEMPERATURE_K, SEED)
     integrator.step(STEPS)
     openmm.LocalEnergyMinimizer.minimize(context, 0.1, 5000)
-    found = context.getState(getPositions=True).getPositions(asNumpy=True)._value
-    donors = [1 + k * len(x) + donor for k in range(count)]
-    return np.sort(10 * np.linalg.norm(found[donors] - found[0], axis=1))
+    return 10 * context.getState(getPositions=True).getPositions(asNumpy=True)._value
 
 
 def _turned(x: np.ndarray, donor: int, direction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -138,7 +159,7 @@ class OtherLithium:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", default="sage-clp-1.3.0")
-    parser.add_argument("--lithium", action="store_true", help="other published values of Li⁺ instead of all ions")
+    parser.add_argument("--lithium", action="store_true", help="other values of Li⁺, and GFN2-xTB, instead")
     args = parser.parse_args()
     parameters = load_set(args.set)
     columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
@@ -148,6 +169,8 @@ def main() -> None:
             other = OtherLithium(parameters, *values)
             means = [shell_distances_A(other, "Li", *case).mean() for case in product(LIGANDS, (1.0, 0.8))]
             print(f"| {name} | {' | '.join(f'{r:.2f}' for r in means)} |", flush=True)
+        quantum = [gfn2_distances_A(parameters, "Li", ligand).mean() for ligand in LIGANDS]
+        print("| GFN2-xTB | " + " | ".join(f"{r:.2f} | " for r in quantum) + " |")
         return
     print(f"| ion | molecules | radii, Å | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
     for ion, (count, radius) in IONS.items():
