@@ -46,7 +46,7 @@ FRAME_PS = 0.4
 #: until it bursts), which friction hides and a rescaling thermostat does not; two leave less than a hundredth of it.
 LINCS = 2, 6
 #: Of a line through the mean squared displacement, and of the mean of the running integral of the pressure's memory.
-LAGS_PS, MEMORY_PS = (10.0, 30.0), (5.0, 10.0)
+LAGS_PS, MEMORY_PS = (20.0, 40.0), (10.0, 20.0)
 #: A run is cut into so many, and its error is that of their mean.
 PARTS = 10
 NATURAL = 2.0, False
