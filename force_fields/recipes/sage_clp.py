@@ -44,7 +44,9 @@ BCC = {"what": "AM1-BCC charges: Jakalian, Jack, Bayly, J. Comput. Chem. 2002, 2
 HEAD = {
     "name": "sage-clp",
     "version": VERSION,
-    "title": "OpenFF Sage 2.2.1 with AM1-BCC charges for molecules, CL&P and OPLS values for ions",
+    "title": (
+        "OpenFF Sage 2.2.1, in part refitted, with AM1-BCC or RESP charges for molecules; CL&P and OPLS values for ions"
+    ),
     "attribution": (
         "Contains parameters of OpenFF Sage 2.2.1 by the Open Force Field Initiative, used under CC-BY-4.0 "
         "(creativecommons.org/licenses/by/4.0), assigned to each molecule and converted to OpenMM's units; and of the "
