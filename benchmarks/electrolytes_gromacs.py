@@ -12,16 +12,20 @@ stopped.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import gromacs_liquid
+import numpy as np
 from liquids import REFERENCE, ROOT, SET, SETS, WORK
 from tqdm import tqdm
 
 from lmbmd.analysis.contacts import ContactOptions, run_contacts
+from lmbmd.analysis.cutoffs import summit
 from lmbmd.analysis.describe import DescribeOptions, describe
 from lmbmd.analysis.statistics import estimate_mean
 from lmbmd.atomic import write_text
@@ -31,7 +35,7 @@ from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
 from lmbmd.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.simulate.spec import RunSpec, Seeds
-from lmbmd.tables import AtomTable
+from lmbmd.tables import AtomTable, Rdf
 from lmbmd.trajectory import read_frames
 
 ATOMS, HOT_K, HOT_PS, EQUILIBRATION_PS, FRAME_PS, RDF_A = 1500, 400.0, 100.0, 60.0, 0.8, 8.0
@@ -68,11 +72,23 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     found = run_contacts(frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A))
     state = place / f"{cold.temperature_K:g}K"
     describe([found], atoms, DescribeOptions()).write(state)
+    peaks = [f"{partner},{error!r}" for partner, error in peak_errors_A(found[1], state / "tables" / "cutoffs.csv")]
+    write_text(state / "tables" / "peaks.csv", "\n".join(["partner,error", *peaks, ""]))
     rho = estimate_mean([rows[first - 1 :, 0]])
     row = f"component,quantity,simulated,error\n,density,{float(rho.value)!r},{float(rho.error)!r}\n"
     write_text(state / "tables" / "composition.csv", row)
     told = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
     write_text(place / "composition.json", json.dumps(told) + "\n")
+
+
+def peak_errors_A(rdf: Rdf, cutoffs: Path) -> Iterator[tuple[str, float]]:
+    """Partner and standard error of its first peak about Li⁺, from where the peak is in each block of the run."""
+    for row in csv.DictReader(cutoffs.open(encoding="utf-8")):
+        if row["centre"] == "Li" and row["shell"] == "first" and row["rule"] == "first minimum":
+            blocks = rdf.g[:, rdf.pair("Li", row["partner"])]
+            near = int(np.argmin(np.abs(rdf.r_A - float(row["peak_A"]))))
+            places = [summit(rdf.r_A, g, near)[0] for g in blocks]
+            yield row["partner"], float(np.std(places, ddof=1) / len(places) ** 0.5)
 
 
 def folder(work: Path, set_name: str) -> Path:

@@ -7,19 +7,20 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from electrolytes_gromacs import ATOMS, HOT_K, HOT_PS
 from liquids import REFERENCE
 from markdown_tables import table
 
-GOAL_PEAK_A, PEAK_ERROR_A = 0.08, 0.01
+GOAL_PEAK_A = 0.08
 
 
 def electrolytes(folders: Iterable[Path]) -> Iterator[str]:
     yield from ("## Electrolytes", "")
     yield "Studies of `benchmarks/electrolytes`, or (G) run in GROMACS by `benchmarks/electrolytes_gromacs.py` in"
-    yield f"boxes of {ATOMS} atoms, after {HOT_PS:g} ps at {HOT_K:g} K: first peak of g(r) about Li⁺ (bins of 0.05 Å,"
-    yield f"interpolated: ± {PEAK_ERROR_A} Å) and coordination number by donor atom. Goal: peaks within {GOAL_PEAK_A} Å"
-    yield "of experiment. Shares of ion pairs need longer runs than these."
+    yield f"boxes of {ATOMS} atoms, after {HOT_PS:g} ps at {HOT_K:g} K: first peak of g(r) about Li⁺ (interpolated"
+    yield "between bins of 0.05 Å; error between blocks) and coordination number by donor atom. Goal: peaks within"
+    yield f"{GOAL_PEAK_A} Å of experiment. Shares of ion pairs need longer runs than these."
     yield ""
     rows, peaks, ran = [], [], set()
     for name, references in REFERENCE["electrolytes"].items():
@@ -33,14 +34,15 @@ def electrolytes(folders: Iterable[Path]) -> Iterator[str]:
                 deviation = f"{value - known[0]['value']:+.3g}" if known else ""
                 if known and key[0] == "peak_A":
                     peaks.append(abs(value - known[0]["value"]) <= GOAL_PEAK_A)
-                rows.append(f"{start} | {' '.join(key).strip()} | {value:.4g} ± {error:.2g} | {against} | {deviation}")
+                margin = f" ± {error:.2g}" if np.isfinite(error) else ""
+                rows.append(f"{start} | {' '.join(key).strip()} | {value:.4g}{margin} | {against} | {deviation}")
         if name not in ran:
             asked = "; ".join(f"{r['quantity']} {r.get('partner', '')} {r['value']:g}" for r in references)
             rows.append(f"{name} | | | | not run | | {asked} | ")
     header = "electrolyte | set | ion charge scale | production, ps | quantity | simulated | experiment | deviation"
     yield from table(header, rows)
     if peaks:
-        yield f"Peaks within the goal: {sum(peaks)} of {len(peaks)}."
+        yield f"Peaks within the goal: {sum(peaks)} of {len(peaks)}. Li⁺ was fitted to those of EC and PC at scale 0.8."
     yield from ("", *REFERENCE["charge_scale"].strip().splitlines())
 
 
@@ -61,9 +63,12 @@ def _electrolyte(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]
     for row in rows["composition"]:
         if row["quantity"] == "density":
             yield ("density_g_cm3", ""), float(row["simulated"]), float(row["error"])
+    blocks = tables / "peaks.csv"
+    listed = csv.DictReader(blocks.open(encoding="utf-8")) if blocks.is_file() else ()
+    errors = {row["partner"]: float(row["error"]) for row in listed}
     shells = [row for row in rows["cutoffs"] if row["centre"] == "Li" and row["rule"] == "first minimum"]
     for row in shells:
-        yield ("peak_A", row["partner"]), float(row["peak_A"]), PEAK_ERROR_A
+        yield ("peak_A", row["partner"]), float(row["peak_A"]), errors.get(row["partner"], float("nan"))
     for row in rows["cn"]:
         partner = f"{row['species']}:{row['site']}"
         if row["centre"] == "Li" and partner in {shell["partner"] for shell in shells}:

@@ -165,7 +165,7 @@ def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int)
     return low, first, last
 
 
-def _summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
+def summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
     """Position and height of the highest bin of the raw g(r) next to a smoothed maximum.
 
     The position is that of the parabola through this bin and its neighbours: a contact's peak is hardly wider than
@@ -224,14 +224,14 @@ def first_minimum(
         return fallback("g(r) has no significant maximum")
     lowest = maxima[0]
     if r_A[lowest] >= window_A[1]:
-        return fallback(f"no first shell, the first maximum is at {r_A[lowest]:.2f} Å", *_summit(r_A, g, lowest))
+        return fallback(f"no first shell, the first maximum is at {r_A[lowest]:.2f} Å", *summit(r_A, g, lowest))
     while maxima and y[maxima[0]] < BULK_G:
         maxima.pop(0)
     if not maxima or r_A[maxima[0]] >= window_A[1]:
         why = f"the first maximum, g = {y[lowest]:.2f}, is below the bulk density"
-        return fallback(why, *_summit(r_A, g, lowest))
+        return fallback(why, *summit(r_A, g, lowest))
     peak = maxima.pop(0)
-    seen = _summit(r_A, g, peak)
+    seen = summit(r_A, g, peak)
     start = peak
     while True:
         end = maxima.pop(0) if maxima else len(r_A)
