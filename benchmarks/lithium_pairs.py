@@ -1,6 +1,6 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found, force field and GFN2-xTB.
 
-    python benchmarks/lithium_pairs.py [--set sage-clp-1.2.0]      prints the table of docs/force_fields.md
+    python benchmarks/lithium_pairs.py [--set sage-clp-1.3.0]      prints the table of docs/force_fields.md
     python benchmarks/lithium_pairs.py --quantum [--only DME EC]   against GFN2-xTB
     python benchmarks/lithium_pairs.py --dft                       and PBE0, for the molecules whose order must hold
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +94,14 @@ def donors(positions_A: np.ndarray, elements: list[str]) -> list[tuple[str, floa
     return [(elements[i], float(distances[i])) for i in order if elements[i] in "OFNPSCl" and distances[i] < NEAR_A]
 
 
-def binding(parameters: ParameterSet, species: str, scale: float) -> tuple[float, str]:
-    """Binding energy (kJ/mol, Li⁺ and the molecule's own minimum being zero) and the nearest donors."""
-    pair, alone = both(parameters, species, scale)
-    near = donors(10 * pair[0][1], parameters.elements(species))
-    return pair[0][0] - alone[0][0], ", ".join(f"{element} {r:.2f}" for element, r in near)
+def bindings(parameters: ParameterSet, species: str, scales: Sequence[float]) -> Iterator[tuple[float, str]]:
+    """For each scale: binding energy (kJ/mol, Li⁺ and the molecule's own minimum being zero) and the nearest donors."""
+    found = [both(parameters, species, scale) for scale in scales]
+    lowest = [pair[0][1] for pair, _ in found]  # of each scale a start for the others, too
+    for scale, (_, alone) in zip(scales, found, strict=True):
+        energy, positions = minima(pair_system(parameters, species, scale), lowest)[0]
+        near = donors(10 * positions, parameters.elements(species))
+        yield energy - alone[0][0], ", ".join(f"{element} {r:.2f}" for element, r in near)
 
 
 # ---- against quantum chemistry
@@ -153,22 +156,27 @@ def relax(surface: Surface, positions_A: np.ndarray, force: float = 2e-4) -> tup
     return HARTREE_KJ_MOL * found.fun, BOHR_A * found.x.reshape(shape)
 
 
-def compare(parameters: ParameterSet, species: str, dft: bool) -> dict:
-    """Binding energy and donors: force field (full and scaled charge of the ion), GFN2-xTB and, if asked for, PBE0."""
+def by_force_field(parameters: ParameterSet, species: str, pair: list, alone: list) -> dict:
+    """Binding energy at the full and the scaled charge of the ion, and donors."""
+    scale = parameters.default_ion_charge_scale
+    scaled = minima(pair_system(parameters, species, scale), [x for _, x in distinct(pair)])[0][0]
+    return {
+        "force_field_kJ_mol": pair[0][0] - alone[0][0],
+        "force_field_scaled_kJ_mol": scaled - alone[0][0],
+        "force_field_donors": donors(10 * pair[0][1], parameters.elements(species)),
+    }
+
+
+def by_quantum_chemistry(parameters: ParameterSet, species: str, pair: list, alone: list, dft: bool) -> dict:
+    """Binding energy and donors by GFN2-xTB, from the force field's minima, and from there, if asked for, by PBE0."""
     elements = parameters.elements(species)
     numbers = np.array([Chem.GetPeriodicTable().GetAtomicNumber(e) for e in elements])
     with_li, li = np.append(numbers, 3), np.array([3])
-    pair, alone = both(parameters, species, 1.0)
-    scale = parameters.default_ion_charge_scale
-    scaled = minima(pair_system(parameters, species, scale), [x for _, x in distinct(pair)])[0][0]
     ion, centre = gfn2(li, 1), np.zeros((1, 3))
     energy, position = min((relax(gfn2(with_li, 1), 10 * x) for _, x in distinct(pair)), key=lambda found: found[0])
     free_starts = [10 * x[:-1] for _, x in distinct(alone)] + [position[:-1]]
     free_energy, free_position = min((relax(gfn2(numbers, 0), x) for x in free_starts), key=lambda found: found[0])
     row = {
-        "force_field_kJ_mol": pair[0][0] - alone[0][0],
-        "force_field_scaled_kJ_mol": scaled - alone[0][0],
-        "force_field_donors": donors(10 * pair[0][1], elements),
         "gfn2_kJ_mol": energy - free_energy - HARTREE_KJ_MOL * ion(centre)[0],
         "gfn2_donors": donors(position, elements),
     }
@@ -200,18 +208,28 @@ def fingerprint(parameters: ParameterSet, species: str) -> str:
 
 def load(path: Path, parameters: ParameterSet) -> dict[str, dict]:
     """Stored comparisons that still hold, by species."""
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    known = {name: row for name, row in stored.items() if name in parameters.species}
+    known = {name: row for name, row in _stored(path).items() if name in parameters.species}
     return {name: row for name, row in known.items() if row["fingerprint"] == fingerprint(parameters, name)}
 
 
+def _stored(path: Path) -> dict[str, dict]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def run_comparison(parameters: ParameterSet, species: Sequence[str], path: Path, dft: bool) -> None:
-    """Compare what has not been compared yet, saving after each molecule."""
-    rows = load(path, parameters)
-    for name in tqdm([s for s in species if "pbe0_kJ_mol" not in rows.get(s, {}) and (dft or s not in rows)]):
-        row = {"fingerprint": fingerprint(parameters, name), **compare(parameters, name, dft)}
-        rows = load(path, parameters) | {name: row}  # anew: another process may have added to it
-        write_text(path, json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    """Compare what has not been compared yet, saving after each molecule.
+
+    What quantum chemistry once said stays when the force field changes: it only began at the force field's minima.
+    """
+    rows, wanted = load(path, parameters), ("gfn2_kJ_mol", "pbe0_kJ_mol")[: 1 + dft]
+    for name in tqdm([s for s in species if not set(wanted) <= rows.get(s, {}).keys()]):
+        pair, alone = both(parameters, name, 1.0)
+        row = {k: v for k, v in _stored(path).get(name, {}).items() if k.startswith(("gfn2_", "pbe0_"))}
+        if not set(wanted) <= row.keys():
+            row |= by_quantum_chemistry(parameters, name, pair, alone, dft)
+        row |= {"fingerprint": fingerprint(parameters, name), **by_force_field(parameters, name, pair, alone)}
+        stored = _stored(path) | {name: row}  # anew: another process may have added to it
+        write_text(path, json.dumps(stored, indent=1, sort_keys=True) + "\n")
 
 
 def main() -> None:
@@ -230,7 +248,7 @@ def main() -> None:
     print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
     for species in parameters.species:
         if species != "Li" and load_library().species[species].charge <= 0:
-            (full, near), (scaled, near_scaled) = (binding(parameters, species, scale) for scale in (1.0, 0.8))
+            (full, near), (scaled, near_scaled) = bindings(parameters, species, (1.0, 0.8))
             print(f"| {species} | {near} | {full:.0f} | {near_scaled} | {scaled:.0f} |", flush=True)
 
 

@@ -38,7 +38,7 @@ from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.provenance import canonical_json, sha256_of
 
 REFERRED = tuple(n for n, facts in REFERENCE["liquids"].items() if {"self_diffusion", "viscosity"} & facts.keys())
-LIQUID_PS, SETTLE_PS, NVT_PS, THERMOSTAT_PS = 80.0, 20.0, 800.0, 1.0
+LIQUID_PS, SETTLE_PS, NVT_PS, THERMOSTAT_PS = 80.0, 20.0, 640.0, 1.0
 #: Of the pressure: stretching bonds must not look constant, and none has this period (4170/cm) or a multiple of it.
 STRESS_PS = 0.008
 FRAME_PS = 0.4
@@ -173,7 +173,7 @@ def load(run: Transport, work: Path) -> tuple[np.ndarray, np.ndarray, float] | N
 def measure(run: Transport, work: Path) -> Found | None:
     """Self-diffusion and viscosity of a stored run; None if there is none or it is too short."""
     stored = load(run, work)
-    if stored is None or len(stored[0]) * FRAME_PS < 2 * PARTS * LAGS_PS[1]:
+    if stored is None or len(stored[0]) * FRAME_PS < 1.5 * PARTS * LAGS_PS[1]:
         return None
     centres, stress, edge_nm = stored
     raw = over_parts(centres, lambda part: 1e3 * slope(part, FRAME_PS, LAGS_PS) / 6)  # nm²/ps is 1e-6 m²/s

@@ -65,6 +65,14 @@ def test_released_manifests_are_what_was_released():
     assert {s.folder.name: file_sha256(s.folder / "manifest.yaml") for s in SETS} == RELEASED
 
 
+def test_the_newest_version_of_a_set_comes_last(tmp_path, monkeypatch):
+    for name in ("b-1.0.0", "a-1.10.0", "a-1.9.0", "a-2.0.0", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.yaml").touch()
+    monkeypatch.setattr(parameters_module, "force_fields_folder", lambda: tmp_path)
+    assert available_sets() == ("a-1.9.0", "a-1.10.0", "a-2.0.0", "b-1.0.0")
+
+
 @pytest.mark.parametrize("parameters", SETS, ids=lambda s: s.name)
 def test_every_file_of_a_set_is_in_its_manifest(parameters):
     listed = {file for entry in parameters.manifest["species"].values() for file in entry["files"]}

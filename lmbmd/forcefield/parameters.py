@@ -155,9 +155,15 @@ class ParameterSet:
 
 
 def available_sets() -> tuple[str, ...]:
-    """Names of the released sets, with versions, sorted."""
+    """Names of the released sets, with versions; of each set the newest is last."""
     folders = force_fields_folder().glob("*/manifest.yaml")
-    return tuple(sorted(path.parent.name for path in folders if _SET_NAME.fullmatch(path.parent.name)))
+    names = (path.parent.name for path in folders if _SET_NAME.fullmatch(path.parent.name))
+    return tuple(sorted(names, key=_by_version))
+
+
+def _by_version(name: str) -> tuple[str, list[int]]:
+    title, _, version = name.rpartition("-")
+    return title, [int(part) for part in version.split(".")]
 
 
 def sets_covering(*species: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ GAFF2_BIAS = (
 #: Groups whose AM1-BCC charges are too large (docs/force_fields.md), and what is said of it.
 OVERPOLARISED = Chem.MolFromSmarts("[#15,#16;$(*=[#8])]-[#7,#8,#9]")
 AM1BCC_BIAS = (
-    "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by half an e or more: "
+    "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by 0.3 to 0.95 e: "
     "--charge-method resp is the better choice."
 )
 #: What an element without parameters would need.
