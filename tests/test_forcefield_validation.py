@@ -195,6 +195,18 @@ def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
     assert set(pairs.load(path, parameters)) == {"DMC"}
 
 
+def test_what_quantum_chemistry_said_outlives_the_force_field(pairs, tmp_path, monkeypatch):
+    path, parameters = tmp_path / "lithium.json", load_set(REFERENCE["sets"][0])
+    old = {"fingerprint": "of another force field", "force_field_kJ_mol": -1.0, "gfn2_kJ_mol": -2.0, "gfn2_donors": []}
+    path.write_text(json.dumps({"EC": old, "DMC": old}), encoding="utf-8")
+    monkeypatch.setattr(pairs, "STARTS", 2)
+    monkeypatch.setattr(pairs, "by_quantum_chemistry", lambda *_: pytest.fail("computed again"))
+    pairs.run_comparison(parameters, ["EC"], path, dft=False)
+    row = pairs.load(path, parameters)["EC"]
+    assert row["gfn2_kJ_mol"] == -2.0 and row["force_field_kJ_mol"] < -50
+    assert json.loads(path.read_text(encoding="utf-8"))["DMC"] == old
+
+
 def test_gfn2_binds_lithium_to_the_carbonyl_oxygen(pairs, tmp_path, monkeypatch):
     pytest.importorskip("tblite", reason="the extra 'validation' is not installed")
     monkeypatch.setattr(pairs, "STARTS", 4)
