@@ -95,15 +95,27 @@ def simulate(run: Transport, work: Path, ps: float, deadline: float) -> bool:
     gromacs_liquid.fresh(folder, run.fingerprint)
     if not (folder / "run.tpr").is_file():
         _write_start(run, work, folder)
-    gromacs_liquid.go_on(folder, SETTLE_PS + ps, deadline - time.monotonic())
-    centres = mass_centres(folder / "run.xtc", run.parameters, run.species)[round(SETTLE_PS / FRAME_PS) :]
-    if (len(centres) - 1) * FRAME_PS < ps - 1e-6:
+    centres, stress = _series(folder, run)
+    if len(centres) * FRAME_PS < ps - 1e-6:
+        gromacs_liquid.go_on(folder, SETTLE_PS + ps, deadline - time.monotonic())
+        centres, stress = _series(folder, run)
+    if len(centres) * FRAME_PS < ps - 1e-6:
         return False
-    pressures = gromacs_liquid.table(folder, ["energy", "-f", "run.edr"], STRESSES)[round(SETTLE_PS / STRESS_PS) :, 1:]
-    edge_nm = np.array(_edge_nm(folder / "start.gro"))
-    arrays = {"centres_nm": centres[1:], "stress_bar": deviators(pressures[1:]).astype(np.float32), "edge_nm": edge_nm}
+    arrays = {"centres_nm": centres, "stress_bar": stress, "edge_nm": np.array(_edge_nm(folder / "start.gro"))}
     liquids.write_arrays(run.place(work) / f"{run.name}.npz", run, **arrays)
     return True
+
+
+def _series(folder: Path, run: Transport) -> tuple[np.ndarray, np.ndarray]:
+    """Centres of mass (nm) and pressures (bar) of what has run since it settled, as long as each other."""
+    if not (folder / "run.cpt").is_file():
+        return np.empty((0, 0, 3)), np.empty((0, 5))
+    centres = mass_centres(folder / "run.xtc", run.parameters, run.species)[round(SETTLE_PS / FRAME_PS) + 1 :]
+    pressures = gromacs_liquid.table(folder, ["energy", "-f", "run.edr"], STRESSES)
+    stress = deviators(pressures[round(SETTLE_PS / STRESS_PS) + 1 :, 1:]).astype(np.float32)
+    per_frame = round(FRAME_PS / STRESS_PS)
+    frames = min(len(centres), len(stress) // per_frame)
+    return centres[:frames], stress[: frames * per_frame]
 
 
 def _write_start(run: Transport, work: Path, folder: Path) -> None:
