@@ -195,9 +195,9 @@ def vaporisations(found: Found) -> Iterator[str]:
     yield "⟨U⟩ of one molecule in vacuum − ⟨U⟩/N of the liquid + RT. Measured at 298.15 K, simulated at the temperature"
     yield "of the density; a difference of 15 K is about 1 kJ/mol. The charges are those of a polarised molecule;"
     yield "what polarising it costs is not taken off, which makes the simulated values of polar liquids too large."
-    yield "Nor is it the workflow that makes sage-clp's so large: opls-clp's of ethers and cyclic carbonates, by the same"
-    yield "runs, are right, and single molecules taken from sage-clp's liquids have the vapour's energy (DMC, DME within"
-    yield "1 kJ/mol, G2 within 6). Phosphates are far off in both sets."
+    yield "Nor is it the workflow that makes sage-clp's so large: opls-clp's of ethers and cyclic carbonates, by"
+    yield "the same runs, are right, and single molecules taken from sage-clp's liquids have the vapour's energy (DMC,"
+    yield "DME within 1 kJ/mol, G2 within 6). Phosphates are far off in both sets."
     yield ""
     rows, deviations = [], {name: [] for name in SETS}
     for name, facts in REFERENCE["liquids"].items():
