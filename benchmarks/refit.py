@@ -219,17 +219,22 @@ def main() -> None:
     if unknown := set(args.only or ()) - set(FITS[args.which]):
         parser.error(f"{args.which} has no {', '.join(sorted(unknown))}; it has {', '.join(FITS[args.which])}")
     terms = yaml.safe_load(args.terms.read_text(encoding="utf-8"))["atoms"] if args.terms else []
+    numbers = [(i, key) for i, term in enumerate(terms) if term.get("fit") == args.which for key in PRIOR]
+    if args.fit and not numbers:
+        parser.error(f"{args.terms} has no term of the fit '{args.which}'")
     patched, training = Patched(read_extended(read_own(args.set)), tuple(terms)), []
     for name in args.only or FITS[args.which]:
         liquid = Liquid(name, FITS[args.which][name], patched, args.work)
         facts, found = liquid.facts, measured(liquid, args.ps)
         density = f"{found['density']:.4f} ± {found['density_error']:.4f} g/cm³ ({found['off'][0]:+.1%})"
-        heat = f"{found['heat']:.2f} ± {found['heat_error']:.2f} kJ/mol ({found['off'][1]:+.2f})"
+        beside = f" ({found['off'][1]:+.2f})" if np.isfinite(found["off"][1]) else ""
+        heat = f"{found['heat']:.2f} ± {found['heat_error']:.2f} kJ/mol{beside}"
         print(f"{name:8s} {facts['part']:9s} {density}  {heat}", flush=True)
         if facts["part"] == "training":
             training.append((liquid, found))
+    if args.fit and not training:
+        parser.error("none of these liquids is one to train on")
     if args.fit:
-        numbers = [(i, key) for i, term in enumerate(terms) if term["fit"] == args.which for key in PRIOR]
         change = step(training, args.ps, terms, numbers)
         for (i, key), by in zip(numbers, change, strict=True):
             terms[i][key] = float(terms[i][key] * np.exp(by))
