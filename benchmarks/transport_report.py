@@ -50,7 +50,8 @@ def transport(work: Path, atoms: int) -> Iterator[str]:
         )
         for (set_name, key), values in off.items():
             words = f"mean deviation {np.mean(values):+.0%}, mean absolute deviation {np.mean(np.abs(values)):.0%}"
-            yield f"- {key.replace('_', '-').capitalize()} of {set_name} over {len(values)} liquids (trust not low): {words}."
+            name = key.replace("_", "-").capitalize()
+            yield f"- {name} of {set_name} over {len(values)} liquids (trust not low): {words}."
         yield "- What lmbmd says of times in such a liquid, residence times above all, is off by about as much."
         yield from _natural(work, atoms)
     yield from (["", f"Not run: {'; '.join(missing)}."] if missing else [])
