@@ -26,7 +26,7 @@ import gromacs_liquid
 import liquids
 import numpy as np
 import openmm
-from gromacs import gmx
+from gromacs import LINCS, gmx
 from liquids import REFERENCE, SETS, WORK, Run
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 from scipy.integrate import cumulative_trapezoid
@@ -42,9 +42,6 @@ LIQUID_PS, SETTLE_PS, NVT_PS, THERMOSTAT_PS = 80.0, 20.0, 640.0, 1.0
 #: Of the pressure: stretching bonds must not look constant, and none has this period (4170/cm) or a multiple of it.
 STRESS_PS = 0.008
 FRAME_PS = 0.4
-#: Iterations and order of LINCS. One iteration heats 4 fs and heavy hydrogens (DMC: 50 kJ/mol per ps in 1,000 atoms, AN
-#: until it bursts), which friction hides and a rescaling thermostat does not; two leave less than a hundredth of it.
-LINCS = 2, 6
 #: Of a line through the mean squared displacement, and of the mean of the running integral of the pressure's memory.
 LAGS_PS, MEMORY_PS = (20.0, 40.0), (10.0, 20.0)
 #: A run is cut into so many, and its error is that of their mean.
@@ -132,7 +129,7 @@ def _write_start(run: Transport, work: Path, folder: Path) -> None:
     every = round(1000 * STRESS_PS / run.timestep_fs)
     settings = dict(line.split(" = ") for line in text.strip().splitlines()) | {
         "integrator": "md", "tcoupl": "v-rescale", "tau-t": THERMOSTAT_PS, "pcoupl": "no",
-        "lincs-iter": LINCS[0], "lincs-order": LINCS[1], "nstcalcenergy": every, "nstenergy": every,
+        "nstcalcenergy": every, "nstenergy": every,
     }  # fmt: skip
     lines = [f"{key} = {value}\n" for key, value in settings.items()]
     (folder / "run.mdp").write_text("".join(lines), encoding="utf-8")
