@@ -174,9 +174,9 @@ def test_a_stopped_run_at_constant_volume_goes_on(transport, tmp_path, monkeypat
     assert transport.simulate(run, tmp_path, 0.8, math.inf)
     first, stress, edge_nm = transport.load(run, tmp_path)
     assert first.shape == (10, run.n_molecules, 3) and stress.shape == (100, 5)
-    assert transport.simulate(run, tmp_path, 1.6, math.inf)
+    assert transport.simulate(run, tmp_path, 3.2, math.inf)
     centres, more, same = transport.load(run, tmp_path)
-    assert len(centres) == 20 and len(more) == 200 and same == edge_nm
+    assert len(centres) == 40 and len(more) == 400 and same == edge_nm
     np.testing.assert_array_equal(centres[:10], first)
     np.testing.assert_array_equal(more[:100], stress)
     # kT / M = 0.166 nm/ps squared along an axis; 0.08 ps are nearly free flight.
