@@ -174,7 +174,7 @@ def test_electrolytes_are_compared_with_experiment(report, tmp_path):
         ["peak_A EC:O_carbonyl", "2.025 ± 0.004", "1.9 (Maeda)", "+0.125 |"],
         ["cn EC:O_carbonyl", "3.7 ± 0.1", "4 (Maeda)", "-0.3 |"],
     ]
-    assert "Peaks within the goal: 0 of 1." in "".join(report.electrolytes([tmp_path]))
+    assert "Peaks within the goal: 0 of 1 at scale 0.8." in "".join(report.electrolytes([tmp_path]))
 
 
 def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
