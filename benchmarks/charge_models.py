@@ -17,8 +17,6 @@ from rdkit import Chem
 from lmbmd.forcefield import charges, resp
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 
-BOHR_A = 0.529177210903
-
 
 def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
     system = parameters.system(species)
@@ -41,7 +39,7 @@ def main() -> None:
         symbols = [atom.GetSymbol() for atom in graph.GetAtoms()]
         points = resp.grid(symbols, x)
         quantum = resp.potential(symbols, x, Chem.GetFormalCharge(graph), points)
-        inverse = BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
+        inverse = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
         errors = [np.sqrt(np.mean((inverse @ charges_e(p, name) - quantum) ** 2) / np.mean(quantum**2)) for p in sets]
         print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
 

@@ -222,18 +222,19 @@ def main() -> None:
     numbers = [(i, key) for i, term in enumerate(terms) if term.get("fit") == args.which for key in PRIOR]
     if args.fit and not numbers:
         parser.error(f"{args.terms} has no term of the fit '{args.which}'")
+    liquids = {name: FITS[args.which][name] for name in args.only or FITS[args.which]}
+    if args.fit and not any(facts["part"] == "training" for facts in liquids.values()):
+        parser.error("none of these liquids is one to train on")
     patched, training = Patched(read_extended(read_own(args.set)), tuple(terms)), []
-    for name in args.only or FITS[args.which]:
-        liquid = Liquid(name, FITS[args.which][name], patched, args.work)
-        facts, found = liquid.facts, measured(liquid, args.ps)
+    for name, facts in liquids.items():
+        liquid = Liquid(name, facts, patched, args.work)
+        found = measured(liquid, args.ps)
         density = f"{found['density']:.4f} ± {found['density_error']:.4f} g/cm³ ({found['off'][0]:+.1%})"
         beside = f" ({found['off'][1]:+.2f})" if np.isfinite(found["off"][1]) else ""
         heat = f"{found['heat']:.2f} ± {found['heat_error']:.2f} kJ/mol{beside}"
         print(f"{name:8s} {facts['part']:9s} {density}  {heat}", flush=True)
         if facts["part"] == "training":
             training.append((liquid, found))
-    if args.fit and not training:
-        parser.error("none of these liquids is one to train on")
     if args.fit:
         change = step(training, args.ps, terms, numbers)
         for (i, key), by in zip(numbers, change, strict=True):

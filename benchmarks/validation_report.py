@@ -132,6 +132,10 @@ def densities(found: Found) -> Iterator[str]:
     yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
 
 
+def _length(liquid: Liquid) -> str:
+    return f"{liquid.production_ps:.0f}{' G' if liquid.engine == 'gromacs' else ''}"
+
+
 def _side_by_side(judged: dict[str, dict]) -> Iterator[str]:
     common = sorted(set.intersection(*(set(deviations) for deviations in judged.values())))
     if len(judged) > 1 and common:
@@ -337,10 +341,6 @@ def _ordering_row(rows: dict, stronger: str, weaker: str) -> str:
 
 
 # ---- time step
-
-
-def _length(liquid: Liquid) -> str:
-    return f"{liquid.production_ps:.0f}{' G' if liquid.engine == 'gromacs' else ''}"
 
 
 def time_steps(work: Path) -> Iterator[str]:

@@ -51,7 +51,7 @@ GAFF2_BIAS = (
     "GAFF2 packs ethers and carbonates 5 to 6 % too densely (DME 0.912 for 0.861 g/cm³ measured, DMC 1.118 for 1.063) "
     "and was 3 % too light for TTE: check the density of the pure liquid first."
 )
-#: Groups whose AM1-BCC charges are too large (docs/force_fields.md), and what is said of it.
+#: Groups whose AM1-BCC charges are too large (docs/refits.md), and what is said of it.
 OVERPOLARISED = Chem.MolFromSmarts("[#15,#16;$(*=[#8])]-[#7,#8,#9]")
 AM1BCC_BIAS = (
     "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by 0.3 to 0.95 e: "
