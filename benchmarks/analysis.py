@@ -110,9 +110,16 @@ def _write_identity(folder, names, shapes, masses, positions, edge) -> None:
     site = np.array([site_names.index(label) if label in site_names else -1 for label in labels])
     roles = [SpeciesInfo("Li", "cation", 1)] + [SpeciesInfo(n, ROLES[n], -(n == "FSI")) for n in shapes]
     AtomTable(
-        tuple(roles), tuple(site_names), species_of.astype(np.int32), of_molecule.astype(np.int32),
-        site.astype(np.int32), element, element, np.array([masses[e] for e in element]), np.zeros(len(element)),
-    ).write(folder / "atoms.parquet")  # fmt: skip
+        tuple(roles),
+        tuple(site_names),
+        species_of.astype(np.int32),
+        of_molecule.astype(np.int32),
+        site.astype(np.int32),
+        element,
+        element,
+        np.array([masses[e] for e in element]),
+        np.zeros(len(element)),
+    ).write(folder / "atoms.parquet")
     u = mda.Universe.empty(
         len(element),
         n_residues=len(names),
@@ -161,10 +168,12 @@ def solvation_analysis(folder: Path, stop: int) -> str:
     u = mda.Universe(str(folder / "box.gro"), str(folder / "box.xtc"))
     groups = {n: u.select_atoms(f"resname {n.upper()}") for n in SMILES}
     solute = Solute.from_atoms(
-        u.select_atoms("resname LI"), groups, radii={n: 2.8 for n in SMILES},
+        u.select_atoms("resname LI"),
+        groups,
+        radii={n: 2.8 for n in SMILES},
         analysis_classes=["coordination", "pairing", "speciation", "residence", "networking"],
         networking_solvents="FSI",
-    )  # fmt: skip
+    )
     solute.run(stop=stop)
     return "contacts at given radii, coordination, pairing, speciation, residence, networks; no RDF"
 

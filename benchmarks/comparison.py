@@ -91,9 +91,15 @@ def opened_ms(page: Path) -> float:
     copy.write_text(text.replace("</body>", f"{script}</body>"), encoding="utf-8")
     with tempfile.TemporaryDirectory() as profile:
         command = [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-            f"--user-data-dir={profile}", "--dump-dom", copy.as_uri(),
-        ]  # fmt: skip
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            f"--user-data-dir={profile}",
+            "--dump-dom",
+            copy.as_uri(),
+        ]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
     copy.unlink()
     return float(re.search(r"<title>([\d.]+)</title>", done.stdout)[1])

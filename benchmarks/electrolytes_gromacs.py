@@ -99,9 +99,15 @@ def folder(work: Path, set_name: str) -> Path:
 def spec_at(temperature_K: float, name: str) -> RunSpec:
     seed = derived_seed("electrolyte", name)
     return RunSpec(
-        temperature_K=temperature_K, pressure_bar=1.0, seeds=Seeds(seed, seed, seed), production_ns=1.0,
-        frame_interval_ps=FRAME_PS, state_interval_ps=FRAME_PS, equilibration_ns=0.1, max_equilibration_ns=0.1,
-    )  # fmt: skip
+        temperature_K=temperature_K,
+        pressure_bar=1.0,
+        seeds=Seeds(seed, seed, seed),
+        production_ns=1.0,
+        frame_interval_ps=FRAME_PS,
+        state_interval_ps=FRAME_PS,
+        equilibration_ns=0.1,
+        max_equilibration_ns=0.1,
+    )
 
 
 def main() -> None:

@@ -60,8 +60,10 @@ def _length(facts: dict) -> str:
 
 def _electrolyte(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
     """(quantity, partner), value and error of what a described state point says about the first shell."""
-    rows = {name: [*csv.DictReader((tables / f"{name}.csv").open(encoding="utf-8"))] for name in
-            ("composition", "cutoffs", "cn")}  # fmt: skip
+    rows = {
+        name: [*csv.DictReader((tables / f"{name}.csv").open(encoding="utf-8"))]
+        for name in ("composition", "cutoffs", "cn")
+    }
     for row in rows["composition"]:
         if row["quantity"] == "density":
             yield ("density_g_cm3", ""), float(row["simulated"]), float(row["error"])

@@ -172,12 +172,21 @@ def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
     cutoff_nm = nonbonded.getCutoffDistance()._value
     width_per_nm, grid = pme(nonbonded, system.getDefaultPeriodicBoxVectors()[0][0]._value)
     values = {
-        "step_ps": spec.timestep_fs / 1000, "steps": steps, "cutoff_nm": cutoff_nm, "grid": grid,
-        "switch_nm": nonbonded.getSwitchingDistance()._value, "ewald": math.erfc(width_per_nm * cutoff_nm),
-        "constraints": "h-bonds" if spec.constraints == "h-bonds" else "none", "tau_ps": 1 / spec.friction_per_ps,
-        "temperature_K": spec.temperature_K, "pressure_bar": spec.pressure_bar, "every": max(1, spec.frame_steps),
-        "barostat": "C-rescale" if steps else "no", "barostat_ps": 2, "go_on": "yes",
-    }  # fmt: skip
+        "step_ps": spec.timestep_fs / 1000,
+        "steps": steps,
+        "cutoff_nm": cutoff_nm,
+        "grid": grid,
+        "switch_nm": nonbonded.getSwitchingDistance()._value,
+        "ewald": math.erfc(width_per_nm * cutoff_nm),
+        "constraints": "h-bonds" if spec.constraints == "h-bonds" else "none",
+        "tau_ps": 1 / spec.friction_per_ps,
+        "temperature_K": spec.temperature_K,
+        "pressure_bar": spec.pressure_bar,
+        "every": max(1, spec.frame_steps),
+        "barostat": "C-rescale" if steps else "no",
+        "barostat_ps": 2,
+        "go_on": "yes",
+    }
     (folder / "run.mdp").write_text(MDP.format(**values), encoding="utf-8")
     threads = str(options.threads)
     for command in (

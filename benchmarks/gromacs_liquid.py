@@ -110,13 +110,21 @@ def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
     text = MDP.format(
-        step_ps=step_fs / 1000, steps=round(1000 * length_ps / step_fs), every=round(1000 * sample_ps / step_fs),
-        cutoff_nm=nonbonded.getCutoffDistance()._value, switch_nm=nonbonded.getSwitchingDistance()._value,
-        ewald=EWALD_TOLERANCE, grid=pme(nonbonded, edge_nm)[1], constraints=spec.constraints,
-        tau_ps=1 / spec.friction_per_ps, barostat="C-rescale", barostat_ps=barostat_ps,
+        step_ps=step_fs / 1000,
+        steps=round(1000 * length_ps / step_fs),
+        every=round(1000 * sample_ps / step_fs),
+        cutoff_nm=nonbonded.getCutoffDistance()._value,
+        switch_nm=nonbonded.getSwitchingDistance()._value,
+        ewald=EWALD_TOLERANCE,
+        grid=pme(nonbonded, edge_nm)[1],
+        constraints=spec.constraints,
+        tau_ps=1 / spec.friction_per_ps,
+        barostat="C-rescale",
+        barostat_ps=barostat_ps,
         temperature_K=spec.temperature_K,
-        pressure_bar=spec.pressure_bar, go_on="no",
-    )  # fmt: skip
+        pressure_bar=spec.pressure_bar,
+        go_on="no",
+    )
     return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
 
 

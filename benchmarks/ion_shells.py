@@ -24,9 +24,15 @@ from lmbmd.forcefield.parameters import ParameterSet, load_set
 
 #: Ion: coordination, effective ionic radius in Å.
 IONS = {
-    "Li": (4, 0.59), "Na": (6, 1.02), "K": (6, 1.38), "Rb": (6, 1.52), "Cs": (6, 1.67), "Mg": (6, 0.72),
-    "Ca": (6, 1.00), "Zn": (6, 0.74),
-}  # fmt: skip
+    "Li": (4, 0.59),
+    "Na": (6, 1.02),
+    "K": (6, 1.38),
+    "Rb": (6, 1.52),
+    "Cs": (6, 1.67),
+    "Mg": (6, 0.72),
+    "Ca": (6, 1.00),
+    "Zn": (6, 0.74),
+}
 OXYGEN_A = 1.38
 LIGANDS = {"THF": "O_ether", "EC": "O_carbonyl"}
 DIRECTIONS = {
@@ -36,10 +42,12 @@ DIRECTIONS = {
 #: Published σ (Å) and ε (kcal/mol) of Li⁺ for arithmetic mixing: Åqvist's as in AMBER (10.1021/j100384a009), those of
 #: Joung and Cheatham for three waters (10.1021/jp8001614), Dang's as in the database github.com/rashatwi/combat.
 LITHIUM = {
-    "Åqvist, AMBER": (2.0259, 0.0183), "Joung, Cheatham, TIP3P": (1.8263, 0.0279896),
-    "Joung, Cheatham, SPC/E": (1.4094, 0.3367344), "Joung, Cheatham, TIP4P-Ew": (1.4397, 0.1039884),
+    "Åqvist, AMBER": (2.0259, 0.0183),
+    "Joung, Cheatham, TIP3P": (1.8263, 0.0279896),
+    "Joung, Cheatham, SPC/E": (1.4094, 0.3367344),
+    "Joung, Cheatham, TIP4P-Ew": (1.4397, 0.1039884),
     "Dang": (1.506, 0.1651),
-}  # fmt: skip
+}
 START_NM, TEMPERATURE_K, STEPS, SEED = 0.28, 250, 4000, 1
 
 
@@ -129,8 +137,10 @@ def _append(into, force, offset: int, scale: float) -> None:
             into.addException(a + offset, b + offset, *rest)
         return
     kind, atoms = {
-        "HarmonicBondForce": ("Bond", 2), "HarmonicAngleForce": ("Angle", 3), "PeriodicTorsionForce": ("Torsion", 4),
-    }[type(force).__name__]  # fmt: skip
+        "HarmonicBondForce": ("Bond", 2),
+        "HarmonicAngleForce": ("Angle", 3),
+        "PeriodicTorsionForce": ("Torsion", 4),
+    }[type(force).__name__]
     for i in range(getattr(force, f"getNum{kind}s")()):
         values = getattr(force, f"get{kind}Parameters")(i)
         getattr(into, f"add{kind}")(*(a + offset for a in values[:atoms]), *values[atoms:])

@@ -108,13 +108,19 @@ def spec(run: Run) -> RunSpec:
     """The run in the terms of the simulate stage, whose mechanics it shares."""
     seed = derived_seed("run", run.name)
     return RunSpec(
-        temperature_K=run.temperature_K, pressure_bar=PRESSURE_BAR, seeds=Seeds(seed, seed, seed),
-        production_ns=1e-3 * PRODUCTION_PS, frame_interval_ps=CHUNK_PS, state_interval_ps=SAMPLE_PS,
-        equilibration_ns=1e-3 * EQUILIBRATION_PS, max_equilibration_ns=1e-3 * EQUILIBRATION_PS,
-        timestep_fs=run.timestep_fs, friction_per_ps=FRICTION_PER_PS,
+        temperature_K=run.temperature_K,
+        pressure_bar=PRESSURE_BAR,
+        seeds=Seeds(seed, seed, seed),
+        production_ns=1e-3 * PRODUCTION_PS,
+        frame_interval_ps=CHUNK_PS,
+        state_interval_ps=SAMPLE_PS,
+        equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        max_equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        timestep_fs=run.timestep_fs,
+        friction_per_ps=FRICTION_PER_PS,
         hydrogen_mass_amu=HEAVY_HYDROGEN_AMU if run.repartitioned else LIGHT_HYDROGEN_AMU,
         barostat_interval=round(1e3 * BAROSTAT_PS / run.timestep_fs),
-    )  # fmt: skip
+    )
 
 
 def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Context:

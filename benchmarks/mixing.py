@@ -51,8 +51,11 @@ def main() -> None:
         mixed = with_rule(parameters, rule)
         systems[rule], positions, box = speed.repeated(composition, counts, mixed, edge_A, tile, (k, k, k))
         print(f"{rule}: {len(positions)} atoms built in {time.process_time() - began:.1f} s")
-    timed = {"Lorentz-Berthelot": systems[LORENTZ_BERTHELOT], "native pair": systems[GEOMETRIC],
-             "custom": with_custom_force(systems[LORENTZ_BERTHELOT])}  # fmt: skip
+    timed = {
+        "Lorentz-Berthelot": systems[LORENTZ_BERTHELOT],
+        "native pair": systems[GEOMETRIC],
+        "custom": with_custom_force(systems[LORENTZ_BERTHELOT]),
+    }
     spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=options.study)
     chosen = PlatformOptions(options.platform, threads=options.threads)
     running = {way: begin(way, mechanics.prepare(s, spec, 1), positions, box, chosen) for way, s in timed.items()}

@@ -104,10 +104,19 @@ class Liquid:
     def spec(self) -> RunSpec:
         seed = derived_seed("fluorocarbon", self.name)
         return RunSpec(
-            temperature_K=self.facts["T_K"], pressure_bar=1.0, seeds=Seeds(seed, seed, seed), production_ns=0.1,
-            frame_interval_ps=SAMPLE_PS, state_interval_ps=SAMPLE_PS, equilibration_ns=0.1, max_equilibration_ns=0.1,
-            timestep_fs=4.0, friction_per_ps=1.0, hydrogen_mass_amu=3.0, barostat_interval=25,
-        )  # fmt: skip
+            temperature_K=self.facts["T_K"],
+            pressure_bar=1.0,
+            seeds=Seeds(seed, seed, seed),
+            production_ns=0.1,
+            frame_interval_ps=SAMPLE_PS,
+            state_interval_ps=SAMPLE_PS,
+            equilibration_ns=0.1,
+            max_equilibration_ns=0.1,
+            timestep_fs=4.0,
+            friction_per_ps=1.0,
+            hydrogen_mass_amu=3.0,
+            barostat_interval=25,
+        )
 
     def samples(self, ps: float) -> np.ndarray:
         """Density and potential energy of the equilibrated liquid, (n, 2)."""
@@ -158,10 +167,12 @@ def measured(liquid: Liquid, ps: float) -> dict:
     rho, energy = estimate_mean([samples[:, 0]]), estimate_mean([samples[:, 1] / liquid.n_molecules])
     heat = gas.value - energy.value + GAS_KJ_MOL_K * liquid.facts["T_K"]
     return {
-        "density": rho.value, "density_error": rho.error, "heat": heat,
+        "density": rho.value,
+        "density_error": rho.error,
+        "heat": heat,
         "heat_error": float(np.hypot(gas.error, energy.error)),
         "off": [rho.value / liquid.facts["density_g_cm3"] - 1, heat - liquid.facts["vaporisation_kJ_mol"]],
-    }  # fmt: skip
+    }
 
 
 def derivatives(liquid: Liquid, ps: float, terms: list[dict], numbers: list[tuple[int, str]]) -> np.ndarray:

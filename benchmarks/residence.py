@@ -25,9 +25,16 @@ def one_atom_molecules(*counts: int) -> AtomTable:
     n = len(species)
     text = np.full(n, "X", object)
     return AtomTable(
-        SPECIES, ("FSI:O", "DME:O"), species, np.arange(n, dtype=np.int32), species - 1, text, text,
-        np.ones(n), np.zeros(n),
-    )  # fmt: skip
+        SPECIES,
+        ("FSI:O", "DME:O"),
+        species,
+        np.arange(n, dtype=np.int32),
+        species - 1,
+        text,
+        text,
+        np.ones(n),
+        np.zeros(n),
+    )
 
 
 def main(n_centres: int, n_frames: int) -> None:

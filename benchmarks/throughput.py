@@ -126,9 +126,12 @@ def prepared_run(folder: Path, options: argparse.Namespace, chosen: simulate.Pla
         write_repeated(folder, composition, options.atoms)
     else:
         build_box(
-            composition, load_set(composition.force_field), ion_charge_scale=composition.ion_charge_scale, seed=1,
+            composition,
+            load_set(composition.force_field),
+            ion_charge_scale=composition.ion_charge_scale,
+            seed=1,
             out_dir=folder,
-        )  # fmt: skip
+        )
     spec = study.spec(name, study.temperatures(name)[0], 1)
     spec["protocol"] |= {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02}
     if options.frame_ps:

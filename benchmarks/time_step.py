@@ -121,10 +121,14 @@ class Molecule:
         neighbours = {i: [j for j in heavy if frozenset((i, j)) in bonds] for i in heavy}
         torsions = [
             (a, b, c, d)
-            for b in heavy for c in neighbours[b] if b < c
-            for a in neighbours[b] if a != c
-            for d in neighbours[c] if d not in (a, b)
-        ]  # fmt: skip
+            for b in heavy
+            for c in neighbours[b]
+            if b < c
+            for a in neighbours[b]
+            if a != c
+            for d in neighbours[c]
+            if d not in (a, b)
+        ]
         return cls(len(parameters.elements(species)), np.array(heavy), np.array(torsions))
 
     def measure(self, context: openmm.Context, mass_amu: float) -> tuple[list[float], np.ndarray]:

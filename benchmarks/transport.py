@@ -128,9 +128,13 @@ def _write_start(run: Transport, work: Path, folder: Path) -> None:
     text = gromacs_liquid.mdp(folder, liquids.spec(run), run.timestep_fs, SETTLE_PS, FRAME_PS, 1.0)
     every = round(1000 * STRESS_PS / run.timestep_fs)
     settings = dict(line.split(" = ") for line in text.strip().splitlines()) | {
-        "integrator": "md", "tcoupl": "v-rescale", "tau-t": THERMOSTAT_PS, "pcoupl": "no",
-        "nstcalcenergy": every, "nstenergy": every,
-    }  # fmt: skip
+        "integrator": "md",
+        "tcoupl": "v-rescale",
+        "tau-t": THERMOSTAT_PS,
+        "pcoupl": "no",
+        "nstcalcenergy": every,
+        "nstenergy": every,
+    }
     lines = [f"{key} = {value}\n" for key, value in settings.items()]
     (folder / "run.mdp").write_text("".join(lines), encoding="utf-8")
     gromacs_liquid.grompp(folder, "run", "start.gro")

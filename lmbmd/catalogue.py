@@ -141,9 +141,16 @@ def load_entry(path: Path) -> Entry:
         mentions = [name for bottle in bottles for section in SECTIONS for name in getattr(bottle, section)]
     assert head.catalogue is not None
     return Entry(
-        path.stem, path, str(data.get("title", "")), head.source, head.notes, head.assumptions, head.catalogue,
-        tuple(bottles), tuple(dict.fromkeys(mentions)),
-    )  # fmt: skip
+        path.stem,
+        path,
+        str(data.get("title", "")),
+        head.source,
+        head.notes,
+        head.assumptions,
+        head.catalogue,
+        tuple(bottles),
+        tuple(dict.fromkeys(mentions)),
+    )
 
 
 def find_entry(name: str) -> Entry:
@@ -249,9 +256,13 @@ def _known(name: str, library: Library) -> Salt | Species | None:
 
 
 def chosen(
-    *, kind: str | None = None, salts: Sequence[str] = (), components: Sequence[str] = (), status: str | None = None,
+    *,
+    kind: str | None = None,
+    salts: Sequence[str] = (),
+    components: Sequence[str] = (),
+    status: str | None = None,
     scope: str | None = None,
-) -> list[Entry]:  # fmt: skip
+) -> list[Entry]:
     """Entries of a class, a status and a scope that hold all the named salts and components.
 
     Raises:
@@ -265,10 +276,11 @@ def chosen(
             raise LmbmdError(f"the catalogue has no {key} '{value}'.", remedy=nearest(value, valid))
     wanted = [_name(name, entries) for name in (*salts, *components)]
     return [
-        entry for entry in entries
+        entry
+        for entry in entries
         if all(value is None or _label(entry, key) == value for key, value in asked.items())
         and set(wanted) <= {_canonical(name) for name in _all_mentions(entry)}
-    ]  # fmt: skip
+    ]
 
 
 def _label(entry: Entry, key: str) -> str:
@@ -298,16 +310,25 @@ def _name(name: str, entries: Sequence[Entry]) -> str:
 def as_data(entry: Entry, found: Standing) -> dict[str, Any]:
     """An entry and its standing as plain data."""
     return {
-        "name": entry.name, "title": entry.title, **entry.listing.model_dump(mode="json", by_alias=True),
-        "components": list(dict.fromkeys(_all_mentions(entry))), "source": entry.source,
-        "assumptions": list(entry.assumptions), "notes": entry.notes, "state": found.state, "detail": found.detail,
+        "name": entry.name,
+        "title": entry.title,
+        **entry.listing.model_dump(mode="json", by_alias=True),
+        "components": list(dict.fromkeys(_all_mentions(entry))),
+        "source": entry.source,
+        "assumptions": list(entry.assumptions),
+        "notes": entry.notes,
+        "state": found.state,
+        "detail": found.detail,
         "lacking": list(found.lacking),
         "bottles": [
             {
-                "name": bottle.formulation.name, "force_field": bottle.force_field, "lacking": list(bottle.lacking),
-                "refusal": bottle.refusal, "counts": dict(bottle.composition.counts) if bottle.composition else {},
+                "name": bottle.formulation.name,
+                "force_field": bottle.force_field,
+                "lacking": list(bottle.lacking),
+                "refusal": bottle.refusal,
+                "counts": dict(bottle.composition.counts) if bottle.composition else {},
                 "atoms": bottle.composition.n_atoms if bottle.composition else None,
             }
             for bottle in found.bottles
         ],
-    }  # fmt: skip
+    }

@@ -74,8 +74,9 @@ def page(entry: Entry, found: Standing) -> str:
 def _recipe(bottle: Formulation) -> str:
     sections = [
         f"{section}: " + ", ".join(f"{name} {amount}" for name, amount in getattr(bottle, section).items())
-        for section in SECTIONS if getattr(bottle, section)
-    ]  # fmt: skip
+        for section in SECTIONS
+        if getattr(bottle, section)
+    ]
     return f"{bottle.name}: {'; '.join(sections)}"
 
 
@@ -118,6 +119,10 @@ def _missing(found: Standing) -> list[str]:
 def _said(key: str, text: str) -> list[str]:
     """A text as a paragraph beside its key; nothing if it is empty."""
     return textwrap.wrap(
-        text, _WIDTH, initial_indent=f"  {key:<9}", subsequent_indent=" " * 11, break_long_words=False,
+        text,
+        _WIDTH,
+        initial_indent=f"  {key:<9}",
+        subsequent_indent=" " * 11,
+        break_long_words=False,
         break_on_hyphens=False,
-    )  # fmt: skip
+    )

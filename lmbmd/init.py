@@ -94,10 +94,14 @@ def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
     bottles, remarks = _bottles(answers.names)
     shipped = workflow_folder()
     config = _CONFIG.format(
-        name=_name_of(folder), force_field=Conditions().force_field, scale=Conditions().ion_charge_scale,
-        temperature=answers.temperature_K, replicas=answers.replicas, production=answers.production_ns,
+        name=_name_of(folder),
+        force_field=Conditions().force_field,
+        scale=Conditions().ion_charge_scale,
+        temperature=answers.temperature_K,
+        replicas=answers.replicas,
+        production=answers.production_ns,
         protocol=Protocol(),
-    )  # fmt: skip
+    )
     files = {"Snakefile": _SNAKEFILE, ".gitignore": _IGNORED, "config/config.yaml": config}
     files |= {f"config/formulations/{name}.yaml": text for name, text in bottles.items()}
     for profile in ("default", "slurm"):
@@ -106,9 +110,10 @@ def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
     for name in files:
         if (folder / name).exists():
             raise LmbmdError(
-                "this file exists, and nothing is overwritten.", where=str(folder / name),
+                "this file exists, and nothing is overwritten.",
+                where=str(folder / name),
                 remedy="Give a new folder, or move it away.",
-            )  # fmt: skip
+            )
     for name, text in files.items():
         write_text(folder / name, text)
     return load_study(folder / "config" / "config.yaml"), remarks
@@ -213,7 +218,8 @@ def _look_for(words: Sequence[str]) -> list[str]:
     """Entries that can be simulated and whose name, title or components have all the words."""
     entries = [entry for entry in load_catalogue().values() if words]
     return [
-        entry.name for entry in entries
+        entry.name
+        for entry in entries
         if all(word.lower() in f"{entry.name} {entry.title} {' '.join(entry.mentions)}".lower() for word in words)
         and standing(entry).state in RUNS
-    ]  # fmt: skip
+    ]

@@ -23,10 +23,24 @@ from lmbmd.described import DESCRIPTOR_COLUMNS, Described, Descriptor, descripto
 from lmbmd.errors import LmbmdError
 
 __all__ = [
-    "DESCRIPTOR_COLUMNS", "ROLES", "AtomTable", "ContactFile", "ContactList", "Contacts", "Described", "Descriptor",
-    "Frame", "FrameContacts", "Rdf", "Role", "SpeciesInfo", "contact_batch", "descriptor_frame", "edges_from_images",
+    "DESCRIPTOR_COLUMNS",
+    "ROLES",
+    "AtomTable",
+    "ContactFile",
+    "ContactList",
+    "Contacts",
+    "Described",
+    "Descriptor",
+    "Frame",
+    "FrameContacts",
+    "Rdf",
+    "Role",
+    "SpeciesInfo",
+    "contact_batch",
+    "descriptor_frame",
+    "edges_from_images",
     "writing_contacts",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +102,16 @@ class FrameContacts:
         offsets = np.zeros_like(self.offsets)
         np.cumsum(np.bincount(self.row[keep], minlength=len(offsets) - 1), out=offsets[1:])
         return FrameContacts(
-            self.index, self.time_ps, self.box, offsets, self.atom[keep], self.distance[keep],
-            self.edge[keep], self.centre, self.molecule,
-        )  # fmt: skip
+            self.index,
+            self.time_ps,
+            self.box,
+            offsets,
+            self.atom[keep],
+            self.distance[keep],
+            self.edge[keep],
+            self.centre,
+            self.molecule,
+        )
 
 
 class Contacts(Protocol):
@@ -291,9 +312,14 @@ class Rdf:
     def write(self, path: str | os.PathLike[str]) -> None:
         with replacing(path) as partial, open(partial, "wb") as handle:
             np.savez_compressed(
-                handle, edges_A=self.edges_A, pairs=np.array(self.pairs, dtype=str).reshape(-1, 2), g=self.g,
-                count=self.count, frames=self.frames, reach_A=self.reach_A,
-            )  # fmt: skip
+                handle,
+                edges_A=self.edges_A,
+                pairs=np.array(self.pairs, dtype=str).reshape(-1, 2),
+                g=self.g,
+                count=self.count,
+                frames=self.frames,
+                reach_A=self.reach_A,
+            )
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Rdf:

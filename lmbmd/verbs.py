@@ -66,10 +66,14 @@ def estimate(options: argparse.Namespace) -> None:
     study = load_study(options.study)
     known = estimate.of_run(options.like) if options.like else None
     found = estimate.estimate(
-        study, options.formulation, each=options.measure, results=options.results, threads=options.threads,
+        study,
+        options.formulation,
+        each=options.measure,
+        results=options.results,
+        threads=options.threads,
         speed=known if options.table is None else estimate.of_table(options.table),
         say=lambda text: print(text, file=sys.stderr, flush=True),
-    )  # fmt: skip
+    )
     print(json.dumps(found, indent=1) if options.json else estimate.estimate_text(found))
 
 
@@ -153,10 +157,15 @@ def simulate(options: argparse.Namespace) -> None:
     interval_s = chosen.pop("checkpoint_interval_s")
     chosen["threads"] = chosen["threads"] or options.threads
     simulate.run(
-        options.spec, options.system, options.start, options.work, options.out,
-        platform=simulate.PlatformOptions(**chosen), checkpoint_interval_s=interval_s,
+        options.spec,
+        options.system,
+        options.start,
+        options.work,
+        options.out,
+        platform=simulate.PlatformOptions(**chosen),
+        checkpoint_interval_s=interval_s,
         fresh=options.fresh,
-    )  # fmt: skip
+    )
 
 
 def why(options: argparse.Namespace) -> None:
@@ -251,8 +260,10 @@ def parametrize(options: argparse.Namespace) -> None:
     folder = options.out or options.study.parent / FOLDER / options.set
     chosen = {key: getattr(options, key) for key in Request.__dataclass_fields__ if hasattr(options, key)}
     request = Request(
-        **chosen, aliases=tuple(options.alias), density_g_cm3=options.density,
-    )  # fmt: skip
+        **chosen,
+        aliases=tuple(options.alias),
+        density_g_cm3=options.density,
+    )
     with Steps(f"parametrize {options.name}", total=6) as steps:
         cautions = parametrize(request, folder, extends=options.extends, cache=cache_folder(), step=steps.step)
     print(f"{options.name} is in {folder}. A bottle takes it with 'force_field: {folder.name}'.")
@@ -273,8 +284,14 @@ def analyze(options: argparse.Namespace) -> None:
     source = tuple(filter(None, (options.topology, options.trajectory)))
     chosen = read_yaml(options.options)[0] if options.options else None
     described = analyze(
-        source, options.species, out=options.out, options=chosen, workers=options.workers,
-        start=options.start, stop=options.stop, step=options.step,
-    )  # fmt: skip
+        source,
+        options.species,
+        out=options.out,
+        options=chosen,
+        workers=options.workers,
+        start=options.start,
+        stop=options.stop,
+        step=options.step,
+    )
     for note in described.notes:
         print(f"{note['topic']}: {note['text']}")

@@ -76,9 +76,10 @@ def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
         return None
     except ValueError as error:
         raise LmbmdError(
-            f"the checkpoint is damaged: {error}.", where=str(work),
+            f"the checkpoint is damaged: {error}.",
+            where=str(work),
             remedy="Run snakemake: it goes on from the one before.",
-        ) from error  # fmt: skip
+        ) from error
     place = Place.of(found)
     done_ns = spec.time_ps(place.step) / 1000
     files = [built / "system.xml", built / "start.pdb"]

@@ -53,8 +53,10 @@ def broken(rng: np.random.Generator, frame: Frame) -> Frame:
 def reordered(atoms: AtomTable, frame: Frame, order: np.ndarray) -> tuple[AtomTable, Frame]:
     """Atom ``order[i]`` becomes atom i; molecules are numbered again in their new order."""
     steps = np.diff(atoms.molecule[order], prepend=-1) != 0
-    columns = {name: getattr(atoms, name)[order] for name in
-               ("species_id", "site_id", "element", "name", "mass_amu", "charge_e")}  # fmt: skip
+    columns = {
+        name: getattr(atoms, name)[order]
+        for name in ("species_id", "site_id", "element", "name", "mass_amu", "charge_e")
+    }
     table = AtomTable(atoms.species, atoms.sites, molecule=(np.cumsum(steps) - 1).astype(np.int32), **columns)
     return table, replace(frame, positions=frame.positions[order])
 
@@ -64,8 +66,10 @@ def replicated(atoms: AtomTable, frame: Frame, times: tuple[int, int, int]) -> t
     cells = np.array(list(itertools.product(*map(range, times))))
     positions = np.concatenate([frame.positions + cell @ frame.box for cell in cells]).astype(np.float32)
     copies = np.tile(np.arange(len(atoms)), len(cells))
-    columns = {name: getattr(atoms, name)[copies] for name in
-               ("species_id", "site_id", "element", "name", "mass_amu", "charge_e")}  # fmt: skip
+    columns = {
+        name: getattr(atoms, name)[copies]
+        for name in ("species_id", "site_id", "element", "name", "mass_amu", "charge_e")
+    }
     molecule = np.concatenate([atoms.molecule + k * atoms.n_molecules for k in range(len(cells))]).astype(np.int32)
     table = AtomTable(atoms.species, atoms.sites, molecule=molecule, **columns)
     return table, Frame(0, 0.0, positions, frame.box * np.array(times)[:, None]), copies

@@ -10,9 +10,18 @@ from lmbmd.formulation.models import Formulation, load_formulation
 
 def _molecule(name, formula, molar_mass, density, **more):
     return Species(
-        name=name, title=name, smiles="", formula=formula, charge=0, molar_mass_g_mol=molar_mass, roles=("solvent",),
-        density_g_cm3=density, density_T_K=298.15, density_source="a table", **more,
-    )  # fmt: skip
+        name=name,
+        title=name,
+        smiles="",
+        formula=formula,
+        charge=0,
+        molar_mass_g_mol=molar_mass,
+        roles=("solvent",),
+        density_g_cm3=density,
+        density_T_K=298.15,
+        density_source="a table",
+        **more,
+    )
 
 
 def _ion(name, formula, charge, molar_mass):

@@ -28,9 +28,14 @@ class Keeper:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-u", __file__, folder], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True, preexec_fn=answer_signals,
-        )  # fmt: skip
+            [sys.executable, "-u", __file__, folder],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+            preexec_fn=answer_signals,
+        )
 
     def start(self, *command: str | Path) -> int:
         """Start a process and give its number. Its words go to the folder's `words.txt`."""
@@ -115,9 +120,14 @@ def keep(folder: Path) -> None:
         try:
             for line in sys.stdin:
                 child = subprocess.Popen(
-                    json.loads(line), cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-                    start_new_session=True, preexec_fn=die_with_parent,
-                )  # fmt: skip
+                    json.loads(line),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=words,
+                    start_new_session=True,
+                    preexec_fn=die_with_parent,
+                )
                 child.returncode = 0  # it is buried above, not waited for
                 print(child.pid)
         finally:

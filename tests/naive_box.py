@@ -49,9 +49,12 @@ def correction(rule, atoms, volume, start, end):
         for other in kinds[k:]:
             sigma, epsilon = pair_of(rule, one, other)
             inner, _ = quad(
-                lambda r, s=sigma, e=epsilon: r**2 * energy(r, s, e) * (1 - switch(r, start, end)), start, end,
-                epsabs=0, epsrel=1e-11,
-            )  # fmt: skip
+                lambda r, s=sigma, e=epsilon: r**2 * energy(r, s, e) * (1 - switch(r, start, end)),
+                start,
+                end,
+                epsabs=0,
+                epsrel=1e-11,
+            )
             outer = 4 * epsilon * (sigma**12 / (9 * end**9) - sigma**6 / (3 * end**3))
             n_one, n_other = atoms.count(one), atoms.count(other)
             pairs = n_one * (n_one + 1) / 2 if one == other else n_one * n_other

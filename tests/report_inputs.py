@@ -116,10 +116,17 @@ def snapshot(name: str, label: str, molecules: list[str], spread_A: float) -> di
         species.append([which, len(atoms)])
     charge = {"Li": 1, "FSI": -1}
     return {
-        "name": name, "label": label, "replica": 1, "frame": 12, "time_ps": 13.0,
-        "charge_e": sum(charge.get(m, 0) for m in molecules), "species": species, "element": element, "xyz_A": xyz,
+        "name": name,
+        "label": label,
+        "replica": 1,
+        "frame": 12,
+        "time_ps": 13.0,
+        "charge_e": sum(charge.get(m, 0) for m in molecules),
+        "species": species,
+        "element": element,
+        "xyz_A": xyz,
         "contacts": contacts,
-    }  # fmt: skip
+    }
 
 
 def write_snapshots(folder: Path, bottle: dict) -> None:
@@ -214,15 +221,19 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
 
 
 def checks() -> pd.DataFrame:
-    rows = [("run length", 1.0, 5.0, "too short", "The shortest run samples 1 ns; 5 ns are wanted."),
-            ("drift of total cn", 0.01, np.nan, "borderline", "Whether total cn drifts cannot be told.")]  # fmt: skip
+    rows = [
+        ("run length", 1.0, 5.0, "too short", "The shortest run samples 1 ns; 5 ns are wanted."),
+        ("drift of total cn", 0.01, np.nan, "borderline", "Whether total cn drifts cannot be told."),
+    ]
     return pd.DataFrame(rows, columns=["rule", "value", "threshold", "verdict", "text"])
 
 
 def amounts(bottle: dict) -> pd.DataFrame:
-    rows = [("LiFSI", "count", np.nan, bottle["counts"]["Li"], bottle["counts"]["Li"], 0.0, "1"),
-            ("LiFSI", "molarity", 1.0, 0.9984, bottle["molarity"], 0.01, "mol/L"),
-            ("LiFSI", "molality", np.nan, 1.27, 1.27, 0.0, "mol/kg")]  # fmt: skip
+    rows = [
+        ("LiFSI", "count", np.nan, bottle["counts"]["Li"], bottle["counts"]["Li"], 0.0, "1"),
+        ("LiFSI", "molarity", 1.0, 0.9984, bottle["molarity"], 0.01, "mol/L"),
+        ("LiFSI", "molality", np.nan, 1.27, 1.27, 0.0, "mol/kg"),
+    ]
     for name in ("DME", "TTE"):
         if name in bottle["counts"]:
             rows.append((name, "count", np.nan, bottle["counts"][name], bottle["counts"][name], 0.0, "1"))
@@ -388,8 +399,10 @@ def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFram
             time = (factor * tau, 0.1 * factor * tau) if done else (nan, nan)
             outcome = "decayed" if done else f"not decayed: C(500 ps) = {c[-1]:.2f}, so longer than 500 ps"
             residence.append(("Li", partner, correlation, *time, outcome))
-    states = [("Li", "FSI", "CIP", "intermittent", 60.0, 5.0, "decayed"),
-              ("", "", "cluster", "intermittent", nan, nan, "not decayed: C(500 ps) = 0.8")]  # fmt: skip
+    states = [
+        ("Li", "FSI", "CIP", "intermittent", 60.0, 5.0, "decayed"),
+        ("", "", "cluster", "intermittent", nan, nan, "not decayed: C(500 ps) = 0.8"),
+    ]
     time = np.arange(0, 1000, 2.0)
     series = []
     for replica in (1, 2):
@@ -400,9 +413,11 @@ def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFram
             value = base + 0.1 * np.exp(-time / 300) + rng.normal(0, 0.03, len(time))
             series.append(pd.DataFrame({"replica": replica, "time_ps": time, "quantity": quantity, "value": value}))
     few = "error not reliable (6.1 independent samples)"
-    errors = [("total_cn", 0, 4.05, 0.06, "", 34.0, "within replicas", 1000),
-              ("total_cn", 1, 4.10, 0.08, "", 18.0, "within replicas", 500),
-              ("total_cn", 2, 4.00, 0.09, few, 6.1, "within replicas", 500)]  # fmt: skip
+    errors = [
+        ("total_cn", 0, 4.05, 0.06, "", 34.0, "within replicas", 1000),
+        ("total_cn", 1, 4.10, 0.08, "", 18.0, "within replicas", 500),
+        ("total_cn", 2, 4.00, 0.09, few, 6.1, "within replicas", 500),
+    ]
     stretch = np.linspace(50, 1000, 20)
     running = pd.DataFrame({"quantity": "total_cn", "time_ps": stretch, "value": 4.05 + 0.3 * np.exp(-stretch / 200)})
     return {

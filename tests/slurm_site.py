@@ -92,9 +92,12 @@ class Site:
         ).stdout
 
     def wait(
-        self, true: Callable[[], bool], what: str, hopeless: Callable[[], str] = lambda: "",
+        self,
+        true: Callable[[], bool],
+        what: str,
+        hopeless: Callable[[], str] = lambda: "",
         life: Callable[[], object] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Poll until ``true()``. A failure says what was waited for, why in vain, and what Slurm says.
 
         Args:

@@ -97,9 +97,15 @@ def frame(
 
 
 def scattered(
-    atoms: AtomTable, offsets: np.ndarray, atom: np.ndarray, distance: np.ndarray, index: int, time_ps: float,
-    box: np.ndarray, rng: np.random.Generator,
-) -> FrameContacts:  # fmt: skip
+    atoms: AtomTable,
+    offsets: np.ndarray,
+    atom: np.ndarray,
+    distance: np.ndarray,
+    index: int,
+    time_ps: float,
+    box: np.ndarray,
+    rng: np.random.Generator,
+) -> FrameContacts:
     """Given contacts with molecules strewn at random over the box and edges from centre to molecule."""
     molecule = (rng.uniform(0, 1, (atoms.n_molecules, 3)) @ box).astype(np.float32)
     centre = molecule[atoms.molecule[atoms.centres]]
@@ -184,10 +190,15 @@ WORKED = (
     Worked("anion triple", 2, 2, ((0, 0), (0, 1)), (0.5, 0, 0.5), (0, 1, 0), (0.5, 0, 0.5)),
     Worked("ring of four", 2, 2, ((0, 0), (0, 1), (1, 0), (1, 1)), (0, 0, 1), (0, 0, 1), (0, 0, 1)),
     Worked(
-        "chain closed through the box face", 3, 3, ((0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (0, 2)),
-        (0, 0, 1), (0, 0, 1), (0, 0, 1),
+        "chain closed through the box face",
+        3,
+        3,
+        ((0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (0, 2)),
+        (0, 0, 1),
+        (0, 0, 1),
+        (0, 0, 1),
     ),
-)  # fmt: skip
+)
 
 
 def chain(n_ions: int) -> tuple[AtomTable, FrameContacts]:

@@ -33,9 +33,7 @@ def geometries(counts):
 
 
 def energy(system: openmm.System, positions_A: np.ndarray) -> float:
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )  # fmt: skip
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions(positions_A / 10)
     return context.getState(getEnergy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
 
@@ -223,8 +221,11 @@ def test_the_box_is_simulated_with_pme_and_the_long_range_correction():
     assert force.getCutoffDistance() == 1.0 * unit.nanometer and force.getUseSwitchingFunction()
     assert system.getNumConstraints() == 0
     assert {type(f).__name__ for f in system.getForces()} == {
-        "HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce", "NonbondedForce",
-    }  # fmt: skip
+        "HarmonicBondForce",
+        "HarmonicAngleForce",
+        "PeriodicTorsionForce",
+        "NonbondedForce",
+    }
 
 
 def test_scaling_leaves_solvents_alone_and_the_box_neutral():
@@ -316,9 +317,16 @@ def test_mdanalysis_reads_names_bonds_and_cell(folder):
 def test_residue_names_are_short_and_distinct():
     species = tuple(SpeciesInfo(n, "solvent", 0) for n in ("DMEA", "DMEAB", "DMEAC", "Li"))
     atoms = AtomTable(
-        species, (), np.arange(4, dtype=np.int32), np.arange(4, dtype=np.int32), np.full(4, -1, np.int32),
-        np.array(["C"] * 4), np.array(["C"] * 4), np.ones(4), np.zeros(4),
-    )  # fmt: skip
+        species,
+        (),
+        np.arange(4, dtype=np.int32),
+        np.arange(4, dtype=np.int32),
+        np.full(4, -1, np.int32),
+        np.array(["C"] * 4),
+        np.array(["C"] * 4),
+        np.ones(4),
+        np.zeros(4),
+    )
     assert residue_names(atoms) == ["DMEA", "DME1", "DME2", "Li"]
 
 

@@ -76,9 +76,10 @@ def test_most_of_the_bulk_liquids_can_be_simulated(found):
 def test_whatever_is_not_printed_is_an_assumption():
     """A recipe that its source does not print whole says what was made up."""
     silent = [
-        entry.name for entry in ENTRIES.values()
+        entry.name
+        for entry in ENTRIES.values()
         if entry.listing.status != "given" and not entry.listing.why_not and not entry.assumptions
-    ]  # fmt: skip
+    ]
     assert silent == []
     for entry in ENTRIES.values():
         per_litre = any("mol/L of" in str(a) for b in entry.bottles for a in b.salts.values())
@@ -103,13 +104,15 @@ BY_HAND = {
     "lifsi-dme-4m": {"LiFSI": 1, "DME": (1000 - 4 * 85) / 4 * DME_PER_CM3},
     "lifsi-dme-tte-3-7-1m": {"LiFSI": 1, "DME": 0.3 * 915 * DME_PER_CM3, "TTE": 0.7 * 915 * TTE_PER_CM3},
     "lipf6-ec-dmc-1molal": {
-        "LiPF6": 1, "EC": 1000 / (1.321 + 1.0633) * EC_PER_CM3, "DMC": 1000 / (1.321 + 1.0633) * DMC_PER_CM3,
+        "LiPF6": 1,
+        "EC": 1000 / (1.321 + 1.0633) * EC_PER_CM3,
+        "DMC": 1000 / (1.321 + 1.0633) * DMC_PER_CM3,
     },
     "lifsi-ec-dmc-10m": {"LiFSI": 1, "EC": 50 * EC_PER_CM3, "DMC": 50 * DMC_PER_CM3},
     "lifsi-litfsi-dme-bisalt": {"LiFSI": 4.6 / 6.9, "LiTFSI": 2.3 / 6.9, "DME": 1000 / 90.12 / 6.9},
     "litfsi-dol-dme-1m": {"LiTFSI": 1, "DOL": 857 / 2 * 1.0586 / 74.08, "DME": 857 / 2 * DME_PER_CM3},
     "lifsi-lino3-dme-2m": {"LiFSI": 2 / 2.2, "LiNO3": 0.2 / 2.2, "DME": (1000 - 2 * 85 - 0.2 * 30) / 2.2 * DME_PER_CM3},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -165,11 +168,14 @@ def test_an_entry_may_be_answered_by_the_box_of_another(found):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("crystal-garnet", "It is a crystal."), ("lipf6-hydrolysis", "neither breaks nor makes bonds"),
-        ("thermal-layers", "happens at an interface"), ("peo-litfsi", "It is a polymer electrolyte"),
-        ("sig-ionogel", "litfsi-g4-sil"), ("carbonate-lifea", "its structure is not known"),
+        ("crystal-garnet", "It is a crystal."),
+        ("lipf6-hydrolysis", "neither breaks nor makes bonds"),
+        ("thermal-layers", "happens at an interface"),
+        ("peo-litfsi", "It is a polymer electrolyte"),
+        ("sig-ionogel", "litfsi-g4-sil"),
+        ("carbonate-lifea", "its structure is not known"),
     ],
-)  # fmt: skip
+)
 def test_asking_for_what_is_no_bulk_liquid_is_explained(name, why):
     with pytest.raises(LmbmdError, match=why):
         box_of(find_entry(name))
@@ -206,10 +212,11 @@ def test_entries_are_found_by_class_status_and_what_they_hold():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"kind": "lhc"}, "no class 'lhc'. Did you mean 'lhce'?"), ({"status": "all"}, "no status 'all'. Valid: given"),
+        ({"kind": "lhc"}, "no class 'lhc'. Did you mean 'lhce'?"),
+        ({"status": "all"}, "no status 'all'. Valid: given"),
         ({"salts": ["LiFSJ"]}, "holds 'LiFSJ'. Did you mean 'LiFSI'?"),
     ],
-)  # fmt: skip
+)
 def test_a_filter_that_nothing_meets_is_an_error(asked, said):
     with pytest.raises(LmbmdError) as error:
         chosen(**asked)

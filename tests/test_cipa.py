@@ -20,7 +20,7 @@ from lmbmd.analysis.cipa import (
     compact_share,
     decide,
     fractal_dimension,
-)  # fmt: skip
+)
 from lmbmd.analysis.cipa_tables import _centre_cn, cipa_tables, cluster_mean
 from lmbmd.analysis.clusters import ClusterResult
 from lmbmd.analysis.compactness import Compactness
@@ -244,9 +244,17 @@ def test_the_sensitivity_table_moves_every_choice():
     _, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms, CipaThresholds(threshold_shift=0.1), shifted)
     table = tables["cipa_sensitivity"]
     assert table["choice"].value_counts().to_dict() == {
-        "as set": 1, "min_ions": 2, "min_diameter_nm": 2, "max_diameter_nm": 2, "min_contacts_per_ion": 2,
-        "min_density_ratio": 2, "min_z": 2, "max_anisotropy": 2, "null_model": 2, "cutoff": 2,
-    }  # fmt: skip
+        "as set": 1,
+        "min_ions": 2,
+        "min_diameter_nm": 2,
+        "max_diameter_nm": 2,
+        "min_contacts_per_ion": 2,
+        "min_density_ratio": 2,
+        "min_z": 2,
+        "max_anisotropy": 2,
+        "null_model": 2,
+        "cutoff": 2,
+    }
     assert table.loc[table["choice"] == "min_ions", "setting"].tolist() == ["18", "22"]
     assert table.loc[table["choice"] == "cutoff", "setting"].tolist() == ["-0.3 Å", "+0.3 Å"]
 

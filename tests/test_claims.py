@@ -50,10 +50,19 @@ def claims(*claims):
 def numbers(*rows, verdict="long enough", **columns):
     """A feature table; a row is formulation, value, error and, if wanted, any other columns."""
     common = {
-        "temperature_K": 300.0, "name": "anion_cn", "species": "", "unit": "1", "n_effective": 90.0, "method": "",
-        "doubt": "", "verdict": verdict, "replicas": 3, "force_field": "ff", "ion_charge_scale": 0.8,
+        "temperature_K": 300.0,
+        "name": "anion_cn",
+        "species": "",
+        "unit": "1",
+        "n_effective": 90.0,
+        "method": "",
+        "doubt": "",
+        "verdict": verdict,
+        "replicas": 3,
+        "force_field": "ff",
+        "ion_charge_scale": 0.8,
         "recipe_sha256": "",
-    }  # fmt: skip
+    }
     found = [{**common, "formulation": f, "value": v, "error": e, **columns, **dict(*more)} for f, v, e, *more in rows]
     return pd.DataFrame(found)[FEATURES.names]
 
@@ -280,8 +289,10 @@ def test_claims_are_judged_at_every_shared_temperature_and_never_across_them():
 
 def test_the_other_bottle_may_have_another_species():
     claim = {**ORDERING, "number": {"name": "solvent_cn", "species": "EC", "versus_species": "DME"}}
-    rows = [("a", 3.0, 0.1, {"name": "solvent_cn", "species": "EC"}),
-            ("b", 1.0, 0.1, {"name": "solvent_cn", "species": "DME"})]  # fmt: skip
+    rows = [
+        ("a", 3.0, 0.1, {"name": "solvent_cn", "species": "EC"}),
+        ("b", 1.0, 0.1, {"name": "solvent_cn", "species": "DME"}),
+    ]
     assert verdict(claim, *rows).verdict == "supported"
 
 
@@ -309,14 +320,27 @@ def test_holm_is_what_its_definition_says():
 
 def test_a_group_counts_once():
     table = pd.DataFrame(
-        [("A", "supported"), ("A", "undecided"), ("B", "supported"), ("B", "contradicted"), ("", "not run"),
-         ("C", "undecided"), ("C", "not run"), ("D", "not with this run"), ("D", "not computed")],
+        [
+            ("A", "supported"),
+            ("A", "undecided"),
+            ("B", "supported"),
+            ("B", "contradicted"),
+            ("", "not run"),
+            ("C", "undecided"),
+            ("C", "not run"),
+            ("D", "not with this run"),
+            ("D", "not computed"),
+        ],
         columns=["group", "verdict"],
-    ).assign(id=[f"c{k}" for k in range(9)])  # fmt: skip
+    ).assign(id=[f"c{k}" for k in range(9)])
     found = tally(table).set_index("group")
     assert found.verdict.to_dict() == {
-        "A": "supported", "B": "mixed", "c4": "not run", "C": "undecided", "D": "not with this run",
-    }  # fmt: skip
+        "A": "supported",
+        "B": "mixed",
+        "c4": "not run",
+        "C": "undecided",
+        "D": "not with this run",
+    }
     assert found.loc["A", ["claims", "supported", "undecided", "not run"]].tolist() == [2, 1, 1, 0]
     assert found[list(VERDICTS)].to_numpy().sum() == 9
 

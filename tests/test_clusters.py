@@ -85,9 +85,16 @@ def test_a_bidentate_anion_is_one_edge():
     )
     edge = np.array([[3.0, 0, 0], [3.0, 0, 0]], np.float32)
     shell = FrameContacts(
-        0, 0.0, np.eye(3) * 30, np.array([0, 2]), np.array([1, 2], np.int32), np.full(2, 2.0, np.float32), edge,
-        np.zeros((1, 3), np.float32), np.array([[0, 0, 0], [3.0, 0, 0]], np.float32),
-    )  # fmt: skip
+        0,
+        0.0,
+        np.eye(3) * 30,
+        np.array([0, 2]),
+        np.array([1, 2], np.int32),
+        np.full(2, 2.0, np.float32),
+        edge,
+        np.zeros((1, 3), np.float32),
+        np.array([[0, 0, 0], [3.0, 0, 0]], np.float32),
+    )
     graph = ion_graph(shell, atoms)
     assert graph.edges.tolist() == [1] and graph.rank.tolist() == [0]
     # The same two contacts through different images are one edge and two walks: the pair percolates along x.

@@ -279,9 +279,16 @@ def test_contacts_are_cut_by_the_radius_of_their_own_centre_and_site(box):
     )
     # donors of FSI in order: N, O, O, O, O, F, F; centres: three Li, then two Na
     full = systems.frame(
-        box, [(0, ("FSI", 0), 1, 2.4), (0, ("FSI", 1), 1, 2.6), (0, ("FSI", 1), 0, 2.1), (3, ("FSI", 2), 1, 2.9),
-              (4, ("TTE", 0), 0, 2.1), (4, ("FSI", 3), 5, 2.15)],
-    )  # fmt: skip
+        box,
+        [
+            (0, ("FSI", 0), 1, 2.4),
+            (0, ("FSI", 1), 1, 2.6),
+            (0, ("FSI", 1), 0, 2.1),
+            (3, ("FSI", 2), 1, 2.9),
+            (4, ("TTE", 0), 0, 2.1),
+            (4, ("FSI", 3), 5, 2.15),
+        ],
+    )
     shell = found.first_shell(full, box)
     assert sorted(shell.distance.tolist()) == pytest.approx([2.15, 2.4, 2.9])
     assert shell.offsets.tolist() == [0, 1, 1, 1, 2, 3]

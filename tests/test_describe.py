@@ -71,10 +71,14 @@ def small():
     """Four Li, three FSI, one NO3, three DME, two TTE; two replicas of two frames each, one frame with a bare Li."""
     atoms = systems.atom_table((LI, 4), (FSI, 3), (NO3, 1), (DME, 3), (TTE, 2))
     paired = [
-        (0, ("FSI", 0), 1), (0, ("FSI", 0), 3),  # bidentate
-        (1, ("FSI", 0), 2), (1, ("NO3", 0), 0), (1, ("DME", 0), 0), (1, ("DME", 0), 1),
+        (0, ("FSI", 0), 1),
+        (0, ("FSI", 0), 3),  # bidentate
+        (1, ("FSI", 0), 2),
+        (1, ("NO3", 0), 0),
+        (1, ("DME", 0), 0),
+        (1, ("DME", 0), 1),
         (2, ("DME", 1), 0),
-    ]  # fmt: skip
+    ]
     runs = by_hand(atoms, [paired, paired], [paired, [(0, ("DME", 2), 0)]])
     return atoms, runs, quick(runs, atoms)
 
@@ -131,8 +135,11 @@ def test_shell_types_are_ranked_and_a_bare_centre_is_one(small):
     _, _, d = small
     table = d.tables["shells"]
     assert table[["label", "fraction"]].to_numpy().tolist() == [
-        ["bare", 6 / 16], ["DME1", 4 / 16], ["DME1 FSI1 NO31", 3 / 16], ["FSI1", 3 / 16],
-    ]  # fmt: skip
+        ["bare", 6 / 16],
+        ["DME1", 4 / 16],
+        ["DME1 FSI1 NO31", 3 / 16],
+        ["FSI1", 3 / 16],
+    ]
     assert table["rank"].tolist() == [1, 2, 3, 4]
     assert table[table.label == "DME1 FSI1 NO31"][["n_DME", "n_TTE", "n_FSI", "n_NO3"]].to_numpy().tolist() == [
         [1, 0, 1, 1]
@@ -174,8 +181,10 @@ def test_a_repeated_frame_changes_no_mean(small):
     again = []
     for contacts, rdf in runs:
         frames = [f for f in contacts for _ in range(2)]
-        frames = [systems.scattered(atoms, f.offsets, f.atom, f.distance, i, float(i), f.box, np.random.default_rng(0))
-                  for i, f in enumerate(frames)]  # fmt: skip
+        frames = [
+            systems.scattered(atoms, f.offsets, f.atom, f.distance, i, float(i), f.box, np.random.default_rng(0))
+            for i, f in enumerate(frames)
+        ]
         again.append((ContactList(frames, 5.0), rdf))
     twice = quick(again, atoms)
     kept = "cn$|fraction|share|denticity|enrichment|selectivity"
@@ -324,8 +333,17 @@ def test_second_shell_that_never_ends_leaves_the_separation_without_a_value():
 
 
 def test_watched_quantities_are_those_that_the_box_can_have(liquid, small):
-    expected = ["total_cn", "solvent_cn", "anion_cn", "diluent_cn", "cip_fraction_centre", "agg_fraction_centre",
-                "agg_fraction_anion", "cluster_size_weight_average", "density_g_cm3"]  # fmt: skip
+    expected = [
+        "total_cn",
+        "solvent_cn",
+        "anion_cn",
+        "diluent_cn",
+        "cip_fraction_centre",
+        "agg_fraction_centre",
+        "agg_fraction_anion",
+        "cluster_size_weight_average",
+        "density_g_cm3",
+    ]
     for d in (liquid[2], small[2]):
         assert list(dict.fromkeys(d.tables["timeseries"].quantity)) == expected
     judged = lambda d: d.tables["convergence"].rule.str.contains("density").any()  # noqa: E731

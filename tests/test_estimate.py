@@ -133,9 +133,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     """A tiny study, its liquid as it is timed, and how fast that was."""
     folder = tmp_path_factory.mktemp("tiny")
     times = "equilibration_ns: 0.0002, max_equilibration_ns: 0.0002, production_ns: 0.0012"
-    study = study_of(
-        folder, f"protocol: {{{times}, frame_interval_ps: 0.1, state_interval_ps: 0.02}}\n", tiny=TINY
-    )  # fmt: skip
+    study = study_of(folder, f"protocol: {{{times}, frame_interval_ps: 0.1, state_interval_ps: 0.02}}\n", tiny=TINY)
     box, said = study.composition("tiny"), []
     start = (box.counts, load_set(box.force_field), box.box_edge_A)
     start = (*start, speed.liquid(box, *start))
@@ -159,9 +157,7 @@ def test_tiles_side_by_side_have_the_energy_of_each(tiny):
     energies = []
     for repeat in ((1, 1, 1), (1, 1, 2)):
         system, positions, box = speed.repeated(tiny.box, *tiny.start, repeat)
-        context = openmm.Context(
-            system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU")
-        )  # fmt: skip
+        context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
         context.setPositions(positions)
         state = context.getState(energy=True, forces=True)
         assert np.allclose(state.getPeriodicBoxVectors(asNumpy=True)._value, box)

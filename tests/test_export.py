@@ -102,19 +102,26 @@ def _openmm(folder, *, switch):
     whole, bare = energies(lambda nonbonded: None), energies(uncorrected)
     lennard_jones = energies(lambda n: (uncharged(n), uncorrected(n)))["NonbondedForce"]
     return {
-        "bonds": whole["HarmonicBondForce"], "angles": whole["HarmonicAngleForce"],
-        "torsions": whole["PeriodicTorsionForce"], "lennard-jones": lennard_jones,
+        "bonds": whole["HarmonicBondForce"],
+        "angles": whole["HarmonicAngleForce"],
+        "torsions": whole["PeriodicTorsionForce"],
+        "lennard-jones": lennard_jones,
         "coulomb": bare["NonbondedForce"] - lennard_jones,
         "correction": whole["NonbondedForce"] - bare["NonbondedForce"],
-    }  # fmt: skip
+    }
 
 
 def _gromacs(folder):
     mdp = (folder / "md.mdp").read_text(encoding="utf-8")
     for key, value in {
-        "nsteps": "0", "constraints": "none", "tcoupl": "no", "pcoupl": "no", "gen-vel": "no", "ewald-rtol": "1e-6",
+        "nsteps": "0",
+        "constraints": "none",
+        "tcoupl": "no",
+        "pcoupl": "no",
+        "gen-vel": "no",
+        "ewald-rtol": "1e-6",
         "fourierspacing": "0.06\npme-order = 6\nnstlog = 1\nnstcalcenergy = 1\ncontinuation = yes",
-    }.items():  # fmt: skip
+    }.items():
         mdp, found = re.subn(rf"(?m)^{key} .*$", f"{key} = {value}", mdp)
         assert found == 1, key
     (folder / "one.mdp").write_text(mdp, encoding="utf-8")
@@ -132,11 +139,13 @@ def _gromacs(folder):
         keys = [names[k : k + 15].strip() for k in range(0, len(names.rstrip()), 15)]
         found.update(zip(keys, map(float, re.findall(r"[-+ ]\d\.\d+e[-+]\d+", values)), strict=True))
     return {
-        "bonds": found["Bond"], "angles": found["Angle"], "torsions": found["Proper Dih."],
+        "bonds": found["Bond"],
+        "angles": found["Angle"],
+        "torsions": found["Proper Dih."],
         "lennard-jones": found["LJ (SR)"] + found["LJ-14"],
         "coulomb": found["Coulomb (SR)"] + found["Coul. recip."] + found["Coulomb-14"],
         "correction": found["Disper. corr."],
-    }  # fmt: skip
+    }
 
 
 def _lammps(folder):
@@ -149,10 +158,13 @@ def _lammps(folder):
     head = next(i for i, line in enumerate(lines) if line.startswith("Step "))
     found = dict(zip(lines[head].split(), map(float, lines[head + 1].split()), strict=True))
     return {
-        "bonds": KCAL * found["E_bond"], "angles": KCAL * found["E_angle"], "torsions": KCAL * found["E_dihed"],
+        "bonds": KCAL * found["E_bond"],
+        "angles": KCAL * found["E_angle"],
+        "torsions": KCAL * found["E_dihed"],
         "lennard-jones": KCAL * (found["E_vdwl"] - found["E_tail"]),
-        "coulomb": KCAL * (found["E_coul"] + found["E_long"]), "correction": KCAL * found["E_tail"],
-    }  # fmt: skip
+        "coulomb": KCAL * (found["E_coul"] + found["E_long"]),
+        "correction": KCAL * found["E_tail"],
+    }
 
 
 @needs_gromacs

@@ -51,9 +51,10 @@ def _terms(smiles):
     graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
     bonds, angles, _ = graph_terms(graph)
     return graph, Terms(
-        bonds=dict.fromkeys(bonds, (0.15, 1000.0)), angles=dict.fromkeys(angles, (1.9, 100.0)),
+        bonds=dict.fromkeys(bonds, (0.15, 1000.0)),
+        angles=dict.fromkeys(angles, (1.9, 100.0)),
         lennard_jones=[(0.3, 0.5)] * graph.GetNumAtoms(),
-    )  # fmt: skip
+    )
 
 
 REFIT = {

@@ -70,11 +70,19 @@ def test_salts_are_neutral(salt):
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("DME", "DME"), ("dme", "DME"), ("monoglyme", "DME"), ("1,2-Dimethoxyethane", "DME"), ("PF₆⁻", "PF6"),
-        ("NTf2", "TFSI"), ("Tf2N−", "TFSI"), ("FSA-", "FSI"), ("Li+", "Li"), ("Li⁺", "Li"),
+        ("DME", "DME"),
+        ("dme", "DME"),
+        ("monoglyme", "DME"),
+        ("1,2-Dimethoxyethane", "DME"),
+        ("PF₆⁻", "PF6"),
+        ("NTf2", "TFSI"),
+        ("Tf2N−", "TFSI"),
+        ("FSA-", "FSI"),
+        ("Li+", "Li"),
+        ("Li⁺", "Li"),
         ("ethylene  carbonate", "EC"),
     ],
-)  # fmt: skip
+)
 def test_a_species_is_found_by_any_of_its_names(written, meant):
     assert LIBRARY.find_species(written).name == meant
 

@@ -83,13 +83,17 @@ def test_atoms_have_the_published_numbers(species, atom, charge_e, sigma_A, epsi
 def test_valence_terms_have_the_published_numbers():
     names, system = OPLS.names("DME"), OPLS.system("DME")
     bonds = _force(system, openmm.HarmonicBondForce)
-    found = {frozenset((names[i], names[j])): (r._value, k._value) for i, j, r, k in
-             map(bonds.getBondParameters, range(bonds.getNumBonds()))}  # fmt: skip
+    found = {
+        frozenset((names[i], names[j])): (r._value, k._value)
+        for i, j, r, k in map(bonds.getBondParameters, range(bonds.getNumBonds()))
+    }
     assert found[frozenset(("O1", "C2"))] == pytest.approx((0.141, 2 * 320 * KCAL * 100))
     assert found[frozenset(("C2", "C3"))] == pytest.approx((0.1529, 2 * 268 * KCAL * 100))
     angles = _force(system, openmm.HarmonicAngleForce)
-    found = {(names[i], names[j], names[k]): (a._value, c._value) for i, j, k, a, c in
-             map(angles.getAngleParameters, range(angles.getNumAngles()))}  # fmt: skip
+    found = {
+        (names[i], names[j], names[k]): (a._value, c._value)
+        for i, j, k, a, c in map(angles.getAngleParameters, range(angles.getNumAngles()))
+    }
     assert found["C1", "O1", "C2"] == pytest.approx((math.radians(109.5), 2 * 60 * KCAL))
     torsions = _force(system, openmm.PeriodicTorsionForce)
     found = {}
@@ -128,8 +132,9 @@ def test_names_bonds_and_their_lengths_are_those_of_the_other_set(name):
     assert OPLS.names(name) == SAGE.names(name)
     bonds = OPLS.bonds(name)
     assert {frozenset(b) for b in bonds.tolist()} == {frozenset(b) for b in SAGE.bonds(name).tolist()}
-    ours, theirs = (np.linalg.norm(s.geometry(name)[bonds[:, 0]] - s.geometry(name)[bonds[:, 1]], axis=1)
-                    for s in (OPLS, SAGE))  # fmt: skip
+    ours, theirs = (
+        np.linalg.norm(s.geometry(name)[bonds[:, 0]] - s.geometry(name)[bonds[:, 1]], axis=1) for s in (OPLS, SAGE)
+    )
     elements = OPLS.elements(name)
     for (i, j), a, b in zip(bonds.tolist(), ours, theirs, strict=True):
         limit = LONGER_OR_SHORTER.get(tuple(sorted((elements[i], elements[j]))), 0.03)
@@ -257,8 +262,9 @@ def _numbers(system):
 @pytest.mark.skipif(not (TABLE and OFFXML), reason="LMBMD_OPLS_TABLE and LMBMD_SAGE_OFFXML do not name the tables")
 @pytest.mark.parametrize("name", OPLS.species)
 def test_the_released_numbers_are_what_the_recipe_gives(recipe, name):
-    made = _recipe(recipe[0]).make(name, {"smiles": OPLS.manifest["species"][name]["smiles"],
-                                          "charge": OPLS.manifest["species"][name]["charge"]})[0]  # fmt: skip
+    made = _recipe(recipe[0]).make(
+        name, {"smiles": OPLS.manifest["species"][name]["smiles"], "charge": OPLS.manifest["species"][name]["charge"]}
+    )[0]
     found, released = _numbers(recipe[0].system_of(made)), _numbers(OPLS.system(name))
     assert found.keys() == released.keys()
     for kind, values in released.items():

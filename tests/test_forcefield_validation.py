@@ -181,11 +181,15 @@ def test_orderings_are_judged_by_each_method(report, pairs, tmp_path):
     parameters = load_set(REFERENCE["sets"][0])
     rows = {
         name: {
-            "fingerprint": pairs.fingerprint(parameters, name), "force_field_kJ_mol": mm, "gfn2_kJ_mol": qm,
-            "force_field_scaled_kJ_mol": 0.8 * mm, "force_field_donors": [["O", 2.0]], "gfn2_donors": [["O", 1.7]],
+            "fingerprint": pairs.fingerprint(parameters, name),
+            "force_field_kJ_mol": mm,
+            "gfn2_kJ_mol": qm,
+            "force_field_scaled_kJ_mol": 0.8 * mm,
+            "force_field_donors": [["O", 2.0]],
+            "gfn2_donors": [["O", 1.7]],
         }
         for name, mm, qm in (("EC", -150.0, -240.0), ("DMC", -120.0, -250.0))
-    }  # fmt: skip
+    }
     path = tmp_path / "lithium.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
     row = next(line for line in report.pairs(path) if line.startswith("| EC > DMC"))

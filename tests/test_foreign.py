@@ -23,10 +23,17 @@ SPECIES = {
 #: Li–A–Li, a Li–A pair through the box face with a solvent on its Li, one bare Li, one free anion, one free solvent.
 #: (residue name, position of its first atom); an anion and a solvent have a carbon 1.4 Å along y from their oxygen.
 MOLECULES = [
-    ("LI", (10, 10, 10)), ("LI", (14, 10, 10)), ("LI", (39, 20, 20)), ("LI", (25, 30, 30)),
-    ("ANI", (12, 10, 10)), ("ANI", (1, 20, 20)), ("ANI", (30, 10, 30)), ("ANI", (20, 36, 10)),
-    ("SOL", (37, 20, 20)), ("SOL", (5, 30, 30)),
-]  # fmt: skip
+    ("LI", (10, 10, 10)),
+    ("LI", (14, 10, 10)),
+    ("LI", (39, 20, 20)),
+    ("LI", (25, 30, 30)),
+    ("ANI", (12, 10, 10)),
+    ("ANI", (1, 20, 20)),
+    ("ANI", (30, 10, 30)),
+    ("ANI", (20, 36, 10)),
+    ("SOL", (37, 20, 20)),
+    ("SOL", (5, 30, 30)),
+]
 
 
 @pytest.fixture

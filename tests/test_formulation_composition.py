@@ -125,9 +125,13 @@ def test_rest_is_compared_by_mass():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    salt=st.floats(0.2, 3), second=st.floats(0.2, 3), share=st.floats(0.2, 5), fec=st.floats(1, 10),
-    basis=st.sampled_from(["mol/L of solution", "mol/L of solvent", "mol/kg"]), atoms=st.integers(3000, 60_000),
-)  # fmt: skip
+    salt=st.floats(0.2, 3),
+    second=st.floats(0.2, 3),
+    share=st.floats(0.2, 5),
+    fec=st.floats(1, 10),
+    basis=st.sampled_from(["mol/L of solution", "mol/L of solvent", "mol/kg"]),
+    atoms=st.integers(3000, 60_000),
+)
 def test_every_box_is_neutral_and_within_tolerance(salt, second, share, fec, basis, atoms):
     recipe = {
         "salts": {"LiFSI": f"{salt} {basis}", "MgTFSI2": f"{second / 3} {basis}"},
@@ -300,8 +304,9 @@ def test_an_ionic_liquid_may_be_the_solvent():
     library = load_library()
     box = compose(
         bottle(salts={"LiFSI": "5 mol/L of solution"}, solvents={"EMImFSI": "rest"}, size={"atoms": 10_000}),
-        library, cutoff_nm=0.9,
-    )  # fmt: skip
+        library,
+        cutoff_nm=0.9,
+    )
     assert box.counts["FSI"] == box.counts["Li"] + box.counts["EMIm"]
     volume = library.salts["EMImFSI"].molar_volume_cm3_mol
     assert box.counts["EMIm"] / box.counts["Li"] == pytest.approx(575 / volume / 5, rel=0.01)

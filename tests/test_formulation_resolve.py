@@ -13,13 +13,28 @@ from lmbmd.formulation.resolve import check_liquid, find_components, resolve, so
 
 #: Molar volumes of the literal library, cm³/mol.
 V = {
-    "LiFSI": 85.0, "LiTFSI": 143.0, "LiPF6": 60.0, "DME": 90.12 / 0.8614, "EGDBE": 174.28 / 0.832, "EC": 88.06 / 1.321,
-    "DMC": 90.08 / 1.0633, "EMC": 104.10 / 1.006, "FEC": 106.05 / 1.485, "TTE": 232.07 / 1.532,
-}  # fmt: skip
+    "LiFSI": 85.0,
+    "LiTFSI": 143.0,
+    "LiPF6": 60.0,
+    "DME": 90.12 / 0.8614,
+    "EGDBE": 174.28 / 0.832,
+    "EC": 88.06 / 1.321,
+    "DMC": 90.08 / 1.0633,
+    "EMC": 104.10 / 1.006,
+    "FEC": 106.05 / 1.485,
+    "TTE": 232.07 / 1.532,
+}
 M = {
-    "LiFSI": 187.07, "LiTFSI": 287.09, "LiPF6": 151.90, "DME": 90.12, "EC": 88.06, "DMC": 90.08, "EMC": 104.10,
-    "FEC": 106.05, "TTE": 232.07,
-}  # fmt: skip
+    "LiFSI": 187.07,
+    "LiTFSI": 287.09,
+    "LiPF6": 151.90,
+    "DME": 90.12,
+    "EC": 88.06,
+    "DMC": 90.08,
+    "EMC": 104.10,
+    "FEC": 106.05,
+    "TTE": 232.07,
+}
 
 
 def ratios(**sections) -> dict[str, float]:
@@ -147,9 +162,14 @@ PARTS = {
 
 @settings(max_examples=60, deadline=None)
 @given(
-    salt=st.floats(0.01, 1), trace=st.floats(0.001, 0.2), carbonate=st.floats(0.1, 10), diluent=st.floats(0.1, 10),
-    first=st.sampled_from(list(ABSOLUTE)), second=st.sampled_from(list(ABSOLUTE)), pool=st.sampled_from(list(PARTS)),
-)  # fmt: skip
+    salt=st.floats(0.01, 1),
+    trace=st.floats(0.001, 0.2),
+    carbonate=st.floats(0.1, 10),
+    diluent=st.floats(0.1, 10),
+    first=st.sampled_from(list(ABSOLUTE)),
+    second=st.sampled_from(list(ABSOLUTE)),
+    pool=st.sampled_from(list(PARTS)),
+)
 def test_a_bottle_is_the_same_in_whatever_basis_it_is_written(salt, trace, carbonate, diluent, first, second, pool):
     moles = {"LiFSI": salt, "EC": 1.0, "DMC": carbonate, "TTE": diluent, "FEC": trace}
     written = {name: f"{PARTS[pool](moles, name)!r} {pool}" for name in SOLVENT}

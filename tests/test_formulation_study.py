@@ -63,8 +63,12 @@ def test_a_study_lists_its_runs(tmp_path):
     study = load_study(study_file(tmp_path, "", b=DME, a=DME + "temperature_K: [298.15, 333]\nreplicas: 2\n"))
     assert study.names == ("a", "b")
     assert study.runs() == [
-        Run("a", "298.15", 1), Run("a", "298.15", 2), Run("a", "333", 1), Run("a", "333", 2), Run("b", "298.15", 1),
-    ]  # fmt: skip
+        Run("a", "298.15", 1),
+        Run("a", "298.15", 2),
+        Run("a", "333", 1),
+        Run("a", "333", 2),
+        Run("b", "298.15", 1),
+    ]
     assert list(study.replicas("a")) == [1, 2]
     assert study.temperatures("a") == ("298.15", "333")
 
@@ -102,9 +106,11 @@ TEXTS = ("recipe", "spec", "contacts", "describe")
 def texts(study) -> dict[str, str]:
     name = study.names[0]
     return {
-        "recipe": study.recipe_text(name), "spec": study.spec_text(name, study.temperatures(name)[0], 1),
-        "contacts": study.contacts_text(), "describe": study.describe_text(name),
-    }  # fmt: skip
+        "recipe": study.recipe_text(name),
+        "spec": study.spec_text(name, study.temperatures(name)[0], 1),
+        "contacts": study.contacts_text(),
+        "describe": study.describe_text(name),
+    }
 
 
 @pytest.mark.parametrize(
@@ -190,8 +196,10 @@ def fields_with_defaults(options: type) -> dict[str, object]:
     """Names and defaults of a dataclass' or a model's fields; nested options as their own."""
     if dataclasses.is_dataclass(options):
         missing = dataclasses.MISSING
-        found = {f.name: f.default_factory() if f.default is missing and f.default_factory is not missing else f.default
-                 for f in dataclasses.fields(options)}  # fmt: skip
+        found = {
+            f.name: f.default_factory() if f.default is missing and f.default_factory is not missing else f.default
+            for f in dataclasses.fields(options)
+        }
     else:
         found = {name: info.default for name, info in options.model_fields.items()}
     nested = {k: v for k, v in found.items() if dataclasses.is_dataclass(v) or isinstance(v, BaseModel)}

@@ -26,10 +26,17 @@ FRONT = {"best": (0.1, 0.9, 5.0), "beaten": (0.2, 0.8, 6.0), "free": (0.05, 0.5,
 def described_as(point, **values):
     """A state point with these numbers instead of its own, each with an error of a tenth and 90 samples."""
     rows = [
-        {"name": name, "species": species, "value": value, "error": abs(value) / 10, "unit": "1", "n_effective": 90.0,
-         "method": "made up"}
+        {
+            "name": name,
+            "species": species,
+            "value": value,
+            "error": abs(value) / 10,
+            "unit": "1",
+            "n_effective": 90.0,
+            "method": "made up",
+        }
         for (name, species), value in values["rows"].items()
-    ]  # fmt: skip
+    ]
     described = dataclasses.replace(point.described, descriptors=pd.DataFrame(rows), notes=())
     return dataclasses.replace(point, described=described)
 
@@ -46,13 +53,18 @@ def study(bottle):
     found = []
     for k, (name, (free, paired, size)) in enumerate(FRONT.items()):
         points = [
-            described_as(point, rows={
-                ("free_solvent_fraction", "DME"): free * factor, ("cip_agg_fraction_anion", ""): paired * factor,
-                ("cluster_size_weight_average", "Li"): size * factor, ("molarity_mol_L", "LiFSI"): 1.0 + k,
-                ("anion_cn", "FSI"): 1.0 + 0.02 * k,
-            })
+            described_as(
+                point,
+                rows={
+                    ("free_solvent_fraction", "DME"): free * factor,
+                    ("cip_agg_fraction_anion", ""): paired * factor,
+                    ("cluster_size_weight_average", "Li"): size * factor,
+                    ("molarity_mol_L", "LiFSI"): 1.0 + k,
+                    ("anion_cn", "FSI"): 1.0 + 0.02 * k,
+                },
+            )
             for point, factor in zip(bottle.state_points, (1.0, 0.9), strict=True)
-        ]  # fmt: skip
+        ]
         counts = {"Li": 50, "FSI": 50, "DME": 60, "TTE": 60 * k}
         composition = {**bottle.composition, "counts": counts}
         recipe = {"title": f"{name} {EVIL}"}
@@ -84,8 +96,19 @@ def test_every_number_of_every_state_point_is_there(study, data):
 
 
 def test_a_number_that_one_state_point_alone_has_is_left_out(study):
-    extra = pd.DataFrame([{"name": "solvent_cn", "species": "DME", "value": 1.0, "error": 0.1, "unit": "1",
-                           "n_effective": 50.0, "method": "m"}])  # fmt: skip
+    extra = pd.DataFrame(
+        [
+            {
+                "name": "solvent_cn",
+                "species": "DME",
+                "value": 1.0,
+                "error": 0.1,
+                "unit": "1",
+                "n_effective": 50.0,
+                "method": "m",
+            }
+        ]
+    )
     point = study[0].state_points[0]
     rows = pd.concat([point.described.descriptors, extra], ignore_index=True)
     described = dataclasses.replace(point.described, descriptors=rows)

@@ -41,9 +41,13 @@ def test_a_study_is_a_few_commented_files(tmp_path, capsys):
     assert main(["init", str(folder), "lifsi-dme-1m", "lifsi-dme-tte-1-1.2-3-lhce"]) == 0
     names = ("lifsi-dme-1m", "lifsi-dme-tte-1-1.2-3-lhce")
     assert files(folder) == {
-        "Snakefile", ".gitignore", "config/config.yaml", "profiles/default/config.yaml", "profiles/slurm/config.yaml",
+        "Snakefile",
+        ".gitignore",
+        "config/config.yaml",
+        "profiles/default/config.yaml",
+        "profiles/slurm/config.yaml",
         *(f"config/formulations/{name}.yaml" for name in names),
-    }  # fmt: skip
+    }
     said = capsys.readouterr().out
     assert "2 bottles, 6 runs" in said and "snakemake" in said
     study = load_study(folder / "config" / "config.yaml")

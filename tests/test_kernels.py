@@ -32,10 +32,23 @@ def search(points, query, point, box, reach=8.0, contact_radius=5.0, n_cells=(4,
     molecules = np.arange(len(points)) if molecules is None else np.asarray(molecules)
     histogram = np.zeros((1, 1, 100), np.int64)
     found = kernels.search(
-        np.asarray(points, float), query, np.zeros(len(query), np.int64), molecules[query],
-        point, np.zeros(len(point), np.int64), molecules[point], len(point), np.asarray(box, float),
-        np.linalg.inv(box), reach, contact_radius, 10, np.array(n_cells), histogram, kernels.workspace(len(point)),
-    )  # fmt: skip
+        np.asarray(points, float),
+        query,
+        np.zeros(len(query), np.int64),
+        molecules[query],
+        point,
+        np.zeros(len(point), np.int64),
+        molecules[point],
+        len(point),
+        np.asarray(box, float),
+        np.linalg.inv(box),
+        reach,
+        contact_radius,
+        10,
+        np.array(n_cells),
+        histogram,
+        kernels.workspace(len(point)),
+    )
     return *found, histogram[0, 0]
 
 

@@ -215,10 +215,15 @@ def test_magnesium_contacts_of_mdproptools_data_keep_their_published_correlation
     sites = np.where((listed.element == "O") & (species < 2), species, -1).astype(np.int32)
     atoms = AtomTable(
         (SpeciesInfo("DME", "solvent", 0), SpeciesInfo("TFSI", "anion", -1), SpeciesInfo("Mg", "cation", 2)),
-        ("DME:O", "TFSI:O"), species, pd.factorize(listed.resindex)[0].astype(np.int32), sites,
-        listed.element.to_numpy(object), listed.name.to_numpy(object), listed.mass.to_numpy(float),
+        ("DME:O", "TFSI:O"),
+        species,
+        pd.factorize(listed.resindex)[0].astype(np.int32),
+        sites,
+        listed.element.to_numpy(object),
+        listed.name.to_numpy(object),
+        listed.mass.to_numpy(float),
         listed.charge.to_numpy(float),
-    )  # fmt: skip
+    )
     universe = mda.Universe(str(folder / "mg_tfsi_dme.pdb"), str(folder / "mg_tfsi_dme_unwrapped.dcd"))
     frames = [
         Frame(i, 50.0 * i, step.positions.copy(), np.diag(box.loc[i, ["lx", "ly", "lz"]].to_numpy(float)))

@@ -53,9 +53,11 @@ class Recipe:
     def quantities(self, volume_A3=None):
         molarity = 1.1 if volume_A3 is None else 1000.0 / volume_A3
         return [
-            ("LiFSI", "count", 10.0, "1"), ("LiFSI", "molarity", molarity, "mol/L"),
-            ("FEC", "mass fraction", 0.021, "1"), ("", "density", 1.2 * molarity, "g/cm³"),
-        ]  # fmt: skip
+            ("LiFSI", "count", 10.0, "1"),
+            ("LiFSI", "molarity", molarity, "mol/L"),
+            ("FEC", "mass fraction", 0.021, "1"),
+            ("", "density", 1.2 * molarity, "g/cm³"),
+        ]
 
 
 def test_asked_realised_and_simulated_stand_side_by_side():

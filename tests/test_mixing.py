@@ -58,7 +58,7 @@ def evaluated(system, x, platform="Reference", only_nonbonded=False):
     properties = {"Threads": "1"} if platform == "CPU" else {}
     context = openmm.Context(
         system, openmm.VerletIntegrator(1e-3), openmm.Platform.getPlatformByName(platform), properties
-    )  # fmt: skip
+    )
     context.setPositions(x)
     state = context.getState(energy=True, forces=True, groups={1} if only_nonbonded else {0, 1})
     return state.getPotentialEnergy()._value, state.getForces(asNumpy=True)._value

@@ -254,11 +254,19 @@ def test_the_hydrogens_of_a_methyl_group_are_alike_only_after_the_second_stage()
 def test_resp_charges_of_fsi_are_the_published_kind():
     # HF/6-31+G* at the GFN2 minimum, against an independent computation with other code and another grid.
     pytest.importorskip("pyscf", reason="PySCF is not installed")
-    x = np.array([
-        [-1.2100, 1.2630, 0.3912], [-1.2676, -0.0300, -0.1950], [-2.4054, -0.3214, -1.0098], [-1.4828, -1.0657, 1.0895],
-        [0.0548, -0.5753, -0.8266], [1.2792, -0.0933, 0.0181], [1.0897, -0.0005, 1.4232], [2.5011, -0.6827, -0.4329],
-        [1.4430, 1.4829, -0.4898],
-    ])  # fmt: skip
+    x = np.array(
+        [
+            [-1.2100, 1.2630, 0.3912],
+            [-1.2676, -0.0300, -0.1950],
+            [-2.4054, -0.3214, -1.0098],
+            [-1.4828, -1.0657, 1.0895],
+            [0.0548, -0.5753, -0.8266],
+            [1.2792, -0.0933, 0.0181],
+            [1.0897, -0.0005, 1.4232],
+            [2.5011, -0.6827, -0.4329],
+            [1.4430, 1.4829, -0.4898],
+        ]
+    )
     molecule = chemistry.from_smiles("O=S(=O)(F)[N-]S(=O)(=O)F")
     q, error = resp.raw_charges(molecule, [x])
     by_element = {a.GetSymbol(): q[a.GetIdx()] for a in molecule.GetAtoms()}
@@ -315,16 +323,15 @@ def _top(terms, elements, rule, torsions):
 #: Hydrogen peroxide, atoms H O O H: one torsion, one 1-4 pair.
 PEROXIDE = {
     "atoms": [(0.41, 0.1, 0.1), (-0.41, 0.3, 0.7), (-0.41, 0.3, 0.7), (0.41, 0.2, 0.2)],
-    "bonds": [(0, 1), (1, 2), (2, 3)], "pairs": [(0, 3)],
-}  # fmt: skip
+    "bonds": [(0, 1), (1, 2), (2, 3)],
+    "pairs": [(0, 3)],
+}
 RB = (1.0, -2.0, 3.0, 0.5, 0.3, -0.2)
 
 
 def _peroxide(tmp_path, rule, extends="", **request):
     path = tmp_path / "mol.top"
-    path.write_text(
-        _top(PEROXIDE, "HOOH", rule, [f"1 2 3 4 3 {' '.join(map(str, RB))}"]), encoding="utf-8"
-    )  # fmt: skip
+    path.write_text(_top(PEROXIDE, "HOOH", rule, [f"1 2 3 4 3 {' '.join(map(str, RB))}"]), encoding="utf-8")
     parametrize(Request("HP", "OO", topology=path, **request), tmp_path / "own-1.0.0", extends=extends, cache=None)
     return _terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("HP"))
 
@@ -443,9 +450,18 @@ def test_what_export_wrote_for_gromacs_comes_back_as_it_is(tmp_path):
     built = build_system(counts, {"EMC": "solvent"}, released, 1.0, 30.0)
     x = released.geometry("EMC") + 15.0
     box = Box(
-        built.atoms, x, np.eye(3) * 30.0, [plain_terms(built.system, "x")], [(0, 1)], released.combining_rule, 0.9, 0.8,
-        298.15, 1.0, {},
-    )  # fmt: skip
+        built.atoms,
+        x,
+        np.eye(3) * 30.0,
+        [plain_terms(built.system, "x")],
+        [(0, 1)],
+        released.combining_rule,
+        0.9,
+        0.8,
+        298.15,
+        1.0,
+        {},
+    )
     # OpenMM reads no pairs of type 2, which hold their own charges: say the same with one factor.
     top = re.sub(r"(?m)^(\d+ \d+) 2 1\.0 \S+ 1\.0 ", r"\1 1 ", gromacs_files(box)["topol.top"])
     (tmp_path / "topol.top").write_text(top.replace("1 2 no 1.0 1.0", f"1 2 no 1.0 {5 / 6!r}"), encoding="utf-8")
@@ -475,7 +491,7 @@ REFUSED = {
     "other molecule's name": ("DME", "CCOCC", r"DME is 1,2-dimethoxyethane \(COCCOC\)"),
     "name with a charge": ("TEA+", "CC", r"'TEA\+' cannot name a species"),
     "name as a path": ("../x", "CC", r"'\.\./x' cannot name a species"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -556,9 +572,16 @@ def _own(tmp_path, **changes):
     folder = tmp_path / "force_fields" / "own-1.0.0"
     base = load_set(RELEASED)
     texts = {"NEW.xml": base.systems["DME"], "NEW.pdb": (base.folder / "DME.pdb").read_text(encoding="utf-8")}
-    entry = {"title": "new", "smiles": "COCCOC", "formula": "C4H10O2", "charge": 0, "molar_mass_g_mol": 90.122,
-             "roles": ["solvent"], "sites": {"O_ether": "[OX2]"},
-             "density": {"g_cm3": 0.86, "T_K": 298.15, "source": "x"}}  # fmt: skip
+    entry = {
+        "title": "new",
+        "smiles": "COCCOC",
+        "formula": "C4H10O2",
+        "charge": 0,
+        "molar_mass_g_mol": 90.122,
+        "roles": ["solvent"],
+        "sites": {"O_ether": "[OX2]"},
+        "density": {"g_cm3": 0.86, "T_K": 298.15, "source": "x"},
+    }
     add_species(folder, RELEASED, "NEW", texts, {"smiles": "COCCOC", "charge": 0, "sources": []}, {**entry, **changes})
     return folder
 
@@ -712,8 +735,9 @@ def test_every_donor_atom_of_the_library_gets_exactly_one_site():
 def test_estimated_densities_are_as_good_as_the_user_is_told():
     errors = [
         chemistry.estimated_density_g_cm3(chemistry.from_smiles(s.smiles)) / s.density_g_cm3 - 1
-        for s in load_library().species.values() if s.density_g_cm3
-    ]  # fmt: skip
+        for s in load_library().species.values()
+        if s.density_g_cm3
+    ]
     assert len(errors) > 60
     assert np.mean(np.abs(errors)) < 0.07 and np.max(np.abs(errors)) < 0.19
 

@@ -60,8 +60,12 @@ def cutoff(partner, radius, rule):
 
 def test_fallbacks_of_both_shells_are_told_in_one_sentence_for_each_radius():
     first = [("FSI:N", 2.8, "fallback: why"), ("FSI:F", 2.8, "fallback: no"), ("FSI:O", 2.7, "given")]
-    second = [("FSI", 7.5, "fallback: far"), ("TTE", np.nan, "none: a, and: b"), ("DME", np.nan, "none: c"),
-              ("EC", 8.0, "second minimum")]  # fmt: skip
+    second = [
+        ("FSI", 7.5, "fallback: far"),
+        ("TTE", np.nan, "none: a, and: b"),
+        ("DME", np.nan, "none: c"),
+        ("EC", 8.0, "second minimum"),
+    ]
     rows = [[cutoff(*row) for row in shell] for shell in (first, second)]
     assert [n["text"] for n in _fallback_notes(*rows)] == [
         "Without a first minimum, 2.80 Å is the cut-off of Li–FSI:N (why); Li–FSI:F (no).",

@@ -46,9 +46,12 @@ def rebuilt(recorded, tmp_path_factory) -> Path:
     build = json.loads((recorded / "build.json").read_text(encoding="utf-8"))
     used = build["parameter_set"]
     build_box(
-        Composition.read(recorded / "composition.json"), load_set(f"{used['name']}-{used['version']}"),
-        ion_charge_scale=build["ion_charge_scale"], seed=build["seed"], out_dir=folder,
-    )  # fmt: skip
+        Composition.read(recorded / "composition.json"),
+        load_set(f"{used['name']}-{used['version']}"),
+        ion_charge_scale=build["ion_charge_scale"],
+        seed=build["seed"],
+        out_dir=folder,
+    )
     return folder
 
 
@@ -77,9 +80,7 @@ def start_energies(folder: Path) -> list[float]:
     positions, box = read_pdb((folder / "start.pdb").read_text(encoding="utf-8"), where="start.pdb")
     for number, force in enumerate(system.getForces()):
         force.setForceGroup(number)
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )  # fmt: skip
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPeriodicBoxVectors(*(box / 10))
     context.setPositions(positions / 10)
     groups = range(system.getNumForces())

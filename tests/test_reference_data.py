@@ -25,8 +25,10 @@ pytestmark = [
 ]
 
 ION = {"Li": {"resname": "LI"}}
-ETHER = {"FSI": {"resname": "FSI", "role": "anion", "sites": {"O": "O", "N": "N", "F": "F"}},
-         "DPE": {"resname": "DPE", "role": "solvent", "sites": {"O": "O"}}}  # fmt: skip
+ETHER = {
+    "FSI": {"resname": "FSI", "role": "anion", "sites": {"O": "O", "N": "N", "F": "F"}},
+    "DPE": {"resname": "DPE", "role": "solvent", "sites": {"O": "O"}},
+}
 MAPS = {
     "bn_fec": {
         "centre": "Li",
@@ -36,7 +38,8 @@ MAPS = {
             "PF6": {"smiles": "F[P-](F)(F)(F)(F)F", "role": "anion", "sites": {"F": "F", "P": "P"}},
             "BN": {"smiles": "CCCC#N", "role": "solvent", "sites": {"N": "N", "C": "C", "H": "H"}},
             "FEC": {
-                "smiles": "O=C1OCC(F)O1", "role": "solvent",
+                "smiles": "O=C1OCC(F)O1",
+                "role": "solvent",
                 "sites": {"Ocarbonyl": "[OX1]", "Oring": "[OX2]", "F": "F", "C": "C", "H": "H"},
             },
         },
@@ -61,7 +64,7 @@ MAPS = {
             "DEC": {"resname": "DEC", "role": "solvent", "sites": {"O": "O"}},
         },
     },
-}  # fmt: skip
+}
 FILES = {
     "bn_fec": ("bn_fec", "bn_fec.data", "bn_fec_short_wrap.dcd"),
     "mg_tfsi_dme": ("mg_tfsi_dme", "mg_tfsi_dme.pdb", "mg_tfsi_dme_unwrapped.dcd"),
@@ -98,15 +101,38 @@ def molecules_within(name, radii):
 
 
 RDFS = [
-    ("bn_fec", "bn_fec/ref_rdf_Li-{}.csv", {"F_FEC": "FEC:F", "F_PF6": "PF6:F", "Li": "Li", "N_BN": "BN:N",
-     "Ocarbonyl_FEC": "FEC:Ocarbonyl", "Oring_FEC": "FEC:Oring", "P_PF6": "PF6:P"}),
-    ("mg_tfsi_dme", "mg_tfsi_dme/ref_rdf_Mg-{}.csv", {"F_TFSI": "TFSI:F", "Mg": "Mg", "N_TFSI": "TFSI:N",
-     "O_DME": "DME:O", "O_TFSI": "TFSI:O"}),
-    *[(s, f"ether_carbonate_final_frames/ref_{s}_rdf_Li-{{}}.csv", {"O_DPE": "DPE:O", "O_FSI": "FSI:O",
-       "F_FSI": "FSI:F", "N_FSI": "FSI:N", "Li": "Li"}) for s in ("DPE_1M", "DPE_4M")],
-    ("ECDEC_1M", "ether_carbonate_final_frames/ref_ECDEC_1M_rdf_Li-{}.csv", {"O_ECall": "EC:O", "O_DECall": "DEC:O",
-     "F_PF6": "PF6:F", "P_PF6": "PF6:P", "Li": "Li"}),
-]  # fmt: skip
+    (
+        "bn_fec",
+        "bn_fec/ref_rdf_Li-{}.csv",
+        {
+            "F_FEC": "FEC:F",
+            "F_PF6": "PF6:F",
+            "Li": "Li",
+            "N_BN": "BN:N",
+            "Ocarbonyl_FEC": "FEC:Ocarbonyl",
+            "Oring_FEC": "FEC:Oring",
+            "P_PF6": "PF6:P",
+        },
+    ),
+    (
+        "mg_tfsi_dme",
+        "mg_tfsi_dme/ref_rdf_Mg-{}.csv",
+        {"F_TFSI": "TFSI:F", "Mg": "Mg", "N_TFSI": "TFSI:N", "O_DME": "DME:O", "O_TFSI": "TFSI:O"},
+    ),
+    *[
+        (
+            s,
+            f"ether_carbonate_final_frames/ref_{s}_rdf_Li-{{}}.csv",
+            {"O_DPE": "DPE:O", "O_FSI": "FSI:O", "F_FSI": "FSI:F", "N_FSI": "FSI:N", "Li": "Li"},
+        )
+        for s in ("DPE_1M", "DPE_4M")
+    ],
+    (
+        "ECDEC_1M",
+        "ether_carbonate_final_frames/ref_ECDEC_1M_rdf_Li-{}.csv",
+        {"O_ECall": "EC:O", "O_DECall": "DEC:O", "F_PF6": "PF6:F", "P_PF6": "PF6:P", "Li": "Li"},
+    ),
+]
 
 
 @pytest.mark.parametrize(

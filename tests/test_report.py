@@ -396,9 +396,22 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
     table = pq.read_table(tmp_path / "features.parquet")
     assert table.schema.equals(FEATURES)
     assert FEATURES.names == [
-        "formulation", "temperature_K", "name", "species", "value", "error", "unit", "n_effective", "method", "doubt",
-        "verdict", "replicas", "force_field", "ion_charge_scale", "recipe_sha256",
-    ]  # fmt: skip
+        "formulation",
+        "temperature_K",
+        "name",
+        "species",
+        "value",
+        "error",
+        "unit",
+        "n_effective",
+        "method",
+        "doubt",
+        "verdict",
+        "replicas",
+        "force_field",
+        "ion_charge_scale",
+        "recipe_sha256",
+    ]
     frame = pd.read_csv(tmp_path / "features.csv", keep_default_na=False, na_values={"value": "", "error": ""})
     assert list(frame.columns) == FEATURES.names
     assert len(frame) == sum(len(r.counts) + len(r.state_points[0].described.descriptors) for r in results)

@@ -56,11 +56,21 @@ def browse(page, tmp_path, *options, drawing=FLAT):
     """Open a page behind a proxy that answers nothing; returns stdout, console lines and what the page asked for."""
     with Listener() as proxy:
         command = [
-            CHROMIUM, "--headless", "--no-sandbox", *drawing, "--disable-background-networking",
-            "--disable-extensions", "--disable-component-update", "--no-first-run", "--hide-scrollbars",
-            f"--proxy-server=http://127.0.0.1:{proxy.server_address[1]}", f"--user-data-dir={tmp_path / 'profile'}",
-            "--enable-logging=stderr", *options, page.as_uri(),
-        ]  # fmt: skip
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            *drawing,
+            "--disable-background-networking",
+            "--disable-extensions",
+            "--disable-component-update",
+            "--no-first-run",
+            "--hide-scrollbars",
+            f"--proxy-server=http://127.0.0.1:{proxy.server_address[1]}",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            *options,
+            page.as_uri(),
+        ]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
         proxy.shutdown()
     assert done.returncode == 0, done.stderr[-2000:]

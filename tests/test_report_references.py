@@ -67,8 +67,11 @@ def test_every_known_reference_is_complete_and_its_key_unique():
 
 def test_only_what_was_used_is_cited(results):
     openmm, ccma, heavy, barostat = (
-        "10.1021/acs.jpcb.3c06662", "10.1021/ct900463w", "10.1021/ct5010406", "10.1016/0010-4655(95)00059-O"
-    )  # fmt: skip
+        "10.1021/acs.jpcb.3c06662",
+        "10.1021/ct900463w",
+        "10.1021/ct5010406",
+        "10.1016/0010-4655(95)00059-O",
+    )
     assert {openmm, ccma, heavy, barostat} <= dois(results)
     (point,) = results.state_points
     free = {"pressure_bar": None, "protocol": {"constraints": "none", "hydrogen_mass_amu": 1.008}}

@@ -54,11 +54,15 @@ def test_without_any_table_there_are_no_numbers_but_those_of_the_run(results):
 
 
 SPECIATION = pd.DataFrame(
-    [("anion", "SSIP", 0.1, 0.01, ""), ("anion", "CIP", 0.3, 0.02, ""), ("anion", "AGG", 0.6, 0.02, ""),
-     ("centre", "AGG", 0.5, 0.02, "error not reliable (4.0 independent samples)"),
-     ("cluster", "AGG", 0.8, np.nan, "never changed")],
+    [
+        ("anion", "SSIP", 0.1, 0.01, ""),
+        ("anion", "CIP", 0.3, 0.02, ""),
+        ("anion", "AGG", 0.6, 0.02, ""),
+        ("centre", "AGG", 0.5, 0.02, "error not reliable (4.0 independent samples)"),
+        ("cluster", "AGG", 0.8, np.nan, "never changed"),
+    ],
     columns="convention cls fraction error doubt".split(),
-)  # fmt: skip
+)
 
 
 def test_the_conventions_are_told_apart_and_keep_their_doubts(results):
@@ -82,8 +86,11 @@ def test_a_convention_without_a_value_is_not_mentioned(results):
 
 
 def test_the_cut_offs_move_agg_by_what_was_counted(results):
-    rows = [("agg_fraction_anion", -0.3, 0.55, 0.02, ""), ("agg_fraction_anion", 0.0, 0.6, 0.02, ""),
-            ("agg_fraction_anion", 0.3, 0.64, 0.5, "error not reliable (2.0 independent samples)")]  # fmt: skip
+    rows = [
+        ("agg_fraction_anion", -0.3, 0.55, 0.02, ""),
+        ("agg_fraction_anion", 0.0, 0.6, 0.02, ""),
+        ("agg_fraction_anion", 0.3, 0.64, 0.5, "error not reliable (2.0 independent samples)"),
+    ]
     table = pd.DataFrame(rows, columns="quantity cutoff_shift_A value error doubt".split())
     text = told(results, sensitivity=table)
     assert "AGG would be 55 ± 2 % with cut-offs 0.3 Å shorter and ≈ 60 % with cut-offs 0.3 Å longer." in text

@@ -55,19 +55,34 @@ def test_bidentate_anion_is_one_molecule_and_two_donor_atoms(box):
 
 
 def test_free_bound_and_bridging_molecules_are_told_apart(box):
-    result = fold(box, [systems.frame(box, [
-        (0, ("DME", 0), 0), (0, ("DME", 0), 1),  # chelating one centre: bound
-        (1, ("DME", 1), 0), (2, ("DME", 1), 1),  # bridging two
-        (3, ("TTE", 2), 1),  # a diluent that does coordinate
-    ])])  # fmt: skip
+    result = fold(
+        box,
+        [
+            systems.frame(
+                box,
+                [
+                    (0, ("DME", 0), 0),
+                    (0, ("DME", 0), 1),  # chelating one centre: bound
+                    (1, ("DME", 1), 0),
+                    (2, ("DME", 1), 1),  # bridging two
+                    (3, ("TTE", 2), 1),  # a diluent that does coordinate
+                ],
+            )
+        ],
+    )
     assert by_name(result, result.states) == {"DME": [4, 1, 1], "TTE": [2, 1, 0], "FSI": [4, 0, 0]}
 
 
 def test_donor_atoms_are_counted_by_site(box):
     result = fold(box, [systems.frame(box, [(0, ("FSI", 0), 0), (0, ("FSI", 0), 5), (1, ("FSI", 1), 6)])])
     assert dict(zip(result.sites, result.donors[0].tolist(), strict=True)) == {
-        "FSI:N": 1, "FSI:O": 0, "FSI:F": 2, "DME:O_ether": 0, "TTE:O_ether": 0, "TTE:F": 0,
-    }  # fmt: skip
+        "FSI:N": 1,
+        "FSI:O": 0,
+        "FSI:F": 2,
+        "DME:O_ether": 0,
+        "TTE:O_ether": 0,
+        "TTE:F": 0,
+    }
 
 
 def test_only_shells_of_the_primary_centre_are_described_but_all_centres_bind():
@@ -182,9 +197,16 @@ def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, molecu
     order = np.lexsort((atom, row))
     offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(centres))))
     return FrameContacts(
-        one.index, one.time_ps, one.box, offsets, atom[order].astype(np.int32), one.distance[order], one.edge[order],
-        one.centre[centres], one.molecule[np.argsort(new_molecule)],
-    )  # fmt: skip
+        one.index,
+        one.time_ps,
+        one.box,
+        offsets,
+        atom[order].astype(np.int32),
+        one.distance[order],
+        one.edge[order],
+        one.centre[centres],
+        one.molecule[np.argsort(new_molecule)],
+    )
 
 
 def test_order_of_centres_and_molecules_does_not_matter(box):

@@ -595,8 +595,18 @@ def test_unreadable_inputs_are_named(fresh, name, content, message):
 
 def test_a_run_ends_with_nothing_but_its_own_files(done):
     assert {p.name for p in (done / "out").iterdir() if not p.name.startswith(".")} == {
-        "trajectory.xtc", "state.csv", "equilibration.csv", "final.pdb", "run.json",
-    }  # fmt: skip
+        "trajectory.xtc",
+        "state.csv",
+        "equilibration.csv",
+        "final.pdb",
+        "run.json",
+    }
     assert {p.name for p in (done / "work").iterdir() if not p.name.startswith(".")} == {
-        "trajectory.xtc", "state.csv", "equilibration.csv", "final.pdb", "checkpoint", "checkpoint.previous", "lock",
-    }  # fmt: skip
+        "trajectory.xtc",
+        "state.csv",
+        "equilibration.csv",
+        "final.pdb",
+        "checkpoint",
+        "checkpoint.previous",
+        "lock",
+    }

@@ -95,9 +95,13 @@ class Story:
         self.commands += 1
         with open(self.output(self.commands), "wb") as out:
             self.snakemake = subprocess.Popen(
-                self._command(), env=self.site.environment, stdout=out, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
+                self._command(),
+                env=self.site.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
 
     def wait(self, true: Callable[[], bool], what: str) -> None:
         """Wait for what can come only as long as Snakemake runs."""
@@ -307,9 +311,13 @@ def test_the_profile_asks_slurm_for_what_it_says(story):
     asked = {key: job[key] for key in ("Partition", "TimeLimit", "MinMemoryNode", "NumCPUs", "Requeue", "TresPerJob")}
     # The second attempt: the first had half the memory, which was not enough.
     assert asked == {
-        "Partition": "main", "TimeLimit": "00:20:00", "MinMemoryNode": "600M", "NumCPUs": "1", "Requeue": "0",
+        "Partition": "main",
+        "TimeLimit": "00:20:00",
+        "MinMemoryNode": "600M",
+        "NumCPUs": "1",
+        "Requeue": "0",
         "TresPerJob": "gres:gpu:1",
-    }  # fmt: skip
+    }
 
 
 def test_a_job_killed_for_its_memory_is_given_more(story):

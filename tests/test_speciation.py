@@ -236,8 +236,11 @@ def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
         descriptors, tables = separation_tables(counts, ("FSI", "NO3", ""), atoms, "Li", edges)
         table = tables["separation"].set_index("species")
         assert table.loc["FSI", ["solvent_separated", "isolated", "radius_A", "rule"]].tolist() == [
-            1 / 3, 1 / 3, 8.2, "second minimum",
-        ]  # fmt: skip
+            1 / 3,
+            1 / 3,
+            8.2,
+            "second minimum",
+        ]
         assert table.rule[["NO3", "Li"]].tolist() == [no3.rule, "that of each anion"]
         assert np.isnan(table.radius_A["Li"])
         for name in ("NO3", "Li"):

@@ -29,9 +29,12 @@ def made():
 
 def universe(atoms, positions):
     u = mda.Universe.empty(
-        len(atoms), n_residues=atoms.n_molecules, atom_resindex=atoms.molecule,
-        residue_segindex=[0] * atoms.n_molecules, trajectory=True,
-    )  # fmt: skip
+        len(atoms),
+        n_residues=atoms.n_molecules,
+        atom_resindex=atoms.molecule,
+        residue_segindex=[0] * atoms.n_molecules,
+        trajectory=True,
+    )
     u.add_TopologyAttr("names", atoms.name.astype(str))
     u.add_TopologyAttr("elements", atoms.element.astype(str))
     u.add_TopologyAttr("types", atoms.element.astype(str))
@@ -193,16 +196,20 @@ def test_a_box_in_nm_is_refused(made, tmp_path):
     atoms, positions, cells = made
     refused(
         r"frame 0: the box holds \d+ atoms per Å³\. Its lengths are probably in nm",
-        None, xtc(tmp_path / "t.xtc", [(positions[0], cells[0] / 10)]), atoms,
-    )  # fmt: skip
+        None,
+        xtc(tmp_path / "t.xtc", [(positions[0], cells[0] / 10)]),
+        atoms,
+    )
 
 
 def test_positions_in_nm_are_refused(made, tmp_path):
     atoms, positions, cells = made
     refused(
         r"frame 0: neighbouring atoms of a molecule are 0\.\d+ Å apart\. Positions are probably in nm",
-        None, xtc(tmp_path / "t.xtc", [(positions[0] / 10, cells[0])]), atoms,
-    )  # fmt: skip
+        None,
+        xtc(tmp_path / "t.xtc", [(positions[0] / 10, cells[0])]),
+        atoms,
+    )
 
 
 def test_a_box_that_changes_its_unit_is_refused_with_the_frame(made, tmp_path):

@@ -15,11 +15,21 @@ from lmbmd.trajectory import open_universe, species_map
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 # Three LiNO3 and two molecules of methanol: (element, name, x, y, z) and bonds of each.
-NITRATE = ([("N", "N1", 0, 0, 0), ("O", "O1", 1.2, 0, 0), ("O", "O2", -0.6, 1, 0), ("O", "O3", -0.6, -1, 0)],
-           [(0, 1), (0, 2), (0, 3)])  # fmt: skip
-METHANOL = ([("C", "C1", 0, 0, 0), ("O", "O1", 1.4, 0, 0), ("H", "H1", -0.5, 1, 0), ("H", "H2", -0.5, -0.5, 0.8),
-             ("H", "H3", -0.5, -0.5, -0.8), ("H", "HO", 1.8, 0.9, 0)],
-            [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5)])  # fmt: skip
+NITRATE = (
+    [("N", "N1", 0, 0, 0), ("O", "O1", 1.2, 0, 0), ("O", "O2", -0.6, 1, 0), ("O", "O3", -0.6, -1, 0)],
+    [(0, 1), (0, 2), (0, 3)],
+)
+METHANOL = (
+    [
+        ("C", "C1", 0, 0, 0),
+        ("O", "O1", 1.4, 0, 0),
+        ("H", "H1", -0.5, 1, 0),
+        ("H", "H2", -0.5, -0.5, 0.8),
+        ("H", "H3", -0.5, -0.5, -0.8),
+        ("H", "HO", 1.8, 0.9, 0),
+    ],
+    [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5)],
+)
 LITHIUM = ([("Li", "LI", 0, 0, 0)], [])
 BOX = 20.0
 MASS = {"Li": 6.94, "N": 14.007, "O": 15.999, "C": 12.011, "H": 1.008}
@@ -235,8 +245,9 @@ def test_sites_may_be_atom_names_or_types(tmp_path):
 def test_scattered_molecules_are_gathered_and_the_order_told(tmp_path):
     rows, _ = box()
     scattered = np.argsort([n[0] for *_, n, _ in rows], kind="stable")
-    u = mda.Universe.empty(27, n_residues=8, atom_resindex=[rows[i][0] - 1 for i in scattered],
-                           residue_segindex=[0] * 8, trajectory=True)  # fmt: skip
+    u = mda.Universe.empty(
+        27, n_residues=8, atom_resindex=[rows[i][0] - 1 for i in scattered], residue_segindex=[0] * 8, trajectory=True
+    )
     u.add_TopologyAttr("names", [rows[i][3] for i in scattered])
     u.add_TopologyAttr("elements", [rows[i][2] for i in scattered])
     u.add_TopologyAttr("resnames", [name for name, _ in RESIDUES])
@@ -270,9 +281,18 @@ def test_a_partial_conect_falls_back_on_residues(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "alone", "element"),
-    [("LI", True, "Li"), ("NA", True, "Na"), ("NA", False, "N"), ("CA", False, "C"), ("CL3", False, "Cl"),
-     ("OBT1", False, "O"), ("1HB", False, "H"), ("MG", True, "Mg"), ("Zn2+", True, "Zn")],
-)  # fmt: skip
+    [
+        ("LI", True, "Li"),
+        ("NA", True, "Na"),
+        ("NA", False, "N"),
+        ("CA", False, "C"),
+        ("CL3", False, "Cl"),
+        ("OBT1", False, "O"),
+        ("1HB", False, "H"),
+        ("MG", True, "Mg"),
+        ("Zn2+", True, "Zn"),
+    ],
+)
 def test_names_give_elements_where_nothing_else_does(name, alone, element):
     from lmbmd.trajectory import chemistry
 
@@ -328,7 +348,7 @@ BAD_MAPS = [
     ("cutoffs:", "elements: {N1: Nn}\ncutoffs:", r"elements\.N1: 'Nn' is no element"),
     ("cutoffs:", "frame_interval_ps: 0\ncutoffs:", r"frame_interval_ps.*out of range"),
     ("  MeOH:", "  Me:OH:", r"species\.Me:OH: 'Me:OH' is no species name"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD_MAPS, ids=[f"{m[1][:40]!r}" for m in BAD_MAPS])

@@ -127,9 +127,13 @@ SMALL = {"Li": 4, "AN": 4, "SOL": 60}
 
 
 def write_run(
-    folder: Path, *, counts: dict[str, int] | None = None, edge_A: float = 19.0,
-    combining_rule: str = "Lorentz-Berthelot", **protocol: Any,
-) -> Path:  # fmt: skip
+    folder: Path,
+    *,
+    counts: dict[str, int] | None = None,
+    edge_A: float = 19.0,
+    combining_rule: str = "Lorentz-Berthelot",
+    **protocol: Any,
+) -> Path:
     """``spec.json``, ``system.xml`` and ``start.pdb`` of a small run in ``folder``, which is returned."""
     counts = counts or SMALL
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,10 +154,15 @@ def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: floa
         "pressure_bar": pressure_bar,
         "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
         "protocol": {
-            "timestep_fs": 2.0, "production_ns": 0.002, "frame_interval_ps": 0.1, "state_interval_ps": 0.02,
-            "equilibration_ns": 0.001, "max_equilibration_ns": 0.001, **protocol,
+            "timestep_fs": 2.0,
+            "production_ns": 0.002,
+            "frame_interval_ps": 0.1,
+            "state_interval_ps": 0.02,
+            "equilibration_ns": 0.001,
+            "max_equilibration_ns": 0.001,
+            **protocol,
         },
-    }  # fmt: skip
+    }
     (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
@@ -169,7 +178,7 @@ def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 
     positions, box = read_pdb(text, where="start.pdb")
     context = openmm.Context(
         system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"}
-    )  # fmt: skip
+    )
     context.setPositions(positions / 10)
     openmm.LocalEnergyMinimizer.minimize(context, maxIterations=500)
     relaxed = context.getState(positions=True).getPositions(asNumpy=True)._value * 10
@@ -183,9 +192,11 @@ def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s:
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
     options = {"threads": 1, **options}
     simulate.run(
-        *paths, platform=simulate.PlatformOptions(platform, **options), checkpoint_interval_s=checkpoint_interval_s,
+        *paths,
+        platform=simulate.PlatformOptions(platform, **options),
+        checkpoint_interval_s=checkpoint_interval_s,
         quiet=True,
-    )  # fmt: skip
+    )
 
 
 def _child(folder: Path, options: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ HEAD = {
         ),
     },
     "ion_charge_scale": ION_CHARGE_SCALE,
-}  # fmt: skip
+}
 
 
 class Recipe:
@@ -86,8 +86,11 @@ class Recipe:
         for name in self.book["without"]:
             self.ions.pop(name, None)
         # Without those that undo a stretch by Sage's own Lennard-Jones terms, which have no source.
-        self.mended = {kind: [row for row in rows if row.get("sources")] for kind, rows in _yaml("mended.yaml").items()
-                       if kind in ("bonds", "angles")}  # fmt: skip
+        self.mended = {
+            kind: [row for row in rows if row.get("sources")]
+            for kind, rows in _yaml("mended.yaml").items()
+            if kind in ("bonds", "angles")
+        }
         self.ions |= _yaml("opls_ions.yaml")["ions"]
 
     def make(self, name: str, species: dict) -> tuple[Molecule, list, dict]:
@@ -120,10 +123,12 @@ class Recipe:
             charges = [float(self.table.charges[t]) for t in types]
             method = "published with the types"
         entry = {
-            "sources": sources, "charge_method": method,
-            "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb}, **entry,
+            "sources": sources,
+            "charge_method": method,
+            "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
+            **entry,
             "opls_types": " ".join(map(str, types)),
-        }  # fmt: skip
+        }
         if notes:
             entry["note"] = "; ".join(notes)
         if Chem.FindMolChiralCenters(graph, includeUnassigned=True, useLegacyImplementation=False):

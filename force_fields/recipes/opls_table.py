@@ -223,9 +223,10 @@ def _impropers(graph: Chem.Mol, kinds: list[str], table: Table) -> list[tuple]:
             continue
         centre = atom.GetIdx()
         fits = {
-            label: v for label, v in table.impropers.items()
+            label: v
+            for label, v in table.impropers.items()
             if any(_fits(label.split("-"), (kinds[centre], *(kinds[i] for i in p))) for p in permutations(near))
-        }  # fmt: skip
+        }
         if len(fits) > 1:
             raise ValueError(f"{kinds[centre]} has more than one improper: {fits}")
         for label, (k, sign, n) in fits.items():

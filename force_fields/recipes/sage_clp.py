@@ -61,7 +61,7 @@ HEAD = {
         "reason": "the cut-off, switching and long-range correction that Sage's Lennard-Jones terms were fitted with",
     },
     "ion_charge_scale": ION_CHARGE_SCALE,
-}  # fmt: skip
+}
 
 
 def main() -> None:

@@ -27,9 +27,11 @@ ION_CHARGE_SCALE = {
         "corrects it in the mean; 0.8 is the commonest choice for Li salts with fixed-charge force fields. The "
         "scale decides how much the ions aggregate: draw no conclusion about AGG or CIPA from one value."
     ),
-    "source": {"what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
-               "doi": "10.1021/acs.jctc.7b00520"},
-}  # fmt: skip
+    "source": {
+        "what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
+        "doi": "10.1021/acs.jctc.7b00520",
+    },
+}
 
 
 class _Plain(yaml.SafeDumper):
@@ -93,5 +95,8 @@ def made(by: str, packages: Iterable[str], **sources: str) -> dict:
     """When, by what and with which versions a set was made."""
     versions = {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
     return {
-        "date": datetime.date.today().isoformat(), "by": f"force_fields/recipes/{by}", **sources, "versions": versions,
-    }  # fmt: skip
+        "date": datetime.date.today().isoformat(),
+        "by": f"force_fields/recipes/{by}",
+        **sources,
+        "versions": versions,
+    }

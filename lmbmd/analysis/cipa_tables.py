@@ -26,9 +26,20 @@ _JACKKNIFE = "jackknife"
 SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
 
 _COLUMNS = (
-    "criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met", "null_model",
-    "share_met", "doubt",
-)  # fmt: skip
+    "criterion",
+    "value",
+    "error",
+    "unit",
+    "null",
+    "null_sd",
+    "z",
+    "threshold",
+    "direction",
+    "met",
+    "null_model",
+    "share_met",
+    "doubt",
+)
 
 
 def cipa_tables(
@@ -79,10 +90,15 @@ def cipa_tables(
     descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A, rule)
     descriptors.append(
         Descriptor(
-            "cluster_fractal_dimension", centre_names(atoms), dimension.value, dimension.error, "1", float("nan"),
+            "cluster_fractal_dimension",
+            centre_names(atoms),
+            dimension.value,
+            dimension.error,
+            "1",
+            float("nan"),
             f"Rg ~ N^(1/d_f); {scaling}",
         )
-    )  # fmt: skip
+    )
     return descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}]
 
 

@@ -131,25 +131,57 @@ class Search:
 
         around_centres = np.zeros((len(pairs.centre_species), len(pairs.partners), options.n_bins), np.int64)
         offsets, contact, distance, image = kernels.search(
-            whole, atoms.centres, self._centre_label, self._centre_molecule,
-            self._point, self._label, self._molecule, len(self._site),
-            box, inverse, reach, options.search_radius_A, options.bins_per_A, _grid(width, reach, len(self._point)),
-            around_centres, self._work,
-        )  # fmt: skip
+            whole,
+            atoms.centres,
+            self._centre_label,
+            self._centre_molecule,
+            self._point,
+            self._label,
+            self._molecule,
+            len(self._site),
+            box,
+            inverse,
+            reach,
+            options.search_radius_A,
+            options.bins_per_A,
+            _grid(width, reach, len(self._point)),
+            around_centres,
+            self._work,
+        )
         n_anion_species = len(pairs.anion_species)
         around_anions = np.zeros((n_anion_species, n_anion_species, options.n_bins), np.int64)
         kernels.search(
-            whole, self._anion, self._anion_label, self._anion_molecule,
-            self._anion, self._anion_label, self._anion_molecule, 0,
-            box, inverse, reach, 0.0, options.bins_per_A, _grid(width, reach, len(self._anion)),
-            around_anions, self._work,
-        )  # fmt: skip
+            whole,
+            self._anion,
+            self._anion_label,
+            self._anion_molecule,
+            self._anion,
+            self._anion_label,
+            self._anion_molecule,
+            0,
+            box,
+            inverse,
+            reach,
+            0.0,
+            options.bins_per_A,
+            _grid(width, reach, len(self._anion)),
+            around_anions,
+            self._work,
+        )
         counts = np.concatenate([h.reshape(-1, options.n_bins) for h in (around_centres, around_anions)])
         return FrameScan(
-            frame.index, frame.time_ps, box, offsets, self._site[contact].astype(np.int32),
-            distance, image, whole[atoms.centres].astype(np.float32),
-            whole[len(atoms) :].astype(np.float32), counts, reach,
-        )  # fmt: skip
+            frame.index,
+            frame.time_ps,
+            box,
+            offsets,
+            self._site[contact].astype(np.int32),
+            distance,
+            image,
+            whole[atoms.centres].astype(np.float32),
+            whole[len(atoms) :].astype(np.float32),
+            counts,
+            reach,
+        )
 
 
 def _rank(values: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
@@ -314,8 +346,10 @@ def _scan_part(
     for i, frame in enumerate(frames, start=first):
         scan = search(frame)
         rdf.add(_block(i, n_frames, rdf.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
-        row = {name: getattr(scan, name) for name in
-               ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule")}  # fmt: skip
+        row = {
+            name: getattr(scan, name)
+            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule")
+        }
         rows.append({**row, "count": np.diff(scan.offsets)})
     return rows, rdf
 

@@ -21,8 +21,16 @@ LI_SECOND_FALLBACK_A = 7.5
 #: Shannon's effective ionic radii for six-fold coordination, Å (doi:10.1107/S0567739476001551, table 1).
 #: Windows and fallbacks of another ion are Li⁺'s moved by the difference of the radii.
 IONIC_RADIUS_A = {
-    "Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "Cs": 1.67, "Mg": 0.72, "Ca": 1.00, "Zn": 0.74, "Al": 0.535,
-}  # fmt: skip
+    "Li": 0.76,
+    "Na": 1.02,
+    "K": 1.38,
+    "Rb": 1.52,
+    "Cs": 1.67,
+    "Mg": 0.72,
+    "Ca": 1.00,
+    "Zn": 0.74,
+    "Al": 0.535,
+}
 
 #: Width (standard deviation) of the Gaussian that smooths g(r) before its turning points are sought, Å.
 SMOOTHING_A = 0.05

@@ -279,9 +279,13 @@ class _Account:
         tables["timeseries"] = self._timeseries({**series, "density_g_cm3": density})
         tables |= error_tables(series, [np.array(r.time_ps) for r in replicas])
         notes, tables["convergence"] = convergence(
-            [r.sampled_ns for r in replicas], atoms.count(centre), centre, series, _residence_times(lifetimes),
+            [r.sampled_ns for r in replicas],
+            atoms.count(centre),
+            centre,
+            series,
+            _residence_times(lifetimes),
             self._diluents(shells, lifetimes),
-        )  # fmt: skip
+        )
         notes += [note for part in parts if len(part) > 2 for note in part[2] if note["topic"] != "convergence"]
         notes += few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
         return Described(descriptor_frame(rows), tables, tuple(notes), self._facts())

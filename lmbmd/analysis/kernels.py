@@ -40,10 +40,15 @@ class Workspace(NamedTuple):
 def workspace(n: int) -> Workspace:
     """Scratch memory for ``n`` points."""
     return Workspace(
-        np.empty(n, np.int32), np.empty((n, 3), np.int32), np.empty(n, np.int32), np.empty((n, 3)),
-        np.empty(2 * n + 1, np.int32), np.empty(2 * n + 1), np.empty((2 * n + 1, 3), np.int32),
+        np.empty(n, np.int32),
+        np.empty((n, 3), np.int32),
+        np.empty(n, np.int32),
+        np.empty((n, 3)),
+        np.empty(2 * n + 1, np.int32),
+        np.empty(2 * n + 1),
+        np.empty((2 * n + 1, 3), np.int32),
         np.empty(2 * n + 1, np.int64),
-    )  # fmt: skip
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -173,9 +178,22 @@ def _gather(x, y, z, cells, steps, n_found, box, start, n_cells, reach2, work):
 
 @njit(cache=True, nogil=True)
 def _tally(
-    hits, work, label, molecule, own_molecule, own_step, reach, n_contact, contact_radius, bins_per_A, counts,
-    contact, distance, image, found,
-):  # fmt: skip
+    hits,
+    work,
+    label,
+    molecule,
+    own_molecule,
+    own_step,
+    reach,
+    n_contact,
+    contact_radius,
+    bins_per_A,
+    counts,
+    contact,
+    distance,
+    image,
+    found,
+):
     """Count the hits of one query in its histogram and append its contacts; returns the new number of contacts."""
     contact2, n_bins, near = contact_radius * contact_radius, counts.shape[1], 0
     for h in range(hits):
@@ -204,9 +222,28 @@ def _tally(
 
 @njit(cache=True, nogil=True)
 def _walk(
-    q, points, query, query_label, query_molecule, label, molecule, start, n_cells, box, inverse, reach, n_contact,
-    contact_radius, bins_per_A, histogram, offsets, contact, distance, image, work,
-):  # fmt: skip
+    q,
+    points,
+    query,
+    query_label,
+    query_molecule,
+    label,
+    molecule,
+    start,
+    n_cells,
+    box,
+    inverse,
+    reach,
+    n_contact,
+    contact_radius,
+    bins_per_A,
+    histogram,
+    offsets,
+    contact,
+    distance,
+    image,
+    work,
+):
     """Search from query ``q`` on, until all are done or the contact list is full; returns the next query."""
     span, fraction = np.empty(3), np.empty(3)
     for k in range(3):
@@ -230,18 +267,45 @@ def _walk(
         if offsets[q] + hits > len(contact):
             return q
         offsets[q + 1] = _tally(
-            hits, work, label, molecule, query_molecule[q], own_step, reach, n_contact, contact_radius, bins_per_A,
-            histogram[query_label[q]], contact, distance, image, offsets[q],
-        )  # fmt: skip
+            hits,
+            work,
+            label,
+            molecule,
+            query_molecule[q],
+            own_step,
+            reach,
+            n_contact,
+            contact_radius,
+            bins_per_A,
+            histogram[query_label[q]],
+            contact,
+            distance,
+            image,
+            offsets[q],
+        )
         q += 1
     return q
 
 
 @njit(cache=True, nogil=True)
 def search(
-    points, query, query_label, query_molecule, point, label, molecule, n_contact, box, inverse, reach,
-    contact_radius, bins_per_A, n_cells, histogram, work,
-):  # fmt: skip
+    points,
+    query,
+    query_label,
+    query_molecule,
+    point,
+    label,
+    molecule,
+    n_contact,
+    box,
+    inverse,
+    reach,
+    contact_radius,
+    bins_per_A,
+    n_cells,
+    histogram,
+    work,
+):
     """Look from every query at all points nearer than ``reach``: count them in a histogram, list the contacts.
 
     A molecule is not its own neighbour. Each pair is met once, at its nearest image, for ``reach`` is at most half
@@ -273,9 +337,28 @@ def search(
     q = 0
     while True:
         q = _walk(
-            q, points, query, query_label, query_molecule, label, molecule, start, n_cells, box, inverse, reach,
-            n_contact, contact_radius, bins_per_A, histogram, offsets, contact, distance, image, work,
-        )  # fmt: skip
+            q,
+            points,
+            query,
+            query_label,
+            query_molecule,
+            label,
+            molecule,
+            start,
+            n_cells,
+            box,
+            inverse,
+            reach,
+            n_contact,
+            contact_radius,
+            bins_per_A,
+            histogram,
+            offsets,
+            contact,
+            distance,
+            image,
+            work,
+        )
         if q == len(query):
             break
         contact, distance, image = _grow(contact), _grow(distance), _grow(image)

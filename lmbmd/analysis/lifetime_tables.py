@@ -181,11 +181,19 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
             integral, integral_error = jackknife(long, together, origins, replica)
     row = {
-        "centre": first.centre, "partner": first.partner, "state": first.state, "correlation": first.kind,
-        "tau_ps": float(tau), "error": float(tau_error), "outcome": outcome, "integral_ps": float(integral),
-        "integral_error": float(integral_error), "random": random, "tolerance_ps": first.tolerance_ps,
+        "centre": first.centre,
+        "partner": first.partner,
+        "state": first.state,
+        "correlation": first.kind,
+        "tau_ps": float(tau),
+        "error": float(tau_error),
+        "outcome": outcome,
+        "integral_ps": float(integral),
+        "integral_error": float(integral_error),
+        "random": random,
+        "tolerance_ps": first.tolerance_ps,
         "departures": float(sum(c.departures for _, c in found)),
-    }  # fmt: skip
+    }
     points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
     curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
     for column in ("correlation", "state", "partner", "centre"):
@@ -218,17 +226,27 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
     why = "" if row["outcome"] == "decayed" else f"; {row['outcome']}"
     species, events = _named(row, several), row["departures"]
     time = Descriptor(
-        f"{name}_time_{row['correlation']}_ps", species, row["tau_ps"], row["error"], "ps", events,
+        f"{name}_time_{row['correlation']}_ps",
+        species,
+        row["tau_ps"],
+        row["error"],
+        "ps",
+        events,
         f"1/e time; {definition}{why}",
-    )  # fmt: skip
+    )
     if row["state"] in ("CIP", "AGG"):
         return [time]
     no_integral = why if not row["outcome"].startswith(("decayed", "no 1/e")) else "; its tail does not fall"
     no_integral = "" if np.isfinite(row["integral_ps"]) else no_integral
     integral = Descriptor(
-        f"{name}_integral_{row['correlation']}_ps", species, row["integral_ps"], row["integral_error"], "ps", events,
+        f"{name}_integral_{row['correlation']}_ps",
+        species,
+        row["integral_ps"],
+        row["integral_error"],
+        "ps",
+        events,
         f"integral of the excess over C at random ({row['random']:.2g}); {definition}{no_integral}",
-    )  # fmt: skip
+    )
     return [time, integral]
 
 
@@ -265,9 +283,14 @@ def _exchange(
     species = _named({"centre": first.centre, "partner": first.partner}, several)
     method = ["; ".join(filter(None, parts)) for parts in zip(definitions, (why, outcome), strict=True)]
     row = {
-        "centre": first.centre, "partner": first.partner, "tau_ps": time, "error": time_error,
-        "outcome": outcome or "seen", "losses": total, "tolerance_ps": first.tolerance_ps,
-    }  # fmt: skip
+        "centre": first.centre,
+        "partner": first.partner,
+        "tau_ps": time,
+        "error": time_error,
+        "outcome": outcome or "seen",
+        "losses": total,
+        "tolerance_ps": first.tolerance_ps,
+    }
     return [
         Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, method[0]),
         Descriptor("exchange_time_ps", species, time, time_error, "ps", total, method[1]),

@@ -63,10 +63,17 @@ def composition_table(
     for component, quantity, value, unit in simulated:
         moves = quantity in ("molarity", "density")
         rows.append(
-            (component, quantity, asked.get((component, quantity), np.nan),
-             realised.get((component, quantity), np.nan), value, value * relative if moves else 0.0, unit,
-             doubt(inverse) if moves else "")
-        )  # fmt: skip
+            (
+                component,
+                quantity,
+                asked.get((component, quantity), np.nan),
+                realised.get((component, quantity), np.nan),
+                value,
+                value * relative if moves else 0.0,
+                unit,
+                doubt(inverse) if moves else "",
+            )
+        )
         if moves:
             name = "molarity_mol_L" if quantity == "molarity" else "density_g_cm3"
             method = f"{quantity} at the simulated volume"

@@ -78,9 +78,12 @@ def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: fl
     mean, error = estimate_curve(within, [r.frames for r in rdfs])
     blocks = sum(len(r.frames) for r in rdfs)
     return Estimate(
-        float(mean[0]) - first_shell.value, float(np.hypot(error[0], first_shell.error)), float(blocks), blocks - 1.0,
+        float(mean[0]) - first_shell.value,
+        float(np.hypot(error[0], first_shell.error)),
+        float(blocks),
+        blocks - 1.0,
         _of_blocks(blocks),
-    )  # fmt: skip
+    )
 
 
 def radial_tables(

@@ -48,9 +48,15 @@ class RdfPairs:
         n_anions = n_species[list(anion_species)]
         n_anion_partners = np.tile(n_anions, (len(anion_species), 1)) - np.eye(len(anion_species), dtype=int)
         return cls(
-            centre_species, anion_species, names, (*atoms.sites, *names), n_species[list(centre_species)], n_anions,
-            n_partners, n_anion_partners,
-        )  # fmt: skip
+            centre_species,
+            anion_species,
+            names,
+            (*atoms.sites, *names),
+            n_species[list(centre_species)],
+            n_anions,
+            n_partners,
+            n_anion_partners,
+        )
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -124,8 +130,9 @@ class RdfSum:
         can have no partner (one ion around itself) has g = 0.
         """
         pairs, filled = self.pairs, self.frames > 0
-        centres = np.concatenate([np.repeat(pairs.n_centres, len(pairs.partners)),
-                                  np.repeat(pairs.n_anions, len(pairs.n_anions))])  # fmt: skip
+        centres = np.concatenate(
+            [np.repeat(pairs.n_centres, len(pairs.partners)), np.repeat(pairs.n_anions, len(pairs.n_anions))]
+        )
         partners = np.concatenate([pairs.n_partners.ravel(), pairs.n_anion_partners.ravel()])
         edges = np.arange(self.n_bins + 1) / self.bins_per_A
         shell = 4.0 / 3.0 * np.pi * np.diff(edges**3)

@@ -60,9 +60,13 @@ def descriptor(
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """The estimate of a quantity that is ``factor`` times this one."""
     return Estimate(
-        estimate.value * factor, abs(factor) * estimate.error, estimate.n_effective, estimate.degrees_of_freedom,
-        estimate.source, estimate.skewness * np.sign(factor),
-    )  # fmt: skip
+        estimate.value * factor,
+        abs(factor) * estimate.error,
+        estimate.n_effective,
+        estimate.degrees_of_freedom,
+        estimate.source,
+        estimate.skewness * np.sign(factor),
+    )
 
 
 def shares(counts: Sequence[np.ndarray], total: float) -> list[Estimate]:

@@ -104,17 +104,23 @@ def records(
     for pick in picks:
         index, x = cut[pick.name]
         place = {atom: k for k, atom in enumerate(index.tolist())}
-        found.append({
-            "name": pick.name, "label": pick.label, "replica": replica, "frame": pick.frame, "time_ps": pick.time_ps,
-            "charge_e": pick.charge,
-            "species": [
-                [atoms.species[atoms.molecule_species[m]].name, int(atoms.first_atom[m + 1] - atoms.first_atom[m])]
-                for m in pick.molecules
-            ],
-            "element": [str(e) for e in atoms.element[index]],
-            "xyz_A": x.round(3).tolist(),
-            "contacts": [[place[a], place[b]] for a, b in pick.contacts.tolist()],
-        })  # fmt: skip
+        found.append(
+            {
+                "name": pick.name,
+                "label": pick.label,
+                "replica": replica,
+                "frame": pick.frame,
+                "time_ps": pick.time_ps,
+                "charge_e": pick.charge,
+                "species": [
+                    [atoms.species[atoms.molecule_species[m]].name, int(atoms.first_atom[m + 1] - atoms.first_atom[m])]
+                    for m in pick.molecules
+                ],
+                "element": [str(e) for e in atoms.element[index]],
+                "xyz_A": x.round(3).tolist(),
+                "contacts": [[place[a], place[b]] for a, b in pick.contacts.tolist()],
+            }
+        )
     return found
 
 
@@ -221,9 +227,15 @@ def _cluster_pick(shell: FrameContacts, atoms: AtomTable, nodes: np.ndarray, pos
     inside_it = np.isin(centre, nodes)
     contacts = np.column_stack([atoms.centres[centre[inside_it]], shell.atom[inside_it]])
     pick = Pick(
-        "", f"{len(nodes)} ions", shell.index, shell.time_ps, members, np.array(places), _charge(atoms, members),
+        "",
+        f"{len(nodes)} ions",
+        shell.index,
+        shell.time_ps,
+        members,
+        np.array(places),
+        _charge(atoms, members),
         contacts,
-    )  # fmt: skip
+    )
     return _renamed(pick, "cluster")
 
 

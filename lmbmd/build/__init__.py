@@ -31,9 +31,14 @@ class Composition(Protocol):
 
 
 def build_box(
-    composition: Composition, parameter_set: ParameterSet, *, ion_charge_scale: float, seed: int,
-    out_dir: str | os.PathLike[str], inputs: dict[str, str | os.PathLike[str]] | None = None,
-) -> None:  # fmt: skip
+    composition: Composition,
+    parameter_set: ParameterSet,
+    *,
+    ion_charge_scale: float,
+    seed: int,
+    out_dir: str | os.PathLike[str],
+    inputs: dict[str, str | os.PathLike[str]] | None = None,
+) -> None:
     """Pack a box and write ``system.xml``, ``start.pdb``, ``atoms.parquet`` and ``build.json`` into ``out_dir``.
 
     ``build.json`` is written last: a folder that has it is complete.
@@ -60,11 +65,18 @@ def build_box(
     built.atoms.write(out / "atoms.parquet")
     entries = getattr(parameter_set, "manifest", {}).get("species", {})
     record = provenance.stamp(
-        stages.BUILD, inputs or {}, seed=seed, ion_charge_scale=ion_charge_scale, counts=counts,
-        n_atoms=len(built.atoms), asked_edge_A=composition.box_edge_A, edge_A=packed.edge_A,
-        packing=[asdict(attempt) for attempt in packed.attempts], packmol=packed.packmol_version,
+        stages.BUILD,
+        inputs or {},
+        seed=seed,
+        ion_charge_scale=ion_charge_scale,
+        counts=counts,
+        n_atoms=len(built.atoms),
+        asked_edge_A=composition.box_edge_A,
+        edge_A=packed.edge_A,
+        packing=[asdict(attempt) for attempt in packed.attempts],
+        packmol=packed.packmol_version,
         parameter_set={key: getattr(parameter_set, key, None) for key in _OF_SET},
         parameter_files={species: entries.get(species, {}).get("files") for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
-    )  # fmt: skip
+    )
     atomic.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

@@ -65,9 +65,14 @@ def find_packmol() -> Path:
 
 
 def pack(
-    counts: Mapping[str, int], geometries: Mapping[str, tuple[list[str], np.ndarray]], edge_A: float, seed: int,
-    *, attempts: int = ATTEMPTS, timeout_s: float | None = None,
-) -> Packing:  # fmt: skip
+    counts: Mapping[str, int],
+    geometries: Mapping[str, tuple[list[str], np.ndarray]],
+    edge_A: float,
+    seed: int,
+    *,
+    attempts: int = ATTEMPTS,
+    timeout_s: float | None = None,
+) -> Packing:
     """Pack rigid molecules into a cubic box.
 
     Atoms keep half a tolerance from every face, so that they are also a tolerance away from the periodic images
@@ -125,9 +130,13 @@ def closest_contact_A(positions: np.ndarray, molecule: np.ndarray, edge_A: float
 
 
 def _attempt(
-    binary: Path, counts: Mapping[str, int], geometries: Mapping[str, tuple[list[str], np.ndarray]],
-    edge_A: float, seed: int, timeout_s: float,
-) -> tuple[np.ndarray | None, str, str]:  # fmt: skip
+    binary: Path,
+    counts: Mapping[str, int],
+    geometries: Mapping[str, tuple[list[str], np.ndarray]],
+    edge_A: float,
+    seed: int,
+    timeout_s: float,
+) -> tuple[np.ndarray | None, str, str]:
     """Run packmol once in a folder of its own. Returns positions or None, its output, and the reason of a failure."""
     with tempfile.TemporaryDirectory(prefix="lmbmd-pack-") as folder:
         low, high = TOLERANCE_A / 2, edge_A - TOLERANCE_A / 2
@@ -148,16 +157,23 @@ def _attempt(
                 script, encoding="utf-8"
             ) as stdin:  # a file: packmol reads its input twice, which a pipe does not allow
                 done = subprocess.run(
-                    [str(binary)], stdin=stdin, cwd=folder, capture_output=True, encoding="utf-8", errors="replace",
-                    timeout=timeout_s, check=False,
-                )  # fmt: skip
+                    [str(binary)],
+                    stdin=stdin,
+                    cwd=folder,
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=timeout_s,
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             return None, "", f"packmol had not finished after {timeout_s:.0f} s"
         except OSError as error:
             raise LmbmdError(
-                f"packmol does not start: {error.strerror or error}.", where=str(binary),
+                f"packmol does not start: {error.strerror or error}.",
+                where=str(binary),
                 remedy="Install it again: pip install --force-reinstall packmol.",
-            ) from error  # fmt: skip
+            ) from error
         log = done.stdout + done.stderr
         packed = Path(folder, "packed.xyz")
         if "Success!" not in log or not packed.exists():

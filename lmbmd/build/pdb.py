@@ -40,9 +40,13 @@ def pdb_text(table: AtomTable, positions_A: np.ndarray, box_A: np.ndarray, bonds
     residues = [f"{name:<4s}" if len(name) == 4 else f"{name:>3s} " for name in residue_names(table)]
     lines = ["REMARK   1 written by lmbmd; who each atom is: atoms.parquet", _cryst1(box_A)]
     columns = zip(
-        table.name.tolist(), table.element.tolist(), table.species_id.tolist(), table.molecule.tolist(),
-        positions_A.tolist(), strict=True,
-    )  # fmt: skip
+        table.name.tolist(),
+        table.element.tolist(),
+        table.species_id.tolist(),
+        table.molecule.tolist(),
+        positions_A.tolist(),
+        strict=True,
+    )
     for i, (name, element, species, molecule, (x, y, z)) in enumerate(columns):
         padded = f" {name:<3s}" if len(name) < 4 and len(element) < 2 else f"{name:<4.4s}"
         lines.append(

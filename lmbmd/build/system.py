@@ -63,9 +63,12 @@ class _Molecule:
 
 
 def build_system(
-    counts: Mapping[str, int], roles: Mapping[str, Role], parameters: ParameterSet, ion_charge_scale: float,
+    counts: Mapping[str, int],
+    roles: Mapping[str, Role],
+    parameters: ParameterSet,
+    ion_charge_scale: float,
     edge_A: float,
-) -> BuiltSystem:  # fmt: skip
+) -> BuiltSystem:
     """Replicate one-molecule Systems into a periodic cube.
 
     The System is flexible and complete: harmonic bonds and angles, periodic torsions, and one ``NonbondedForce`` with
@@ -184,9 +187,7 @@ _READERS = {
 
 def _plain(terms: Iterable) -> tuple:
     """Quantities as numbers in nm, kJ/mol, radians, e; indices as they are."""
-    return tuple(
-        t.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(t) else t for t in terms
-    )  # fmt: skip
+    return tuple(t.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(t) else t for t in terms)
 
 
 def _check_box(edge_A: float, least: float, counts: Mapping[str, int], parameters: ParameterSet) -> None:

@@ -16,8 +16,14 @@ from lmbmd.errors import nearest
 
 #: Every verdict there is, in the order of tables.
 VERDICTS = (
-    "supported", "contradicted", "undecided", "not with this run", "not run", "not computed", "out of reach",
-)  # fmt: skip
+    "supported",
+    "contradicted",
+    "undecided",
+    "not with this run",
+    "not run",
+    "not computed",
+    "out of reach",
+)
 DECIDED = VERDICTS[:2]
 #: About claims that a study has no bottle for, or that no study of this kind answers.
 UNANSWERED = VERDICTS[4:]
@@ -197,11 +203,39 @@ def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: flo
 
 
 _COLUMNS = (
-    "id", "group", "verdict", "reason", "formulation", "versus", "temperature_K", "name", "species", "estimand",
-    "unit", "value", "error", "versus_value", "versus_error", "estimate", "estimate_error", "degrees_of_freedom",
-    "low", "high", "claimed_low", "claimed_high", "p_value", "longer", "proxy", "partner_assumed", "text", "note",
-    "source", "source_title", "ref", "doi",
-)  # fmt: skip
+    "id",
+    "group",
+    "verdict",
+    "reason",
+    "formulation",
+    "versus",
+    "temperature_K",
+    "name",
+    "species",
+    "estimand",
+    "unit",
+    "value",
+    "error",
+    "versus_value",
+    "versus_error",
+    "estimate",
+    "estimate_error",
+    "degrees_of_freedom",
+    "low",
+    "high",
+    "claimed_low",
+    "claimed_high",
+    "p_value",
+    "longer",
+    "proxy",
+    "partner_assumed",
+    "text",
+    "note",
+    "source",
+    "source_title",
+    "ref",
+    "doi",
+)
 
 
 def _points(features: pd.DataFrame) -> dict[tuple[str, float], _Point]:
@@ -214,12 +248,22 @@ def _points(features: pd.DataFrame) -> dict[tuple[str, float], _Point]:
 def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> Iterable[dict[str, Any]]:
     number, source = claim.number, file.sources[claim.source.of]
     facts = {
-        "id": claim.id, "group": claim.group, "formulation": claim.formulation, "versus": claim.versus or "",
-        "name": number.name if number else "", "species": number.species if number else "",
-        "estimand": claim.estimand, "proxy": claim.test == "proxy", "partner_assumed": claim.partner_assumed,
-        "text": claim.text, "note": claim.note, "source": claim.source.of, "source_title": source.title,
-        "ref": claim.source.ref, "doi": claim.source.doi or source.doi,
-    }  # fmt: skip
+        "id": claim.id,
+        "group": claim.group,
+        "formulation": claim.formulation,
+        "versus": claim.versus or "",
+        "name": number.name if number else "",
+        "species": number.species if number else "",
+        "estimand": claim.estimand,
+        "proxy": claim.test == "proxy",
+        "partner_assumed": claim.partner_assumed,
+        "text": claim.text,
+        "note": claim.note,
+        "source": claim.source.of,
+        "source_title": source.title,
+        "ref": claim.source.ref,
+        "doi": claim.source.doi or source.doi,
+    }
     if number is None or claim.test in ("not computed", "out of reach"):
         yield {**facts, "verdict": claim.test, "reason": claim.why}
         return
@@ -266,10 +310,17 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
     if any(point.rows[number.name, who].doubt == READ_OFF for point, who in zip(points, species, strict=False)):
         decision = replace(decision, longer=math.nan)
     return {
-        **found, "verdict": decision.verdict, "reason": _reason(decision, estimate, claim, points),
-        "estimate": estimate.value, "estimate_error": estimate.error, "low": decision.low, "high": decision.high,
-        "degrees_of_freedom": estimate.degrees_of_freedom, "p_value": decision.p_value, "longer": decision.longer,
-    }  # fmt: skip
+        **found,
+        "verdict": decision.verdict,
+        "reason": _reason(decision, estimate, claim, points),
+        "estimate": estimate.value,
+        "estimate_error": estimate.error,
+        "low": decision.low,
+        "high": decision.high,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "p_value": decision.p_value,
+        "longer": decision.longer,
+    }
 
 
 def _same_model(points: Sequence[_Point]) -> None:

@@ -15,9 +15,21 @@ from lmbmd.simulate.platform import PlatformOptions
 from lmbmd.simulate.spec import parse_spec
 
 __all__ = [
-    "Caution", "Cost", "Disk", "Speed", "cautions", "check", "check_text", "cost_of", "estimate", "estimate_text",
-    "jobs", "measure", "of_run", "of_table",
-]  # fmt: skip
+    "Caution",
+    "Cost",
+    "Disk",
+    "Speed",
+    "cautions",
+    "check",
+    "check_text",
+    "cost_of",
+    "estimate",
+    "estimate_text",
+    "jobs",
+    "measure",
+    "of_run",
+    "of_table",
+]
 
 
 def check(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -43,10 +55,16 @@ def check(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def estimate(
-    study: Study, names: Sequence[str] = (), *, speed: Speed | None = None, each: bool = False,
-    threads: int | None = None, results: Path = Path("results"), seconds: float = 3.0,
+    study: Study,
+    names: Sequence[str] = (),
+    *,
+    speed: Speed | None = None,
+    each: bool = False,
+    threads: int | None = None,
+    results: Path = Path("results"),
+    seconds: float = 3.0,
     say: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """What formulations cost, as plain data (``estimate_text`` makes a page of it).
 
     Args:

@@ -88,13 +88,18 @@ def cost_of(study: Study, name: str, speed: Speed) -> Cost:
     rate = speed.steps_per_s_of(atoms)
     least, most = (steps / rate / 3600 for steps in steps_of_run(spec))
     return Cost(
-        formulation=name, molecules=sum(composition.counts.values()), atoms=atoms,
-        box_edge_nm=composition.box_edge_A / ANGSTROM_PER_NM, runs=runs,
-        memory_bytes=MEMORY_BASE + MEMORY_ATOM * atoms, run_disk=disk,
+        formulation=name,
+        molecules=sum(composition.counts.values()),
+        atoms=atoms,
+        box_edge_nm=composition.box_edge_A / ANGSTROM_PER_NM,
+        runs=runs,
+        memory_bytes=MEMORY_BASE + MEMORY_ATOM * atoms,
+        run_disk=disk,
         disk_bytes=runs * disk.total + n_replicas * BOX_ATOM * atoms + n_temperatures * REPORT_STATE_POINT,
-        ns_per_day=speed.ns_per_day(atoms, spec.timestep_fs), run_h=(least, most),
+        ns_per_day=speed.ns_per_day(atoms, spec.timestep_fs),
+        run_h=(least, most),
         hours=(least * runs * speed.units, most * runs * speed.units),
-    )  # fmt: skip
+    )
 
 
 def steps_of_run(spec: RunSpec) -> tuple[int, int]:

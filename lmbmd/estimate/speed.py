@@ -69,16 +69,24 @@ class Speed:
 #: Speeds that were measured by ``benchmarks/throughput.py``; docs/estimate.md has the commands. No GPU was at hand yet.
 TABLE: dict[str, Speed] = {
     "epyc-2-cores": Speed(
-        250.0, 1248, "CPU (2 threads of AMD EPYC)", 2, False,
+        250.0,
+        1248,
+        "CPU (2 threads of AMD EPYC)",
+        2,
+        False,
         "table: 1248 atoms of lifsi-dme-tte took 250 steps/s (86.5 ns/day) on 2 virtual cores of an AMD EPYC, Nov 2026",
     ),
-}  # fmt: skip
+}
 
 
 def measure(
-    composition: Composition, spec: RunSpec, options: PlatformOptions, *, seconds: float = 3.0,
+    composition: Composition,
+    spec: RunSpec,
+    options: PlatformOptions,
+    *,
+    seconds: float = 3.0,
     say: Callable[[str], None] = lambda text: None,
-) -> Speed:  # fmt: skip
+) -> Speed:
     """Time a few seconds of the run's own steps: its System, constraints, thermostat, barostat and platform.
 
     A tile of the liquid, 2.4 to 3 cut-offs wide (or the whole box, if that is no larger), is packed, minimised,
@@ -100,9 +108,10 @@ def measure(
             speed = _timed(composition, spec, options, repeated(composition, *box, repeat), seconds, say)
     except Exploded as error:
         raise LmbmdError(
-            f"the box that was to be timed exploded ({error}).", where=composition.formulation,
+            f"the box that was to be timed exploded ({error}).",
+            where=composition.formulation,
             remedy="Use --table, or --like with the run.json of a finished run.",
-        ) from error  # fmt: skip
+        ) from error
     return speed
 
 
@@ -133,9 +142,10 @@ def of_run(path: Path) -> Speed:
         return Speed(rate, int(run["n_atoms"]), device, units, gpu, how)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LmbmdError(
-            f"this is no record of a finished run ({error}).", where=str(path),
+            f"this is no record of a finished run ({error}).",
+            where=str(path),
             remedy="Give the run.json that 'lmbmd simulate' wrote.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def of_table(name: str = "") -> Speed:
@@ -173,17 +183,13 @@ def tile(composition: Composition, n_tiles: int) -> tuple[dict[str, int], float]
     return counts, (volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3)
 
 
-def liquid(
-    composition: Composition, counts: dict[str, int], parameters: ParameterSet, edge_A: float
-) -> np.ndarray:  # fmt: skip
+def liquid(composition: Composition, counts: dict[str, int], parameters: ParameterSet, edge_A: float) -> np.ndarray:
     """Positions (n, 3) in nm of a minimised cube of ``edge_A``: packed loosely by packmol, then compressed."""
     built = build_system(counts, composition.roles, parameters, composition.ion_charge_scale, edge_A)
     geometries = {s: (parameters.elements(s), parameters.geometry(s)) for s in counts}
     packed = pack(counts, geometries, LOOSE * edge_A, composition.seed)
     positions, edge = packed.positions / ANGSTROM_PER_NM, packed.edge_A / ANGSTROM_PER_NM
-    context = openmm.Context(
-        built.system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU")
-    )  # fmt: skip
+    context = openmm.Context(built.system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
     atoms, goal = built.atoms, edge_A / ANGSTROM_PER_NM
     masses = np.add.reduceat(atoms.mass_amu, atoms.first_atom[:-1])[:, None]
     while True:
@@ -200,9 +206,13 @@ def liquid(
 
 
 def repeated(
-    composition: Composition, counts: dict[str, int], parameters: ParameterSet, edge_A: float,
-    positions_nm: np.ndarray, repeat: tuple[int, int, int],
-) -> tuple[openmm.System, np.ndarray, np.ndarray]:  # fmt: skip
+    composition: Composition,
+    counts: dict[str, int],
+    parameters: ParameterSet,
+    edge_A: float,
+    positions_nm: np.ndarray,
+    repeat: tuple[int, int, int],
+) -> tuple[openmm.System, np.ndarray, np.ndarray]:
     """A tile beside itself: System, positions (n, 3) in nm, box (3, 3) in nm."""
     many = {species: n * int(np.prod(repeat)) for species, n in counts.items()}
     system = build_system(many, composition.roles, parameters, composition.ion_charge_scale, edge_A).system
@@ -217,9 +227,13 @@ def repeated(
 
 
 def _timed(
-    composition: Composition, spec: RunSpec, options: PlatformOptions,
-    start: tuple[openmm.System, np.ndarray, np.ndarray], seconds: float, say: Callable[[str], None],
-) -> Speed:  # fmt: skip
+    composition: Composition,
+    spec: RunSpec,
+    options: PlatformOptions,
+    start: tuple[openmm.System, np.ndarray, np.ndarray],
+    seconds: float,
+    say: Callable[[str], None],
+) -> Speed:
     """Soften a box, then time its steps."""
     system, positions, box = start
     engine = Engine(system, spec, options, "estimate")

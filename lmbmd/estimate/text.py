@@ -17,15 +17,29 @@ def check_text(data: dict[str, Any]) -> str:
     """The data of ``check`` as text."""
     rows = [
         (
-            b["formulation"], f"{b['atoms']}", f"{b['box_edge_nm']:.2f}", f"{b['density_g_cm3']:.3f}",
-            f"{100 * b['worst_error']:+.1f}", " ".join(f"{T:g}" for T in b["temperatures_K"]), f"{b['replicas']}",
-            f"{b['runs']}", " ".join(f"{n} {species}" for species, n in b["counts"].items()),
+            b["formulation"],
+            f"{b['atoms']}",
+            f"{b['box_edge_nm']:.2f}",
+            f"{b['density_g_cm3']:.3f}",
+            f"{100 * b['worst_error']:+.1f}",
+            " ".join(f"{T:g}" for T in b["temperatures_K"]),
+            f"{b['replicas']}",
+            f"{b['runs']}",
+            " ".join(f"{n} {species}" for species, n in b["counts"].items()),
         )
         for b in data["formulations"]
-    ]  # fmt: skip
+    ]
     columns = (
-        "formulation", "atoms", "edge nm", "g/cm³", "worst %", "temperatures K", "replicas", "runs", "molecules",
-    )  # fmt: skip
+        "formulation",
+        "atoms",
+        "edge nm",
+        "g/cm³",
+        "worst %",
+        "temperatures K",
+        "replicas",
+        "runs",
+        "molecules",
+    )
     lines = [
         f"{data['study']}: {counted(len(rows), 'formulation')}, {counted(data['runs'], 'simulation')} of "
         f"{data['production_ns']:g} ns, a frame each {data['frame_interval_ps']:g} ps",
@@ -42,17 +56,34 @@ def estimate_text(data: dict[str, Any]) -> str:
     unit = data["hours_of"]
     rows = [
         (
-            c["formulation"], f"{c['molecules']}", f"{c['atoms']}", f"{c['box_edge_nm']:.2f}", f"{c['runs']}",
-            f"{c['memory_bytes'] / 1e6:.0f}", _size(sum(c["run_disk"].values())), _size(c["disk_bytes"]),
-            f"{c['ns_per_day']:.3g}", _range(c["run_h"]), _range(c["hours"]),
+            c["formulation"],
+            f"{c['molecules']}",
+            f"{c['atoms']}",
+            f"{c['box_edge_nm']:.2f}",
+            f"{c['runs']}",
+            f"{c['memory_bytes'] / 1e6:.0f}",
+            _size(sum(c["run_disk"].values())),
+            _size(c["disk_bytes"]),
+            f"{c['ns_per_day']:.3g}",
+            _range(c["run_h"]),
+            _range(c["hours"]),
         )
         for c in data["formulations"]
-    ]  # fmt: skip
+    ]
     total = ("in all", "", "", "", f"{data['runs']}", "", "", _size(data["disk_bytes"]), "", "", _range(data["hours"]))
     columns = (
-        "formulation", "molecules", "atoms", "edge nm", "runs", "memory MB", "disk/run", "disk", "ns/day", "h/run",
+        "formulation",
+        "molecules",
+        "atoms",
+        "edge nm",
+        "runs",
+        "memory MB",
+        "disk/run",
+        "disk",
+        "ns/day",
+        "h/run",
         f"{unit} hours",
-    )  # fmt: skip
+    )
     of_rules = ", ".join(f"{n} {rule}" for rule, n in data["jobs"].items())
     lines = [
         *_aligned(columns, [*rows, total], left=(0,)),

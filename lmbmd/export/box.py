@@ -65,9 +65,10 @@ def read_box(folder: Path) -> Box:
     for file in files.values():
         if not file.is_file():
             raise LmbmdError(
-                f"there is no {file.name}.", where=str(file.parent),
+                f"there is no {file.name}.",
+                where=str(file.parent),
                 remedy="Give a folder that build or simulate has finished, such as results/BOTTLE/298.15K/r1.",
-            )  # fmt: skip
+            )
     atoms = AtomTable.read(files["atoms"])
     system = openmm.XmlSerializer.deserialize(files["system"].read_text(encoding="utf-8"))
     positions, box = read_pdb(start.read_text(encoding="utf-8"), where=str(start))
@@ -78,10 +79,18 @@ def read_box(folder: Path) -> Box:
     if not (nonbonded.getUseSwitchingFunction() and nonbonded.getUseDispersionCorrection()):
         raise LmbmdError("it has no switched, corrected cut-off.", where=str(built), remedy="Build it again.")
     return Box(
-        atoms, positions, box, _by_species(plain_terms(system, str(files["system"])), atoms), _runs(atoms), rule,
+        atoms,
+        positions,
+        box,
+        _by_species(plain_terms(system, str(files["system"])), atoms),
+        _runs(atoms),
+        rule,
         nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),
-        nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer), temperature, pressure, files,
-    )  # fmt: skip
+        nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer),
+        temperature,
+        pressure,
+        files,
+    )
 
 
 def _runs(atoms: AtomTable) -> list[tuple[int, int]]:
@@ -111,9 +120,10 @@ def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
         mine = PlainTerms(terms.masses[begin:end], terms.nonbonded[begin:end], **per_molecule[m])
         if found.setdefault(kind, mine) != mine:
             raise LmbmdError(
-                f"molecules of {atoms.species[kind].name} have different parameters.", where="system.xml",
+                f"molecules of {atoms.species[kind].name} have different parameters.",
+                where="system.xml",
                 remedy="Export a box that lmbmd built.",
-            )  # fmt: skip
+            )
     return [found[kind] for kind in range(len(atoms.species))]
 
 

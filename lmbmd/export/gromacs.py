@@ -22,9 +22,11 @@ def gromacs_files(box: Box) -> dict[str, str]:
     same polynomial in both programs (``vdw-modifier = Potential-switch``).
     """
     return {
-        "topol.top": topology(box), "conf.gro": _gro(box), "minim.mdp": _mdp(box, "minimise"),
+        "topol.top": topology(box),
+        "conf.gro": _gro(box),
+        "minim.mdp": _mdp(box, "minimise"),
         "md.mdp": _mdp(box, "md"),
-    }  # fmt: skip
+    }
 
 
 def topology(box: Box) -> str:
@@ -86,9 +88,12 @@ def _gro(box: Box) -> str:
     residues = residue_names(box.atoms)
     lines = ["written by lmbmd export", str(len(box.atoms))]
     rows = zip(
-        box.atoms.species_id.tolist(), box.atoms.molecule.tolist(), box.atoms.name.tolist(),
-        (box.positions_A / 10).tolist(), strict=True,
-    )  # fmt: skip
+        box.atoms.species_id.tolist(),
+        box.atoms.molecule.tolist(),
+        box.atoms.name.tolist(),
+        (box.positions_A / 10).tolist(),
+        strict=True,
+    )
     for i, (species, molecule, name, (x, y, z)) in enumerate(rows, start=1):
         head = f"{(molecule + 1) % 100_000:5d}{residues[species]:<5s}{name:>5.5s}{i % 100_000:5d}"
         lines.append(f"{head}{x:10.5f}{y:10.5f}{z:10.5f}")

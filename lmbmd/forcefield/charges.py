@@ -134,9 +134,9 @@ def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
     if not molecule.GetNumConformers() or not AllChem.MMFFHasAllMoleculeParams(molecule):
         what = "MMFF94 has no parameters for it" if molecule.GetNumConformers() else "RDKit finds no geometry for it"
         raise LmbmdError(
-            f"no conformers can be made: {what}.", 
+            f"no conformers can be made: {what}.",
             remedy="Bring charges and a geometry made elsewhere, with --topology and --coordinates.",
-        )  # fmt: skip
+        )
     return molecule, [energy for _, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
 
 
@@ -169,9 +169,9 @@ def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:
     rest = MICRO * formal - sum(micro[rank] * len(atoms) for rank, atoms in classes.items())
     if abs(rest) > MICRO * LARGEST_REST_E * len(raw):
         raise LmbmdError(
-            f"the charges add up to {formal - rest / MICRO:+.4f} e, not {chemistry.signed(formal)}.", 
+            f"the charges add up to {formal - rest / MICRO:+.4f} e, not {chemistry.signed(formal)}.",
             remedy="Check that they belong to this molecule, atom by atom.",
-        )  # fmt: skip
+        )
     # Carbon before oxygen before hydrogen: the atom that is least seen from outside takes the last digit.
     ranks = sorted(
         classes, key=lambda r: (molecule.GetAtomWithIdx(classes[r][0]).GetSymbol() != "C", len(classes[r]), r)

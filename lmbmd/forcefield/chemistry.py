@@ -56,9 +56,10 @@ def from_smiles(text: str, *, where: str = "--smiles") -> Chem.Mol:
         molecule = Chem.MolFromSmiles(text.strip(), sanitize=False)
     if molecule is None:
         raise LmbmdError(
-            f"'{text}' is no SMILES: {_diagnosis(text, said)}.", where=where,
+            f"'{text}' is no SMILES: {_diagnosis(text, said)}.",
+            where=where,
             remedy="Elements beyond B, C, N, O, P, S, F, Cl, Br, I stand in brackets, such as [Si].",
-        )  # fmt: skip
+        )
     return _sane(molecule, f"'{text}'", where)
 
 
@@ -71,9 +72,11 @@ def from_file(path: Path, smiles: str | None) -> tuple[Chem.Mol, list[float] | N
         LmbmdError: if it cannot be read, is not the molecule of ``smiles``, or ``check`` refuses it.
     """
     readers = {
-        ".sdf": Chem.MolFromMolFile, ".mol": Chem.MolFromMolFile, ".mol2": Chem.MolFromMol2File,
+        ".sdf": Chem.MolFromMolFile,
+        ".mol": Chem.MolFromMolFile,
+        ".mol2": Chem.MolFromMol2File,
         ".pdb": Chem.MolFromPDBFile,
-    }  # fmt: skip
+    }
     if path.suffix not in readers:
         raise LmbmdError(f"'{path.suffix}' is not read.", where=str(path), remedy=f"Give {', '.join(readers)}.")
     if not path.is_file():
@@ -88,9 +91,10 @@ def from_file(path: Path, smiles: str | None) -> tuple[Chem.Mol, list[float] | N
         template = from_smiles(smiles)
         if molecule.GetNumAtoms() != template.GetNumAtoms():
             raise LmbmdError(
-                f"it has {molecule.GetNumAtoms()} atoms, '{smiles}' has {template.GetNumAtoms()}.", where=str(path),
+                f"it has {molecule.GetNumAtoms()} atoms, '{smiles}' has {template.GetNumAtoms()}.",
+                where=str(path),
                 remedy="The file must hold one molecule with all its hydrogens.",
-            )  # fmt: skip
+            )
         try:
             molecule = AllChem.AssignBondOrdersFromTemplate(template, molecule)
         except ValueError as error:
@@ -116,18 +120,20 @@ def check(molecule: Chem.Mol, named: str, where: str) -> None:
     fragments = Chem.GetMolFrags(molecule)
     if len(fragments) != 1:
         raise LmbmdError(
-            f"{named} has {len(fragments)} fragments.", where=where,
+            f"{named} has {len(fragments)} fragments.",
+            where=where,
             remedy="A species is one molecule or one ion: parametrize each ion by itself; a salt is made of them.",
-        )  # fmt: skip
+        )
     if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
         raise LmbmdError(f"{named} has an atom of no element.", where=where, remedy="Write every atom out.")
     radicals = [atom for atom in molecule.GetAtoms() if atom.GetNumRadicalElectrons()]
     if radicals:
         which = ", ".join(f"{atom.GetSymbol()} (atom {atom.GetIdx() + 1})" for atom in radicals)
         raise LmbmdError(
-            f"{named} is a radical: {which} has an unpaired electron.", where=where,
+            f"{named} is a radical: {which} has an unpaired electron.",
+            where=where,
             remedy="Add the missing hydrogens or the charge; force fields here are for closed shells.",
-        )  # fmt: skip
+        )
 
 
 def check_charge(molecule: Chem.Mol, charge: int | None, where: str = "--charge") -> None:
@@ -135,9 +141,10 @@ def check_charge(molecule: Chem.Mol, charge: int | None, where: str = "--charge"
     found = Chem.GetFormalCharge(molecule)
     if charge is not None and charge != found:
         raise LmbmdError(
-            f"its charge is {signed(found)}, not {signed(charge)}.", where=where,
+            f"its charge is {signed(found)}, not {signed(charge)}.",
+            where=where,
             remedy="Write the charge into the SMILES, such as [Na+], C[N+](C)(C)C or [O-].",
-        )  # fmt: skip
+        )
 
 
 def signed(charge: int) -> str:
@@ -155,9 +162,11 @@ def donor_sites(molecule: Chem.Mol) -> dict[str, str]:
         matched = _matches(molecule, smarts)
         if matched - taken:
             if matched & taken:  # a general pattern behind a special one
-                smarts = f"[{smarts[1 : smarts.index(']')]};" + ";".join(
-                    f"!$({other})" for other in sites.values() if matched & _matches(molecule, other)
-                ) + f"]{smarts[smarts.index(']') + 1 :]}"  # fmt: skip
+                smarts = (
+                    f"[{smarts[1 : smarts.index(']')]};"
+                    + ";".join(f"!$({other})" for other in sites.values() if matched & _matches(molecule, other))
+                    + f"]{smarts[smarts.index(']') + 1 :]}"
+                )
             sites[name] = smarts
             taken |= matched
     return sites
@@ -188,9 +197,7 @@ def estimated_density_g_cm3(molecule: Chem.Mol) -> float:
     groups = ("[OX2;H1]", "[CX3](=O)[NX3;!H0]", "[#16X3]=O", "[#16X4](=O)=O")
     denser = sum(len(molecule.GetSubstructMatches(Chem.MolFromSmarts(g))) for g in groups)
     denser += rdMolDescriptors.CalcNumRings(molecule)
-    return round(
-        Descriptors.MolWt(molecule) / (CM3_PER_UNIT * units) * (1 + min(DENSER * denser, MOST_DENSER)), 3
-    )  # fmt: skip
+    return round(Descriptors.MolWt(molecule) / (CM3_PER_UNIT * units) * (1 + min(DENSER * denser, MOST_DENSER)), 3)
 
 
 def elements(molecule: Chem.Mol) -> Counter[str]:

@@ -62,12 +62,11 @@ def taken_over(
         raise LmbmdError("RDKit finds no geometry for it.", where=where, remedy="Add --coordinates.")
     entry = {
         "sources": [
-            {"what": f"{imported.kind} given by the user ({topology.name}, sha256 "
-             f"{provenance.file_sha256(topology)})"}
+            {"what": f"{imported.kind} given by the user ({topology.name}, sha256 {provenance.file_sha256(topology)})"}
         ],
         "charge_method": "of the topology",
         "transformations": ["masses are those of the elements", *transformations],
-    }  # fmt: skip
+    }
     return graph, system, lowest_geometry(mixed(system, rule), starts), entry
 
 
@@ -77,9 +76,10 @@ def _neutralised(imported: Imported, formal: int, where: str) -> tuple[Any, list
     total = sum(q for q, *_ in rows.nonbonded)
     if abs(total - formal) > ROUNDING_E:
         raise LmbmdError(
-            f"its charges add up to {total:+.4f} e, not {chemistry.signed(formal)}.", where=where,
+            f"its charges add up to {total:+.4f} e, not {chemistry.signed(formal)}.",
+            where=where,
             remedy="Check the SMILES' charge; unscaled charges are needed (ion_charge_scale scales them).",
-        )  # fmt: skip
+        )
     micro = [round(1e6 * (q - (total - formal) / len(rows.nonbonded))) for q, *_ in rows.nonbonded]
     micro[0] += 10**6 * formal - sum(micro)
     new = [float(Decimal(q).scaleb(-6)) for q in micro]
@@ -100,6 +100,7 @@ def _check_exceptions(exceptions: list[tuple], graph: Chem.Mol, where: str) -> N
         i, j = wrong[0]
         raise LmbmdError(
             f"atoms {i + 1} and {j + 1} are {int(steps[i, j])} bonds apart, and their pair is treated otherwise than "
-            "usual (1-2 and 1-3 left out, 1-4 scaled, others full).", where=where,
+            "usual (1-2 and 1-3 left out, 1-4 scaled, others full).",
+            where=where,
             remedy="Check nrexcl, [ exclusions ] and the exceptions of the topology.",
-        )  # fmt: skip
+        )

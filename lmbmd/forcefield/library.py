@@ -216,9 +216,13 @@ def _species(name: str, entry: dict[str, Any]) -> Species:
     density = entry.pop("density", {})
     lists = {key: tuple(entry.pop(key, ())) for key in ("roles", "aliases")}
     return Species(
-        name=name, **lists, **entry, density_g_cm3=density.get("g_cm3"), density_T_K=density.get("T_K"),
+        name=name,
+        **lists,
+        **entry,
+        density_g_cm3=density.get("g_cm3"),
+        density_T_K=density.get("T_K"),
         density_source=density.get("source", ""),
-    )  # fmt: skip
+    )
 
 
 def _salt(name: str, entry: dict[str, Any]) -> Salt:

@@ -59,9 +59,12 @@ def mix_geometrically(nonbonded: openmm.NonbondedForce) -> openmm.NonbondedForce
     cut_off = nonbonded.getNonbondedMethod() != openmm.NonbondedForce.NoCutoff
     periodic = nonbonded.usesPeriodicBoundaryConditions()
     dispersion.setNonbondedMethod(
-        openmm.NonbondedForce.CutoffPeriodic if periodic
-        else openmm.NonbondedForce.CutoffNonPeriodic if cut_off else openmm.NonbondedForce.NoCutoff
-    )  # fmt: skip
+        openmm.NonbondedForce.CutoffPeriodic
+        if periodic
+        else openmm.NonbondedForce.CutoffNonPeriodic
+        if cut_off
+        else openmm.NonbondedForce.NoCutoff
+    )
     for name in ("CutoffDistance", "UseSwitchingFunction", "SwitchingDistance", "UseDispersionCorrection"):
         getattr(dispersion, f"set{name}")(getattr(nonbonded, f"get{name}")())
     for i in range(nonbonded.getNumParticles()):

@@ -105,9 +105,12 @@ def assembled(
     pairs = openmm.NonbondedForce()
     torsions = [row for row in torsions if row[-1] != 0.0]
     for add, rows in (
-        (bond.addBond, bonds), (angle.addAngle, angles), (torsion.addTorsion, torsions),
-        (pairs.addParticle, nonbonded), (pairs.addException, exceptions),
-    ):  # fmt: skip
+        (bond.addBond, bonds),
+        (angle.addAngle, angles),
+        (torsion.addTorsion, torsions),
+        (pairs.addParticle, nonbonded),
+        (pairs.addException, exceptions),
+    ):
         for row in rows:
             add(*row)
     for force, rows in ((bond, bonds), (angle, angles), (torsion, torsions)):

@@ -103,13 +103,15 @@ def read_own(folder: Path) -> OwnSet:
             f"this is no manifest of a set of your own ({error}).", where=where, remedy="Make the set again."
         ) from error
     if extends not in released:
-        raise LmbmdError(f"it extends '{extends}', which is no released set.", where=where,
-                         remedy=nearest(extends, released))  # fmt: skip
+        raise LmbmdError(
+            f"it extends '{extends}', which is no released set.", where=where, remedy=nearest(extends, released)
+        )
     if said := [key for key in INHERITED if key in manifest]:
         raise LmbmdError(
-            f"it has a section '{said[0]}'.", where=where,
+            f"it has a section '{said[0]}'.",
+            where=where,
             remedy=f"Remove it: a set of your own takes it from {extends}, so that one box has one combining rule.",
-        )  # fmt: skip
+        )
     if any(set(names) != {f"{name}.xml", f"{name}.pdb"} for name, names in files.items()):
         raise LmbmdError("a species has other files than its .xml and .pdb.", where=where, remedy="Make it again.")
     own = folder / "species.yaml"
@@ -122,9 +124,13 @@ def read_own(folder: Path) -> OwnSet:
 
 
 def add_species(
-    folder: Path, extends: str, name: str, texts: Mapping[str, str], entry: Mapping[str, Any],
+    folder: Path,
+    extends: str,
+    name: str,
+    texts: Mapping[str, str],
+    entry: Mapping[str, Any],
     species: Mapping[str, Any] | None,
-) -> None:  # fmt: skip
+) -> None:
     """Add a species to a set, or replace it. The manifest is written last: what it does not list is not in the set.
 
     Args:

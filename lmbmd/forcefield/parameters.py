@@ -208,9 +208,14 @@ def read_set(folder: Path) -> ParameterSet:
     remedy = "Released sets are not edited: restore the file, or make a new version of the set."
     systems, molecules = _read_species(folder, manifest, "a released parameter set", remedy)
     return ParameterSet(
-        name=manifest["name"], version=manifest["version"], folder=folder, manifest=manifest, systems=systems,
-        molecules=molecules, library=load_library(),
-    )  # fmt: skip
+        name=manifest["name"],
+        version=manifest["version"],
+        folder=folder,
+        manifest=manifest,
+        systems=systems,
+        molecules=molecules,
+        library=load_library(),
+    )
 
 
 def read_extended(own: OwnSet) -> ParameterSet:
@@ -226,10 +231,14 @@ def read_extended(own: OwnSet) -> ParameterSet:
     inherited = {key: base.manifest[key] for key in INHERITED}
     species = {**base.manifest["species"], **own.manifest["species"]}
     return ParameterSet(
-        name=name, version=version, folder=own.folder,
+        name=name,
+        version=version,
+        folder=own.folder,
         manifest={**own.manifest, "name": name, "version": version, **inherited, "species": species},
-        systems={**base.systems, **systems}, molecules={**base.molecules, **molecules}, library=own.library,
-    )  # fmt: skip
+        systems={**base.systems, **systems},
+        molecules={**base.molecules, **molecules},
+        library=own.library,
+    )
 
 
 def _read_species(

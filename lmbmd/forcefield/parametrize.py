@@ -196,9 +196,9 @@ def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | 
     """The molecule, and charges that its file has."""
     if not NAME.fullmatch(request.name):
         raise LmbmdError(
-            f"'{request.name}' cannot name a species.", 
+            f"'{request.name}' cannot name a species.",
             remedy="Use letters, digits and '_', beginning with a letter; the charge is not part of the name.",
-        )  # fmt: skip
+        )
     known = library.species.get(request.name)
     if request.name in library.salts:
         raise LmbmdError(f"'{request.name}' is a salt.", remedy="Parametrize its ions.")
@@ -212,9 +212,9 @@ def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | 
     chemistry.check_charge(graph, request.charge)
     if known and _identity(chemistry.from_smiles(known.smiles)) != _identity(graph):
         raise LmbmdError(
-            f"{request.name} is {known.title} ({known.smiles}) in the species library.", 
+            f"{request.name} is {known.title} ({known.smiles}) in the species library.",
             remedy="Take another name for another molecule.",
-        )  # fmt: skip
+        )
     if request.charges:
         given = _numbers(request.charges)
     return graph, given
@@ -241,25 +241,34 @@ def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
     role = request.role or ("cation" if charge > 0 else "anion" if charge < 0 else "solvent")
     smiles = request.smiles or Chem.MolToSmiles(Chem.RemoveHs(graph))
     entry: dict[str, Any] = {
-        "title": request.title or request.name, "aliases": list(request.aliases), "smiles": smiles,
-        "formula": chemistry.hill_formula(graph), "charge": charge,
-        "molar_mass_g_mol": chemistry.molar_mass_g_mol(graph), "roles": [role],
+        "title": request.title or request.name,
+        "aliases": list(request.aliases),
+        "smiles": smiles,
+        "formula": chemistry.hill_formula(graph),
+        "charge": charge,
+        "molar_mass_g_mol": chemistry.molar_mass_g_mol(graph),
+        "roles": [role],
         "sites": chemistry.donor_sites(graph) if graph.GetNumAtoms() > 1 else {},
-    }  # fmt: skip
+    }
     if charge == 0:
         density = request.density_g_cm3 or chemistry.estimated_density_g_cm3(graph)
         source = request.density_source or (
-            "given to lmbmd parametrize" if request.density_g_cm3 else
-            "estimate from atomic volumes, 6 % off on average (Girolami 1994, 10.1021/ed071p962)"
-        )  # fmt: skip
+            "given to lmbmd parametrize"
+            if request.density_g_cm3
+            else "estimate from atomic volumes, 6 % off on average (Girolami 1994, 10.1021/ed071p962)"
+        )
         entry["density"] = {"g_cm3": density, "T_K": DENSITY_T_K, "source": source}
     return entry
 
 
 def _compute(
-    request: Request, graph: Chem.Mol, given: list[float] | None, refits: list[dict[str, Any]], cache: Path | None,
+    request: Request,
+    graph: Chem.Mol,
+    given: list[float] | None,
+    refits: list[dict[str, Any]],
+    cache: Path | None,
     step: Callable[[str], None],
-) -> Made:  # fmt: skip
+) -> Made:
     """Parameters from general rules: valence and Lennard-Jones terms by type, charges from quantum chemistry."""
     _refuse_automatic(graph)
     step("bonded and Lennard-Jones terms")
@@ -286,10 +295,10 @@ def _refuse_automatic(graph: Chem.Mol) -> None:
     found = chemistry.elements(graph)
     if unknown := sorted(set(found) - ambertools.GAFF2_ELEMENTS):
         raise LmbmdError(
-            f"there are no general parameters for {', '.join(unknown)}.", 
+            f"there are no general parameters for {', '.join(unknown)}.",
             remedy=f"Neither Sage nor GAFF2 was fitted to {'it' if len(unknown) == 1 else 'them'}; GAFF2 would take "
             f"Si and B for carbon. {NEEDED}",
-        )  # fmt: skip
+        )
     if Chem.GetFormalCharge(graph) < 0:
         raise LmbmdError(
             f"the molecule is an anion ({Chem.GetFormalCharge(graph):+d}), which general rules type wrongly.",
@@ -315,18 +324,20 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
             return terms, entry, cautions
         if offxml is None:
             raise LmbmdError(
-                "the parameter file of OpenFF Sage was not found.", where="--valence sage",
+                "the parameter file of OpenFF Sage was not found.",
+                where="--valence sage",
                 remedy=f"Install it ('conda install openff-forcefields'), or give --offxml {SAGE_FILE} "
                 "(github.com/openforcefield/openff-forcefields).",
-            )  # fmt: skip
+            )
         if not offxml.is_file():
             raise LmbmdError("there is no such file.", where=str(offxml), remedy="Give the .offxml file.")
         terms = apply(offxml, graph)
     except Unparametrised as error:
         raise LmbmdError(
-            f"{error}.", where=f"--valence {valence}",
+            f"{error}.",
+            where=f"--valence {valence}",
             remedy=f"The force field was never fitted to this group, and nothing is guessed. {NEEDED}",
-        ) from error  # fmt: skip
+        ) from error
     except ValueError as error:
         raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
     source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {provenance.file_sha256(offxml)})"}
@@ -356,9 +367,10 @@ def _charges(
     if given is None or len(given) != graph.GetNumAtoms():
         have = "none are given" if given is None else f"{len(given)} are given"
         raise LmbmdError(
-            f"the molecule has {graph.GetNumAtoms()} atoms, and {have}.", where="--charges",
+            f"the molecule has {graph.GetNumAtoms()} atoms, and {have}.",
+            where="--charges",
             remedy="Give one charge per atom, hydrogens too: with --charges FILE, or in a .mol2.",
-        )  # fmt: skip
+        )
     file = request.charges or request.structure
     source = {"what": f"charges given by the user ({Path(file).name}, sha256 {provenance.file_sha256(file)})"}
     return symmetrised(graph, np.array(given)), {

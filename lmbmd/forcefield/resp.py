@@ -61,9 +61,10 @@ def raw_charges(
     symbols = [atom.GetSymbol() for atom in graph.GetAtoms()]
     if unknown := sorted(set(symbols) - set(RADII_A)):
         raise LmbmdError(
-            f"the RESP grid has no radius for {', '.join(unknown)}.", where="--charge-method resp",
+            f"the RESP grid has no radius for {', '.join(unknown)}.",
+            where="--charge-method resp",
             remedy="Use --charge-method am1bcc, or bring charges with --charges.",
-        )  # fmt: skip
+        )
     charge = Chem.GetFormalCharge(graph)
     designs, potentials = [], []
     for x in conformers:
@@ -87,9 +88,11 @@ def two_stages(graph: Chem.Mol, a: np.ndarray, b: np.ndarray, charge: int) -> np
     heavy = np.array([atom.GetAtomicNum() > 1 for atom in graph.GetAtoms()])
     classes = equivalence(graph)
     alkyl = [
-        i for atom in graph.GetAtoms() if atom.GetSymbol() == "C" and _hydrogens(atom) and atom.GetDegree() == 4
-        and len(_hydrogens(atom)) >= 2 for i in (atom.GetIdx(), *_hydrogens(atom))
-    ]  # fmt: skip
+        i
+        for atom in graph.GetAtoms()
+        if atom.GetSymbol() == "C" and _hydrogens(atom) and atom.GetDegree() == 4 and len(_hydrogens(atom)) >= 2
+        for i in (atom.GetIdx(), *_hydrogens(atom))
+    ]
     first = [(-1 - i if i in alkyl else rank) for i, rank in enumerate(classes)]
     q = _fit(a, b, charge, first, heavy, WEAK, {})
     if not alkyl:
@@ -103,9 +106,14 @@ def _hydrogens(atom: Chem.Atom) -> list[int]:
 
 
 def _fit(
-    a: np.ndarray, b: np.ndarray, charge: float, classes: Sequence[int], heavy: np.ndarray, strength: float,
+    a: np.ndarray,
+    b: np.ndarray,
+    charge: float,
+    classes: Sequence[int],
+    heavy: np.ndarray,
+    strength: float,
     fixed: dict[int, float],
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Restrained least squares, one unknown per class of atoms, iterated until the restraint is consistent."""
     n = len(b)
     free = [i for i in range(n) if i not in fixed]
@@ -158,9 +166,10 @@ def potential(symbols: Sequence[str], x: np.ndarray, charge: int, points: np.nda
         from pyscf import df, gto, scf
     except ImportError as error:
         raise LmbmdError(
-            "RESP needs PySCF, which is not installed.", where="--charge-method resp",
+            "RESP needs PySCF, which is not installed.",
+            where="--charge-method resp",
             remedy="pip install 'lmbmd[parametrize]', or use --charge-method am1bcc.",
-        ) from error  # fmt: skip
+        ) from error
     atoms = list(zip(symbols, x.tolist(), strict=True))
     molecule = gto.M(atom=atoms, basis=basis_for(charge), charge=charge, unit="Angstrom", verbose=0)
     field = scf.RHF(molecule).density_fit()

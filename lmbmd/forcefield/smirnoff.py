@@ -70,11 +70,14 @@ FORMS = {
     "ProperTorsions": {"potential": ("k*(1+cos(periodicity*theta-phase))",)},
     "ImproperTorsions": {"potential": ("k*(1+cos(periodicity*theta-phase))",)},
     "vdW": {
-        "potential": ("Lennard-Jones-12-6",), "combining_rules": ("Lorentz-Berthelot",), "scale12": ("0.0",),
-        "scale13": ("0.0",), "scale15": ("1.0", "1"),
+        "potential": ("Lennard-Jones-12-6",),
+        "combining_rules": ("Lorentz-Berthelot",),
+        "scale12": ("0.0",),
+        "scale13": ("0.0",),
+        "scale15": ("1.0", "1"),
     },
     "Electrostatics": {"scale12": ("0.0",), "scale13": ("0.0",), "scale15": ("1.0", "1")},
-}  # fmt: skip
+}
 
 
 def read_offxml(offxml: Path) -> ElementTree.Element:

@@ -62,8 +62,12 @@ def read_topology(path: Path, coordinates: Path | None = None) -> Imported:
         if not file.is_file():
             raise LmbmdError("there is no such file.", where=str(file), remedy="Check the name.")
     readers: dict[str, Callable[[Path, Path | None], Imported]] = {
-        ".xml": _openmm, ".top": _gromacs, ".itp": _gromacs, ".prmtop": _amber, ".parm7": _amber,
-    }  # fmt: skip
+        ".xml": _openmm,
+        ".top": _gromacs,
+        ".itp": _gromacs,
+        ".prmtop": _amber,
+        ".parm7": _amber,
+    }
     if path.suffix not in readers:
         raise LmbmdError(
             f"'{path.suffix}' is no topology that lmbmd reads.", where=str(path), remedy=f"Give {', '.join(readers)}."
@@ -94,22 +98,27 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
         raise LmbmdError(f"<{root.tag}> is no OpenMM file.", where=str(path), remedy="Give a System or a ForceField.")
     if unsafe := sorted({e.tag for e in root.iter()} & set(UNSAFE)):
         raise LmbmdError(
-            f"it has <{unsafe[0]}>, which would run code or read other files.", where=str(path),
+            f"it has <{unsafe[0]}>, which would run code or read other files.",
+            where=str(path),
             remedy="Remove it, or serialise the System of one molecule and give that.",
-        )  # fmt: skip
+        )
     if coordinates is None or coordinates.suffix != ".pdb":
         raise LmbmdError(
-            "an OpenMM force field does not say which atoms there are.", where=str(path),
+            "an OpenMM force field does not say which atoms there are.",
+            where=str(path),
             remedy="Add --coordinates FILE.pdb with its residue and atom names, and CONECT records.",
-        )  # fmt: skip
+        )
     pdb = app.PDBFile(str(coordinates))
     system = app.ForceField(str(path)).createSystem(
         pdb.topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
     )
     return Imported(
-        plain_terms(system, str(path)), _bonds(pdb.topology), _positions(coordinates), LORENTZ_BERTHELOT,
+        plain_terms(system, str(path)),
+        _bonds(pdb.topology),
+        _positions(coordinates),
+        LORENTZ_BERTHELOT,
         "OpenMM force field",
-    )  # fmt: skip
+    )
 
 
 def _gromacs(path: Path, coordinates: Path | None) -> Imported:
@@ -117,19 +126,19 @@ def _gromacs(path: Path, coordinates: Path | None) -> Imported:
     top = app.GromacsTopFile(str(path), includeDir=str(folder))
     if top._defaults is None:
         raise LmbmdError(
-            "it has no [ defaults ].", where=str(path),
+            "it has no [ defaults ].",
+            where=str(path),
             remedy="Give a .top with [ defaults ] and [ atomtypes ] that includes the molecule's .itp.",
-        )  # fmt: skip
+        )
     function, rule = top._defaults[:2]
     if function != "1" or rule not in RULES:
         raise LmbmdError(
-            f"its [ defaults ] have nbfunc {function} and combination rule {rule}.", where=str(path),
+            f"its [ defaults ] have nbfunc {function} and combination rule {rule}.",
+            where=str(path),
             remedy="lmbmd reads Lennard-Jones by sigma and epsilon: nbfunc 1 with rule 2 or 3.",
-        )  # fmt: skip
+        )
     top._defaults[1] = "2"  # rule 3 would become a CustomNonbondedForce; its 1–4 pairs are mended below
-    system = top.createSystem(
-        nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
-    )  # fmt: skip
+    system = top.createSystem(nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False)
     terms = plain_terms(system, str(path))
     if RULES[rule] == GEOMETRIC:
         terms.exceptions[:] = [_geometric_14(terms, row) for row in terms.exceptions]
@@ -173,9 +182,10 @@ def plain_terms(system: openmm.System, where: str) -> PlainTerms:
     """
     if system.getNumConstraints():
         raise LmbmdError(
-            f"it has {system.getNumConstraints()} constraints.", where=where,
+            f"it has {system.getNumConstraints()} constraints.",
+            where=where,
             remedy="A parameter set holds flexible molecules: give harmonic bonds instead.",
-        )  # fmt: skip
+        )
     if any(system.isVirtualSite(i) for i in range(system.getNumParticles())):
         raise LmbmdError("it has virtual sites.", where=where, remedy="Only atoms can be simulated here.")
     masses = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles())]
@@ -195,9 +205,10 @@ def plain_terms(system: openmm.System, where: str) -> PlainTerms:
             terms.exceptions += _rows(force.getNumExceptions, force.getExceptionParameters)
         elif not isinstance(force, openmm.CMMotionRemover):
             raise LmbmdError(
-                f"it has a {force.getName()}, which a box cannot be built from.", where=where,
+                f"it has a {force.getName()}, which a box cannot be built from.",
+                where=where,
                 remedy=f"Supported: {SUPPORTED}.",
-            )  # fmt: skip
+            )
     if not terms.nonbonded:
         raise LmbmdError("it has no NonbondedForce.", where=where, remedy=f"Supported: {SUPPORTED}.")
     return terms
@@ -235,9 +246,10 @@ def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
     symbols = [_element(mass, i, where) for i, mass in enumerate(masses)]
     if len(symbols) != graph.GetNumAtoms():
         raise LmbmdError(
-            f"it has {len(symbols)} atoms; the SMILES has {graph.GetNumAtoms()}.", where=where,
+            f"it has {len(symbols)} atoms; the SMILES has {graph.GetNumAtoms()}.",
+            where=where,
             remedy="Give the topology of exactly one molecule with all its hydrogens.",
-        )  # fmt: skip
+        )
     other = Chem.RWMol()
     for symbol in symbols:
         other.AddAtom(Chem.Atom(symbol))
@@ -249,9 +261,10 @@ def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
     match = other.GetMol().GetSubstructMatch(query)
     if len(match) != len(symbols) or other.GetNumBonds() != graph.GetNumBonds():
         raise LmbmdError(
-            "its elements and bonds are not those of the SMILES.", where=where,
+            "its elements and bonds are not those of the SMILES.",
+            where=where,
             remedy="Check both; every bond must be in the topology.",
-        )  # fmt: skip
+        )
     order = [0] * len(match)
     for ours, theirs in enumerate(match):
         order[theirs] = ours
@@ -263,7 +276,8 @@ def _element(mass: float, index: int, where: str) -> str:
     element = app.Element.getByAtomicNumber(best)
     if abs(element.mass._value - mass) > MASS_TOLERANCE_AMU:
         raise LmbmdError(
-            f"atom {index + 1} weighs {mass:g} amu, as no element does.", where=where,
+            f"atom {index + 1} weighs {mass:g} amu, as no element does.",
+            where=where,
             remedy="Masses must not be repartitioned between atoms.",
-        )  # fmt: skip
+        )
     return element.symbol

@@ -11,18 +11,32 @@ from lmbmd.errors import LmbmdError, nearest
 from lmbmd.wording import counted
 
 Basis = Literal[
-    "mol/L of solution", "mol/L of solvent", "mol/kg of solvent", "mol parts", "volume parts", "mass parts",
-    "wt%", "vol%", "rest",
-]  # fmt: skip
+    "mol/L of solution",
+    "mol/L of solvent",
+    "mol/kg of solvent",
+    "mol parts",
+    "volume parts",
+    "mass parts",
+    "wt%",
+    "vol%",
+    "rest",
+]
 
 #: Bases that only compare components with each other, and so leave the size of their pool open.
 PARTS: tuple[Basis, ...] = ("mol parts", "volume parts", "mass parts")
 
 #: One example of each basis, in its canonical spelling.
 EXAMPLES = (
-    "1 mol/L of solution", "1 mol/L of solvent", "2 mol/kg of solvent", "1.2 mol parts", "3 volume parts",
-    "7 mass parts", "2 wt%", "5 vol%", "rest",
-)  # fmt: skip
+    "1 mol/L of solution",
+    "1 mol/L of solvent",
+    "2 mol/kg of solvent",
+    "1.2 mol parts",
+    "3 volume parts",
+    "7 mass parts",
+    "2 wt%",
+    "5 vol%",
+    "rest",
+)
 
 _PER_LITRE = r"(?:mol ?(?:/|per) ?(?:l|litre|liter|dm3)|mol l-1|(?-i:M)|molar)"
 _SPELLINGS: tuple[tuple[Basis, str], ...] = (
@@ -39,11 +53,14 @@ _AMBIGUOUS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (rf"{_PER_LITRE}", "does not say what the litre is a litre of", EXAMPLES[:3]),
     (r"(?-i:m)", "may mean molal or a mistyped molar", EXAMPLES[:3]),
     (r"%|percent", "does not say whether it is by mass or by volume", ("wt%", "vol%")),
-    (r"mol ?%|% by mole?|(?:mol |mole )?fraction", "is not offered, as salts can be counted as one or as ions",
-     ("mol parts",)),
+    (
+        r"mol ?%|% by mole?|(?:mol |mole )?fraction",
+        "is not offered, as salts can be counted as one or as ions",
+        ("mol parts",),
+    ),
     (r"parts?|", "has no basis", PARTS),
     (r"ppm|ppb", "does not say whether it is by mass or by volume", ("wt%",)),
-)  # fmt: skip
+)
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 

@@ -237,9 +237,10 @@ class _Box:
             enough = max(ENOUGH_MOLECULES, self.size.min_molecules)
             count = "no molecule" if units[i] == 0 else f"only {units[i]}"
             raise LmbmdError(
-                f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.", where=self.where,
+                f"a box of {self._told(units)} would hold {count} of {self.components[i].name}.",
+                where=self.where,
                 remedy=f"The smallest box with {enough} of it {self._advice(enough / float(self.moles[i]))}",
-            )  # fmt: skip
+            )
 
     def check_edge(self, units: np.ndarray, least_nm: float) -> None:
         """Refuse a box narrower than the cut-off allows."""
@@ -247,8 +248,9 @@ class _Box:
             total = math.ceil(least_nm * 1000) ** 3 / 1e9 / float(self.moles @ self.volume_nm3)
             raise LmbmdError(
                 f"a box of {self._told(units)} is narrower than {EDGE_PER_CUTOFF:g} cut-offs, {least_nm:.2f} nm.",
-                where=self.where, remedy=f"The smallest that will do {self._advice(total)}",
-            )  # fmt: skip
+                where=self.where,
+                remedy=f"The smallest that will do {self._advice(total)}",
+            )
 
     def check_tolerance(self, units: np.ndarray) -> None:
         """Refuse whole numbers that miss an amount by more than the size's ``tolerance``."""
@@ -268,8 +270,9 @@ class _Box:
         raise LmbmdError(
             f"in a box of {self._told(units)} the amount of {self.components[i].name} is {errors[i]:+.2%} off, "
             f"beyond the tolerance of {self.size.tolerance:.2%}.",
-            where=self.where, remedy=remedy,
-        )  # fmt: skip
+            where=self.where,
+            remedy=remedy,
+        )
 
     def _edge_nm(self, units: np.ndarray) -> float:
         return float(units @ self.volume_nm3) ** (1 / 3)
@@ -325,11 +328,18 @@ def _composition(
     roles = {"salts": "salt", "solvents": "solvent", "diluents": "diluent", "additives": "additive"}
     ingredients = tuple(
         Ingredient(
-            c.name, roles[c.section if c.is_solvent or not c.is_salt else "salts"], int(n), dict(c.species),
-            c.molar_mass_g_mol, c.molar_volume_cm3_mol, c.density_g_cm3, c.density_T_K, c.source,
+            c.name,
+            roles[c.section if c.is_solvent or not c.is_salt else "salts"],
+            int(n),
+            dict(c.species),
+            c.molar_mass_g_mol,
+            c.molar_volume_cm3_mol,
+            c.density_g_cm3,
+            c.density_T_K,
+            c.source,
         )
         for c, n in zip(components, units, strict=True)
-    )  # fmt: skip
+    )
     counts: dict[str, int] = {}
     role: dict[str, str] = {}
     for i in ingredients:

@@ -19,7 +19,7 @@ from pydantic import (
     Strict,
     WithJsonSchema,
     model_validator,
-)  # fmt: skip
+)
 
 from lmbmd.errors import LmbmdError, nearest
 from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio, shown
@@ -56,9 +56,15 @@ def amounts_of(data: Any) -> Any:
 
 #: Keys of a bottle that a sweep may vary, beside whole sections and single amounts (``salts.LiFSI``).
 SWEPT = (
-    "size.atoms", "size.ion_pairs", "size.box_edge_nm", "force_field", "ion_charge_scale", "temperature_K",
-    "pressure_bar", "seed",
-)  # fmt: skip
+    "size.atoms",
+    "size.ion_pairs",
+    "size.box_edge_nm",
+    "force_field",
+    "ion_charge_scale",
+    "temperature_K",
+    "pressure_bar",
+    "seed",
+)
 
 
 def _sweep(data: Any) -> dict[str, Any]:
@@ -115,12 +121,28 @@ Amounts = Annotated[
 
 
 Sweep = Annotated[
-    dict[str, Any], BeforeValidator(saying(_sweep), json_schema_input_type=dict[str, list[Any] | int]),
-]  # fmt: skip
+    dict[str, Any],
+    BeforeValidator(saying(_sweep), json_schema_input_type=dict[str, list[Any] | int]),
+]
 Kind = Literal[
-    "conventional", "hce", "lhce", "cipa", "wse", "lce", "lmce", "ude", "dual-salt", "additive",
-    "solvate-ionic-liquid", "ionic-liquid", "polymer", "gel", "interface", "inorganic", "reactive",
-]  # fmt: skip
+    "conventional",
+    "hce",
+    "lhce",
+    "cipa",
+    "wse",
+    "lce",
+    "lmce",
+    "ude",
+    "dual-salt",
+    "additive",
+    "solvate-ionic-liquid",
+    "ionic-liquid",
+    "polymer",
+    "gel",
+    "interface",
+    "inorganic",
+    "reactive",
+]
 Status = Literal["given", "partial", "inconsistent", "not-given"]
 Scope = Literal["bulk-liquid", "polymer", "gel", "interface", "crystal", "reactive"]
 
@@ -242,9 +264,10 @@ def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None
     formulation = put_together(name, {**(defaults or {}), **data}, Path(path), lines)
     if formulation.sweep:
         raise LmbmdError(
-            "this file is a sweep, which makes several bottles.", where=formulation.where("sweep"),
+            "this file is a sweep, which makes several bottles.",
+            where=formulation.where("sweep"),
             remedy="Name it in a study, which takes all of them.",
-        )  # fmt: skip
+        )
     return formulation
 
 
@@ -261,9 +284,10 @@ def read_formulation_file(path: Path) -> tuple[str, dict[str, Any], Lines]:
     data, lines = read_yaml(path)
     if "name" in data:
         raise LmbmdError(
-            "a formulation has no key 'name'.", where=f"{path}:{place(('name',), lines)}",
+            "a formulation has no key 'name'.",
+            where=f"{path}:{place(('name',), lines)}",
             remedy="Its name is the name of its file; a longer one goes under 'title'.",
-        )  # fmt: skip
+        )
     return name, data, lines
 
 

@@ -55,8 +55,9 @@ class Protocol(BaseModel):
         if self.max_equilibration_ns < self.equilibration_ns:
             raise fault(
                 f"max_equilibration_ns = {self.max_equilibration_ns:g} is less than equilibration_ns = "
-                f"{self.equilibration_ns:g}.", "Raise it.",
-            )  # fmt: skip
+                f"{self.equilibration_ns:g}.",
+                "Raise it.",
+            )
         step_ps = _exact(self.timestep_fs) / 1000
         for key in ("frame_interval_ps", "state_interval_ps"):
             _multiple(key, getattr(self, key), "ps", step_ps, "time steps", Fraction(1))
@@ -197,8 +198,9 @@ class AnalysisOptions(BaseModel):
             if radius + self.cutoff_shift_A > self.search_radius_A:
                 raise fault(
                     f"{key} = {radius:g} plus cutoff_shift_A = {self.cutoff_shift_A:g} is beyond search_radius_A = "
-                    f"{self.search_radius_A:g}.", "Contacts are not looked for so far out: raise search_radius_A.",
-                )  # fmt: skip
+                    f"{self.search_radius_A:g}.",
+                    "Contacts are not looked for so far out: raise search_radius_A.",
+                )
         return self
 
 

@@ -100,8 +100,9 @@ def find_components(formulation: Formulation, library: Library) -> tuple[Compone
                 other = found[component.name]
                 raise LmbmdError(
                     f"{component.name} stands under '{other.section}' and again under '{section}'.",
-                    where=component.where, remedy="Give each component one line with its whole amount.",
-                )  # fmt: skip
+                    where=component.where,
+                    remedy="Give each component one line with its whole amount.",
+                )
             found[component.name] = component
     return tuple(found.values())
 
@@ -117,24 +118,43 @@ def _component(name: str, section: Section, amount: Amount, library: Library, wh
                 f"the salt {entry.name} is not neutral: its ions add up to {charge:+d} e.", where=where, remedy=remedy
             )
         return Component(
-            entry.name, section, amount, where, {ion.name: n for ion, n in ions.items()},
+            entry.name,
+            section,
+            amount,
+            where,
+            {ion.name: n for ion, n in ions.items()},
             sum(n for ion, n in ions.items() if ion.charge > 0),
-            sum(n * ion.molar_mass_g_mol for ion, n in ions.items()), entry.molar_volume_cm3_mol,
-            sum(n * ion.n_atoms for ion, n in ions.items()), None, None, entry.source,
-        )  # fmt: skip
+            sum(n * ion.molar_mass_g_mol for ion, n in ions.items()),
+            entry.molar_volume_cm3_mol,
+            sum(n * ion.n_atoms for ion, n in ions.items()),
+            None,
+            None,
+            entry.source,
+        )
     if entry.charge:
         salts = [salt.name for salt in library.salts.values() if entry.name in salt.ions]
         what = f"{entry.name} is an ion ({entry.charge:+d} e), which cannot come alone."
         raise LmbmdError(what, where=where, remedy=f"Add it as a salt: {', '.join(salts) or 'none is known'}.")
     if entry.molar_volume_cm3_mol is None or entry.density_g_cm3 is None:
         raise LmbmdError(
-            f"{entry.name} has no density in the species library.", where=where,
+            f"{entry.name} has no density in the species library.",
+            where=where,
             remedy="Add its density, which is needed to size the box.",
-        )  # fmt: skip
+        )
     return Component(
-        entry.name, section, amount, where, {entry.name: 1}, 0, entry.molar_mass_g_mol, entry.molar_volume_cm3_mol,
-        entry.n_atoms, entry.density_g_cm3, entry.density_T_K, entry.density_source,
-    )  # fmt: skip
+        entry.name,
+        section,
+        amount,
+        where,
+        {entry.name: 1},
+        0,
+        entry.molar_mass_g_mol,
+        entry.molar_volume_cm3_mol,
+        entry.n_atoms,
+        entry.density_g_cm3,
+        entry.density_T_K,
+        entry.density_source,
+    )
 
 
 def _entry(name: str, section: Section, library: Library, where: str) -> Salt | Species:
@@ -196,9 +216,10 @@ def resolve(components: Sequence[Component], where: str) -> np.ndarray:
     lacking = [c.name for c, x in zip(components, moles, strict=True) if not x > 1e-12]
     if lacking:
         raise LmbmdError(
-            f"the amounts leave nothing for {', '.join(lacking)}.", where=where,
+            f"the amounts leave nothing for {', '.join(lacking)}.",
+            where=where,
             remedy="Lower the fixed amounts; together they already fill the bottle.",
-        )  # fmt: skip
+        )
     return moles
 
 
@@ -245,23 +266,26 @@ def _check_closed(components: Sequence[Component], where: str) -> None:
         names = [c.name for c in components if c.amount.basis == basis]
         if basis == "rest" and len(names) > 1:
             raise LmbmdError(
-                f"{_listed(names)} are all 'rest'.", where=where,
+                f"{_listed(names)} are all 'rest'.",
+                where=where,
                 remedy="Only one component can fill up; share it out in parts, such as '3 volume parts'.",
-            )  # fmt: skip
+            )
         if names:
             open_[basis] = names
     if len(open_) > 1:
         groups = "; ".join(f"{_listed(names)} in '{basis}'" for basis, names in open_.items())
         raise LmbmdError(
-            f"nothing ties these amounts together: {groups}.", where=where,
+            f"nothing ties these amounts together: {groups}.",
+            where=where,
             remedy="Give all but one group per litre, per kilogram or in %, or all of them in the same kind of parts.",
-        )  # fmt: skip
+        )
     per_solvent = [c for c in components if c.amount.basis in ("mol/L of solvent", "mol/kg of solvent")]
     if per_solvent and not any(c.is_solvent for c in components):
         raise LmbmdError(
             f"{per_solvent[0].name} is given as '{per_solvent[0].amount}', but there is no solvent.",
-            where=per_solvent[0].where, remedy="Add a solvent or a diluent.",
-        )  # fmt: skip
+            where=per_solvent[0].where,
+            remedy="Add a solvent or a diluent.",
+        )
     if len(components) > 1 and not open_ and not _closes(components):
         raise _contradiction(components, where)
 
@@ -278,9 +302,10 @@ def _contradiction(components: Sequence[Component], where: str) -> LmbmdError:
         f" ({b} adds up to {t:g})" for b, t in total.items() if t and {c.amount.basis for c in components} == {b}
     )
     return LmbmdError(
-        f"every amount is fixed, so nothing can fill the bottle up{sums}.", where=where,
+        f"every amount is fixed, so nothing can fill the bottle up{sums}.",
+        where=where,
         remedy="Give one component, usually the solvent, the amount 'rest', or the solvents '3 volume parts' each.",
-    )  # fmt: skip
+    )
 
 
 def _check_room(components: Sequence[Component], where: str) -> None:
@@ -296,8 +321,9 @@ def _check_room(components: Sequence[Component], where: str) -> None:
         ] + [f"{c.amount.value:g} vol% {c.name}" for c in shares]
         raise LmbmdError(
             f"one litre of solution cannot hold this: {_listed(told)} would fill {filled:.0f} cm³.",
-            where=litre[0].where, remedy=_other_readings(components, where),
-        )  # fmt: skip
+            where=litre[0].where,
+            remedy=_other_readings(components, where),
+        )
     for basis in ("wt%", "vol%"):
         total = sum(c.amount.value for c in components if c.amount.basis == basis)
         others = [c.name for c in components if c.amount.basis != basis]

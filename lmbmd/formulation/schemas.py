@@ -25,9 +25,15 @@ from lmbmd.formulation.options import (
 from lmbmd.formulation.study import StudyFile
 
 _TABLES = {
-    "size": Size, "conditions": Conditions, "protocol": Protocol, "anneal": Anneal, "platform": PlatformOptions,
-    "analysis": AnalysisOptions, "cipa": CipaThresholds, "compactness": CompactnessOptions,
-}  # fmt: skip
+    "size": Size,
+    "conditions": Conditions,
+    "protocol": Protocol,
+    "anneal": Anneal,
+    "platform": PlatformOptions,
+    "analysis": AnalysisOptions,
+    "cipa": CipaThresholds,
+    "compactness": CompactnessOptions,
+}
 _DOCUMENT = "docs/formulations.md"
 
 

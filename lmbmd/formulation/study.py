@@ -222,8 +222,9 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
             other = formulations[formulation.name].where()
             raise LmbmdError(
                 f"two formulations are called '{formulation.name}': {other} and {formulation.where()}.",
-                where=f"{path}:{place(('formulations',), lines)}", remedy="Rename one of the files.",
-            )  # fmt: skip
+                where=f"{path}:{place(('formulations',), lines)}",
+                remedy="Rename one of the files.",
+            )
         formulations[formulation.name] = formulation
     if only in formulations:
         formulations = {only: formulations[only]}
@@ -235,10 +236,17 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
         compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
         check_coverage(composition.counts, formulation, own)
     return Study(
-        path=path, name=file.study, formulations=dict(sorted(formulations.items())), compositions=compositions,
-        protocol=file.protocol, platform=file.platform, analysis=file.analysis, library=library, claims=claims,
+        path=path,
+        name=file.study,
+        formulations=dict(sorted(formulations.items())),
+        compositions=compositions,
+        protocol=file.protocol,
+        platform=file.platform,
+        analysis=file.analysis,
+        library=library,
+        claims=claims,
         own_sets=own,
-    )  # fmt: skip
+    )
 
 
 def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Study:
@@ -251,9 +259,10 @@ def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Stud
     try:
         for key in other_keys:
             raise LmbmdError(
-                f"unknown key '{key}'.", where="--config",
+                f"unknown key '{key}'.",
+                where="--config",
                 remedy="Only '--config study=FILE' is understood; everything else is written in that file.",
-            )  # fmt: skip
+            )
         return load_study(path)
     except LmbmdError as error:
         _exit(error)
@@ -331,9 +340,10 @@ def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
             what = "holds no .yaml file" if target.exists() else "does not exist"
             near = nearest(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
             raise LmbmdError(
-                f"'{entry}' {what}.", where=f"{path}:{place(('formulations',), lines)}",
+                f"'{entry}' {what}.",
+                where=f"{path}:{place(('formulations',), lines)}",
                 remedy="Add a formulation to it." if target.exists() else f"It is looked for at {target}. {near}",
-            )  # fmt: skip
+            )
         found += inside
     return found
 

@@ -27,13 +27,25 @@ from lmbmd.formulation.yamlfile import Lines
 AT_MOST = 100
 
 _SHORT: dict[Basis, str] = {
-    "mol/L of solution": "molar", "mol/L of solvent": "molar-solvent", "mol/kg of solvent": "molal",
-    "mol parts": "mol", "volume parts": "vol", "mass parts": "mass", "wt%": "wtpct", "vol%": "volpct",
-}  # fmt: skip
+    "mol/L of solution": "molar",
+    "mol/L of solvent": "molar-solvent",
+    "mol/kg of solvent": "molal",
+    "mol parts": "mol",
+    "volume parts": "vol",
+    "mass parts": "mass",
+    "wt%": "wtpct",
+    "vol%": "volpct",
+}
 _LABELS = {
-    "size.atoms": "{}-atoms", "size.ion_pairs": "{}-pairs", "size.box_edge_nm": "{}nm", "force_field": "{}",
-    "ion_charge_scale": "scale-{}", "temperature_K": "", "pressure_bar": "{}bar", "seed": "seed-{}",
-}  # fmt: skip
+    "size.atoms": "{}-atoms",
+    "size.ion_pairs": "{}-pairs",
+    "size.box_edge_nm": "{}nm",
+    "force_field": "{}",
+    "ion_charge_scale": "scale-{}",
+    "temperature_K": "",
+    "pressure_bar": "{}bar",
+    "seed": "seed-{}",
+}
 #: What leaves a component out.
 _NONE = (None, "none", 0)
 _TARGETS = ("atoms", "ion_pairs", "box_edge_nm")
@@ -162,9 +174,10 @@ class _Sweep:
             name: amount if isinstance(amount, Amount) else parse_amount(amount) for name, amount in given.items()
         }
         return _Value(
-            _label(amounts) or f"no-{section}", _told(amounts) or f"no {section}",
+            _label(amounts) or f"no-{section}",
+            _told(amounts) or f"no {section}",
             lambda keys: {**keys, section: amounts},
-        )  # fmt: skip
+        )
 
     def _error(self, what: str, remedy: str, *key: str) -> LmbmdError:
         where = self.base.where("sweep", *key) if self.own else f"{self.base.where()}: sweep of the study's defaults"

@@ -18,17 +18,28 @@ from lmbmd.formulation.yamlfile import Lines
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _TYPES = {
-    "float_type": "a number", "int_type": "a whole number", "int_from_float": "a whole number",
-    "finite_number": "a finite number", "bool_type": "true or false", "string_type": "text",
-    "dict_type": "lines of 'key: value'", "model_type": "lines of 'key: value'",
-    "model_attributes_type": "lines of 'key: value'", "tuple_type": "a list", "list_type": "a list",
-}  # fmt: skip
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "dict_type": "lines of 'key: value'",
+    "model_type": "lines of 'key: value'",
+    "model_attributes_type": "lines of 'key: value'",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
 _LIMITS = {
-    "greater_than": "more than {gt}", "greater_than_equal": "at least {ge}",
-    "less_than": "less than {lt}", "less_than_equal": "at most {le}",
-    "too_short": "at least {min_length} entries", "too_long": "at most {max_length} entries",
-    "string_too_short": "at least {min_length} characters", "string_too_long": "at most {max_length} characters",
-}  # fmt: skip
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+}
 
 
 def validated(model: type[_Model], data: Mapping[str, Any], *, path: Path, lines: Lines) -> _Model:

@@ -114,13 +114,23 @@ def _row(row: Any) -> dict[str, Any]:
     ]
     found, interval = _found(row)
     return {
-        "id": row.id, "group": row.group, "verdict": row.verdict, "tone": _TONES.get(row.verdict, ""),
-        "marks": "; ".join(filter(None, marks)), "text": row.text, "note": row.note, "source": row.source,
-        "ref": row.ref, "doi": row.doi, "bottles": " against ".join(filter(None, [row.formulation, row.versus])),
-        "temperature": "" if pd.isna(row.temperature_K) else f"{row.temperature_K:g} K", "claimed": _claimed(row),
-        "found": found.replace(" ± ", "\u00a0±\u00a0"), "interval": interval.replace(" ± ", "\u00a0±\u00a0"),
+        "id": row.id,
+        "group": row.group,
+        "verdict": row.verdict,
+        "tone": _TONES.get(row.verdict, ""),
+        "marks": "; ".join(filter(None, marks)),
+        "text": row.text,
+        "note": row.note,
+        "source": row.source,
+        "ref": row.ref,
+        "doi": row.doi,
+        "bottles": " against ".join(filter(None, [row.formulation, row.versus])),
+        "temperature": "" if pd.isna(row.temperature_K) else f"{row.temperature_K:g} K",
+        "claimed": _claimed(row),
+        "found": found.replace(" ± ", "\u00a0±\u00a0"),
+        "interval": interval.replace(" ± ", "\u00a0±\u00a0"),
         "reason": _sentence(row.reason),
-    }  # fmt: skip
+    }
 
 
 def _claimed(row: Any) -> str:

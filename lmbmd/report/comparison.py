@@ -17,12 +17,29 @@ from lmbmd.tables import ROLES
 
 #: Numbers that the pair view shows first; the others are a click away.
 MAIN = (
-    "density_g_cm3", "molarity_mol_L", "solvent_cn", "anion_cn", "diluent_cn", "additive_cn", "total_cn",
-    "shell_anion_share", "free_solvent_fraction", "ssip_fraction_anion", "cip_fraction_anion", "agg_fraction_anion",
-    "cip_agg_fraction_anion", "cluster_size_weight_average", "largest_cluster_fraction", "percolating_ion_fraction",
-    "cluster_diameter_nm", "contacts_per_ion", "centre_nearest_distance_A", "cipa_compact_share",
-    "residence_time_intermittent_ps", "shell_entropy",
-)  # fmt: skip
+    "density_g_cm3",
+    "molarity_mol_L",
+    "solvent_cn",
+    "anion_cn",
+    "diluent_cn",
+    "additive_cn",
+    "total_cn",
+    "shell_anion_share",
+    "free_solvent_fraction",
+    "ssip_fraction_anion",
+    "cip_fraction_anion",
+    "agg_fraction_anion",
+    "cip_agg_fraction_anion",
+    "cluster_size_weight_average",
+    "largest_cluster_fraction",
+    "percolating_ion_fraction",
+    "cluster_diameter_nm",
+    "contacts_per_ion",
+    "centre_nearest_distance_A",
+    "cipa_compact_share",
+    "residence_time_intermittent_ps",
+    "shell_entropy",
+)
 #: What trends are drawn over: key of a state point's ``at``, and the label of the axis.
 AXES = (
     ("concentration", "salt concentration (mol/L)"),
@@ -101,12 +118,17 @@ def _facts(one: Results, point: StatePoint) -> dict[str, Any]:
     parts = [name for name in ordered if roles[name] != "diluent"]
     diluents = [name for name in ordered if roles[name] == "diluent"]
     return {
-        "name": one.name, "title": one.title, "href": href(one, point), "T": point.temperature_K,
-        "verdict": verdict.word, "tone": verdict.tone, "base": " ".join(map(fmt.species, parts)),
+        "name": one.name,
+        "title": one.title,
+        "href": href(one, point),
+        "T": point.temperature_K,
+        "verdict": verdict.word,
+        "tone": verdict.tone,
+        "base": " ".join(map(fmt.species, parts)),
         "diluents": " ".join(map(fmt.species, diluents)),
         "model": f"{one.composition.get('force_field') or '?'} × {'?' if scale is None else f'{scale:g}'}",
         "at": _axes(one, point),
-    }  # fmt: skip
+    }
 
 
 def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
@@ -136,11 +158,13 @@ def _free_solvent(features: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             part.iloc[0].to_dict()
             | {
-                "species": "", "value": (weights * part.value).sum(skipna=False),
-                "error": (weights * part.error).sum(skipna=False), "n_effective": part.n_effective.min(),
+                "species": "",
+                "value": (weights * part.value).sum(skipna=False),
+                "error": (weights * part.error).sum(skipna=False),
+                "n_effective": part.n_effective.min(),
                 "doubt": next(filter(None, part.doubt), ""),
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows, columns=features.columns)
 
 

@@ -237,9 +237,14 @@ def cluster_population(point: StatePoint) -> list[Drawing]:
         for row in rows.itertuples():
             fill = "#{:02x}{:02x}{:02x}".format(*(int(255 * c) for c in _SEQUENTIAL(norm(row.per_frame))[:3]))
             ax.text(
-                row.n_centres, row.n_anions, f"{row.per_frame:.2g}", ha="center", va="center", fontsize=7.5,
+                row.n_centres,
+                row.n_anions,
+                f"{row.per_frame:.2g}",
+                ha="center",
+                va="center",
+                fontsize=7.5,
                 color=text_on(fill),
-            )  # fmt: skip
+            )
     plain = FuncFormatter(lambda value, _: fmt.exact(value))
     bar = figure.colorbar(mesh, ax=ax, label="clusters per frame", fraction=0.05, pad=0.02, format=plain)
     bar.ax.minorticks_off()

@@ -75,12 +75,17 @@ def formulation_page(results: Results) -> Page:
             found = narrative.headlines(point, results)
             drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
             models |= {k: m for c in chapters for block in c.blocks for k, m in block.get("models", {}).items()}
-            points.append({
-                "point": point, "chapters": chapters, "verdict": narrative.verdict(point),
-                "summary": narrative.summary(point, results), "headlines": found,
-                "doubts": doubts([h.doubt for h in found if h.shown.startswith("≈")]),
-                "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
-            })  # fmt: skip
+            points.append(
+                {
+                    "point": point,
+                    "chapters": chapters,
+                    "verdict": narrative.verdict(point),
+                    "summary": narrative.summary(point, results),
+                    "headlines": found,
+                    "doubts": doubts([h.doubt for h in found if h.shown.startswith("≈")]),
+                    "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
+                }
+            )
         html = (
             environment()
             .get_template("report.html.j2")
@@ -182,21 +187,35 @@ def _data(models: Mapping[str, Any]) -> Markup:
 def environment() -> jinja2.Environment:
     """Templates with everything escaped; an undefined name is an error, not a blank."""
     env = jinja2.Environment(
-        loader=jinja2.PackageLoader("lmbmd.report"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("lmbmd.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     env.filters |= {
-        "species": fmt.species, "unit": fmt.unit, "slug": fmt.slug, "number": fmt.number, "percent": fmt.percent,
-        "href": lambda path: quote(str(path)), "linked": linked, "unbroken": unbroken,
-    }  # fmt: skip
+        "species": fmt.species,
+        "unit": fmt.unit,
+        "slug": fmt.slug,
+        "number": fmt.number,
+        "percent": fmt.percent,
+        "href": lambda path: quote(str(path)),
+        "linked": linked,
+        "unbroken": unbroken,
+    }
     licence = resources.files("lmbmd.report").joinpath("vendor/3Dmol-LICENSE.txt").read_text("utf-8")
     viewer, viewer_hash = script("viewer.js")
     library, library_hash = script("3Dmol-min.js", folder="vendor")
     env.globals |= {
-        "style": style("style.css"), "viewer": viewer, "library": library, "library_licence": licence,
+        "style": style("style.css"),
+        "viewer": viewer,
+        "library": library,
+        "library_licence": licence,
         "viewer_hashes": f"{library_hash}' '{viewer_hash}",
-        "svg": lambda drawing: Markup(drawing.inline()), "text_on": palette.text_on, "classes": palette.CLASSES,
-    }  # fmt: skip
+        "svg": lambda drawing: Markup(drawing.inline()),
+        "text_on": palette.text_on,
+        "classes": palette.CLASSES,
+    }
     return env
 
 

@@ -10,10 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FIXED = {
-    "Li": "#1b1b1b", "FSI": "#c2410c", "TFSI": "#b8860b", "PF6": "#7f1d1d", "NO3": "#6f1f66",
-    "DME": "#1672c8", "DOL": "#088466", "EC": "#5f9cc4", "DMC": "#365993", "EMC": "#2330a8", "DEC": "#1d1160",
-    "PC": "#0ea35a", "FEC": "#5b4be0", "TTE": "#8b8b8b",
-}  # fmt: skip
+    "Li": "#1b1b1b",
+    "FSI": "#c2410c",
+    "TFSI": "#b8860b",
+    "PF6": "#7f1d1d",
+    "NO3": "#6f1f66",
+    "DME": "#1672c8",
+    "DOL": "#088466",
+    "EC": "#5f9cc4",
+    "DMC": "#365993",
+    "EMC": "#2330a8",
+    "DEC": "#1d1160",
+    "PC": "#0ea35a",
+    "FEC": "#5b4be0",
+    "TTE": "#8b8b8b",
+}
 
 _BY_ROLE = {
     "cation": ("#1b1b1b", "#4a4a55"),
@@ -25,9 +36,15 @@ _BY_ROLE = {
 
 #: Ordered classes (how far ions are aggregated) get one hue, from light to dark.
 CLASSES = {
-    "free": "#e7eef4", "SSIP": "#c3d5e4", "CIP": "#7fa8c9", "AGG": "#2f6690", "AGG-I": "#3f7ba8", "AGG-II": "#173f5f",
-    "bound": "#7fa8c9", "bridging": "#2f6690",
-}  # fmt: skip
+    "free": "#e7eef4",
+    "SSIP": "#c3d5e4",
+    "CIP": "#7fa8c9",
+    "AGG": "#2f6690",
+    "AGG-I": "#3f7ba8",
+    "AGG-II": "#173f5f",
+    "bound": "#7fa8c9",
+    "bridging": "#2f6690",
+}
 
 #: Lines that are no species (replicas, quantities), easy to tell apart.
 LINES = ("#0f5c8c", "#c2410c", "#6b7785", "#6f1f66", "#088466", "#b8860b")

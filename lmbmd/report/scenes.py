@@ -16,9 +16,21 @@ from lmbmd.wording import counted
 #: Covalent radii in Å, only to draw bonds (Cordero et al., doi:10.1039/b801115j); an element that is not here is drawn
 #: as an ion, without bonds.
 COVALENT_A = {
-    "H": 0.31, "B": 0.84, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "Si": 1.11, "P": 1.07, "S": 1.05, "Cl": 1.02,
-    "As": 1.19, "Se": 1.20, "Br": 1.20, "I": 1.39,
-}  # fmt: skip
+    "H": 0.31,
+    "B": 0.84,
+    "C": 0.76,
+    "N": 0.71,
+    "O": 0.66,
+    "F": 0.57,
+    "Si": 1.11,
+    "P": 1.07,
+    "S": 1.05,
+    "Cl": 1.02,
+    "As": 1.19,
+    "Se": 1.20,
+    "Br": 1.20,
+    "I": 1.39,
+}
 #: Two atoms of a molecule closer than this much beyond the sum of their radii are drawn as bonded.
 _SLACK_A = 0.4
 
@@ -70,12 +82,18 @@ class Scene:
         """Plain data for the viewer: atoms as flat lists, colours by species."""
         names = list(dict.fromkeys(self.species))
         return {
-            "title": self.title, "alt": self.alt, "species": names, "shown": [fmt.species(name) for name in names],
-            "colours": [colour.get(name, "#52606d") for name in names], "faint": [name in self.faint for name in names],
-            "of": [names.index(name) for name in self.species], "element": list(self.element),
-            "xyz": self.xyz_A.round(2).ravel().tolist(), "bonds": self.bonds.ravel().tolist(),
+            "title": self.title,
+            "alt": self.alt,
+            "species": names,
+            "shown": [fmt.species(name) for name in names],
+            "colours": [colour.get(name, "#52606d") for name in names],
+            "faint": [name in self.faint for name in names],
+            "of": [names.index(name) for name in self.species],
+            "element": list(self.element),
+            "xyz": self.xyz_A.round(2).ravel().tolist(),
+            "bonds": self.bonds.ravel().tolist(),
             "contacts": self.contacts.ravel().tolist(),
-        }  # fmt: skip
+        }
 
 
 def shell_scenes(point: StatePoint) -> list[Scene]:
@@ -143,14 +161,19 @@ def _scene(
     sizes = [n for _, n in record["species"]]
     stem = f"{point.label}/snapshots/{record['name']}"
     return Scene(
-        key=f"{point.label}-view-{fmt.slug(record['name'])}", title=title, alt=alt, caption=caption.replace("  ", " "),
+        key=f"{point.label}-view-{fmt.slug(record['name'])}",
+        title=title,
+        alt=alt,
+        caption=caption.replace("  ", " "),
         species=tuple(name for name, n in record["species"] for _ in range(n)),
-        molecule=np.repeat(np.arange(len(sizes)), sizes), element=tuple(map(str, record["element"])),
+        molecule=np.repeat(np.arange(len(sizes)), sizes),
+        element=tuple(map(str, record["element"])),
         xyz_A=turned(np.array(record["xyz_A"], float).reshape(-1, 3)),
-        contacts=np.array(record["contacts"], np.int64).reshape(-1, 2), faint=faint,
+        contacts=np.array(record["contacts"], np.int64).reshape(-1, 2),
+        faint=faint,
         files=tuple(f"{stem}{suffix}" for suffix in (".pdb", ".xyz") if f"{stem}{suffix}" in point.files),
         replica=str(record["replica"]),
-    )  # fmt: skip
+    )
 
 
 def turned(xyz_A: np.ndarray) -> np.ndarray:

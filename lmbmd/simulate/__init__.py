@@ -30,10 +30,17 @@ _AUTO = PlatformOptions()
 
 
 def run(
-    spec_path: StrPath, system_xml: StrPath, start_pdb: StrPath, work_dir: StrPath, out_dir: StrPath,
-    *, platform: PlatformOptions = _AUTO, checkpoint_interval_s: float = 60.0, fresh: bool = False,
+    spec_path: StrPath,
+    system_xml: StrPath,
+    start_pdb: StrPath,
+    work_dir: StrPath,
+    out_dir: StrPath,
+    *,
+    platform: PlatformOptions = _AUTO,
+    checkpoint_interval_s: float = 60.0,
+    fresh: bool = False,
     quiet: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Simulate, or go on simulating, until the production is as long as the spec asks; then publish its files.
 
     Writes into ``out_dir``: ``trajectory.xtc`` (frames at multiples of the frame interval; molecules whole, their
@@ -85,8 +92,9 @@ def _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoin
     if len(positions) != system.getNumParticles():
         raise LmbmdError(
             f"{len(positions)} atoms in the start structure, {system.getNumParticles()} in the System.",
-            where=str(files["start"]), remedy="Run the build stage again.",
-        )  # fmt: skip
+            where=str(files["start"]),
+            remedy="Run the build stage again.",
+        )
     place = Place.of(found) if found else Place()
     engine = Engine(system, inputs.spec, platform, f"{place.stage} {place.step}")
     check_box(box, engine.cutoff_A, where=str(files["start"]))

@@ -67,6 +67,7 @@ def _rename(old: Path, new: Path) -> None:
         os.rename(old, new)
     except OSError as error:
         raise LmbmdError(
-            f"the folder cannot be renamed to {new.name}: {error.strerror or error}.", where=str(old),
+            f"the folder cannot be renamed to {new.name}: {error.strerror or error}.",
+            where=str(old),
             remedy="Mend its permissions, or move it away yourself.",
-        ) from error  # fmt: skip
+        ) from error

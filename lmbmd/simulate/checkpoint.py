@@ -40,9 +40,12 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         arrays = io.BytesIO()
         np.savez(
-            arrays, positions_nm=self.positions_nm, velocities_nm_ps=self.velocities_nm_ps, box_nm=self.box_nm,
+            arrays,
+            positions_nm=self.positions_nm,
+            velocities_nm_ps=self.velocities_nm_ps,
+            box_nm=self.box_nm,
             allow_pickle=False,
-        )  # fmt: skip
+        )
         header = json.dumps({**self.header, "binary_bytes": len(self.binary)}).encode() + b"\n"
         body = header + self.binary + arrays.getvalue()
         return _MAGIC + b" " + sha256_of(body).encode() + b"\n" + body
@@ -60,9 +63,7 @@ class Checkpoint:
         header = json.loads(line)
         length = header.pop("binary_bytes")
         with np.load(io.BytesIO(rest[length:]), allow_pickle=False) as arrays:
-            return cls(
-                header, arrays["positions_nm"], arrays["velocities_nm_ps"], arrays["box_nm"], rest[:length]
-            )  # fmt: skip
+            return cls(header, arrays["positions_nm"], arrays["velocities_nm_ps"], arrays["box_nm"], rest[:length])
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:

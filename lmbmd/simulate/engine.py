@@ -56,9 +56,7 @@ class Engine:
         seed = derived_seed(spec.seeds.thermostat, beginning)
 
         def make_integrator() -> openmm.Integrator:
-            integrator = openmm.LangevinMiddleIntegrator(
-                spec.temperature_K, spec.friction_per_ps, spec.step_as * 1e-6
-            )  # fmt: skip
+            integrator = openmm.LangevinMiddleIntegrator(spec.temperature_K, spec.friction_per_ps, spec.step_as * 1e-6)
             integrator.setRandomNumberSeed(seed)
             return integrator
 

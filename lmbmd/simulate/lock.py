@@ -42,9 +42,10 @@ def holding(folder: str | os.PathLike[str], say: Callable[[str], None], *, stale
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise LmbmdError(
-            f"the work folder cannot be written to: {error.strerror or error}.", where=str(path.parent),
+            f"the work folder cannot be written to: {error.strerror or error}.",
+            where=str(path.parent),
             remedy="Choose another, or mend its permissions.",
-        ) from error  # fmt: skip
+        ) from error
     stop = threading.Event()
     try:
         _take(handle, path, say, stale_s)
@@ -81,9 +82,10 @@ def _take(handle: int, path: Path, say: Callable[[str], None], stale_s: float) -
         os.fsync(handle)
     except OSError as error:
         raise LmbmdError(
-            f"the lock cannot be written: {error.strerror or error}.", where=str(path),
+            f"the lock cannot be written: {error.strerror or error}.",
+            where=str(path),
             remedy="Free some space or choose another work folder.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _flock(handle: int) -> bool | None:
@@ -141,9 +143,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _held(path: Path, holder: dict[str, Any]) -> LmbmdError:
     who = _describe(holder) if holder else "another process"
     return LmbmdError(
-        f"this run is being written by {who}.", where=str(path.parent),
+        f"this run is being written by {who}.",
+        where=str(path.parent),
         remedy="Wait for it or end it; two writers on one run would spoil it.",
-    )  # fmt: skip
+    )
 
 
 def _describe(holder: dict[str, Any]) -> str:

@@ -58,9 +58,7 @@ def cutoff_A(system: openmm.System) -> float:
 
 def check_box(box_A: np.ndarray, cutoff: float, *, where: str) -> None:
     """Raise LmbmdError if a box (3, 3) in Å is narrower than twice the cut-off in Å."""
-    width = abs(np.linalg.det(box_A)) / max(
-        np.linalg.norm(np.cross(box_A[i], box_A[(i + 1) % 3])) for i in range(3)
-    )  # fmt: skip
+    width = abs(np.linalg.det(box_A)) / max(np.linalg.norm(np.cross(box_A[i], box_A[(i + 1) % 3])) for i in range(3))
     if width < 2 * cutoff:
         raise box_too_small(width, cutoff, where)
 

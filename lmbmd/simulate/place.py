@@ -127,19 +127,22 @@ def find(work: Path, inputs: Inputs, say: Callable[[str], None]) -> Checkpoint |
         return found
     if foreign:
         raise LmbmdError(
-            f"the run in this folder is another one: {'; '.join(foreign)}.", where=str(work),
+            f"the run in this folder is another one: {'; '.join(foreign)}.",
+            where=str(work),
             remedy="Undo the change, or give --fresh: this folder is then set aside and the run begun anew.",
-        )  # fmt: skip
+        )
     if damaged:
         raise LmbmdError(
-            f"no checkpoint is usable: {'; '.join(damaged)}.", where=str(work),
+            f"no checkpoint is usable: {'; '.join(damaged)}.",
+            where=str(work),
             remedy="Put the files back from a copy, or delete this folder to begin the run anew.",
-        )  # fmt: skip
+        )
     if (work / TRAJECTORY).exists() and (work / TRAJECTORY).stat().st_size:
         raise LmbmdError(
-            "there is a trajectory here but no checkpoint to go on from.", where=str(work / TRAJECTORY),
+            "there is a trajectory here but no checkpoint to go on from.",
+            where=str(work / TRAJECTORY),
             remedy="Move it away, or delete this folder, to begin the run anew.",
-        )  # fmt: skip
+        )
     return None
 
 
@@ -156,8 +159,9 @@ def _check_length(work: Path, found: Checkpoint, spec: RunSpec) -> None:
         done_ns = spec.time_ps(place.step) / 1000
         raise LmbmdError(
             f"this run is already {done_ns:.12g} ns long; production_ns asks for {spec.production_ns:g}.",
-            where=str(work), remedy=f"Ask for at least {done_ns:.12g} ns, or delete this folder to begin anew.",
-        )  # fmt: skip
+            where=str(work),
+            remedy=f"Ask for at least {done_ns:.12g} ns, or delete this folder to begin anew.",
+        )
 
 
 def header(inputs: Inputs, place: Place, files: dict[str, int], engine: dict, platform: dict) -> dict[str, Any]:

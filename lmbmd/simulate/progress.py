@@ -33,9 +33,14 @@ class Progress:
         self._began = self._last_line = time.monotonic()
         if self._terminal:
             self._bar = tqdm(
-                total=total_ps, initial=done_ps, desc=stage, unit="ps", file=self._stream, leave=True,
+                total=total_ps,
+                initial=done_ps,
+                desc=stage,
+                unit="ps",
+                file=self._stream,
+                leave=True,
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} ps{postfix}",
-            )  # fmt: skip
+            )
 
     def at(self, done_ps: float) -> None:
         """The stage has reached ``done_ps``."""

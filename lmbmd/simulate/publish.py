@@ -30,9 +30,10 @@ def check_writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise LmbmdError(
-            f"the results folder cannot be written to: {error.strerror or error}.", where=str(out),
+            f"the results folder cannot be written to: {error.strerror or error}.",
+            where=str(out),
             remedy="Choose another, or mend its permissions.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def detach(work: Path) -> None:
@@ -83,22 +84,29 @@ def _share(source: Path, target: Path) -> None:
             partial.unlink()
 
 
-def _record(
-    last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike[str]], work: Path
-) -> dict[str, Any]:  # fmt: skip
+def _record(last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike[str]], work: Path) -> dict[str, Any]:
     place = Place.of(last)
     produce_s = place.wall_s.get("produce", 0.0)
     produced_ns = spec.time_ps(place.step) / PS_PER_NS
     return provenance.stamp(
-        stages.SIMULATE, inputs,
-        spec=spec.to_dict(), spec_sha256=spec.physics_sha256,
-        n_atoms=len(last.positions_nm), n_frames=spec.n_frames, production_ns=produced_ns,
-        first_frame_ps=spec.frame_interval_ps, frame_interval_ps=spec.frame_interval_ps,
-        platform=last.header["platform"], ns_per_day=produced_ns / produce_s * 86400 if produce_s else None,
-        wall_s=place.wall_s, equilibration=_finite(place.verdict), recoveries=place.recoveries,
-        sessions=place.sessions, restarts=len(place.sessions) - 1,
+        stages.SIMULATE,
+        inputs,
+        spec=spec.to_dict(),
+        spec_sha256=spec.physics_sha256,
+        n_atoms=len(last.positions_nm),
+        n_frames=spec.n_frames,
+        production_ns=produced_ns,
+        first_frame_ps=spec.frame_interval_ps,
+        frame_interval_ps=spec.frame_interval_ps,
+        platform=last.header["platform"],
+        ns_per_day=produced_ns / produce_s * 86400 if produce_s else None,
+        wall_s=place.wall_s,
+        equilibration=_finite(place.verdict),
+        recoveries=place.recoveries,
+        sessions=place.sessions,
+        restarts=len(place.sessions) - 1,
         files={name: (work / name).stat().st_size for name in (*_GROWING, FINAL)},
-    )  # fmt: skip
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -46,9 +46,14 @@ class Runner:
     """Drives an ``Engine`` through the stages, from wherever its ``Place`` is."""
 
     def __init__(
-        self, inputs: Inputs, engine: Engine, work: Path, progress: Progress, interrupts: Interrupts,
+        self,
+        inputs: Inputs,
+        engine: Engine,
+        work: Path,
+        progress: Progress,
+        interrupts: Interrupts,
         checkpoint_interval_s: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.inputs, self.spec, self.engine, self.work = inputs, inputs.spec, engine, work
         self.place = Place()
         self.progress, self._interrupts = progress, interrupts
@@ -60,9 +65,10 @@ class Runner:
         self._logs["anneal"] = self._logs["equilibrate"]
         self._trajectory = Trajectory(work / TRAJECTORY, n_atoms, self.spec.frame_interval_ps)
         self._files = {
-            TRAJECTORY: self._trajectory.file, STATE: self._logs["produce"].file,
+            TRAJECTORY: self._trajectory.file,
+            STATE: self._logs["produce"].file,
             EQUILIBRATION: self._logs["equilibrate"].file,
-        }  # fmt: skip
+        }
 
     # ---- whole run
 
@@ -116,9 +122,10 @@ class Runner:
             lower = self.engine.minimise(MINIMISE_ITERATIONS)
             if not np.isfinite(lower):
                 raise LmbmdError(
-                    f"the start cannot be relaxed: its energy is {lower}.", where=str(self.work),
+                    f"the start cannot be relaxed: its energy is {lower}.",
+                    where=str(self.work),
                     remedy="Build the box again with another seed or at a lower density.",
-                )  # fmt: skip
+                )
             if self._interrupts.received:
                 raise self._interrupts.error("minimise: nothing was kept yet")
             if energy - lower < MINIMISE_GAIN * n_atoms:
@@ -307,9 +314,10 @@ class Runner:
             return checkpoint.load(self.work / checkpoint.CURRENT)
         except (FileNotFoundError, ValueError) as error:
             raise LmbmdError(
-                f"the run exploded and its checkpoint cannot be read ({error}).", where=str(self.work),
+                f"the run exploded and its checkpoint cannot be read ({error}).",
+                where=str(self.work),
                 remedy="Give the same command again.",
-            ) from error  # fmt: skip
+            ) from error
 
     def _diagnosis(self, failed: Place, error: Exploded) -> LmbmdError:
         """Replay the last stretch to see which atoms heat up first."""

@@ -206,17 +206,19 @@ def _check_numbers(spec: RunSpec, where: str) -> None:
         raise LmbmdError(
             f"max_equilibration_ns ({spec.max_equilibration_ns:g}) is less than equilibration_ns "
             f"({spec.equilibration_ns:g}).",
-            where=f"{where}:max_equilibration_ns", remedy="Raise the one or lower the other.",
-        )  # fmt: skip
+            where=f"{where}:max_equilibration_ns",
+            remedy="Raise the one or lower the other.",
+        )
 
 
 def _check_times(spec: RunSpec, where: str) -> None:
     step = _exact(spec.timestep_fs, _FS)
     if step is None:
         raise LmbmdError(
-            f"timestep_fs {spec.timestep_fs} is no whole number of attoseconds.", where=f"{where}:timestep_fs",
+            f"timestep_fs {spec.timestep_fs} is no whole number of attoseconds.",
+            where=f"{where}:timestep_fs",
             remedy="Give at most three decimals.",
-        )  # fmt: skip
+        )
     _check_multiple("frame_interval_ps", spec.frame_interval_ps, _PS, step, "time steps", where)
     _check_multiple("state_interval_ps", spec.state_interval_ps, _PS, step, "time steps", where)
     frame = _whole(spec.frame_interval_ps, _PS)
@@ -228,9 +230,10 @@ def _check_multiple(key: str, value: float, unit: int, part: int, parts: str, wh
     if time is None or time % part:
         near = max(1, round(value * unit / part)) * part / unit
         raise LmbmdError(
-            f"{key} {value:g} is no whole number of {parts}.", where=f"{where}:{key}",
+            f"{key} {value:g} is no whole number of {parts}.",
+            where=f"{where}:{key}",
             remedy=f"The nearest that is: {near:.12g}.",
-        )  # fmt: skip
+        )
 
 
 def _exact(value: float, unit: int) -> int | None:

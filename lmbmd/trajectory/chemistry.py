@@ -55,9 +55,14 @@ def formula(element: Sequence[str]) -> str:
 
 
 def elements(
-    told: np.ndarray, name: np.ndarray, kind: np.ndarray, mass: np.ndarray | None, alone: np.ndarray,
-    overrides: dict[str, str], where: str,
-) -> np.ndarray:  # fmt: skip
+    told: np.ndarray,
+    name: np.ndarray,
+    kind: np.ndarray,
+    mass: np.ndarray | None,
+    alone: np.ndarray,
+    overrides: dict[str, str],
+    where: str,
+) -> np.ndarray:
     """The element of each atom: from the species map, the topology, its masses, or atom names, in that order.
 
     Args:
@@ -172,21 +177,24 @@ def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[in
         pattern = Chem.MolFromSmarts(smarts)
     if pattern is None or pattern.GetNumAtoms() == 0:
         raise LmbmdError(
-            f"'{smarts}' is neither an element nor a SMARTS.", where=where,
+            f"'{smarts}' is neither an element nor a SMARTS.",
+            where=where,
             remedy=f"Give an element (O), a SMARTS ([O]=C), or atom names as a list: [{smarts}].",
-        )  # fmt: skip
+        )
     template = _parsed(smiles, where)
     wanted = graph_of_smiles(smiles, where)
     if not graph.bonds and wanted.bonds:
         raise LmbmdError(
-            "the topology has no bonds to match a SMARTS on.", where=where,
+            "the topology has no bonds to match a SMARTS on.",
+            where=where,
             remedy="Give atom names as a list, or a topology with bonds.",
-        )  # fmt: skip
+        )
     if not same_graph(graph, wanted):
         raise LmbmdError(
-            f"the molecule ({formula(graph.elements)}) is not bonded as in '{smiles}'.", where=where,
+            f"the molecule ({formula(graph.elements)}) is not bonded as in '{smiles}'.",
+            where=where,
             remedy="Mend the SMILES, or give atom names as a list.",
-        )  # fmt: skip
+        )
     place = _plain(graph).GetSubstructMatch(_plain(wanted))
     firsts = {found[0] for found in template.GetSubstructMatches(pattern, uniquify=False, maxMatches=100_000)}
     return sorted(place[i] for i in firsts)

@@ -222,9 +222,13 @@ def _groups(label: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
 
 
 def _molecules(
-    topology: Topology, fragment: np.ndarray | None, mine: np.ndarray, entry: SpeciesEntry, species_map: SpeciesMap,
+    topology: Topology,
+    fragment: np.ndarray | None,
+    mine: np.ndarray,
+    entry: SpeciesEntry,
+    species_map: SpeciesMap,
     name: str,
-) -> list[np.ndarray]:  # fmt: skip
+) -> list[np.ndarray]:
     """The atoms of a species, molecule by molecule.
 
     Bonds decide; where they do not give equal molecules (an incomplete CONECT), residues joined by bonds do; where
@@ -235,17 +239,19 @@ def _molecules(
         size = entry.atoms_per_molecule or 1
         if len(mine) % size:
             raise LmbmdError(
-                f"{len(mine)} atoms do not divide into molecules of {size}.", where=where,
+                f"{len(mine)} atoms do not divide into molecules of {size}.",
+                where=where,
                 remedy="Mend atoms_per_molecule or the selection.",
-            )  # fmt: skip
+            )
         groups = list(mine.reshape(-1, size))
         if name in species_map.centres and size > 1:
             raise LmbmdError("a centre has one atom.", where=where, remedy="Leave atoms_per_molecule out.")
         if name in species_map.centres and len(set(topology.element[mine])) > 1:
             raise LmbmdError(
-                f"the centre is made of {chemistry.formula(topology.element[mine])}.", where=where,
+                f"the centre is made of {chemistry.formula(topology.element[mine])}.",
+                where=where,
                 remedy="A centre is a monatomic ion; mend the selection or the elements.",
-            )  # fmt: skip
+            )
         return _checked(topology, groups, where)
     residue = topology.resindex
     if fragment is None:
@@ -290,15 +296,17 @@ def _sites(
             if len(found) == 0:
                 choices = sorted(set(topology.element[groups[0]]) | set(topology.name[groups[0]]) - {""})
                 raise LmbmdError(
-                    f"the site '{rule}' finds no atom.", where=where,
+                    f"the site '{rule}' finds no atom.",
+                    where=where,
                     remedy=f"Elements and atom names of {name}: {', '.join(choices)}.",
-                )  # fmt: skip
+                )
             taken = found[site_of[found] >= 0]
             if len(taken):
                 raise LmbmdError(
                     f"{topology.describe(taken[0])} is both '{labels[site_of[taken[0]]]}' and '{name}:{site}'.",
-                    where=where, remedy="Each atom is one kind of site.",
-                )  # fmt: skip
+                    where=where,
+                    remedy="Each atom is one kind of site.",
+                )
             site_of[found] = len(labels)
             labels.append(f"{name}:{site}")
     return tuple(labels), site_of
@@ -315,9 +323,10 @@ def _site_atoms(
         return atoms[topology.element[atoms] == rule]
     if not entry.smiles:
         raise LmbmdError(
-            f"'{rule}' is no element, and as a SMARTS it needs the molecule's bond orders.", where=where,
+            f"'{rule}' is no element, and as a SMARTS it needs the molecule's bond orders.",
+            where=where,
             remedy=f"Add 'smiles:' to the species, or give atom names as a list: [{rule}].",
-        )  # fmt: skip
+        )
     graphs = _graphs(topology, groups)
     found: dict[chemistry.Graph, list[int]] = {}
     for graph in set(graphs):

@@ -136,9 +136,13 @@ def from_mapping(
         _check_entry(name, entry, name in centres, f"{path}:species.{name}")
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
-        path=str(path), centres=centres, species=species, elements=raw.elements, frame_interval_ps=interval,
+        path=str(path),
+        centres=centres,
+        species=species,
+        elements=raw.elements,
+        frame_interval_ps=interval,
         cutoffs_A=_cutoffs(raw.cutoffs, species, str(path)),
-    )  # fmt: skip
+    )
 
 
 def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) -> None:
