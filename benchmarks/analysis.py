@@ -1,8 +1,8 @@
 """Time and peak memory per frame of the whole contacts pass, beside bare decoding and beside peers.
 
-    python benchmarks/analysis.py                   # 8 320 atoms, 100 Li
-    python benchmarks/analysis.py --box large       # 56 002 atoms, 1 000 Li
-    python benchmarks/analysis.py --only lmbmd --frames 10000
+    python -m benchmarks.analysis                   # 8 320 atoms, 100 Li
+    python -m benchmarks.analysis --box large       # 56 002 atoms, 1 000 Li
+    python -m benchmarks.analysis --only lmbmd --frames 10000
 
 Every tool reads the same XTC file in a process of its own, on one thread, and is timed after a first call that
 loads and compiles: the best of some repeats, in CPU time, which a busy machine disturbs less than wall time.
@@ -31,7 +31,7 @@ for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 import numpy as np  # noqa: E402
 
-from lmbmd.tables import AtomTable, SpeciesInfo  # noqa: E402
+from lmbmd.data.contacts import AtomTable, SpeciesInfo  # noqa: E402
 
 BOXES = {
     "small": {"FSI": 100, "DME": 120, "TTE": 300},
@@ -151,7 +151,7 @@ def decoding(folder: Path, stop: int) -> str:
 
 
 def lmbmd(folder: Path, stop: int) -> str:
-    from lmbmd.analysis.contacts import run_contacts
+    from lmbmd.analysis.scan.contacts import run_contacts
     from lmbmd.trajectory import read_frames
 
     atoms = AtomTable.read(folder / "atoms.parquet")

@@ -1,6 +1,6 @@
 """What the comparison of many formulations costs: writing it, and opening it.
 
-    python benchmarks/comparison.py results/lifsi-dme-tte --formulations 100 --temperatures 2
+    python -m benchmarks.comparison results/lifsi-dme-tte --formulations 100 --temperatures 2
 
 A finished formulation is copied under other names, its numbers moved at random; the tables behind its figures are the
 same files. Prints seconds for reading the results and for writing the index, and milliseconds until headless Chromium
@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmbmd.report import load_results, write_index
+from lmbmd.report.inputs import load_results
+from lmbmd.report.pages.index import write_index
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

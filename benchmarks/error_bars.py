@@ -1,6 +1,6 @@
 """How often the error bars hold the truth: prints the table of docs/theory/statistics.md.
 
-Run: python benchmarks/error_bars.py [trials]
+Run: python -m benchmarks.error_bars [trials]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from scipy import signal
 
-from lmbmd.analysis.statistics import estimate_mean, stationarity
+from lmbmd.numbers.statistics import estimate_mean, stationarity
 
 
 def gaussian(rng, shape, phi):

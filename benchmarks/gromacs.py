@@ -1,6 +1,6 @@
 """OpenMM's loop, as the simulate stage runs it, against GROMACS: same topology, same state, same cores, in turn.
 
-    python benchmarks/gromacs.py [--formulation NAME] [--threads 2] [--ps 40] [--rounds 3]
+    python -m benchmarks.gromacs [--formulation NAME] [--threads 2] [--ps 40] [--rounds 3]
 
 Needs `gmx`. The topology is that of `lmbmd export`, with the run's heavier hydrogens, and the potential energy of one
 configuration is compared before anything is timed. Both use the same constraints, masses, time step, cut-offs,
@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-import throughput
 
-from lmbmd import simulate
-from lmbmd.export.box import Box, read_box
-from lmbmd.export.gromacs import topology
-from lmbmd.simulate import checkpoint, mechanics
+from benchmarks import throughput
+from lmbmd.box.formats.gromacs import topology
+from lmbmd.box.read import Box, read_box
+from lmbmd.simulate import checkpoint
+from lmbmd.simulate import run as simulate
+from lmbmd.simulate.engines import mechanics
 
 #: Iterations and order of LINCS. One iteration heats 4 fs and heavy hydrogens: DMC by 50 kJ/mol per ps in 1,000 atoms,
 #: 2 K at a friction of 1/ps; AN bursts without friction.

@@ -1,6 +1,6 @@
 """What geometric mixing costs: the same box mixed by Lorentz–Berthelot and geometrically, in turn, in one process.
 
-    python benchmarks/mixing.py [--formulation NAME] [--platform CPU] [--threads 1] [--atoms 10000]
+    python -m benchmarks.mixing [--formulation NAME] [--platform CPU] [--threads 1] [--atoms 10000]
 
 "native pair" is how lmbmd does it (``lmbmd/forcefield/mixing.py``), "custom" a ``CustomNonbondedForce`` with the rule
 written out, whose energy is printed beside the other's. A step is that of a run: constraints, heavy hydrogens,
@@ -18,13 +18,13 @@ from dataclasses import replace
 import numpy as np
 import openmm
 
-from lmbmd.estimate import speed
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC, LORENTZ_BERTHELOT
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.formulation.study import load_study
-from lmbmd.simulate import mechanics
-from lmbmd.simulate.platform import PlatformOptions, create_context
-from lmbmd.simulate.spec import parse_spec
+from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.engines.platform import PlatformOptions, create_context
+from lmbmd.simulate.protocol import parse_spec
+from lmbmd.study.forecast import speed
+from lmbmd.study.study import load_study
 
 ROUNDS, STEPS, WARM_STEPS, MINIMISE, STEP_PS = 8, 100, 300, 200, 0.002
 

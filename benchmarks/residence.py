@@ -1,6 +1,6 @@
 """Time and memory of the lifetimes of a made-up run: prints the figures of docs/theory/lifetimes.md.
 
-Run: python benchmarks/residence.py [centres] [frames]
+Run: python -m benchmarks.residence [centres] [frames]
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmbmd.analysis.lifetime_tables import residence_tables
-from lmbmd.analysis.lifetimes import Residence
-from lmbmd.tables import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.analysis.dynamics.lifetimes import Residence
+from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
+from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
 
 SPECIES = (SpeciesInfo("Li", "cation", 1), SpeciesInfo("FSI", "anion", -1), SpeciesInfo("DME", "solvent", 0))
 

@@ -1,7 +1,7 @@
 """Does Snakemake stay usable with a thousand bottles? Seconds and memory of what a user waits for.
 
-    python benchmarks/scale.py                         # 1 000 formulations × 3 replicas
-    python benchmarks/scale.py --formulations 100
+    python -m benchmarks.scale                         # 1 000 formulations × 3 replicas
+    python -m benchmarks.scale --formulations 100
 
 No MD is run: the study's files are empty and `snakemake --touch` tells Snakemake that they are finished, so that its
 records are those of a real study. The limits that are printed are for two quiet cores.
@@ -130,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lmbmd-scale-") as folder:
         study = Path(folder)
         write_study(study, options.formulations, options.replicas)
-        from lmbmd.formulation.study import load_study
+        from lmbmd.study.study import load_study
 
         began = time.perf_counter()
         load_study(study / "config" / "config.yaml")

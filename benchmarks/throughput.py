@@ -1,8 +1,8 @@
 """The simulate stage against a bare OpenMM loop, on the same System, in turn, in one process.
 
-    python benchmarks/throughput.py [--formulation NAME] [--platform auto] [--ps 40] [--rounds 3]
-    python benchmarks/throughput.py --atoms 10000         # the formulation's box beside itself
-    python benchmarks/throughput.py --share 4             # and then four replicas at once on one device
+    python -m benchmarks.throughput [--formulation NAME] [--platform auto] [--ps 40] [--rounds 3]
+    python -m benchmarks.throughput --atoms 10000         # the formulation's box beside itself
+    python -m benchmarks.throughput --share 4             # and then four replicas at once on one device
 
 "simulate" is the production stage as it runs in a study: trajectory, state log, checks, checkpoints. "bare" is
 ``integrator.step(n)`` on the same prepared System from the same state, with nothing else. Rounds alternate, so that
@@ -27,15 +27,16 @@ from pathlib import Path
 
 import openmm
 
-from lmbmd import simulate
-from lmbmd.build import build_box, build_system
-from lmbmd.build.pdb import pdb_text
-from lmbmd.estimate import speed
+from lmbmd.box.build import build_box, build_system
+from lmbmd.box.pdb import pdb_text
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
-from lmbmd.formulation.study import load_study
-from lmbmd.simulate import checkpoint, mechanics
-from lmbmd.simulate.engine import Engine
+from lmbmd.simulate import checkpoint
+from lmbmd.simulate import run as simulate
+from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.study.forecast import speed
+from lmbmd.study.study import load_study
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmbmd.tables import Described
+    from lmbmd.data.contacts import Described
 
 __version__ = "0.1.0"
 
 
 def analyze(source: Any, species: Any, **options: Any) -> Described:
-    """Describe a trajectory of any program: see ``lmbmd.foreign.analyze``, which this calls."""
-    from lmbmd import foreign
+    """Describe a trajectory of any program: see ``lmbmd.analysis.foreign.analyze``, which this calls."""
+    from lmbmd.analysis import foreign
 
     return foreign.analyze(source, species, **options)

@@ -2,6 +2,6 @@
 
 import sys
 
-from lmbmd.cli import main
+from lmbmd.cli.parser import main
 
 sys.exit(main())

@@ -12,9 +12,9 @@ from functools import cache
 
 import numpy as np
 
-from lmbmd.analysis.clusters import Clusters
-from lmbmd.analysis.compactness import Compactness, CompactnessOptions
-from lmbmd.tables import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.clusters.components import Clusters
+from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
 
 #: Centre–anion distance inside constructed aggregates, and the largest that is a contact, Å.
 BOND_A, CONTACT_A = 4.2, 4.8

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate.place import Place
+from lmbmd.simulate.resume import Place
 
 
 @dataclass

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from lmbmd.tables import AtomTable, Frame
+from lmbmd.data.contacts import AtomTable, Frame
 
 # ---- contacts and RDF counts
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lmbmd.data.contacts import DESCRIPTOR_COLUMNS, Described
 from lmbmd.formulation.composition import Composition, Ingredient, Realised
-from lmbmd.tables import DESCRIPTOR_COLUMNS, Described
 
 BOTTLES = {
     "lifsi-dme": {

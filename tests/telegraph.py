@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from systems import DME, FSI, LI, atom_table, frame
 
-from lmbmd.analysis.intervals import Intervals
-from lmbmd.analysis.lifetimes import N_GROUPS, Correlation, Exchange, Residence, ResidenceResult
+from lmbmd.analysis.dynamics.intervals import Intervals
+from lmbmd.analysis.dynamics.lifetimes import N_GROUPS, Correlation, Exchange, Residence, ResidenceResult
 
 
 def intervals(on, group=None):

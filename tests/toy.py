@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import openmm
 
-from lmbmd import simulate
-from lmbmd.build.pdb import pdb_text, read_pdb, with_positions
-from lmbmd.build.system import BuiltSystem, build_system
-from lmbmd.errors import LmbmdError
+from lmbmd.box.pdb import pdb_text, read_pdb, with_positions
+from lmbmd.box.system import BuiltSystem, build_system
+from lmbmd.core.errors import LmbmdError
+from lmbmd.simulate import run as simulate
 from lmbmd.simulate import runner
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent", "CHAIN": "anion"}
@@ -210,7 +210,7 @@ def _child(folder: Path, options: dict[str, Any]) -> None:
 
 #: Children are forked from a server that has imported everything and started nothing: fast and clean.
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["lmbmd.simulate"])
+_server.set_forkserver_preload(["lmbmd.simulate.run"])
 
 
 def simulate_elsewhere(folder: Path, **options: Any) -> Any:

@@ -7,8 +7,8 @@ import math
 from rdkit import Chem
 from smirnoff import Terms
 
-from lmbmd.forcefield import refits
-from lmbmd.forcefield.refits import matches
+from lmbmd.forcefield.parametrize import refits
+from lmbmd.forcefield.parametrize.refits import matches
 
 RADIAN = math.pi / 180
 

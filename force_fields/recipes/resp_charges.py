@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from rdkit import Chem
 
-from lmbmd.atomic import write_text
-from lmbmd.forcefield import charges, resp
+from lmbmd.core.files import write_text
+from lmbmd.forcefield.parametrize import charges, resp
 
 HERE = Path(__file__).parent
 FILE = HERE / "resp.json"

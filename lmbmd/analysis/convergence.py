@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.statistics import estimate_mean, stationarity
 from lmbmd.formulation.composition import scarcity
+from lmbmd.numbers.statistics import estimate_mean, stationarity
 
 #: Shorter runs are never called long enough, whatever the tests say: contacts of Li⁺ last 0.1–10 ns, and a run
 #: that never saw one end cannot know it.

@@ -13,14 +13,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lmbmd import stages
-from lmbmd.analysis.cipa import CipaThresholds, compact_share
-from lmbmd.analysis.cipa_tables import cipa_tables
-from lmbmd.analysis.cluster_tables import cluster_tables
-from lmbmd.analysis.clusters import Clusters
-from lmbmd.analysis.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.clusters.cipa import CipaThresholds, compact_share
+from lmbmd.analysis.clusters.cipa_account import cipa_tables
+from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.clusters.components import Clusters
+from lmbmd.analysis.clusters.components_account import cluster_tables
 from lmbmd.analysis.convergence import convergence, few_molecules
-from lmbmd.analysis.cutoffs import (
+from lmbmd.analysis.dynamics.lifetimes import Residence
+from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
+from lmbmd.analysis.error_tables import error_tables
+from lmbmd.analysis.liquid import Recipe, composition_table
+from lmbmd.analysis.shells.coordination import Shells, kind
+from lmbmd.analysis.shells.coordination_account import shell_tables
+from lmbmd.analysis.shells.cutoffs import (
     LI_FALLBACK_A,
     LI_WINDOW_A,
     Cutoff,
@@ -29,20 +34,15 @@ from lmbmd.analysis.cutoffs import (
     first_shell_cutoffs,
     second_shell_cutoffs,
 )
-from lmbmd.analysis.error_tables import error_tables
-from lmbmd.analysis.lifetime_tables import residence_tables
-from lmbmd.analysis.lifetimes import Residence
-from lmbmd.analysis.liquid import Recipe, composition_table
-from lmbmd.analysis.radial import pooled_rdf, radial_tables
-from lmbmd.analysis.rows import entry
-from lmbmd.analysis.shell_tables import shell_tables
-from lmbmd.analysis.shells import Shells, kind
-from lmbmd.analysis.speciation import SecondShell, Speciation
-from lmbmd.analysis.speciation_tables import separation_tables, speciation_tables
-from lmbmd.analysis.statistics import estimate_mean
-from lmbmd.errors import LmbmdError, nearest
-from lmbmd.tables import AtomTable, Contacts, Described, FrameContacts, Rdf, descriptor_frame
-from lmbmd.units import PS_PER_NS
+from lmbmd.analysis.shells.radial import pooled_rdf, radial_tables
+from lmbmd.analysis.shells.speciation import SecondShell, Speciation
+from lmbmd.analysis.shells.speciation_account import separation_tables, speciation_tables
+from lmbmd.core import stages
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.units import PS_PER_NS
+from lmbmd.data.contacts import AtomTable, Contacts, Described, FrameContacts, Rdf, descriptor_frame
+from lmbmd.numbers.rows import entry
+from lmbmd.numbers.statistics import estimate_mean
 
 #: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
 TIMESERIES_POINTS = 500

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.rows import descriptor, doubt, scaled
-from lmbmd.analysis.shells import kind
-from lmbmd.analysis.statistics import estimate_mean
-from lmbmd.tables import AtomTable, Descriptor
-from lmbmd.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
+from lmbmd.analysis.shells.coordination import kind
+from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
+from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.numbers.rows import descriptor, doubt, scaled
+from lmbmd.numbers.statistics import estimate_mean
 
 #: Quantities of a composition in whose terms a recipe may have been written: basis → (quantity, factor).
 _ASKED = {

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from lmbmd.errors import LmbmdError, nearest
-from lmbmd.shipped import shipped_folder
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.shipped import shipped_folder
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")

@@ -20,7 +20,7 @@ import math
 import openmm
 from openmm import unit
 
-from lmbmd.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest
 
 LORENTZ_BERTHELOT, GEOMETRIC = "Lorentz-Berthelot", "geometric"
 COMBINING_RULES = (LORENTZ_BERTHELOT, GEOMETRIC)

@@ -13,7 +13,7 @@ from openmm import app, unit
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from lmbmd.forcefield.smirnoff import Terms
+from lmbmd.forcefield.parametrize.smirnoff import Terms
 
 SEED = 20_261_120
 TIGHT_KJ_MOL_NM = 0.01

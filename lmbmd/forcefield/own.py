@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from lmbmd.atomic import write_text
-from lmbmd.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.files import write_text
+from lmbmd.core.provenance import sha256_of
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library, read_library
-from lmbmd.provenance import sha256_of
 
 FOLDER = "force_fields"
 SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")

@@ -16,11 +16,11 @@ import yaml
 from openmm import app, unit
 from rdkit import Chem
 
-from lmbmd.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.provenance import sha256_of
 from lmbmd.forcefield.library import Library, force_fields_folder, load_library
 from lmbmd.forcefield.mixing import checked_rule
 from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
-from lmbmd.provenance import sha256_of
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
 

@@ -13,7 +13,7 @@ import openmm
 from openmm import app, unit
 from rdkit import Chem
 
-from lmbmd.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.mixing import GEOMETRIC, LORENTZ_BERTHELOT, unmix
 from lmbmd.forcefield.molecules import bare
 

@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lmbmd.errors import LmbmdError, nearest
-from lmbmd.wording import counted
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import counted
 
 Basis = Literal[
     "mol/L of solution",

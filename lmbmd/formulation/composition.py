@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from lmbmd.atomic import write_text
-from lmbmd.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import write_text
+from lmbmd.core.provenance import canonical_json, sha256_of
+from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 from lmbmd.forcefield.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
 from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve
-from lmbmd.provenance import canonical_json, sha256_of
-from lmbmd.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 
 #: Counts are sought within this fraction of the size that was asked for.
 WINDOW = 0.05

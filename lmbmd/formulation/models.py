@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from lmbmd.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.validation import fault, place, saying, validated
+from lmbmd.core.yamlfile import Lines, read_yaml
 from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio, shown
-from lmbmd.formulation.validation import fault, place, saying, validated
-from lmbmd.formulation.yamlfile import Lines, read_yaml
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]

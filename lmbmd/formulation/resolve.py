@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmbmd.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.forcefield.library import Library, Salt, Species
 from lmbmd.formulation.amounts import PARTS, Amount
 from lmbmd.formulation.models import SECTIONS, Formulation, Section

@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from lmbmd.errors import LmbmdError
-from lmbmd.tables import Described
-from lmbmd.units import PS_PER_NS
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import PS_PER_NS
+from lmbmd.data.contacts import Described
 
 #: Columns that a table must have to be drawn. Any table may be absent; further columns are allowed.
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lmbmd.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.lock import holding
-from lmbmd.simulate.place import Inputs
+from lmbmd.simulate.resume import Inputs
 
 _SUFFIX = ".replaced-"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lmbmd.errors import LmbmdError
-from lmbmd.provenance import sha256_of
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.provenance import sha256_of
 
 _MAGIC = b"lmbmd-checkpoint-1"
 CURRENT, PREVIOUS = "checkpoint", "checkpoint.previous"

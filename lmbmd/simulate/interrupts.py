@@ -6,7 +6,7 @@ import signal
 import threading
 from types import FrameType
 
-from lmbmd.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError
 
 
 class NotFinished(LmbmdError):

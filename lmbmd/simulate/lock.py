@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lmbmd.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError
 
 #: The holder touches the lock file this often, and is taken for dead after so long without, s.
 HEARTBEAT_S = 10.0

@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lmbmd import atomic, provenance, stages
-from lmbmd.errors import LmbmdError
+from lmbmd.core import files as atomic
+from lmbmd.core import provenance, stages
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import PS_PER_NS
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.place import EQUILIBRATION, STATE, TRAJECTORY, Place
-from lmbmd.simulate.spec import RunSpec
-from lmbmd.units import PS_PER_NS
+from lmbmd.simulate.protocol import RunSpec
+from lmbmd.simulate.resume import EQUILIBRATION, STATE, TRAJECTORY, Place
 
 FINAL, RECORD = "final.pdb", "run.json"
 _GROWING = (TRAJECTORY, STATE, EQUILIBRATION)

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lmbmd import atomic
-from lmbmd.build.pdb import atom_labels, with_positions
-from lmbmd.errors import LmbmdError
+from lmbmd.box.pdb import atom_labels, with_positions
+from lmbmd.core import files as atomic
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate import place as places
+from lmbmd.simulate import resume as places
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.engine import Engine, Exploded
+from lmbmd.simulate.engines.openmm_engine import Engine, Exploded
 from lmbmd.simulate.equilibration import judge
 from lmbmd.simulate.interrupts import Interrupts
-from lmbmd.simulate.place import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place
-from lmbmd.simulate.progress import Progress
+from lmbmd.simulate.logs import Row, StateLog, Trajectory
 from lmbmd.simulate.publish import FINAL
-from lmbmd.simulate.records import Row, StateLog, Trajectory
+from lmbmd.simulate.resume import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place
 
 #: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
 SOFT_STEPS = ((500, 1000), (1000, 1000), (2000, 1000))

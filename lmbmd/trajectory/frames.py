@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lmbmd.errors import LmbmdError
-from lmbmd.tables import AtomTable, Frame
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.contacts import AtomTable, Frame
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
 _DENSEST_PER_A3 = 1.0

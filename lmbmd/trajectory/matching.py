@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmbmd.bonds import parents
-from lmbmd.errors import LmbmdError, nearest
-from lmbmd.tables import AtomTable, SpeciesInfo
-from lmbmd.trajectory import chemistry
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.data.bonds import parents
+from lmbmd.data.contacts import AtomTable, SpeciesInfo
+from lmbmd.trajectory import graphs as chemistry
 
 if TYPE_CHECKING:
     from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap

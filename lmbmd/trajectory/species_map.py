@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from lmbmd.errors import LmbmdError, nearest
-from lmbmd.formulation.validation import validated
-from lmbmd.formulation.yamlfile import Lines, read_yaml
-from lmbmd.tables import ROLES, AtomTable, Role
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.validation import validated
+from lmbmd.core.yamlfile import Lines, read_yaml
+from lmbmd.data.contacts import ROLES, AtomTable, Role
 from lmbmd.trajectory.frames import Frames, open_universe, read_frames
 from lmbmd.trajectory.matching import match
 

@@ -3,8 +3,8 @@ import atexit
 import gc
 import sys
 
-from lmbmd import stages
-from lmbmd.formulation.study import load_study_or_exit
+from lmbmd.core import stages
+from lmbmd.study.study import load_study_or_exit
 
 # Planning makes millions of objects that live to its end. Python would look for garbage among them meanwhile, and
 # again when it exits: a third of the time.

@@ -22,7 +22,7 @@ function measured(point, k) {
   const steady = doubt === "never changed" && n >= 3;
   if (steady || error === 0) return { value, error: 0, freedom: Infinity, doubt: "", raw: 0 };
   if (doubt || error === null) return { value, error: null, raw: error, doubt: doubt || "no error" };
-  // As lmbmd.claims.judge.degrees_of_freedom: the error of a time comes from few groups, however many events it has.
+  // As lmbmd.literature.judge.degrees_of_freedom: the error of a time comes from few groups, however many events it has.
   const freedom = Math.min(Math.max(n / 3, 1), DATA.numbers[k].unit === "ps" ? 2 : Infinity);
   return { value, error, freedom, doubt: "", raw: error };
 }

@@ -1,0 +1,317 @@
+"""Tables, descriptors and notes of the CIPA analysis, over all replicas of a state point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter1d
+
+from lmbmd.analysis.clusters.cipa import CipaThresholds, Criterion, Verdict, decide, fractal_dimension
+from lmbmd.analysis.clusters.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
+from lmbmd.analysis.clusters.components import ClusterResult
+from lmbmd.analysis.clusters.components_account import Tables, centre_names
+from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
+from lmbmd.analysis.shells.cutoffs import second_minimum
+from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.numbers.rows import descriptor, doubt, entry
+from lmbmd.numbers.statistics import Estimate, estimate_mean
+
+#: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
+PEAK_WINDOW_A, SMOOTHING_A = (3.0, 9.0), 0.3
+#: The source of an error that does not come from independent samples of a series.
+_JACKKNIFE = "jackknife"
+#: Where the edge of the first centre–centre shell is looked for, and where it is put if it is not found, Å.
+SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
+
+_COLUMNS = (
+    "criterion",
+    "value",
+    "error",
+    "unit",
+    "null",
+    "null_sd",
+    "z",
+    "threshold",
+    "direction",
+    "met",
+    "null_model",
+    "share_met",
+    "doubt",
+)
+
+
+def cipa_tables(
+    clusters: Sequence[ClusterResult],
+    measured: Sequence[CompactnessResult],
+    atoms: AtomTable,
+    thresholds: CipaThresholds | None = None,
+    shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
+    shell_A: float | None = None,
+) -> Tables:
+    """The CIPA block of a state point.
+
+    Args:
+        clusters, measured: what ``Clusters`` and ``Compactness`` found, one each per replica.
+        atoms: of the box.
+        thresholds: of the call.
+        shifted: shift of all contact cut-offs in Å → what ``Compactness`` found with it, one per replica.
+        shell_A: radius of the first centre–centre shell, Å; from the first minimum of g(r) if not given.
+
+    Returns:
+        descriptors.
+        tables: ``cipa``, rows with a threshold first and then rows for information, ``met`` being True, False or
+            None; values of single clusters are means over the centres, each counting its own cluster, a
+            percolating one having no size. ``doubt`` says why an error is missing or not to be relied on.
+            ``null`` and ``null_sd`` are the mean and the standard
+            deviation of one frame in the null model ``null_model``, z = (value − null) / null_sd.
+            ``cipa_sensitivity`` (choice, setting, share, error, doubt, call), ``cipa_g`` (r_A, g, g_labels, g_pairs)
+            and ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
+        notes: the verdict; its ``call`` is the bare call.
+    """
+    thresholds = thresholds or CipaThresholds()
+    verdict = decide(clusters, measured, atoms, thresholds, shifted)
+    shell_A, rule = (shell_A, "given") if shell_A else _first_shell(measured)
+    rows = _call_rows(verdict, measured, thresholds) + _information_rows(measured, shell_A)
+    dimension = fractal_dimension(clusters)
+    scaling = dimension.reason or f"clusters of {dimension.smallest}–{dimension.largest} ions"
+    rows.append(_row("fractal dimension", Estimate(dimension.value, dimension.error, 0, source=_JACKKNIFE), "1"))
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    tables = {
+        "cipa": table.astype({"met": object}),
+        "cipa_sensitivity": pd.DataFrame(
+            [(v.choice, v.setting, *entry(v.share), v.call) for v in verdict.variations],
+            columns=["choice", "setting", "share", "error", "doubt", "call"],
+        ),
+        "cipa_g": _g_table(measured),
+        "cipa_nearest": _nearest_table(measured),
+    }
+    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A, rule)
+    descriptors.append(
+        Descriptor(
+            "cluster_fractal_dimension",
+            centre_names(atoms),
+            dimension.value,
+            dimension.error,
+            "1",
+            float("nan"),
+            f"Rg ~ N^(1/d_f); {scaling}",
+        )
+    )
+    return descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}]
+
+
+def _row(
+    criterion: str,
+    mean: Estimate,
+    unit: str,
+    threshold: float = np.nan,
+    direction: str = "",
+    null: tuple[float, float] = (np.nan, np.nan),
+    null_model: str = "",
+    share_met: float = np.nan,
+) -> tuple:
+    met = None
+    if direction and np.isfinite(mean.value):
+        met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
+    z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
+    told = "" if mean.source == _JACKKNIFE else doubt(mean)
+    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met, told)
+
+
+def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
+    """Mean over centres of a property of the cluster each is in; a percolating cluster has no size in ions or nm."""
+    series = []
+    for r in measured:
+        table = r.clusters[np.isfinite(r.clusters[column])]
+        if column == "ions":
+            table = table[table["rank"] == 0]
+        frame, weight = table["frame"].to_numpy(), table["n_centres"].to_numpy(float)
+        top = np.bincount(frame, weights=weight * table[column], minlength=len(r.time_ps))
+        bottom = np.bincount(frame, weights=weight, minlength=len(r.time_ps))
+        series.append(np.where(bottom > 0, top / np.maximum(bottom, 1), np.nan))
+    return estimate_mean(series)
+
+
+def _share_meeting(measured: Sequence[CompactnessResult], criterion: Criterion, thresholds: CipaThresholds) -> float:
+    """Share of all centres whose own cluster meets one criterion; the call asks each cluster for all of them."""
+    meeting = [r.clusters["n_centres"][criterion.met(r.clusters[criterion.column], thresholds)].sum() for r in measured]
+    return float(sum(meeting) / sum(r.n_centres * len(r.time_ps) for r in measured))
+
+
+def _null(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Mean, and standard deviation over the drawings of one frame, of (F, S) arrays, one per replica."""
+    pooled = np.concatenate(values)
+    pooled = pooled[np.isfinite(pooled).all(axis=1)]
+    if not len(pooled):
+        return float("nan"), float("nan")
+    return float(pooled.mean()), float(np.sqrt(pooled.var(axis=1, ddof=1).mean()))
+
+
+def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], thresholds: CipaThresholds) -> list[tuple]:
+    """Rows with a threshold: the criteria of one cluster, then those of the formulation."""
+    names = {
+        "min_ions": "ions in the cluster",
+        "min_diameter_nm": "diameter with bound solvent, at least",
+        "max_diameter_nm": "diameter with bound solvent, at most",
+        "min_contacts_per_ion": "contacts per ion",
+        "min_density_ratio": "local density over bulk, in clusters",
+        "min_z": "z of the cluster's local density",
+        "max_anisotropy": "shape anisotropy",
+    }
+    rows = []
+    for c in thresholds.criteria:
+        bound = getattr(thresholds, c.threshold)
+        model = thresholds.null_model if c.threshold == "min_z" else ""
+        mean = cluster_mean(measured, c.column)
+        share = _share_meeting(measured, c, thresholds)
+        rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model, share_met=share))
+    exact = lambda x: Estimate(x, 0.0, float("nan"), source="exact")  # noqa: E731
+    rows += [
+        _row("share of centres in compact clusters", verdict.share, "1", thresholds.min_share, "≥"),
+        _row("frames that percolate", verdict.percolating, "1", thresholds.max_percolating_fraction, "≤"),
+        _row("smallest box width", exact(verdict.width_nm), "nm", thresholds.min_box_width_nm, "≥"),
+        _row("molecules of the rarest species", exact(verdict.rarest), "1", thresholds.min_rarest_molecules, "≥"),
+    ]
+    return rows
+
+
+def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> list[tuple]:
+    """Rows without a threshold, each quantity that has null models once per model."""
+    rows = [
+        _row("diameter without bound solvent", cluster_mean(measured, "bare_diameter_nm"), "nm"),
+        _row("bound solvent per centre", cluster_mean(measured, "solvent_per_centre"), "1"),
+    ]
+    bulk = (float(1000 * np.mean(np.concatenate([r.n_centres / r.volume_A3 for r in measured]))), np.nan)
+    for column, name in (("density_nm3", "with"), ("bare_density_nm3", "without")):
+        mean = cluster_mean(measured, column)
+        rows.append(
+            _row(f"centres per volume of the cluster, {name} bound solvent", mean, "nm⁻³", null=bulk, null_model="bulk")
+        )
+    nearest = estimate_mean([r.nearest_A.mean(axis=1) if r.n_centres > 1 else [np.nan] for r in measured])
+    poisson = float(np.mean(_poisson(measured)))
+    rows.append(_row("nearest centre–centre distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
+    quantities = [("nearest centre–centre distance", "Å", nearest, [r.null_nearest_A for r in measured])]
+    for radius in DENSITY_RADII_A:
+        seen, null = zip(*(r.density_ratio(radius) for r in measured), strict=True)
+        quantities.append((f"local density over bulk, {radius / 10:g} nm", "1", estimate_mean(seen), null))
+    seen, null = zip(*(r.neighbours(shell_A) for r in measured), strict=True)
+    edge = f"{shell_A:.2f} Å" if np.isfinite(shell_A) else "first shell"
+    quantities.append((f"centre–centre CN, {edge}", "1", estimate_mean(seen), null))
+    for m, model in enumerate(NULL_MODELS):
+        for name, unit, mean, null in quantities:
+            chance = _null([x[:, m] for x in null])
+            rows.append(_row(name, mean, unit, null=chance, null_model=model))
+    spacing, random = _lattice_spacing(measured)
+    rows.append(_row("spacing n^(−1/3) at the local density", spacing, "Å", null=(random, np.nan), null_model="bulk"))
+    position, height, null_height = _first_peak(measured)
+    nan = float("nan")
+    read = lambda value: Estimate(value, nan, nan, source="read off the mean curve")  # noqa: E731
+    rows.append(_row("first centre–centre peak, position", read(position), "Å"))
+    for m, model in enumerate(NULL_MODELS):
+        null = (null_height[m], nan)
+        rows.append(_row("first centre–centre peak, height", read(height), "1", null=null, null_model=model))
+    return rows
+
+
+def _poisson(measured: Sequence[CompactnessResult]) -> np.ndarray:
+    return np.concatenate([poisson_nearest_A(r.n_centres / r.volume_A3) for r in measured])
+
+
+def _lattice_spacing(measured: Sequence[CompactnessResult]) -> tuple[Estimate, float]:
+    """(local density)^(−1/3) within 0.8 nm, a centre counted in its own sphere's bulk, and the same for the box."""
+    local, bulk = [], []
+    for r in measured:
+        density = r.n_centres / r.volume_A3
+        with np.errstate(divide="ignore"):
+            spacing = (r.density_ratio(8.0)[0] * density) ** (-1 / 3)
+        local.append(np.where(np.isfinite(spacing), spacing, np.nan))
+        bulk.append(density ** (-1 / 3))
+    return estimate_mean(local), float(np.concatenate(bulk).mean())
+
+
+def _mean_g(measured: Sequence[CompactnessResult]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    curves = [r.g() for r in measured]
+    weight = np.array([len(r.time_ps) for r in measured], float)
+    weight /= weight.sum()
+    g = sum(w * c[1] for w, c in zip(weight, curves, strict=True))
+    return curves[0][0], g, sum(w * c[2] for w, c in zip(weight, curves, strict=True))
+
+
+def _first_shell(measured: Sequence[CompactnessResult]) -> tuple[float, str]:
+    """Edge of the first centre–centre shell in Å, and the rule that gave it."""
+    r, g, _ = _mean_g(measured)
+    known = np.isfinite(g)
+    frames = sum(len(m.time_ps) for m in measured)
+    pairs = np.sum([m.pairs.sum(axis=0) for m in measured], axis=0)
+    n = measured[0].n_centres
+    if known.sum() < 2:
+        return SHELL_A, "fallback: there is no pair"
+    cn = 2 * np.cumsum(pairs) / (n * frames)
+    # Each pair is two neighbours but one sample.
+    edge = second_minimum(r[known], g[known], cn[known], n * frames / 2, SHELL_WINDOW_A, SHELL_A)
+    return edge.cutoff_A, edge.rule.replace("second minimum", "first minimum after 5 Å")
+
+
+def _first_peak(measured: Sequence[CompactnessResult]) -> tuple[float, float, np.ndarray]:
+    """Position and height of the highest point of the smoothed g(r) in the window, and the nulls' heights there."""
+    r, g, null = _mean_g(measured)
+    inside = (r >= PEAK_WINDOW_A[0]) & (r <= PEAK_WINDOW_A[1])
+    smooth = lambda y: gaussian_filter1d(np.nan_to_num(y), SMOOTHING_A / BIN_A, axis=-1)  # noqa: E731
+    y, chance = smooth(g)[inside], smooth(null)[:, inside]
+    top = int(np.argmax(y))
+    if not y[top] > 0:
+        return float("nan"), float("nan"), np.full(len(NULL_MODELS), np.nan)
+    return float(r[inside][top]), float(y[top]), chance[:, top]
+
+
+def _g_table(measured: Sequence[CompactnessResult]) -> pd.DataFrame:
+    r, g, null = _mean_g(measured)
+    return pd.DataFrame({"r_A": r, "g": g} | {f"g_{model}": null[m] for m, model in enumerate(NULL_MODELS)})
+
+
+def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -> pd.DataFrame:
+    """Distribution of nearest centre–centre distances, and 4 π n r² exp(−4 π n r³/3) of random points."""
+    found = np.concatenate([r.nearest_A.ravel() for r in measured])
+    found = found[np.isfinite(found)]
+    density = np.concatenate([r.n_centres / r.volume_A3 for r in measured]).mean()
+    edges = np.arange(0, max(found.max(initial=0.0), 3 * density ** (-1 / 3)) + bin_A, bin_A)
+    count = np.histogram(found, edges)[0]
+    r = 0.5 * (edges[1:] + edges[:-1])
+    poisson = -np.diff(np.exp(-4 / 3 * np.pi * density * edges**3)) / bin_A
+    return pd.DataFrame({"r_A": r, "density": count / max(len(found), 1) / bin_A, "poisson": poisson})
+
+
+def _centre_cn(measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str) -> Descriptor:
+    """CN of a centre by centres; without an edge of the first shell it has no value, and the reason is the rule."""
+    if not np.isfinite(shell_A):
+        nothing = Estimate(float("nan"), float("nan"), float("nan"))
+        why = f"no edge of the first centre–centre shell, {rule.partition(': ')[2] or rule}"
+        return descriptor("centre_centre_cn", centres, nothing, "1", "within the first centre–centre shell", why)
+    mean = estimate_mean([r.neighbours(shell_A)[0] for r in measured])
+    return descriptor("centre_centre_cn", centres, mean, "1", f"within {shell_A:.2f} Å, {rule}")
+
+
+def _descriptors(
+    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str
+) -> list[Descriptor]:
+    def about(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
+        undefined = "no frame has such a cluster, or the sphere does not fit into the box"
+        return descriptor(name, centres, mean, unit, method, undefined)
+
+    nearest = [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
+    ratio = [x / poisson_nearest_A(r.n_centres / r.volume_A3) for x, r in zip(nearest, measured, strict=True)]
+    found = [
+        about("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
+        about("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
+        about("cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
+        about("cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"),
+        about("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
+        about("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
+        _centre_cn(measured, centres, shell_A, rule),
+    ]
+    for radius in DENSITY_RADII_A:
+        mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])
+        found.append(about(f"local_density_ratio_{radius / 10:g}nm", mean, "1", "over the box mean (n − 1)/V"))
+    return found

@@ -1,0 +1,296 @@
+"""What makes a cluster compact, measured on evenly spaced frames: volume, packing, contacts, shape, null models.
+
+A fold that keeps measurements only; thresholds and the verdict are in ``cipa.py``. Theory: docs/theory/cipa.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.clusters import graph as kernels_graph
+from lmbmd.analysis.clusters import nulls
+from lmbmd.analysis.clusters.components import IonGraph, Ions, box_widths_A, cluster_shapes, ion_graph, ions_of
+from lmbmd.analysis.clusters.voronoi import cell_volumes
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.contacts import AtomTable, FrameContacts
+
+#: Extent and bin of the centre–centre pair histogram, Å.
+REACH_A, BIN_A = 15.0, 0.1
+#: Radii of the spheres in which local density is reported, Å.
+DENSITY_RADII_A = (6.0, 8.0, 10.0, 15.0)
+
+#: Columns of ``CompactnessResult.clusters``: one row per cluster with a centre, per sampled frame.
+CLUSTER_COLUMNS = {
+    "frame": "sampled frame, 0-based",
+    "n_centres": "centres",
+    "ions": "ions",
+    "rank": "period vectors; > 0 percolates",
+    "contacts_per_ion": "k = 2 E / V",
+    "diameter_nm": "(6 V/π)^(1/3), V of its ions' Voronoi cells and those of the solvent bound to its centres",
+    "bare_diameter_nm": "the same without the solvent",
+    "density_nm3": "centres per nm³ of that volume, bound solvent included",
+    "bare_density_nm3": "the same without the solvent",
+    "solvent_per_centre": "molecules that are no ions bound to its centres, per centre",
+    "rg_nm": "radius of gyration",
+    "anisotropy": "κ²",
+    "density_ratio": "centres round its centres within the density radius, over the box mean",
+    "z_labels": "of density_ratio against null model labels",
+    "z_pairs": "of density_ratio against null model pairs",
+}
+
+
+@dataclass(frozen=True)
+class CompactnessOptions:
+    """How compactness is measured.
+
+    Attributes:
+        frames: at most this many evenly spaced frames of each replica are measured.
+        shuffles: drawings of each null model per frame.
+        neighbourhoods: random neighbourhoods per drawing, for the z of single clusters.
+        density_radius_A: radius of the sphere whose density decides; a multiple of 0.1 Å, at most 15 Å.
+        seed: of the drawings; a drawing depends on it and on the frame's index alone.
+    """
+
+    frames: int = 25
+    shuffles: int = 10
+    neighbourhoods: int = 32
+    density_radius_A: float = 8.0
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("shuffles", 2), ("neighbourhoods", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise LmbmdError(f"{name} = {getattr(self, name)} is too small.", remedy=f"Give at least {least}.")
+        if not BIN_A <= self.density_radius_A <= REACH_A:
+            raise LmbmdError(
+                f"density_radius_A = {self.density_radius_A:g} is out of reach.",
+                remedy=f"Give a radius from {BIN_A:g} to {REACH_A:g} Å, such as 8.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class CompactnessResult:
+    """Measurements of one replica on F sampled frames, with S drawings of each of the null models.
+
+    Attributes:
+        n_centres: of the box.
+        time_ps, volume_A3, width_A: (F,); the width is the smallest perpendicular one.
+        pairs: (F, n_bins) int64, centre–centre pairs in bins of ``BIN_A`` from 0 to ``REACH_A``.
+        nearest_A: (F, n_centres) distance from each centre to the nearest other centre.
+        null_pairs: (F, 2, S, n_bins) int64, in the order of ``nulls.NULL_MODELS``.
+        null_nearest_A: (F, 2, S), means over the centres.
+        clusters: one row per cluster that holds a centre, columns ``CLUSTER_COLUMNS``.
+    """
+
+    n_centres: int
+    time_ps: np.ndarray
+    volume_A3: np.ndarray
+    width_A: np.ndarray
+    pairs: np.ndarray
+    nearest_A: np.ndarray
+    null_pairs: np.ndarray
+    null_nearest_A: np.ndarray
+    clusters: pd.DataFrame
+
+    def neighbours(self, radius_A: float) -> tuple[np.ndarray, np.ndarray]:
+        """Mean number of other centres within a radius of a centre: (F,) and in the null models (F, 2, S).
+
+        NaN where a sphere of this radius does not fit into the box, or if the radius is NaN.
+        """
+        last = 0 if np.isnan(radius_A) else round(radius_A / BIN_A)
+        fits = np.where(self.width_A >= 2 * radius_A - 1e-6, 2.0 / max(self.n_centres, 1), np.nan)
+        seen = self.pairs[:, :last].sum(axis=-1) * fits
+        return seen, self.null_pairs[..., :last].sum(axis=-1) * fits[:, None, None]
+
+    def density_ratio(self, radius_A: float) -> tuple[np.ndarray, np.ndarray]:
+        """Local number density within a radius of a centre, over (n − 1)/V: 1 for random points. Shapes as above."""
+        ball = 4 / 3 * np.pi * radius_A**3
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = np.where(self.n_centres > 1, (self.n_centres - 1) * ball / self.volume_A3, np.nan)
+        seen, null = self.neighbours(radius_A)
+        return seen / expected, null / expected[:, None, None]
+
+    def g(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bin centres in Å, g(r) between centres, and the mean g(r) of each null model (2, n_bins)."""
+        edges = np.arange(self.pairs.shape[1] + 1) * BIN_A
+        shell = 4 / 3 * np.pi * np.diff(edges**3)
+        ideal = (0.5 * self.n_centres * (self.n_centres - 1) / self.volume_A3)[:, None] * shell
+        ideal = np.where(edges[1:] <= 0.5 * self.width_A[:, None] + 1e-6, ideal, np.nan)
+        r = 0.5 * (edges[1:] + edges[:-1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            g = (self.pairs / ideal).mean(axis=0)
+            null = (self.null_pairs / ideal[:, None, None]).mean(axis=(0, 2))
+        return r, g, null
+
+
+class Compactness:
+    """Fold over the frames of one replica that measures at most ``options.frames`` of them.
+
+    Cost per measured frame, linear in molecules but for the pair counts: a Voronoi tessellation of all molecules,
+    and 2 ``shuffles`` + 1 pair counts over the centres. Figures: docs/theory/cipa.md.
+
+    Args:
+        atoms: who the atoms are.
+        n_frames: how many frames will be added.
+        options: see ``CompactnessOptions``.
+
+    Raises:
+        ValueError: if there is no centre, or from ``result`` if another number of frames was added.
+    """
+
+    def __init__(self, atoms: AtomTable, n_frames: int, options: CompactnessOptions | None = None) -> None:
+        self._atoms, self._ions, self._n_frames = atoms, ions_of(atoms), n_frames
+        self._options = options or CompactnessOptions()
+        if not self._ions.n_centres:
+            raise ValueError("there is no centre")
+        sampled = np.linspace(0, n_frames - 1, min(self._options.frames, n_frames))
+        self._wanted = set(np.rint(sampled).astype(int).tolist())
+        self._seen = 0
+        self._frames: list[dict] = []
+
+    def add(
+        self,
+        shell: FrameContacts,
+        full: FrameContacts | None = None,
+        shifted: Mapping[float, FrameContacts] | None = None,
+    ) -> None:
+        """Add one frame.
+
+        Args:
+            shell: the first-shell contacts.
+            full: not used.
+            shifted: shift of all cut-offs in Å → the contacts within the shifted cut-offs, the same shifts in every
+                frame. Cheap: what does not depend on contacts is measured once.
+        """
+        if self._seen in self._wanted:
+            shells = {0.0: shell} | dict(shifted or {})
+            self._frames.append(_measure(shells, self._atoms, self._ions, self._options))
+        self._seen += 1
+
+    def result(self, shift_A: float = 0.0) -> CompactnessResult:
+        """The measurements with the cut-offs as given, or with one of the shifts that were added."""
+        if self._seen != self._n_frames:
+            raise ValueError(f"{self._seen} frames were added, {self._n_frames} announced")
+        stack = lambda key: np.array([f[key] for f in self._frames])  # noqa: E731
+        clusters = pd.concat(
+            [f["clusters"][shift_A].assign(frame=i) for i, f in enumerate(self._frames)], ignore_index=True
+        )
+        return CompactnessResult(
+            n_centres=self._ions.n_centres,
+            time_ps=stack("time_ps"),
+            volume_A3=stack("volume_A3"),
+            width_A=stack("width_A"),
+            pairs=stack("pairs"),
+            nearest_A=stack("nearest_A"),
+            null_pairs=stack("null_pairs"),
+            null_nearest_A=stack("null_nearest_A"),
+            clusters=clusters[list(CLUSTER_COLUMNS)],
+        )
+
+
+def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions, options: CompactnessOptions) -> dict:
+    shell = shells[0.0]
+    box = np.ascontiguousarray(shell.box, dtype=float)
+    inverse = np.ascontiguousarray(np.linalg.inv(box))
+    rng = np.random.default_rng([options.seed, shell.index])
+
+    def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return kernels_graph.pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
+
+    pairs, neighbours, nearest = count(shell.centre.astype(float))
+    anion, offset = nulls.pair_up(shell, atoms, ions)
+    null_pairs, null_nearest, means = [], [], []
+    for model in nulls.NULL_MODELS:
+        drawn = []
+        for _ in range(options.shuffles):
+            if model == "labels":
+                points = nulls.shuffled_labels(shell, rng)
+            else:
+                points = nulls.shuffled_pairs(shell, ions, anion, offset, rng)
+            found = count(points)
+            groups = nulls.neighbourhood_means(points, shell.box, found[1], options.neighbourhoods, rng)
+            drawn.append((found[0], found[2].mean(), groups))
+        null_pairs.append([d[0] for d in drawn])
+        null_nearest.append([d[1] for d in drawn])
+        means.append(np.concatenate([d[2] for d in drawn]))
+    width = float(box_widths_A(shell.box).min())
+    volumes = cell_volumes(shell.molecule.astype(float), box)
+    clusters = {}
+    for shift_A, moved in shells.items():
+        graph = ion_graph(moved, atoms, ions)
+        columns = _clusters(moved, atoms, ions, graph, volumes)
+        columns |= _density_and_z(graph, ions, neighbours, means, shell.volume_A3, width, options)
+        holds_centre = graph.n_centres > 0
+        clusters[shift_A] = pd.DataFrame({key: column[holds_centre] for key, column in columns.items()})
+    return {
+        "time_ps": shell.time_ps,
+        "volume_A3": shell.volume_A3,
+        "width_A": width,
+        "pairs": pairs,
+        "nearest_A": nearest,
+        "null_pairs": null_pairs,
+        "null_nearest_A": null_nearest,
+        "clusters": clusters,
+    }
+
+
+def _clusters(
+    shell: FrameContacts, atoms: AtomTable, ions: Ions, graph: IonGraph, volume: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Size, contacts, volume and shape of every cluster; ``volume`` (n_molecules,) in Å³."""
+    shape = cluster_shapes(graph)
+    n_clusters = len(graph.size)
+    bare = np.bincount(graph.label, weights=volume[ions.molecule], minlength=n_clusters)
+    partner = atoms.molecule[shell.atom].astype(np.int64)
+    other = ions.node[partner] < 0
+    # A molecule bound to centres of two clusters belongs to both.
+    bound = np.unique(graph.label[shell.row[other]] * atoms.n_molecules + partner[other])
+    owner, molecule = np.divmod(bound, atoms.n_molecules)
+    dressed = bare + np.bincount(owner, weights=volume[molecule], minlength=n_clusters)
+    finite = np.where(graph.rank == 0, 1.0, np.nan)
+    diameter_nm = lambda v: (6 * v / np.pi) ** (1 / 3) / 10 * finite  # noqa: E731
+    density_nm3 = lambda v: 1000 * graph.n_centres / v * finite  # noqa: E731
+    with np.errstate(divide="ignore", invalid="ignore"):
+        solvent_per_centre = np.bincount(owner, minlength=n_clusters) / graph.n_centres
+    return {
+        "n_centres": graph.n_centres,
+        "ions": graph.size,
+        "rank": graph.rank,
+        "contacts_per_ion": 2 * graph.edges / graph.size,
+        "diameter_nm": diameter_nm(dressed),
+        "bare_diameter_nm": diameter_nm(bare),
+        "density_nm3": density_nm3(dressed),
+        "bare_density_nm3": density_nm3(bare),
+        "solvent_per_centre": solvent_per_centre,
+        "rg_nm": shape.rg_A / 10,
+        "anisotropy": shape.anisotropy,
+    }
+
+
+def _density_and_z(
+    graph: IonGraph,
+    ions: Ions,
+    neighbours: np.ndarray,
+    means: list[np.ndarray],
+    volume_A3: float,
+    width_A: float,
+    options: CompactnessOptions,
+) -> dict[str, np.ndarray]:
+    """Local density round the centres of each cluster, and its z against neighbourhoods of as many centres."""
+    label = graph.label[: ions.n_centres]
+    ball = 4 / 3 * np.pi * options.density_radius_A**3
+    fits = 1.0 if width_A >= 2 * options.density_radius_A else np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = fits * np.bincount(label, weights=neighbours, minlength=len(graph.size)) / graph.n_centres
+        columns = {"density_ratio": mean * volume_A3 / (ball * (ions.n_centres - 1))}
+        for model, groups in zip(nulls.NULL_MODELS, means, strict=True):
+            column = np.maximum(graph.n_centres, 1) - 1
+            # Sums are integers: if D drawings agree, a step of one must be rarer than about 1/D.
+            unseen = 1 / (np.maximum(graph.n_centres, 1) * np.sqrt(len(groups)))
+            spread = np.maximum(groups.std(axis=0, ddof=1)[column], unseen)
+            columns[f"z_{model}"] = (mean - groups.mean(axis=0)[column]) / spread
+    return columns

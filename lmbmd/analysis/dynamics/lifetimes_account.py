@@ -1,0 +1,329 @@
+"""From counted correlations to times with errors, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, ResidenceResult
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import PS_PER_NS
+from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.numbers.rows import NO_ERROR, NOT_RELIABLE
+from lmbmd.numbers.statistics import RELIABLE_N_EFFECTIVE
+
+#: Points of a curve that go into a table, spaced logarithmically.
+MAX_POINTS = 200
+#: Part of the excess correlation below which the integral is continued by the exponential tail.
+TAIL_FROM = 0.05
+
+_EXCHANGE = ["centre", "partner", "tau_ps", "error", "outcome", "losses", "tolerance_ps"]
+_KIND = {
+    "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
+    "continuous": "together at every frame from 0 to t",
+    "mended": "together at every frame from 0 to t after breaks up to {tolerance:g} ps are mended",
+}
+_STATE = {
+    "contact": ("residence", "contact of the first shell"),
+    "CIP": ("cip_pair", "contact with an anion that touches this centre only"),
+    "AGG": ("agg_pair", "contact with an anion that touches two and more centres"),
+    "cluster": ("cluster_membership", "two ions in the same cluster"),
+}
+
+
+def decay_time_ps(time_ps: np.ndarray, c: np.ndarray) -> float:
+    """Time at which C first falls to 1/e, interpolated exponentially between points; NaN if it does not."""
+    below = np.flatnonzero(c <= np.exp(-1.0))
+    if not len(below) or below[0] == 0:
+        return float("nan")
+    i = below[0]
+    high, low = np.log(c[i - 1]), np.log(max(c[i], 1e-300))
+    return float(time_ps[i - 1] + (time_ps[i] - time_ps[i - 1]) * (high + 1.0) / (high - low))
+
+
+def _excess(c: np.ndarray, random: float) -> np.ndarray:
+    """What of C is left above C∞; ones where C∞ = 1, as all pairs are always together."""
+    return (c - random) / (1.0 - random) if random < 1.0 else np.ones_like(c)
+
+
+def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) -> float:
+    """∫ (C − C∞) / (1 − C∞) dt, C∞ = ``random``.
+
+    Exponential interpolation between points (exact for an exponential) up to where 5 % are left, or the last
+    point if there is more; beyond, the exponential fitted to the later half of what lies before. NaN if the
+    last point is above 1/e, or if the tail does not fall.
+    """
+    excess = _excess(c, random)
+    small = np.flatnonzero(excess <= TAIL_FROM)
+    cut = int(small[0]) if len(small) else len(excess) - 1
+    if excess[cut] <= 0.0:
+        cut -= 1
+    if cut < 1 or excess[cut] > np.exp(-1.0) or (excess[: cut + 1] <= 0.0).any():
+        return float("nan")
+    t, y = time_ps[: cut + 1], excess[: cut + 1]
+    ratio = np.log(y[:-1] / y[1:])
+    flat = np.abs(ratio) < 1e-9
+    mean = np.where(flat, y[:-1], (y[:-1] - y[1:]) / np.where(flat, 1.0, ratio))
+    later = slice(min(cut // 2, cut - 1), None)
+    slope = np.polyfit(t[later], np.log(y[later]), 1)[0]
+    return float((mean * np.diff(t)).sum() - y[-1] / slope) if slope < 0.0 else float("nan")
+
+
+def jackknife(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray | float],
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    replica: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A statistic of summed counts, and its standard error from leaving out one group at a time.
+
+    For three and more replicas, the larger of this and the error from leaving out one replica at a time.
+
+    Args:
+        statistic: function of the numerators and denominators summed over groups.
+        numerators, denominators: (n_groups, …), groups of all replicas.
+        replica: (n_groups,) which replica each group belongs to.
+
+    Returns:
+        value and error; the error is NaN with a single group, or where leaving one out leaves no value.
+    """
+    value = np.asarray(statistic(numerators.sum(axis=0), denominators.sum(axis=0)), float)
+    replicas = np.unique(replica)
+    error = np.full_like(value, np.nan)
+    for labels in [np.arange(len(replica)), replica][: 2 if len(replicas) >= 3 else 1]:
+        kept = [labels != i for i in np.unique(labels)]
+        if len(kept) < 2:
+            break
+        values = np.array([statistic(numerators[k].sum(axis=0), denominators[k].sum(axis=0)) for k in kept])
+        spread = np.sqrt((len(kept) - 1) / len(kept) * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+        error = spread if labels is not replica else np.maximum(error, spread)
+    return value, error
+
+
+def residence_tables(
+    results: Sequence[ResidenceResult], atoms: AtomTable
+) -> tuple[list[Descriptor], dict[str, pd.DataFrame]]:
+    """Descriptors and tables of lifetimes from the runs of one state point.
+
+    A time is given only if C falls to 1/e within half of the shortest run; otherwise it is NaN, and the
+    outcome says how far C had come by then. Errors are jackknife errors over groups of centres (stretches of
+    the run for cluster membership) and, for three and more runs, over runs, whichever is larger.
+
+    Args:
+        results: one per replica.
+        atoms: who the atoms are.
+
+    Returns:
+        descriptors; tables ``residence``, ``residence_curves`` (contacts), ``residence_states``,
+        ``residence_states_curves`` (CIP and AGG pairs, cluster membership), ``exchange`` (times between losses).
+
+    Raises:
+        LmbmdError: if the runs differ in frame interval.
+    """
+    intervals = [r.interval_ps for r in results if r.n_frames > 1]
+    interval, n_frames = (intervals or [float("nan")])[0], min(r.n_frames for r in results)
+    for i, other in enumerate(intervals):
+        if abs(other - interval) > 0.01 * interval:
+            raise LmbmdError(
+                f"frames are {other:g} ps apart, those of the first run {interval:g} ps.",
+                where=f"replica {i + 1}",
+                remedy="Analyse runs written at the same interval together, the others apart.",
+            )
+    several = len(np.unique(atoms.species_id[atoms.centres])) > 1
+    descriptors: list[Descriptor] = []
+    rows: list[dict] = []
+    exchanges: list[dict] = []
+    curves: list[pd.DataFrame] = []
+    for found in _across_runs([r.correlations for r in results], ("centre", "partner", "state", "kind")):
+        row, curve = _lifetime(found, interval, n_frames)
+        rows.append(row)
+        curves.append(curve)
+        descriptors += _time_descriptors(row, several)
+    for found in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+        both, row = _exchange(found, interval, [r.n_frames for r in results], several)
+        descriptors += both
+        exchanges.append(row)
+    descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
+    return descriptors, {**_tables(rows, curves), "exchange": pd.DataFrame(exchanges, columns=_EXCHANGE)}
+
+
+def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
+    """Items of all runs with equal keys, each with the number of its run, in order of first appearance."""
+    same: dict[tuple, list] = {}
+    for i, run in enumerate(runs):
+        for item in run:
+            same.setdefault(tuple(getattr(item, key) for key in keys), []).append((i, item))
+    return list(same.values())
+
+
+def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames: int) -> tuple[dict, pd.DataFrame]:
+    """The row of the residence table and the curve of one correlation function."""
+    first = found[0][1]
+    # Runs of other lengths share the lags of the shortest.
+    n_lags = min(len(c.lag) for _, c in found)
+    time = first.lag[:n_lags] * interval_ps if n_frames > 1 else np.zeros(1)
+    together = np.concatenate([c.together[:, :n_lags] for _, c in found]).astype(float)
+    origins = np.concatenate([c.origins[:, :n_lags] for _, c in found])
+    replica = np.repeat([i for i, _ in found], [len(c.together) for _, c in found])
+    some = origins[:, 0] > 0
+    together, origins, replica = together[some], origins[some], replica[some]
+    random = float(np.mean([c.random for _, c in found]))
+    usable = first.lag[:n_lags] <= n_frames // 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        c, c_error = jackknife(np.divide, together, origins, replica)
+        outcome = _outcome(time[usable], c[usable], _excess(c[usable], random))
+        tau, tau_error, integral, integral_error = 4 * [float("nan")]
+        if outcome == "decayed":
+            tau, tau_error = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
+        if outcome.startswith(("decayed", "no 1/e")):
+            long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
+            integral, integral_error = jackknife(long, together, origins, replica)
+    row = {
+        "centre": first.centre,
+        "partner": first.partner,
+        "state": first.state,
+        "correlation": first.kind,
+        "tau_ps": float(tau),
+        "error": float(tau_error),
+        "outcome": outcome,
+        "integral_ps": float(integral),
+        "integral_error": float(integral_error),
+        "random": random,
+        "tolerance_ps": first.tolerance_ps,
+        "departures": float(sum(c.departures for _, c in found)),
+    }
+    points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
+    curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
+    for column in ("correlation", "state", "partner", "centre"):
+        curve.insert(0, column, row[column])
+    return row, curve
+
+
+def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> str:
+    """ "decayed", or why there is no 1/e time; ``excess`` is (C − C∞) / (1 − C∞)."""
+    if len(c) < 2:
+        return "not decayed: the run is too short to see any time pass"
+    level = np.exp(-1.0)
+    if excess[1] <= level:
+        return f"not resolved: C({time_ps[1]:g} ps) = {c[1]:.3g}, random exchange within one frame interval"
+    if (c <= level).any():
+        return "decayed"
+    if (excess <= level).any():
+        return "no 1/e time: random exchange in this box leaves C above 1/e; see the integral"
+    return f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
+
+
+def _named(row: dict, several: bool) -> str:
+    return f"{row['centre']}-{row['partner']}" if several and row["centre"] else row["partner"]
+
+
+def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
+    name, meaning = _STATE[row["state"]]
+    kind = _KIND[row["correlation"]].format(tolerance=row["tolerance_ps"])
+    definition = f"{row['correlation']}: {meaning}, {kind}"
+    why = "" if row["outcome"] == "decayed" else f"; {row['outcome']}"
+    species, events = _named(row, several), row["departures"]
+    time = Descriptor(
+        f"{name}_time_{row['correlation']}_ps",
+        species,
+        row["tau_ps"],
+        row["error"],
+        "ps",
+        events,
+        f"1/e time; {definition}{why}",
+    )
+    if row["state"] in ("CIP", "AGG"):
+        return [time]
+    no_integral = why if not row["outcome"].startswith(("decayed", "no 1/e")) else "; its tail does not fall"
+    no_integral = "" if np.isfinite(row["integral_ps"]) else no_integral
+    integral = Descriptor(
+        f"{name}_integral_{row['correlation']}_ps",
+        species,
+        row["integral_ps"],
+        row["integral_error"],
+        "ps",
+        events,
+        f"integral of the excess over C at random ({row['random']:.2g}); {definition}{no_integral}",
+    )
+    return [time, integral]
+
+
+def _exchange(
+    found: list[tuple[int, Exchange]], interval_ps: float, n_frames: list[int], several: bool
+) -> tuple[list[Descriptor], dict]:
+    """Losses per centre and ns, the time between them per contact, and the row of the latter in ``exchange``."""
+    first = found[0][1]
+    losses = np.concatenate([e.losses for _, e in found]).astype(float)
+    observed_ns = np.concatenate([e.centres * (n_frames[i] - 1) * interval_ps / PS_PER_NS for i, e in found])
+    # Mean number of contacts × time between the first and the last frame.
+    bound_ps = np.concatenate([e.bound * (1 - 1 / n_frames[i]) * interval_ps for i, e in found])
+    replica = np.repeat([i for i, _ in found], [len(e.losses) for _, e in found])
+    total = float(losses.sum())
+    rate, rate_error, time, time_error = 4 * [float("nan")]
+    if not observed_ns.sum() > 0.0:
+        why = outcome = "a single frame shows no exchange"
+    elif total == 0:
+        # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
+        rate, why = 0.0, f"none was seen: below {3.0 / observed_ns.sum():.2g} at 95 %"
+        outcome = f"none was seen: longer than {bound_ps.sum() / 3.0:.2g} ps at 95 %"
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rate, rate_error = map(float, jackknife(np.divide, losses, observed_ns, replica))
+            time, time_error = map(float, jackknife(np.divide, bound_ps, losses, replica))
+        few = total < RELIABLE_N_EFFECTIVE
+        why = outcome = f"{NOT_RELIABLE} ({total:g} losses)" if few else ""
+        outcome = outcome if np.isfinite(time_error) else f"{NO_ERROR}all losses are in one group of centres"
+    breaks = f"breaks up to {first.tolerance_ps:g} ps not counted"
+    definitions = (
+        f"contacts lost per centre and ns, {breaks}",
+        f"mean time until a contact is lost: mean number of contacts × time / losses, {breaks}",
+    )
+    species = _named({"centre": first.centre, "partner": first.partner}, several)
+    method = ["; ".join(filter(None, parts)) for parts in zip(definitions, (why, outcome), strict=True)]
+    row = {
+        "centre": first.centre,
+        "partner": first.partner,
+        "tau_ps": time,
+        "error": time_error,
+        "outcome": outcome or "seen",
+        "losses": total,
+        "tolerance_ps": first.tolerance_ps,
+    }
+    return [
+        Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, method[0]),
+        Descriptor("exchange_time_ps", species, time, time_error, "ps", total, method[1]),
+    ], row
+
+
+def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool) -> list[Descriptor]:
+    """How many residence times of each anion the shortest run lasts."""
+    anions = {s.name for s in atoms.species if s.role == "anion" or s.charge < 0}
+    found = []
+    for row in rows:
+        if row["partner"] not in anions or (row["state"], row["correlation"]) != ("contact", "intermittent"):
+            continue
+        tau, error, which = row["tau_ps"], row["error"], "1/e"
+        if np.isnan(tau) and np.isfinite(row["integral_ps"]):
+            tau, error, which = row["integral_ps"], row["integral_error"], "integral"
+        method = f"length of the shortest run over the intermittent residence time ({which})"
+        method = f"{method}; {row['outcome']}" if np.isnan(tau) else method
+        species, events = _named(row, several), row["departures"]
+        times, times_error = run_ps / tau, run_ps * error / tau**2
+        found.append(Descriptor("run_length_in_residence_times", species, times, times_error, "1", events, method))
+    return found
+
+
+def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", "outcome", "integral_ps"]
+    columns += ["integral_error", "random", "tolerance_ps", "departures"]
+    times = pd.DataFrame(rows, columns=columns)
+    blank = pd.DataFrame(columns=["centre", "partner", "state", "correlation", "t_ps", "c", "c_error"])
+    points = pd.concat(curves, ignore_index=True) if curves else blank
+    tables = {}
+    for name, table in (("residence", times), ("residence_curves", points)):
+        contact = table["state"] == "contact"
+        tables[name] = table[contact].drop(columns="state").reset_index(drop=True)
+        tables[name.replace("residence", "residence_states")] = table[~contact].reset_index(drop=True)
+    return tables

@@ -1,0 +1,107 @@
+"""The feature table: every number of every state point in one tidy table of fixed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lmbmd.numbers.rows import doubt_in
+from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.words import narrative
+
+
+class Column(NamedTuple):
+    """One column of the table: its name, type and meaning."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+_TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
+
+#: The order, the names and the types are part of the file format; docs/features.md shows them.
+COLUMNS = (
+    Column("formulation", _TEXT, "name of the bottle"),
+    Column("temperature_K", _NUMBER, "temperature of the state point, K"),
+    Column("name", _TEXT, "which number: a descriptor, or one of the rows below"),
+    Column("species", _TEXT, "whom it is about: a species, a site (`FSI:O`), a shell; empty: the whole liquid"),
+    Column("value", _NUMBER, "the number, in `unit`; missing with the reason in `method`"),
+    Column("error", _NUMBER, "one standard error, in `unit`; 0 if exact, missing with the reason in `doubt`"),
+    Column("unit", _TEXT, "its unit; `1` for a pure number"),
+    Column("n_effective", _NUMBER, "independent samples behind it"),
+    Column("method", _TEXT, "the definition in short"),
+    Column("doubt", _TEXT, "why the number or its error is not to be relied on; empty if it is"),
+    Column("verdict", _TEXT, "of the run: `too short`, `not converged`, `borderline`, `long enough`, or `unknown`"),
+    Column("replicas", _WHOLE, "runs behind it"),
+    Column("force_field", _TEXT, "parameter set, with its version"),
+    Column("ion_charge_scale", _NUMBER, "factor of the ions' charges; missing if it is not recorded"),
+    Column("recipe_sha256", _TEXT, "hash of what decided the composition"),
+)
+FEATURES = pa.schema([(column.name, column.type) for column in COLUMNS])
+
+#: Rows that are no descriptors: (name, unit, meaning).
+ROWS = (
+    ("count", "1", "molecules of `species` in one box"),
+    ("box_edge_nm", "nm", "edge of the cube with the mean volume of the box"),
+    ("sampled_ns", "ns", "production time that was analysed, all replicas together"),
+)
+
+#: Sizes of clusters, which a box of finite width cuts off.
+_SIZES = ("cluster_size", "largest_cluster", "cluster_rg", "cluster_longest", "cluster_diameter", "cluster_bare")
+
+
+def features(results: Iterable[Results]) -> pd.DataFrame:
+    """Every descriptor of every state point, and the rows of ``ROWS``, in tidy form.
+
+    Columns are those of ``FEATURES``, always all of them. Rows are in order of formulation and temperature, then as
+    the describe stage wrote them.
+    """
+    parts = [_state_point(one, point) for one in results for point in one.state_points]
+    return pd.concat(parts, ignore_index=True)[FEATURES.names] if parts else FEATURES.empty_table().to_pandas()
+
+
+def _state_point(one: Results, point: StatePoint) -> pd.DataFrame:
+    found = point.described.descriptors
+    own = pd.DataFrame(_own_rows(one, point), columns=found.columns).astype(found.dtypes)
+    rows = pd.concat([own, found], ignore_index=True)
+    scale = one.composition.get("ion_charge_scale")
+    return rows.assign(
+        formulation=one.name,
+        temperature_K=point.temperature_K,
+        doubt=_doubts(rows, point),
+        verdict=narrative.verdict(point).word,
+        replicas=len(point.replicas),
+        force_field=str(one.composition.get("force_field") or ""),
+        ion_charge_scale=np.nan if scale is None else float(scale),
+        recipe_sha256=str(one.composition.get("recipe_sha256") or ""),
+    )
+
+
+def _own_rows(one: Results, point: StatePoint) -> list[tuple]:
+    rows = [("count", s, float(n), 0.0, "1", np.nan, "molecules in one box") for s, n in one.counts.items()]
+    density = point.described.descriptors.query("name == 'density_g_cm3'")
+    start, edge = one.composition.get("density_g_cm3"), one.composition.get("box_edge_A")
+    if len(density) and start and edge:
+        row = density.iloc[0]
+        value = 0.1 * float(edge) * (float(start) / row.value) ** (1 / 3)
+        method = "edge of the cube with the mean volume of the box"
+        rows.append(("box_edge_nm", "", value, value * row.error / row.value / 3, "nm", row.n_effective, method))
+    times = [replica.get("sampled_ns") for replica in point.described.facts.get("replicas", ())]
+    if times and all(isinstance(t, int | float) for t in times):
+        rows.append(("sampled_ns", "", float(sum(times)), 0.0, "ns", np.nan, "analysed time of all replicas"))
+    return rows
+
+
+def _doubts(rows: pd.DataFrame, point: StatePoint) -> Sequence[str]:
+    """The doubt of each row; sizes of clusters also if a cluster is as long as the box lets it be."""
+    limited = bool(point.notes("box", "cluster"))
+    found = []
+    for name, method in zip(rows.name, rows.method, strict=True):
+        parts = [doubt_in(str(method)), "limited by the box" if limited and str(name).startswith(_SIZES) else ""]
+        found.append("; ".join(filter(None, parts)))
+    return found

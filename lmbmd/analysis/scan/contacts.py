@@ -1,0 +1,382 @@
+"""Contacts and RDF counts of every frame: one search per frame, everything later is a filter on its result."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lmbmd.analysis.scan import kernels
+from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.contacts import (
+    AtomTable,
+    ContactFile,
+    ContactList,
+    Contacts,
+    Frame,
+    FrameContacts,
+    Rdf,
+    contact_batch,
+    edges_from_images,
+    writing_contacts,
+)
+from lmbmd.trajectory import Frames
+
+
+@dataclass(frozen=True)
+class ContactOptions:
+    """How far contacts and RDFs reach.
+
+    Attributes:
+        search_radius_A: every centre–site pair up to here is kept as a contact.
+        rdf_radius_A: upper end of the RDFs; a smaller box cuts them shorter (``Rdf.reach_A``).
+        bins_per_A: RDF bins per Å; a power of two keeps their edges exact.
+        n_blocks: blocks of consecutive frames in which RDFs are kept, fewer if there are fewer frames.
+    """
+
+    search_radius_A: float = 5.0
+    rdf_radius_A: float = 10.0
+    bins_per_A: int = 20
+    n_blocks: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.search_radius_A <= self.rdf_radius_A:
+            raise LmbmdError(
+                f"search_radius_A = {self.search_radius_A:g} must be positive and at most rdf_radius_A = "
+                f"{self.rdf_radius_A:g}.",
+                remedy="Contacts are found in the same search as the RDFs.",
+            )
+        if self.bins_per_A < 1 or self.n_blocks < 1:
+            raise LmbmdError(f"bins_per_A = {self.bins_per_A} and n_blocks = {self.n_blocks} must be at least 1.")
+
+    @property
+    def n_bins(self) -> int:
+        return round(self.rdf_radius_A * self.bins_per_A)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameScan:
+    """What one search finds: contacts as lattice steps (see ``kernels.search``) and RDF counts.
+
+    ``image`` (n_contacts, 3) says where a contact's molecule is: its mass centre as seen from the contact's centre
+    is at ``molecule + image @ box``.
+    """
+
+    index: int
+    time_ps: float
+    box: np.ndarray
+    offsets: np.ndarray
+    atom: np.ndarray
+    distance: np.ndarray
+    image: np.ndarray
+    centre: np.ndarray
+    molecule: np.ndarray
+    counts: np.ndarray
+    reach_A: float
+
+
+class Search:
+    """The search of one box, prepared once and applied to its frames."""
+
+    def __init__(self, atoms: AtomTable, options: ContactOptions) -> None:
+        self.atoms, self.options, self.pairs = atoms, options, RdfPairs.of(atoms)
+        # Rows of one array hold all atoms, then the mass centres of all molecules. Points around a centre are the
+        # donor sites, which can make contacts, then the mass centres.
+        mass_centre = len(atoms) + np.arange(atoms.n_molecules)
+        self._site = np.flatnonzero(atoms.site_id >= 0)
+        self._point = np.append(self._site, mass_centre)
+        self._label = np.append(atoms.site_id[self._site], len(atoms.sites) + atoms.molecule_species).astype(np.int64)
+        self._molecule = np.append(atoms.molecule[self._site], np.arange(atoms.n_molecules)).astype(np.int64)
+        self._centre_label = _rank(atoms.species_id[atoms.centres], self.pairs.centre_species)
+        self._centre_molecule = atoms.molecule[atoms.centres].astype(np.int64)
+        self._anion_molecule = np.flatnonzero(np.isin(atoms.molecule_species, self.pairs.anion_species))
+        self._anion = mass_centre[self._anion_molecule]
+        self._anion_label = _rank(atoms.molecule_species[self._anion_molecule], self.pairs.anion_species)
+        self._mass = atoms.mass_amu.astype(float)
+        self._whole = np.empty((len(atoms) + atoms.n_molecules, 3))
+        self._work = kernels.workspace(len(self._point))
+
+    def __call__(self, frame: Frame) -> FrameScan:
+        """Search one frame.
+
+        Raises:
+            LmbmdError: if half the smallest box width is not more than the search radius.
+        """
+        atoms, options, pairs = self.atoms, self.options, self.pairs
+        box = np.ascontiguousarray(frame.box, dtype=float)
+        inverse = np.linalg.inv(box)
+        width = 1.0 / np.sqrt((inverse**2).sum(axis=0))
+        half = 0.5 * width.min()
+        if half <= options.search_radius_A:
+            raise LmbmdError(
+                f"the box is {width.min():.2f} Å wide at its narrowest, too small for a search radius of "
+                f"{options.search_radius_A:g} Å: a partner and its periodic image would both be found.",
+                where=f"frame {frame.index}",
+                remedy=f"Use a box more than {2 * options.search_radius_A:g} Å wide, or a smaller search radius.",
+            )
+        reach = min(options.rdf_radius_A, half)
+        positions = np.ascontiguousarray(frame.positions, dtype=np.float32)
+        whole = self._whole
+        kernels.make_whole(positions, atoms.first_atom, atoms.parent, self._mass, box, inverse, half, whole)
+
+        around_centres = np.zeros((len(pairs.centre_species), len(pairs.partners), options.n_bins), np.int64)
+        offsets, contact, distance, image = kernels.search(
+            whole,
+            atoms.centres,
+            self._centre_label,
+            self._centre_molecule,
+            self._point,
+            self._label,
+            self._molecule,
+            len(self._site),
+            box,
+            inverse,
+            reach,
+            options.search_radius_A,
+            options.bins_per_A,
+            _grid(width, reach, len(self._point)),
+            around_centres,
+            self._work,
+        )
+        n_anion_species = len(pairs.anion_species)
+        around_anions = np.zeros((n_anion_species, n_anion_species, options.n_bins), np.int64)
+        kernels.search(
+            whole,
+            self._anion,
+            self._anion_label,
+            self._anion_molecule,
+            self._anion,
+            self._anion_label,
+            self._anion_molecule,
+            0,
+            box,
+            inverse,
+            reach,
+            0.0,
+            options.bins_per_A,
+            _grid(width, reach, len(self._anion)),
+            around_anions,
+            self._work,
+        )
+        counts = np.concatenate([h.reshape(-1, options.n_bins) for h in (around_centres, around_anions)])
+        return FrameScan(
+            frame.index,
+            frame.time_ps,
+            box,
+            offsets,
+            self._site[contact].astype(np.int32),
+            distance,
+            image,
+            whole[atoms.centres].astype(np.float32),
+            whole[len(atoms) :].astype(np.float32),
+            counts,
+            reach,
+        )
+
+
+def _rank(values: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """Place of each value in ``order``, which is ascending."""
+    return np.searchsorted(np.array(order, dtype=np.int64), values).astype(np.int64)
+
+
+def _grid(width: np.ndarray, reach: float, n_points: int) -> np.ndarray:
+    """Cells per axis: about half the reach wide (measured fastest), and no more cells than points."""
+    cell = max(reach / 2.0, (width.prod() / max(n_points, 1)) ** (1 / 3))
+    return np.maximum(1, (width / cell).astype(np.int64))
+
+
+def frame_contacts(scan: FrameScan, atoms: AtomTable) -> FrameContacts:
+    """The contacts of one search, with their edges (centre → mass centre of the partner molecule)."""
+    row = np.repeat(np.arange(len(scan.offsets) - 1), np.diff(scan.offsets))
+    edge = edges_from_images(scan.image, row, atoms.molecule[scan.atom], scan.centre, scan.molecule, scan.box)
+    return FrameContacts(
+        scan.index, scan.time_ps, scan.box, scan.offsets, scan.atom, scan.distance, edge, scan.centre, scan.molecule
+    )
+
+
+def find_contacts(
+    frames: Iterable[Frame], atoms: AtomTable, options: ContactOptions | None = None
+) -> tuple[ContactList, Rdf]:
+    """Contacts and RDFs of frames held in memory.
+
+    Args:
+        frames: the frames.
+        atoms: who every atom is.
+        options: radii, bins and blocks.
+
+    Returns:
+        The contact table, and the RDFs in blocks of consecutive frames.
+
+    Raises:
+        LmbmdError: if there is no frame, or a box is too small for the search radius.
+    """
+    options = options or ContactOptions()
+    frames = list(frames)
+    search, total = Search(atoms, options), _empty_rdf(atoms, options, len(frames))
+    found = []
+    for i, frame in enumerate(frames):
+        scan = search(frame)
+        total.add(_block(i, len(frames), total.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
+        found.append(frame_contacts(scan, atoms))
+    return ContactList(found, options.search_radius_A), total.result()
+
+
+def _empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfSum:
+    """The RDF sums of a run of ``n_frames`` before its first frame.
+
+    Raises:
+        LmbmdError: if there is no frame.
+    """
+    if n_frames < 1:
+        raise LmbmdError("there is no frame to analyse.", remedy="Check the trajectory and start, stop and step.")
+    return RdfSum(RdfPairs.of(atoms), options.n_bins, options.bins_per_A, min(options.n_blocks, n_frames))
+
+
+def _block(i: int, n_frames: int, n_blocks: int) -> int:
+    """The block that frame ``i`` of ``n_frames`` belongs to; blocks differ by at most one frame."""
+    return i * n_blocks // n_frames
+
+
+def run_contacts(
+    frames: Frames,
+    atoms: AtomTable,
+    contacts_path: str | os.PathLike[str],
+    rdf_path: str | os.PathLike[str],
+    options: ContactOptions | None = None,
+    workers: int = 1,
+    header: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[ContactFile, Rdf]:
+    """Contacts and RDFs of a trajectory, streamed to files.
+
+    Frames are read and searched in parts of fixed size, in this process or in several. Parts are joined in order
+    and RDF counts are integers, so both files are the same to the bit for any number of workers. Memory does not
+    grow with the number of frames.
+
+    Args:
+        frames: from ``trajectory.read_frames``.
+        atoms: who every atom is.
+        contacts_path, rdf_path: files to write; they appear whole or not at all.
+        options: radii, bins and blocks.
+        workers: processes; 1 works in this one.
+        header: JSON-serialisable facts for the contact file's header, e.g. a provenance stamp.
+        progress: show a progress bar on a terminal.
+
+    Returns:
+        The contact file and the RDFs.
+
+    Raises:
+        LmbmdError: if a frame cannot be read or its box is too small, a file cannot be written, or a worker died.
+    """
+    options = options or ContactOptions()
+    n, size = len(frames), _part_size(len(atoms))
+    parts = [(first, min(first + size, n)) for first in range(0, n, size)]
+    total = _empty_rdf(atoms, options, n)
+    header = {"search_radius_A": options.search_radius_A, "options": asdict(options), **(header or {})}
+    bar = tqdm(total=n, unit="frame", desc="contacts", disable=None if progress else True)
+    with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
+        before_ps = -np.inf
+        for rows, rdf in _scan_parts(frames, parts, Search(atoms, options), min(workers, len(parts))):
+            frames.check_time(rows[0]["index"], rows[0]["time_ps"], before_ps)
+            before_ps = rows[-1]["time_ps"]
+            file.write(contact_batch(rows))
+            total.merge(rdf)
+            bar.update(len(rows))
+    rdf = total.result()
+    rdf.write(rdf_path)
+    return ContactFile(Path(contacts_path)), rdf
+
+
+def contacts_of(
+    source: Any,
+    species_map: Any,
+    options: ContactOptions | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int | None = None,
+    workers: int = 1,
+    header: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> tuple[AtomTable, Contacts, Rdf]:
+    """Contacts and RDFs of a foreign simulation.
+
+    Args:
+        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
+        species_map: a ``SpeciesMap``, or its file.
+        options: radii, bins and blocks.
+        folder: where to write ``atoms.parquet``, ``contacts.arrow`` and ``rdf.npz``; None keeps all in memory.
+        start, stop, step: which frames, as in a slice.
+        workers, header, progress: as in ``run_contacts``; for ``folder`` only.
+
+    Returns:
+        Who every atom is, the contacts, and the RDFs.
+    """
+    from lmbmd.trajectory.species_map import open_foreign
+
+    atoms, frames = open_foreign(source, species_map, start, stop, step)
+    if folder is None:
+        return (atoms, *find_contacts(frames, atoms, options))
+    folder = Path(folder)
+    atoms.write(folder / "atoms.parquet")
+    paths = folder / "contacts.arrow", folder / "rdf.npz"
+    return (atoms, *run_contacts(frames, atoms, *paths, options, workers, header, progress))
+
+
+def _part_size(n_atoms: int) -> int:
+    """Frames in a part: enough to hide what starting one costs, few enough for memory. Depends on nothing else."""
+    return min(max(2**20 // n_atoms, 1), 64)
+
+
+def _scan_part(
+    frames: Frames, first: int, last: int, n_frames: int, search: Search
+) -> tuple[list[dict[str, Any]], RdfSum]:
+    """Rows of the contact file and RDF sums for frames ``first`` … ``last`` − 1 of ``n_frames``."""
+    rows, rdf = [], _empty_rdf(search.atoms, search.options, n_frames)
+    for i, frame in enumerate(frames, start=first):
+        scan = search(frame)
+        rdf.add(_block(i, n_frames, rdf.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
+        row = {
+            name: getattr(scan, name)
+            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule")
+        }
+        rows.append({**row, "count": np.diff(scan.offsets)})
+    return rows, rdf
+
+
+def _scan_parts(
+    frames: Frames, parts: list[tuple[int, int]], search: Search, workers: int
+) -> Iterator[tuple[list[dict[str, Any]], RdfSum]]:
+    """Parts in order, scanned here or by several processes that are never more than a few parts ahead."""
+    n = len(frames)
+    if workers <= 1:
+        yield from (_scan_part(frames.part(a, b), a, b, n, search) for a, b in parts)
+        return
+    # Fresh processes: forking one that has threads (numba, Arrow) can deadlock.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting: deque = deque()
+        try:
+            for a, b in parts:
+                waiting.append(pool.submit(_scan_part, frames.part(a, b), a, b, n, search))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise LmbmdError(
+                f"one of {workers} worker processes died, probably for want of memory.",
+                where=frames.name,
+                remedy="Use fewer workers.",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)

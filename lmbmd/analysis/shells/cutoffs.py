@@ -1,0 +1,391 @@
+"""First-shell cut-offs from radial distribution functions: the first minimum, or a stated fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import convolve1d
+
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.data.contacts import AtomTable, FrameContacts, Rdf
+
+#: Where the first minimum around Li⁺ must lie, and what is used where there is none, Å.
+LI_WINDOW_A = (2.3, 3.5)
+LI_FALLBACK_A = 2.8
+#: Where the second minimum of Li⁺ – mass-centre functions must lie, and the fallback, Å.
+LI_SECOND_WINDOW_A = (6.0, 10.0)
+LI_SECOND_FALLBACK_A = 7.5
+#: Shannon's effective ionic radii for six-fold coordination, Å (doi:10.1107/S0567739476001551, table 1).
+#: Windows and fallbacks of another ion are Li⁺'s moved by the difference of the radii.
+IONIC_RADIUS_A = {
+    "Li": 0.76,
+    "Na": 1.02,
+    "K": 1.38,
+    "Rb": 1.52,
+    "Cs": 1.67,
+    "Mg": 0.72,
+    "Ca": 1.00,
+    "Zn": 0.74,
+    "Al": 0.535,
+}
+
+#: Width (standard deviation) of the Gaussian that smooths g(r) before its turning points are sought, Å.
+SMOOTHING_A = 0.05
+SECOND_SMOOTHING_A = 0.2
+#: A turning point counts once g has come back from it by this much and by this many Poisson errors.
+LEAST_TURN_G = 0.02
+LEAST_TURN_SIGMA = 4.0
+#: A dip that stays above this share of the lower of its two neighbouring maxima splits one shell in two peaks.
+SPLIT_SHARE = 0.5
+#: A first maximum below the bulk density is no shell: the partner is rarer there than anywhere further out.
+BULK_G = 1.0
+#: The minimum is the middle of the valley floor: all within this much, or this share of the peak, of the lowest g.
+FLOOR_G = 0.02
+FLOOR_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """The edge of a shell, and what the RDF showed.
+
+    Attributes:
+        centre, partner: species of the centre; site (``"FSI:O"``) or species (by mass centre).
+        cutoff_A: the radius used; NaN if there is none, which only second shells may lack.
+        peak_A, peak_g: first maximum of g(r), its position interpolated between bins; NaN if there is none.
+        minimum_A, minimum_g: the minimum after it; NaN if there is none.
+        rule: ``"first minimum"``, ``"second minimum"``, ``"given"``, ``"fallback: <why>"`` or ``"none: <why>"``.
+    """
+
+    centre: str
+    partner: str
+    cutoff_A: float
+    peak_A: float
+    peak_g: float
+    minimum_A: float
+    minimum_g: float
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cutoffs:
+    """First-shell cut-offs of every centre species and donor site.
+
+    Attributes:
+        rows: one per pair.
+        radius_A: (n_species, n_sites) the same as an array; 0 for species that are no centres.
+    """
+
+    rows: tuple[Cutoff, ...]
+    radius_A: np.ndarray
+
+    def first_shell(self, full: FrameContacts, atoms: AtomTable, shift_A: float = 0.0) -> FrameContacts:
+        """The contacts of ``full`` within their cut-offs, each moved by ``shift_A``."""
+        centre_species = atoms.species_id[atoms.centres]
+        radius = self.radius_A[centre_species[full.row], atoms.site_id[full.atom]]
+        return full.within(radius + shift_A)
+
+    @classmethod
+    def of(cls, rows: Iterable[Cutoff], atoms: AtomTable) -> Cutoffs:
+        """From rows, in any order."""
+        rows = tuple(rows)
+        radius = np.zeros((len(atoms.species), len(atoms.sites)))
+        for row in rows:
+            radius[atoms.species_index(row.centre), atoms.sites.index(row.partner)] = row.cutoff_A
+        return cls(rows, radius)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, atoms: AtomTable) -> Cutoffs:
+        """From the table ``cutoffs`` of a description; rows of second shells are left out."""
+        columns = [f.name for f in fields(Cutoff)]
+        first = table[table["shell"] == "first"]
+        return cls.of((Cutoff(*row) for row in first[columns].itertuples(index=False)), atoms)
+
+
+def shifted_window(element: str, window_A: tuple[float, float], fallback_A: float) -> tuple[tuple[float, float], float]:
+    """Li⁺'s window and fallback moved to another ion by the difference of the ionic radii (0 if unknown), Å."""
+    shift = IONIC_RADIUS_A.get(element, IONIC_RADIUS_A["Li"]) - IONIC_RADIUS_A["Li"]
+    return (window_A[0] + shift, window_A[1] + shift), fallback_A + shift
+
+
+def smoothed(
+    r_A: np.ndarray, g: np.ndarray, cn: np.ndarray, n_samples: float, width_A: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """g(r) smoothed as a ratio of counts, and its Poisson error.
+
+    The pairs found in each bin, N = n_samples·ΔCN, and those expected at bulk density, N₀ ∝ r² dr, are each
+    smoothed with one Gaussian; their ratio is g. Bins of many and of few pairs are thus weighted as they deserve,
+    and an empty bin has a finite error, that of one pair.
+
+    Args:
+        r_A: (n,) centres of equal bins, Å.
+        g: (n,) radial distribution function.
+        cn: (n,) running coordination number at the bins' upper edges.
+        n_samples: centres × frames behind ``cn``.
+        width_A: standard deviation of the Gaussian, Å.
+
+    Returns:
+        smoothed g (n,) and its standard error (n,); zeros and infinities if no pair was found at all.
+    """
+    dr = r_A[1] - r_A[0]
+    pairs = np.diff(cn, prepend=0.0) * n_samples
+    volume = r_A**2 * dr + dr**3 / 12
+    if not pairs.sum() > 0 or not (g * volume).sum() > 0:
+        return np.zeros_like(g), np.full_like(g, np.inf)
+    expected = volume * pairs.sum() / (g * volume).sum()
+    reach = max(int(np.ceil(4 * width_A / dr)), 1)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * dr / width_A) ** 2)
+    kernel /= kernel.sum()
+    run = lambda y, k: convolve1d(y, k, mode="constant")  # noqa: E731
+    at_bulk = run(expected, kernel)
+    variance = np.maximum(run(pairs, kernel**2), kernel[reach] ** 2)
+    return run(pairs, kernel) / at_bulk, np.sqrt(variance) / at_bulk
+
+
+def turning_points(y: np.ndarray, error: np.ndarray) -> list[tuple[int, int]]:
+    """Maxima and minima of a noisy curve that rises first: (index, +1 or −1), alternating.
+
+    A point is a turning point when the curve has since come back from it by more than ``LEAST_TURN_G`` and more
+    than ``LEAST_TURN_SIGMA`` combined errors, before going beyond it.
+    """
+    turns: list[tuple[int, int]] = []
+    sign, best = 1, 0
+    for i in range(len(y)):
+        if sign * (y[i] - y[best]) > 0:
+            best = i
+        elif sign * (y[best] - y[i]) > max(LEAST_TURN_G, LEAST_TURN_SIGMA * np.hypot(error[best], error[i])):
+            turns.append((best, sign))
+            sign, best = -sign, i
+    return turns
+
+
+def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int) -> tuple[int, int, int]:
+    """Lowest point of ``y[lo:hi]`` and the first and last bin of the floor around it."""
+    low = lo + int(np.argmin(y[lo:hi]))
+    level = y[low] + max(FLOOR_G, FLOOR_SHARE * y[lo], error[low])
+    first, last = low, low
+    while first > lo and y[first - 1] <= level:
+        first -= 1
+    while last + 1 < hi and y[last + 1] <= level:
+        last += 1
+    return low, first, last
+
+
+def summit(r_A: np.ndarray, g: np.ndarray, peak: int) -> tuple[float, float]:
+    """Position and height of the highest bin of the raw g(r) next to a smoothed maximum.
+
+    The position is that of the parabola through this bin and its neighbours: a contact's peak is hardly wider than
+    a bin.
+    """
+    bin_A = r_A[1] - r_A[0]
+    near = np.flatnonzero(np.abs(r_A - r_A[peak]) < SMOOTHING_A + 0.5 * bin_A)
+    top = near[np.argmax(g[near])]
+    before, at, after = g[max(top - 1, 0)], g[top], g[min(top + 1, len(g) - 1)]
+    bend = before - 2 * at + after
+    offset = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float(r_A[top] + np.clip(offset, -0.5, 0.5) * bin_A), float(at)
+
+
+def first_minimum(
+    r_A: np.ndarray,
+    g: np.ndarray,
+    cn: np.ndarray,
+    n_samples: float,
+    window_A: tuple[float, float] = LI_WINDOW_A,
+    fallback_A: float = LI_FALLBACK_A,
+    centre: str = "",
+    partner: str = "",
+) -> Cutoff:
+    """The edge of the first shell.
+
+    g(r) is smoothed (``smoothed``, 0.05 Å) and its significant turning points found (``turning_points``). The first
+    maximum must lie before the end of the window, and reach the bulk density there (g ≥ 1 after smoothing): a partner
+    that is rarer next to the centre than far from it has no shell, and lower maxima are passed over. The edge is the
+    first minimum after it that reaches into the window, more exactly the middle of that valley's floor inside the
+    window (the floor: g within 0.02, 0.5 % of the peak or one Poisson error of the lowest, whichever is most). So a
+    gap that is empty from 2.4 to 3.2 Å gives 2.8 Å, and one stray pair in it changes nothing. A dip between two maxima
+    inside the window that stays above half of the lower one splits one shell in two peaks and is passed over; a
+    shoulder has no dip and needs no rule.
+
+    Args:
+        r_A, g, cn, n_samples: as for ``smoothed``.
+        window_A: where the minimum must lie, Å.
+        fallback_A: radius used when there is no such minimum, Å.
+        centre, partner: labels for the result.
+
+    Returns:
+        Cutoff; its rule is ``"first minimum"`` or ``"fallback: <why>"``. A species without a shell (a diluent) or
+        without a single pair gives a fallback, never an error.
+    """
+
+    def fallback(why: str, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
+        return Cutoff(centre, partner, fallback_A, peak_A, peak_g, np.nan, np.nan, f"fallback: {why}")
+
+    y, error = smoothed(r_A, g, cn, n_samples, SMOOTHING_A)
+    if not y.any():
+        return fallback("no pair was ever found")
+    turns = turning_points(y, error)
+    maxima = [i for i, sign in turns if sign > 0]
+    if not maxima:
+        return fallback("g(r) has no significant maximum")
+    lowest = maxima[0]
+    if r_A[lowest] >= window_A[1]:
+        return fallback(f"no first shell, the first maximum is at {r_A[lowest]:.2f} Å", *summit(r_A, g, lowest))
+    while maxima and y[maxima[0]] < BULK_G:
+        maxima.pop(0)
+    if not maxima or r_A[maxima[0]] >= window_A[1]:
+        why = f"the first maximum, g = {y[lowest]:.2f}, is below the bulk density"
+        return fallback(why, *summit(r_A, g, lowest))
+    peak = maxima.pop(0)
+    seen = summit(r_A, g, peak)
+    start = peak
+    while True:
+        end = maxima.pop(0) if maxima else len(r_A)
+        low, first, last = _valley(r_A, y, error, start, end)
+        followed = end < len(r_A) and r_A[end] < window_A[1]
+        if not followed or (r_A[last] >= window_A[0] and y[low] <= SPLIT_SHARE * min(y[start], y[end])):
+            break
+        start = end
+    inside = (max(r_A[first], window_A[0]), min(r_A[last], window_A[1]))
+    if inside[0] > inside[1]:
+        return fallback(
+            f"the first minimum, at {r_A[low]:.2f} Å, is not within {window_A[0]:.1f}–{window_A[1]:.1f} Å", *seen
+        )
+    edge = 0.5 * (inside[0] + inside[1])
+    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), "first minimum")
+
+
+def second_minimum(
+    r_A: np.ndarray,
+    g: np.ndarray,
+    cn: np.ndarray,
+    n_samples: float,
+    window_A: tuple[float, float] = LI_SECOND_WINDOW_A,
+    fallback_A: float = LI_SECOND_FALLBACK_A,
+    centre: str = "",
+    partner: str = "",
+) -> Cutoff:
+    """The edge of the second shell, from g(r) of the partner's mass centre.
+
+    Bound molecules show one or two mass-centre peaks (one per denticity), so minima are not counted: the edge is the
+    first significant minimum inside the window that follows a significant maximum beyond 1 Å before the window
+    (5 Å for Li⁺, where no mass centre of a bound ion of the library lies further out), after smoothing by 0.2 Å.
+
+    Args, returns: as for ``first_minimum``; the rule is ``"second minimum"`` or ``"fallback: <why>"``. Where the
+    RDF ends before the fallback radius, the radius is the end of the RDF. Where the second shell's maximum lies at
+    or beyond the fallback radius there is no edge: the radius is NaN and the rule ``"none: <why>"``.
+    """
+
+    def fallback(why: str, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
+        radius = min(fallback_A, float(r_A[-1]))
+        if peak_A >= radius:
+            why = f"none: {why}, and the fallback, {radius:.2f} Å, is not beyond its maximum at {peak_A:.2f} Å"
+            return Cutoff(centre, partner, np.nan, peak_A, peak_g, np.nan, np.nan, why)
+        return Cutoff(centre, partner, radius, peak_A, peak_g, np.nan, np.nan, f"fallback: {why}")
+
+    y, error = smoothed(r_A, g, cn, n_samples, SECOND_SMOOTHING_A)
+    if not y.any():
+        return fallback("no pair was ever found")
+    turns = turning_points(y, error)
+    peaks = [i for i, sign in turns if sign > 0 and r_A[i] >= window_A[0] - 1.0]
+    if not peaks or r_A[peaks[0]] >= window_A[1]:
+        return fallback("g(r) of the mass centres shows no second shell")
+    peak = peaks[0]
+    seen = (float(r_A[peak]), float(y[peak]))
+    minima = [i for i, sign in turns if sign < 0 and i > peak]
+    if not minima:
+        return fallback("g(r) of the mass centres has no minimum after its second shell", *seen)
+    low, first, last = _valley(r_A, y, error, peak, peaks[1] if len(peaks) > 1 else len(r_A))
+    if not window_A[0] <= r_A[low] <= window_A[1]:
+        return fallback(f"the second minimum, at {r_A[low]:.1f} Å, is outside the window", *seen)
+    edge = 0.5 * (max(r_A[first], window_A[0]) + min(r_A[last], window_A[1]))
+    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), "second minimum")
+
+
+def _given_radii(
+    given_A: Mapping[str, float], centres: list[str], sites: tuple[str, ...]
+) -> dict[tuple[str, str], float]:
+    """Cut-offs by (centre, site) from a user's mapping, in which ``FSI:O``, ``FSI-O`` and ``Li-FSI-O`` are one."""
+    spellings: dict[str, list[tuple[str, str]]] = {}
+    for centre in centres:
+        for site in sites:
+            for text in (site, site.replace(":", "-")):
+                spellings.setdefault(text, []).append((centre, site))
+                spellings.setdefault(f"{centre}-{text}", []).append((centre, site))
+    radii = {}
+    # General keys first, so that "Na-FSI:O" overrides "FSI:O" whatever their order.
+    for key, radius in sorted(given_A.items(), key=lambda item: -len(spellings.get(item[0], ()))):
+        if key not in spellings:
+            raise LmbmdError(
+                f"there is no donor site '{key}' in this box.", where="cutoffs", remedy=nearest(key, spellings)
+            )
+        if not 0 < float(radius) < 20:
+            raise LmbmdError(
+                f"{radius} is no cut-off for '{key}'.", where="cutoffs", remedy="Give a radius in Å, such as 2.8."
+            )
+        radii.update(dict.fromkeys(spellings[key], float(radius)))
+    return radii
+
+
+def centre_species(atoms: AtomTable) -> list[str]:
+    """Names of the species looked from, in the order of the table."""
+    present = set(atoms.species_id[atoms.centres].tolist())
+    return [s.name for k, s in enumerate(atoms.species) if k in present]
+
+
+def _element(atoms: AtomTable, species: str) -> str:
+    return str(atoms.element[np.argmax(atoms.species_id == atoms.species_index(species))])
+
+
+def first_shell_cutoffs(
+    rdf: Rdf,
+    atoms: AtomTable,
+    given_A: Mapping[str, float] | None = None,
+    window_A: tuple[float, float] = LI_WINDOW_A,
+    fallback_A: float = LI_FALLBACK_A,
+) -> Cutoffs:
+    """Cut-offs of every (centre species, donor site), each from its own RDF.
+
+    Args:
+        rdf: of all replicas together; pairs it lacks use the fallback.
+        atoms: the box.
+        given_A: cut-offs fixed by the user, by site (``"FSI:O"`` or ``"FSI-O"``), or for one centre species
+            (``"Na-FSI:O"``), Å.
+        window_A, fallback_A: for Li⁺; other ions move both by the difference of the ionic radii.
+
+    Raises:
+        LmbmdError: if a given cut-off names no site of the box or is no radius.
+    """
+    centres = centre_species(atoms)
+    given = _given_radii(given_A or {}, centres, atoms.sites)
+    rows = []
+    for centre in centres:
+        window, fallback = shifted_window(_element(atoms, centre), window_A, fallback_A)
+        for site in atoms.sites:
+            row = _from_rdf(first_minimum, rdf, atoms, centre, site, window, fallback)
+            if (centre, site) in given:
+                row = Cutoff(
+                    centre, site, given[centre, site], row.peak_A, row.peak_g, row.minimum_A, row.minimum_g, "given"
+                )
+            rows.append(row)
+    return Cutoffs.of(rows, atoms)
+
+
+def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutoff, ...]:
+    """Edges of the second shell round ``centre`` of every species that has a donor site, by mass centres."""
+    window, fallback = shifted_window(_element(atoms, centre), LI_SECOND_WINDOW_A, LI_SECOND_FALLBACK_A)
+    partners = [atoms.species[k].name for k in sorted(set(atoms.species_of_site.tolist()))]
+    return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, window, fallback) for p in partners)
+
+
+def _from_rdf(rule, rdf: Rdf, atoms: AtomTable, centre: str, partner: str, window_A, fallback_A: float) -> Cutoff:
+    """Apply ``rule`` to one pair of an Rdf, as far out as every frame was sampled."""
+    if (centre, partner) not in rdf.pairs:
+        nan = float("nan")
+        return Cutoff(centre, partner, fallback_A, nan, nan, nan, nan, "fallback: there is no RDF of this pair")
+    g, cn = rdf.mean(rdf.pair(centre, partner))
+    sampled = rdf.edges_A[1:] <= rdf.reach_A + 1e-9
+    n_samples = float(rdf.frames.sum()) * atoms.count(centre)
+    return rule(rdf.r_A[sampled], g[sampled], cn[sampled], n_samples, window_A, fallback_A, centre, partner)

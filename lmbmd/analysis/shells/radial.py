@@ -1,0 +1,136 @@
+"""RDFs of all replicas together, the cut-offs read off them, and the second shell. Theory: docs/theory/cutoffs.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, fields, replace
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.shells.coordination import ShellResult
+from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.contacts import Descriptor, Rdf
+from lmbmd.numbers.rows import descriptor, doubt
+from lmbmd.numbers.statistics import Estimate, estimate_curve, estimate_mean
+
+
+def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
+    """One Rdf with the blocks of all replicas.
+
+    Raises:
+        LmbmdError: if bins or pairs differ.
+    """
+    first = rdfs[0]
+    for number, other in enumerate(rdfs[1:], start=2):
+        if other.pairs != first.pairs or not np.array_equal(other.edges_A, first.edges_A):
+            raise LmbmdError(
+                "its RDFs have other bins or pairs than those of the first replica.",
+                where=f"replica {number}",
+                remedy="Run the contacts stage of all replicas with the same options.",
+            )
+    join = lambda field: np.concatenate([getattr(r, field) for r in rdfs])  # noqa: E731
+    reach = min(r.reach_A for r in rdfs)
+    return replace(first, g=join("g"), count=join("count"), frames=join("frames"), reach_A=reach)
+
+
+def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
+    """g(r) and running CN, each with one standard error (``statistics.estimate_curve``), of every pair.
+
+    ``doubt`` says why the errors are missing or not to be relied on: blocks are few samples.
+
+    Args:
+        rdfs: one per replica, alike. Rows end where the shortest reach of them ends.
+    """
+    first, reach = rdfs[0], min(r.reach_A for r in rdfs)
+    blocks = sum(len(r.frames) for r in rdfs)
+    told = doubt(Estimate(1.0, 0.0 if blocks > 1 else float("nan"), float(blocks), source=_of_blocks(blocks)))
+    inside = first.edges_A[1:] <= reach + 1e-9
+    frames = [r.frames for r in rdfs]
+    tables = []
+    for i, (centre, partner) in enumerate(first.pairs):
+        g, error = estimate_curve([r.g[:, i] for r in rdfs], frames)
+        cn, cn_error = estimate_curve([np.cumsum(r.count[:, i], axis=-1) for r in rdfs], frames)
+        columns = {"r_A": first.r_A, "g": g, "g_error": error, "cn": cn, "cn_error": cn_error}
+        table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
+        table.insert(0, "partner", partner)
+        table.insert(0, "centre", centre)
+        tables.append(table.assign(doubt=told))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of_blocks(blocks: int) -> str:
+    """The source of an error that comes from blocks."""
+    return "between blocks" if blocks > 1 else "one block"
+
+
+def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
+    """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
+
+    Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
+    The two errors are added as if independent. NaN without a radius.
+    """
+    i = rdfs[0].pair(centre, partner)
+    within = [
+        np.array([[np.interp(radius_A, r.edges_A[1:], np.cumsum(count))] for count in r.count[:, i]]) for r in rdfs
+    ]
+    mean, error = estimate_curve(within, [r.frames for r in rdfs])
+    blocks = sum(len(r.frames) for r in rdfs)
+    return Estimate(
+        float(mean[0]) - first_shell.value,
+        float(np.hypot(error[0], first_shell.error)),
+        float(blocks),
+        blocks - 1.0,
+        _of_blocks(blocks),
+    )
+
+
+def radial_tables(
+    rdfs: Sequence[Rdf], cutoffs: Cutoffs, second: Sequence[Cutoff], shells: Sequence[ShellResult], centre: str
+) -> tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]:
+    """Peaks, cut-offs and second shells round the primary centre; the tables ``rdf`` and ``cutoffs``; notes.
+
+    Args:
+        rdfs, shells: one per replica.
+        cutoffs: first-shell cut-offs of all pairs.
+        second: second-shell cut-offs round the primary centre.
+        centre: the primary species.
+    """
+    rows = []
+    read = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
+    for row in cutoffs.rows:
+        if row.centre == centre:
+            why = row.rule.removeprefix("fallback: ")
+            rows += [
+                descriptor("rdf_peak_A", row.partner, read(row.peak_A), "Å", "first maximum of g(r)", why),
+                descriptor("rdf_peak_g", row.partner, read(row.peak_g), "1", "height of the first maximum", why),
+                descriptor("cutoff_A", row.partner, read(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
+            ]
+    for row in second:
+        if row.partner in shells[0].ligands and (centre, row.partner) in rdfs[0].pairs:
+            k = shells[0].ligands.index(row.partner)
+            bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
+            value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
+            edge = f"{row.cutoff_A:.2f} Å ({row.rule})" if np.isfinite(row.cutoff_A) else "the second shell"
+            method = f"mass centre within {edge}, not in the first shell"
+            rows.append(descriptor("second_shell_cn", row.partner, value, "1", method, row.rule))
+    columns = [f.name for f in fields(Cutoff)]
+    table = pd.DataFrame([astuple(row) for row in (*cutoffs.rows, *second)], columns=columns)
+    table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
+    return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second)
+
+
+def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
+    """One sentence for all pairs with the same fallback, or with no radius at all."""
+    found: dict[str, list[str]] = {}
+    for rows, order, what in ((first, "first", "the cut-off"), (second, "second", "the edge of the second shell")):
+        for row in rows:
+            rule, _, why = row.rule.partition(": ")
+            if why:
+                opening = {
+                    "fallback": f"Without a {order} minimum, {row.cutoff_A:.2f} Å is {what} of",
+                    "none": f"There is no {what.removeprefix('the ')} of",
+                }[rule]
+                found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({why})")
+    return [{"topic": "cutoff", "text": f"{opening} {'; '.join(pairs)}."} for opening, pairs in found.items()]

@@ -1,0 +1,83 @@
+"""From integer counts to a box that can be simulated: packing, the ``openmm.System``, the atom table."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import openmm
+
+from lmbmd.box.packing import pack
+from lmbmd.box.pdb import pdb_text
+from lmbmd.box.system import BuiltSystem, ParameterSet, build_system
+from lmbmd.core import files as atomic
+from lmbmd.core import provenance, stages
+
+__all__ = ["BuiltSystem", "build_box", "build_system", "pack"]
+
+#: What is recorded of the parameter set.
+_OF_SET = ("name", "version", "combining_rule", "cut_off_A", "switch_from_A")
+
+
+class Composition(Protocol):
+    """What build needs of a composition (``lmbmd.formulation``)."""
+
+    counts: Any
+    roles: Any
+    box_edge_A: float
+
+
+def build_box(
+    composition: Composition,
+    parameter_set: ParameterSet,
+    *,
+    ion_charge_scale: float,
+    seed: int,
+    out_dir: str | os.PathLike[str],
+    inputs: dict[str, str | os.PathLike[str]] | None = None,
+) -> None:
+    """Pack a box and write ``system.xml``, ``start.pdb``, ``atoms.parquet`` and ``build.json`` into ``out_dir``.
+
+    ``build.json`` is written last: a folder that has it is complete.
+
+    Args:
+        composition: counts {species: n}, roles {species: role} and box_edge_A.
+        ion_charge_scale: factor on the charges of every species with a formal charge.
+        seed: decides the packing; take another for each replica.
+        inputs: files to be named, with their hashes, in the provenance.
+
+    Raises:
+        LmbmdError: as ``pack`` and ``build_system`` do, and if the folder cannot be written.
+    """
+    out = Path(out_dir)
+    counts = {species: n for species, n in composition.counts.items() if n}
+    built = build_system(counts, composition.roles, parameter_set, ion_charge_scale, composition.box_edge_A)
+    geometries = {s: (parameter_set.elements(s), parameter_set.geometry(s)) for s in counts}
+    packed = pack(counts, geometries, composition.box_edge_A, seed)
+    edge_nm = packed.edge_A / 10
+    built.system.setDefaultPeriodicBoxVectors((edge_nm, 0, 0), (0, edge_nm, 0), (0, 0, edge_nm))
+    box = [[packed.edge_A, 0, 0], [0, packed.edge_A, 0], [0, 0, packed.edge_A]]
+    atomic.write_text(out / "system.xml", openmm.XmlSerializer.serialize(built.system))
+    atomic.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, np.array(box, float), built.bonds))
+    built.atoms.write(out / "atoms.parquet")
+    entries = getattr(parameter_set, "manifest", {}).get("species", {})
+    record = provenance.stamp(
+        stages.BUILD,
+        inputs or {},
+        seed=seed,
+        ion_charge_scale=ion_charge_scale,
+        counts=counts,
+        n_atoms=len(built.atoms),
+        asked_edge_A=composition.box_edge_A,
+        edge_A=packed.edge_A,
+        packing=[asdict(attempt) for attempt in packed.attempts],
+        packmol=packed.packmol_version,
+        parameter_set={key: getattr(parameter_set, key, None) for key in _OF_SET},
+        parameter_files={species: entries.get(species, {}).get("files") for species in counts},
+        files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
+    )
+    atomic.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

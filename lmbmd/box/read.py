@@ -1,0 +1,158 @@
+"""A built box as tables of numbers, one per species: what every exporter writes down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openmm
+from openmm import unit
+
+from lmbmd.box.pdb import read_pdb
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.data.contacts import AtomTable
+from lmbmd.forcefield.mixing import unmix
+from lmbmd.forcefield.topologies import PlainTerms, plain_terms
+
+#: Conditions of a box that has not been simulated.
+ROOM_K, ONE_BAR = 298.15, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """One configuration and its force field.
+
+    Attributes:
+        atoms: who the atoms are.
+        positions_A, box_A: (n, 3) and (3, 3), lattice vectors as rows.
+        species: terms of one molecule of each species (nm, kJ/mol, rad, e), atoms counted within the molecule.
+        runs: species (index) and number of molecules, in the order of the box.
+        combining_rule: of atoms of different molecules, one of ``mixing.COMBINING_RULES``.
+        cut_off_nm, switch_from_nm: of Lennard-Jones; the long-range correction is on.
+        temperature_K, pressure_bar: of the run, or room conditions.
+        files: what it was read from.
+    """
+
+    atoms: AtomTable
+    positions_A: np.ndarray
+    box_A: np.ndarray
+    species: list[PlainTerms]
+    runs: list[tuple[int, int]]
+    combining_rule: str
+    cut_off_nm: float
+    switch_from_nm: float
+    temperature_K: float
+    pressure_bar: float
+    files: dict[str, Path]
+
+
+def read_box(folder: Path) -> Box:
+    """A box that build wrote (``results/<f>/r<n>``), or the end of a run (``results/<f>/<T>K/r<n>``).
+
+    Raises:
+        LmbmdError: if files are missing, or the System is not one that build writes.
+    """
+    built, start = folder, folder / "start.pdb"
+    temperature, pressure = ROOM_K, ONE_BAR
+    if (folder / "spec.json").is_file():
+        built, start = folder.parent.parent / folder.name, folder / "final.pdb"
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        temperature, pressure = spec["temperature_K"], spec["pressure_bar"]
+    files = {"system": built / "system.xml", "atoms": built / "atoms.parquet", "positions": start}
+    for file in files.values():
+        if not file.is_file():
+            raise LmbmdError(
+                f"there is no {file.name}.",
+                where=str(file.parent),
+                remedy="Give a folder that build or simulate has finished, such as results/BOTTLE/298.15K/r1.",
+            )
+    atoms = AtomTable.read(files["atoms"])
+    system = openmm.XmlSerializer.deserialize(files["system"].read_text(encoding="utf-8"))
+    positions, box = read_pdb(start.read_text(encoding="utf-8"), where=str(start))
+    if not len(atoms) == len(positions) == system.getNumParticles():
+        raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")
+    rule = unmix(system)
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    if not (nonbonded.getUseSwitchingFunction() and nonbonded.getUseDispersionCorrection()):
+        raise LmbmdError("it has no switched, corrected cut-off.", where=str(built), remedy="Build it again.")
+    return Box(
+        atoms,
+        positions,
+        box,
+        _by_species(plain_terms(system, str(files["system"])), atoms),
+        _runs(atoms),
+        rule,
+        nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),
+        nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer),
+        temperature,
+        pressure,
+        files,
+    )
+
+
+def _runs(atoms: AtomTable) -> list[tuple[int, int]]:
+    kinds = atoms.molecule_species
+    edges = np.flatnonzero(np.diff(kinds)) + 1
+    parts = np.split(kinds, edges)
+    return [(int(part[0]), len(part)) for part in parts]
+
+
+def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
+    """The terms of the first molecule of each species, after a check that all its molecules have the same."""
+    first = atoms.first_atom[:-1]
+    start = first[atoms.molecule].tolist()
+    molecule = atoms.molecule.tolist()
+    n_ends = {"bonds": 2, "angles": 3, "torsions": 4, "exceptions": 2}
+    per_molecule = [{kind: [] for kind in n_ends} for _ in range(atoms.n_molecules)]
+    for kind, ends in n_ends.items():
+        for row in getattr(terms, kind):
+            offset = start[row[0]]
+            if len({molecule[i] for i in row[:ends]}) != 1:
+                raise ValueError(f"{kind} between molecules: {row}")
+            per_molecule[molecule[row[0]]][kind].append((*(i - offset for i in row[:ends]), *row[ends:]))
+    found: dict[int, PlainTerms] = {}
+    for m, (kind, begin, end) in enumerate(
+        zip(atoms.molecule_species.tolist(), first.tolist(), atoms.first_atom[1:].tolist(), strict=True)
+    ):
+        mine = PlainTerms(terms.masses[begin:end], terms.nonbonded[begin:end], **per_molecule[m])
+        if found.setdefault(kind, mine) != mine:
+            raise LmbmdError(
+                f"molecules of {atoms.species[kind].name} have different parameters.",
+                where="system.xml",
+                remedy="Export a box that lmbmd built.",
+            )
+    return [found[kind] for kind in range(len(atoms.species))]
+
+
+def names_in_molecule(box: Box, species: int) -> list[str]:
+    """Names of the atoms of one molecule of a species."""
+    first = box.atoms.first_atom[int(np.flatnonzero(box.atoms.molecule_species == species)[0])]
+    return box.atoms.name[first : first + len(box.species[species].masses)].tolist()
+
+
+def elements_in_molecule(box: Box, species: int) -> list[str]:
+    """Elements of the atoms of one molecule of a species."""
+    first = box.atoms.first_atom[int(np.flatnonzero(box.atoms.molecule_species == species)[0])]
+    return box.atoms.element[first : first + len(box.species[species].masses)].tolist()
+
+
+def bond_steps(terms: PlainTerms) -> np.ndarray:
+    """Bonds between any two atoms of a molecule, (n, n); a large number where no path is."""
+    n = len(terms.masses)
+    steps = np.full((n, n), 99)
+    np.fill_diagonal(steps, 0)
+    for i, j, *_ in terms.bonds:
+        steps[i, j] = steps[j, i] = 1
+    for k in range(n):
+        steps = np.minimum(steps, steps[:, k, None] + steps[None, k])
+    return steps
+
+
+def edges_nm(box: Box) -> tuple[float, float, float]:
+    """Edges of a rectangular box, nm."""
+    if np.abs(box.box_A - np.diag(np.diag(box.box_A))).max() > 1e-9:
+        raise LmbmdError("the box is not rectangular.", where="start.pdb", remedy="Export a box that lmbmd built.")
+    return tuple(float(e) for e in np.diag(box.box_A) / ANGSTROM_PER_NM)

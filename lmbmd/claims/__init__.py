@@ -1,1 +1,0 @@
-"""What the literature says about solvation, as claims that a study can answer: their files, and the judge."""

@@ -1,0 +1,161 @@
+"""Who every atom of a box is: its molecule, species, site, element, mass and charge."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import replacing
+
+Role = Literal["cation", "anion", "solvent", "diluent", "additive"]
+ROLES: tuple[Role, ...] = ("cation", "anion", "solvent", "diluent", "additive")
+
+
+@dataclass(frozen=True)
+class SpeciesInfo:
+    """One species of a box: its name, its role in this bottle and its formal charge."""
+
+    name: str
+    role: Role
+    charge: int
+
+
+@dataclass(frozen=True, eq=False)
+class AtomTable:
+    """Who every atom is. Written once by build (or mapped from a foreign topology), never guessed again.
+
+    All arrays have one entry per atom, in trajectory order. Atoms of one molecule are contiguous and
+    molecules are numbered 0, 1, 2 … in that order.
+
+    Attributes:
+        species: the species of the box; ``species_id`` indexes it.
+        sites: names of donor-site kinds, unique over the box, as ``"FSI:O"`` (species, colon, site);
+            ``site_id`` indexes it and is −1 for an atom that is no donor site. An ion looked from
+            (a monatomic cation) has no site.
+        species_id: int32.
+        molecule: int32.
+        site_id: int32.
+        element: str, "Li", "O", …
+        name: str, the atom's name within its molecule.
+        mass_amu: float64.
+        charge_e: float64, as simulated (after any ion charge scaling); NaN where a foreign topology has none.
+        parent: int32, the earlier atom of the same molecule that this one is placed beside when the molecule is made
+            whole (``lmbmd.data.bonds.parents``); a first atom's is itself. Not given: the atom before.
+    """
+
+    species: tuple[SpeciesInfo, ...]
+    sites: tuple[str, ...]
+    species_id: np.ndarray
+    molecule: np.ndarray
+    site_id: np.ndarray
+    element: np.ndarray
+    name: np.ndarray
+    mass_amu: np.ndarray
+    charge_e: np.ndarray
+    parent: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.species_id)
+        if self.parent is None:
+            before = np.arange(n) - (np.diff(self.molecule, prepend=-1) == 0)
+            object.__setattr__(self, "parent", before.astype(np.int32))
+        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e", "parent"):
+            if len(getattr(self, column)) != n:
+                raise ValueError(f"{column} has {len(getattr(self, column))} entries for {n} atoms")
+        steps = np.diff(self.molecule)
+        if n == 0 or self.molecule[0] != 0 or ((steps != 0) & (steps != 1)).any():
+            raise ValueError("molecules must be contiguous and numbered 0, 1, 2 …")
+        if (np.diff(self.species_id)[steps == 0] != 0).any():
+            raise ValueError("a molecule belongs to more than one species")
+        first = self.first_atom[self.molecule]
+        if (self.parent < first).any() or (self.parent > np.maximum(np.arange(n) - 1, first)).any():
+            raise ValueError("a parent is not an earlier atom of the same molecule")
+        if self.species_id.min() < 0 or self.species_id.max() >= len(self.species):
+            raise ValueError("species_id outside the species list")
+        if self.site_id.min() < -1 or self.site_id.max() >= len(self.sites):
+            raise ValueError("site_id outside the site list")
+
+    def __len__(self) -> int:
+        return len(self.species_id)
+
+    @cached_property
+    def first_atom(self) -> np.ndarray:
+        """Index of the first atom of each molecule, and the number of atoms at the end (int64)."""
+        starts = np.flatnonzero(np.diff(self.molecule, prepend=-1))
+        return np.append(starts, len(self)).astype(np.int64)
+
+    @property
+    def n_molecules(self) -> int:
+        return len(self.first_atom) - 1
+
+    @cached_property
+    def molecule_species(self) -> np.ndarray:
+        """Species of each molecule (int32)."""
+        return self.species_id[self.first_atom[:-1]]
+
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """Atoms looked from: every monatomic cation, in atom order (int64)."""
+        sizes = np.diff(self.first_atom)
+        roles = np.array([s.role for s in self.species], dtype=object)
+        monatomic_cation = (sizes == 1) & (roles[self.molecule_species] == "cation")
+        return self.first_atom[:-1][monatomic_cation]
+
+    @cached_property
+    def species_of_site(self) -> np.ndarray:
+        """Index into ``species`` for each entry of ``sites`` (int32)."""
+        names = [s.name for s in self.species]
+        return np.array([names.index(site.split(":", 1)[0]) for site in self.sites], dtype=np.int32)
+
+    def species_index(self, name: str) -> int:
+        return [s.name for s in self.species].index(name)
+
+    def count(self, name: str) -> int:
+        """Number of molecules of a species."""
+        return int((self.molecule_species == self.species_index(name)).sum())
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write to Parquet: a row per atom, species and sites in the file's metadata."""
+        columns = {
+            "species_id": self.species_id.astype(np.int32),
+            "molecule": self.molecule.astype(np.int32),
+            "site_id": self.site_id.astype(np.int32),
+            "element": self.element.astype(str),
+            "name": self.name.astype(str),
+            "mass_amu": self.mass_amu.astype(float),
+            "charge_e": self.charge_e.astype(float),
+            "parent": self.parent.astype(np.int32),
+        }
+        table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
+        header = {"species": [asdict(s) for s in self.species], "sites": list(self.sites)}
+        table = table.replace_schema_metadata({"lmbmd": json.dumps(header)})
+        with replacing(path) as partial:
+            pq.write_table(table, partial)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> AtomTable:
+        """Read what ``write`` wrote.
+
+        Raises:
+            LmbmdError: if the file is missing or is not an atom table.
+        """
+        try:
+            table = pq.read_table(path)
+            header = json.loads(table.schema.metadata[b"lmbmd"])
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise LmbmdError(
+                f"this is no atom table ({error}).",
+                where=str(path),
+                remedy="Run the build stage again, or give the atoms.parquet that it wrote.",
+            ) from error
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        species = tuple(SpeciesInfo(**s) for s in header["species"])
+        return cls(species=species, sites=tuple(header["sites"]), **columns)

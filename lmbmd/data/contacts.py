@@ -1,0 +1,333 @@
+"""What crosses the boundaries between stages: frozen values, and the files that hold them.
+
+Atoms are in ``lmbmd.data.atoms`` and descriptions in ``lmbmd.data.described``; both can be had from here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import replacing
+from lmbmd.data.atoms import ROLES, AtomTable, Role, SpeciesInfo
+from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, Descriptor, descriptor_frame
+
+__all__ = [
+    "DESCRIPTOR_COLUMNS",
+    "ROLES",
+    "AtomTable",
+    "ContactFile",
+    "ContactList",
+    "Contacts",
+    "Described",
+    "Descriptor",
+    "Frame",
+    "FrameContacts",
+    "Rdf",
+    "Role",
+    "SpeciesInfo",
+    "contact_batch",
+    "descriptor_frame",
+    "edges_from_images",
+    "writing_contacts",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One configuration: positions (n, 3) float32 in Å, box (3, 3) float64 with lattice vectors as rows in Å."""
+
+    index: int
+    time_ps: float
+    positions: np.ndarray
+    box: np.ndarray
+
+    @property
+    def volume_A3(self) -> float:
+        return abs(float(np.linalg.det(self.box)))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameContacts:
+    """All centre–site pairs of one frame within the search radius, as compressed rows over the centres.
+
+    Row c, the contacts of centre c, is ``offsets[c]:offsets[c + 1]``; a bare centre is an empty row.
+    Within a row, contacts are in order of atom index.
+
+    Attributes:
+        index, time_ps: which frame.
+        box: (3, 3) float64, lattice vectors as rows, Å.
+        offsets: (n_centres + 1,) int64.
+        atom: (n_contacts,) int32, the donor atom.
+        distance: (n_contacts,) float32, Å.
+        edge: (n_contacts, 3) float32, the vector from the centre to the mass centre of the donor's
+            molecule, walked through this very contact (centre → nearest image of the atom → molecule kept
+            whole), Å. Sums of edges round a closed walk are therefore exact lattice vectors.
+        centre: (n_centres, 3) float32, positions of the centres, Å.
+        molecule: (n_molecules, 3) float32, mass centres of all molecules made whole, Å.
+    """
+
+    index: int
+    time_ps: float
+    box: np.ndarray
+    offsets: np.ndarray
+    atom: np.ndarray
+    distance: np.ndarray
+    edge: np.ndarray
+    centre: np.ndarray
+    molecule: np.ndarray
+
+    @property
+    def volume_A3(self) -> float:
+        return abs(float(np.linalg.det(self.box)))
+
+    @cached_property
+    def row(self) -> np.ndarray:
+        """The centre of each contact (int64), the inverse of ``offsets``."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def within(self, radius_A: np.ndarray) -> FrameContacts:
+        """The contacts no longer than ``radius_A``, which is given per contact or as one number, in Å."""
+        keep = self.distance <= radius_A
+        offsets = np.zeros_like(self.offsets)
+        np.cumsum(np.bincount(self.row[keep], minlength=len(offsets) - 1), out=offsets[1:])
+        return FrameContacts(
+            self.index,
+            self.time_ps,
+            self.box,
+            offsets,
+            self.atom[keep],
+            self.distance[keep],
+            self.edge[keep],
+            self.centre,
+            self.molecule,
+        )
+
+
+class Contacts(Protocol):
+    """A contact table: in memory for tests, on disk for runs. Iterating yields frames in order of time."""
+
+    search_radius_A: float
+    n_frames: int
+
+    def __iter__(self) -> Iterator[FrameContacts]: ...
+
+
+@dataclass(frozen=True)
+class ContactList:
+    """Contacts held in memory."""
+
+    frames: Sequence[FrameContacts]
+    search_radius_A: float
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[FrameContacts]:
+        return iter(self.frames)
+
+
+_FRAME_SCHEMA = pa.schema(
+    [
+        ("index", pa.int64()),
+        ("time_ps", pa.float64()),
+        ("box", pa.list_(pa.float64(), 9)),
+        ("count", pa.list_(pa.int32())),
+        ("atom", pa.list_(pa.int32())),
+        ("distance", pa.list_(pa.float32())),
+        ("image", pa.list_(pa.int16())),
+        ("centre", pa.list_(pa.float32())),
+        ("molecule", pa.list_(pa.float32())),
+    ]
+)
+
+
+def edges_from_images(
+    image: np.ndarray, row: np.ndarray, partner: np.ndarray, centre: np.ndarray, molecule: np.ndarray, box: np.ndarray
+) -> np.ndarray:
+    """``FrameContacts.edge`` from lattice steps: ``molecule[partner] + image @ box − centre[row]``, float32 Å.
+
+    A contact file holds the steps, small whole numbers, instead of the edges; memory and file agree to the bit.
+    """
+    return (molecule[partner].astype(float) - centre[row] + image @ box).astype(np.float32)
+
+
+def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    """Frames as one Arrow record batch, a row per frame.
+
+    Args:
+        frames: for each frame a mapping with the keys of the file's columns; ``count`` is the number of contacts of
+            each centre, ``image`` (n_contacts, 3) as in ``edges_from_images``.
+    """
+    columns = []
+    for column in _FRAME_SCHEMA:
+        values = [frame[column.name] for frame in frames]
+        if not pa.types.is_nested(column.type):
+            columns.append(pa.array(values, column.type))
+            continue
+        flat = np.concatenate([np.ravel(v) for v in values])
+        item = pa.array(flat, column.type.value_type)
+        if pa.types.is_fixed_size_list(column.type):
+            columns.append(pa.FixedSizeListArray.from_arrays(item, type=column.type))
+        else:
+            offsets = np.append(0, np.cumsum([np.size(v) for v in values])).astype(np.int32)
+            columns.append(pa.ListArray.from_arrays(offsets, item, type=column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=_FRAME_SCHEMA)
+
+
+@contextmanager
+def writing_contacts(
+    path: str | os.PathLike[str], header: Mapping[str, Any], first_atom: np.ndarray
+) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Stream ``contact_batch`` batches into an Arrow file; memory does not grow with the number of frames.
+
+    All batches but the last must hold equally many frames.
+
+    Args:
+        path: the file, which appears only when the block ends without an error.
+        header: JSON-serialisable; must hold ``search_radius_A``.
+        first_atom: ``AtomTable.first_atom``, which tells the molecule of an atom.
+    """
+    facts = {**header, "first_atom": np.asarray(first_atom).tolist()}
+    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": json.dumps(facts)})
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
+    with replacing(path) as partial, pa.OSFile(str(partial), "wb") as sink:
+        with pa.ipc.new_file(sink, schema, options=options) as writer:
+            yield writer
+
+
+@dataclass(frozen=True)
+class ContactFile:
+    """Contacts on disk, read a batch of frames at a time."""
+
+    path: Path
+
+    @cached_property
+    def _file(self) -> pa.ipc.RecordBatchFileReader:
+        try:
+            return pa.ipc.open_file(pa.memory_map(str(self.path)))
+        except (OSError, pa.ArrowException) as error:
+            raise LmbmdError(
+                f"this is no contact table ({error}).", where=str(self.path), remedy="Run the contacts stage again."
+            ) from error
+
+    @cached_property
+    def header(self) -> dict:
+        return json.loads(self._file.schema.metadata[b"lmbmd"])
+
+    @property
+    def search_radius_A(self) -> float:
+        return float(self.header["search_radius_A"])
+
+    @cached_property
+    def n_frames(self) -> int:
+        batches = self._file.num_record_batches
+        return (batches - 1) * self._batch_size + self._file.get_batch(batches - 1).num_rows if batches else 0
+
+    @cached_property
+    def _batch_size(self) -> int:
+        return self._file.get_batch(0).num_rows
+
+    @cached_property
+    def _molecule_of_atom(self) -> np.ndarray:
+        sizes = np.diff(self.header["first_atom"])
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    def _frame(self, batch: pa.RecordBatch, i: int) -> FrameContacts:
+        get = lambda name: batch.column(name)[i].values.to_numpy(zero_copy_only=False)  # noqa: E731
+        box, atom = get("box").reshape(3, 3), get("atom")
+        centre, molecule = get("centre").reshape(-1, 3), get("molecule").reshape(-1, 3)
+        count = get("count")
+        row = np.repeat(np.arange(len(count)), count)
+        image, partner = get("image").reshape(-1, 3), self._molecule_of_atom[atom]
+        return FrameContacts(
+            index=batch.column("index")[i].as_py(),
+            time_ps=batch.column("time_ps")[i].as_py(),
+            box=box,
+            offsets=np.append(0, np.cumsum(count, dtype=np.int64)),
+            atom=atom,
+            distance=get("distance"),
+            edge=edges_from_images(image, row, partner, centre, molecule, box),
+            centre=centre,
+            molecule=molecule,
+        )
+
+    def frame(self, i: int) -> FrameContacts:
+        """Frame number ``i`` of the table, 0-based."""
+        return self._frame(self._file.get_batch(i // self._batch_size), i % self._batch_size)
+
+    def __iter__(self) -> Iterator[FrameContacts]:
+        for b in range(self._file.num_record_batches):
+            batch = self._file.get_batch(b)
+            yield from (self._frame(batch, i) for i in range(batch.num_rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Rdf:
+    """Radial distribution functions of one run, kept in blocks of consecutive frames for error bars.
+
+    Attributes:
+        edges_A: (n_bins + 1,) bin edges.
+        pairs: (centre, partner) labels. A centre is a species; a partner is a site (``"FSI:O"``), or a
+            species by its molecules' mass centres (``"FSI"``); for a monatomic species that is the ion.
+        g: (n_blocks, n_pairs, n_bins) g(r), normalised inside each frame with that frame's volume.
+        count: (n_blocks, n_pairs, n_bins) mean number of partners per centre in each bin; its running
+            sum over bins is the coordination number CN(r).
+        frames: (n_blocks,) frames in each block.
+        reach_A: radius up to which every frame was fully sampled (half the smallest box width, at most).
+    """
+
+    edges_A: np.ndarray
+    pairs: tuple[tuple[str, str], ...]
+    g: np.ndarray
+    count: np.ndarray
+    frames: np.ndarray
+    reach_A: float
+
+    @property
+    def r_A(self) -> np.ndarray:
+        """Bin centres in Å."""
+        return 0.5 * (self.edges_A[1:] + self.edges_A[:-1])
+
+    def pair(self, centre: str, partner: str) -> int:
+        """Index of a pair."""
+        return self.pairs.index((centre, partner))
+
+    def mean(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """g(r) and running CN(r) of pair ``i``, averaged over all frames. CN is at the bins' upper edges."""
+        weights = self.frames / self.frames.sum()
+        return weights @ self.g[:, i], np.cumsum(weights @ self.count[:, i])
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        with replacing(path) as partial, open(partial, "wb") as handle:
+            np.savez_compressed(
+                handle,
+                edges_A=self.edges_A,
+                pairs=np.array(self.pairs, dtype=str).reshape(-1, 2),
+                g=self.g,
+                count=self.count,
+                frames=self.frames,
+                reach_A=self.reach_A,
+            )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Rdf:
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                pairs = tuple((str(a), str(b)) for a, b in data["pairs"])
+                return cls(data["edges_A"], pairs, data["g"], data["count"], data["frames"], float(data["reach_A"]))
+        except (OSError, KeyError, ValueError) as error:
+            raise LmbmdError(
+                f"this is no RDF file ({error}).", where=str(path), remedy="Run the contacts stage again."
+            ) from error

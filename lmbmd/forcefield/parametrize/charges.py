@@ -1,0 +1,187 @@
+"""Atomic charges of one molecule: AM1-BCC or RESP, made equal on equivalent atoms, exact in sum, and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import AllChem, rdMolAlign
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import write_text
+from lmbmd.core.provenance import canonical_json, sha256_of
+from lmbmd.forcefield.molecules import SEED, equivalence
+from lmbmd.forcefield.parametrize import ambertools, chemistry, resp
+
+METHODS = ("am1bcc", "resp")
+CANDIDATES = 500
+#: Conformers of a RESP fit: the lowest in MMFF94, unlike each other.
+WINDOW_KCAL_MOL, UNLIKE_A, RESP_CONFORMERS = 5.0, 0.5, 3
+#: Raised when the way to the charges changes, so that none from before are taken out of the cache.
+METHOD_VERSION = 1
+MICRO = 10**6
+#: The largest error of a sum of computed charges, e per atom, that rounding explains.
+LARGEST_REST_E = 0.002
+
+SOURCES = {
+    "am1bcc": {
+        "what": "AM1-BCC charges: Jakalian, Jack, Bayly, J. Comput. Chem. 2002, 23, 1623",
+        "doi": "10.1002/jcc.10128",
+    },
+    "resp": {
+        "what": "RESP charges: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269",
+        "doi": "10.1021/j100142a004",
+    },
+}
+
+
+def method_text(molecule: Chem.Mol, method: str) -> str:
+    """How the charges were made, in one line for the manifest."""
+    if method == "am1bcc":
+        return "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
+    basis = resp.basis_for(Chem.GetFormalCharge(molecule))
+    return (
+        f"two-stage RESP, HF/{basis} (density-fitted) on up to {RESP_CONFORMERS} MMFF94 conformers together, equal on "
+        "equivalent atoms, sum exact"
+    )
+
+
+def charges(
+    molecule: Chem.Mol, method: str, *, cache: Path | None = None, step: Callable[[str], None] = lambda text: None
+) -> list[Decimal]:
+    """Charges in e to six decimals, equal on equivalent atoms, with a sum of exactly the formal charge.
+
+    Args:
+        molecule: explicit hydrogens.
+        method: one of ``METHODS``.
+        cache: folder in which charges are kept by InChIKey, method and versions.
+        step: told of each step that takes time.
+
+    Raises:
+        LmbmdError: if the programs are missing, or fail.
+    """
+    key, classes = cache_key(molecule, method), equivalence(molecule)
+    file = cache / f"{key}.json" if cache else None
+    if file and file.is_file():
+        step("charges, kept from before")
+        kept = json.loads(file.read_text(encoding="utf-8"))["charges"]
+        return symmetrised(molecule, np.array([float(kept[str(rank)]) for rank in classes]))
+    raw = _raw(molecule, method, step)
+    found = symmetrised(molecule, raw)
+    if file:
+        facts = {"inchikey": Chem.MolToInchiKey(molecule), "method": method, "versions": versions(method)}
+        by_class = {str(rank): float(raw[np.array(classes) == rank].mean()) for rank in classes}
+        write_text(file, json.dumps({**facts, "charges": by_class}, indent=1) + "\n")
+    return found
+
+
+def cache_folder() -> Path:
+    """Where charges are kept: under XDG_CACHE_HOME, or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmbmd" / "charges"
+
+
+def cache_key(molecule: Chem.Mol, method: str) -> str:
+    """Hash of the molecule, the method and the versions of the programs, the same for every order of the atoms."""
+    facts = [Chem.MolToInchiKey(molecule), Chem.MolToSmiles(molecule), method, METHOD_VERSION, versions(method)]
+    return sha256_of(canonical_json(facts).encode())[:32]
+
+
+def versions(method: str) -> dict[str, str]:
+    """Versions of what computes the charges."""
+    found = {"rdkit": metadata.version("rdkit")}
+    if method == "am1bcc":
+        return {**found, "ambertools": ambertools.version()}
+    try:
+        return {**found, "pyscf": metadata.version("pyscf")}
+    except metadata.PackageNotFoundError:
+        return found  # the fit itself will say what is missing
+
+
+def _raw(molecule: Chem.Mol, method: str, step: Callable[[str], None]) -> np.ndarray:
+    step("conformers")
+    molecule, energies = conformers(molecule)
+    ids = [conformer.GetId() for conformer in molecule.GetConformers()]
+    if method == "am1bcc":
+        step("AM1-BCC charges")
+        lowest = min(zip((round(e, 3) for e in energies), ids, strict=True))[1]
+        return ambertools.am1bcc(molecule, lowest)
+    chosen = unlike(molecule, energies)
+    places = [molecule.GetConformer(i).GetPositions() for i in chosen]
+    step(f"RESP charges, conformer 1 of {len(places)}")
+    count = iter(range(2, len(places) + 2))
+
+    def done() -> None:
+        number = next(count)
+        step("RESP fit" if number > len(places) else f"RESP charges, conformer {number} of {len(places)}")
+
+    return resp.raw_charges(molecule, places, done)[0]
+
+
+def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
+    """A copy with up to 500 conformers minimised in MMFF94, and their energies, kcal/mol.
+
+    Raises:
+        LmbmdError: if RDKit finds no geometry, or MMFF94 lacks the molecule.
+    """
+    molecule = Chem.Mol(molecule)
+    AllChem.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
+    if not molecule.GetNumConformers() or not AllChem.MMFFHasAllMoleculeParams(molecule):
+        what = "MMFF94 has no parameters for it" if molecule.GetNumConformers() else "RDKit finds no geometry for it"
+        raise LmbmdError(
+            f"no conformers can be made: {what}.",
+            remedy="Bring charges and a geometry made elsewhere, with --topology and --coordinates.",
+        )
+    return molecule, [energy for _, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
+
+
+def unlike(molecule: Chem.Mol, energies: list[float]) -> list[int]:
+    """Ids of the lowest conformers within 5 kcal/mol that differ by 0.5 Å (heavy atoms), at most three."""
+    ids = [conformer.GetId() for conformer in molecule.GetConformers()]
+    heavy = [(a.GetIdx(), a.GetIdx()) for a in molecule.GetAtoms() if a.GetAtomicNum() > 1]
+    order = sorted(zip((round(e, 3) for e in energies), ids, strict=True))
+    chosen: list[int] = []
+    probe = Chem.Mol(molecule)
+    for energy, conformer in order:
+        if energy - order[0][0] > WINDOW_KCAL_MOL or len(chosen) == RESP_CONFORMERS:
+            break
+        if all(rdMolAlign.AlignMol(probe, molecule, conformer, c, atomMap=heavy) > UNLIKE_A for c in chosen):
+            chosen.append(conformer)
+    return chosen
+
+
+def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:
+    """Average over equivalent atoms, round, and put the rounding rest where equality survives it.
+
+    Raises:
+        LmbmdError: if the charges do not add up to the formal charge but for rounding.
+    """
+    formal = Chem.GetFormalCharge(molecule)
+    classes: dict[int, list[int]] = {}
+    for atom, rank in enumerate(equivalence(molecule)):
+        classes.setdefault(rank, []).append(atom)
+    micro = {rank: round(MICRO * float(np.mean(raw[atoms]))) for rank, atoms in classes.items()}
+    rest = MICRO * formal - sum(micro[rank] * len(atoms) for rank, atoms in classes.items())
+    if abs(rest) > MICRO * LARGEST_REST_E * len(raw):
+        raise LmbmdError(
+            f"the charges add up to {formal - rest / MICRO:+.4f} e, not {chemistry.signed(formal)}.",
+            remedy="Check that they belong to this molecule, atom by atom.",
+        )
+    # Carbon before oxygen before hydrogen: the atom that is least seen from outside takes the last digit.
+    ranks = sorted(
+        classes, key=lambda r: (molecule.GetAtomWithIdx(classes[r][0]).GetSymbol() != "C", len(classes[r]), r)
+    )
+    # Where no class can take it evenly, some atoms of the first differ in the sixth digit.
+    taker = next((r for r in ranks if rest % len(classes[r]) == 0), ranks[0])
+    share, left = divmod(rest, len(classes[taker]))
+    micro[taker] += share
+    out = [Decimal(0)] * len(raw)
+    for rank, atoms in classes.items():
+        for place, atom in enumerate(atoms):
+            out[atom] = Decimal(micro[rank] + (rank == taker and place < left)).scaleb(-6)
+    return out

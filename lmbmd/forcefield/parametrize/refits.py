@@ -1,0 +1,47 @@
+"""Lennard-Jones terms that a released set gives certain groups instead of those of the rules it was made by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rdkit import Chem
+
+from lmbmd.forcefield.parametrize.smirnoff import Terms
+
+
+def refit(terms: Terms, graph: Chem.Mol, atoms: Sequence[dict[str, Any]]) -> list[str]:
+    """Set a molecule's refitted Lennard-Jones terms; what was done, for the manifest.
+
+    Args:
+        terms: changed in place.
+        atoms: ``{smarts, sigma_A, epsilon_kJ_mol}``, as in the manifest's ``refit``: the numbered atom of the SMARTS
+            is meant, or its first; later entries win. Ions keep what they have: their terms go with their charges.
+
+    Raises:
+        ValueError: if a pattern is no SMARTS.
+    """
+    if Chem.GetFormalCharge(graph):
+        return []
+    chosen = {i: entry for entry in atoms for (i,) in matches(graph, entry["smarts"])}
+    for i, entry in chosen.items():
+        terms.lennard_jones[i] = (0.1 * entry["sigma_A"], entry["epsilon_kJ_mol"])
+    lines = {
+        f"Lennard-Jones terms of {entry['smarts']} refitted to {entry['sigma_A']} A, {entry['epsilon_kJ_mol']} kJ/mol"
+        for entry in chosen.values()
+    }
+    return sorted(lines)
+
+
+def matches(graph: Chem.Mol, smarts: str) -> list[tuple[int, ...]]:
+    """The numbered atoms of every match, once each; the first atom if none is numbered.
+
+    Raises:
+        ValueError: if it is no SMARTS.
+    """
+    query = Chem.MolFromSmarts(smarts)
+    if query is None:
+        raise ValueError(f"{smarts} is no SMARTS")
+    tagged = sorted((atom.GetAtomMapNum(), atom.GetIdx()) for atom in query.GetAtoms() if atom.GetAtomMapNum())
+    found = graph.GetSubstructMatches(query, uniquify=False, maxMatches=100_000)
+    return sorted({tuple(match[i] for _, i in tagged or [(0, 0)]) for match in found})

@@ -1,0 +1,188 @@
+"""Charges that reproduce the electrostatic potential round a molecule, restrained: RESP, on PySCF's wave function.
+
+Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269 (10.1021/j100142a004). PySCF is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rdkit import Chem
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.forcefield.molecules import equivalence
+
+BOHR_A = 0.529177210903
+#: Singh and Kollman's radii, J. Comput. Chem. 1984, 5, 129 (10.1002/jcc.540050204), Å.
+RADII_A = {
+    "H": 1.20,
+    "B": 1.45,
+    "C": 1.50,
+    "N": 1.50,
+    "O": 1.40,
+    "F": 1.35,
+    "Si": 1.17,
+    "P": 1.80,
+    "S": 1.75,
+    "Cl": 1.70,
+}
+SHELLS = (1.4, 1.6, 1.8, 2.0)
+POINTS_PER_A2 = 2.5
+WEAK, STRONG, TIGHTNESS_E = 0.0005, 0.001, 0.1
+CONVERGED_E = 1e-7
+BLOCK = 500
+
+
+def basis_for(charge: int) -> str:
+    """6-31G*, with diffuse functions for anions."""
+    return "6-31+G*" if charge < 0 else "6-31G*"
+
+
+def raw_charges(
+    graph: Chem.Mol, conformers: Sequence[np.ndarray], done: Callable[[], None] = lambda: None
+) -> tuple[np.ndarray, float]:
+    """Two-stage RESP charges of all conformers together, equal on equivalent atoms.
+
+    Stage 1 restrains weakly and lets the carbon and hydrogens of every CH₂ and CH₃ be unequal; stage 2 makes those
+    equal under a stronger restraint and keeps all others. χ² = Σ (V − Σ q/r)² + a Σ ((q² + b²)^½ − b) over heavy
+    atoms, a = 0.0005 then 0.001, b = 0.1 e, the sum of charges fixed by a multiplier.
+
+    Args:
+        conformers: positions (n_atoms, 3), Å; each counts alike.
+        done: called after each conformer.
+
+    Returns:
+        Charges (n_atoms,) in e, and the root mean square error of the potential relative to its own size.
+
+    Raises:
+        LmbmdError: if PySCF is not installed, an element has no radius, or the wave function does not converge.
+    """
+    symbols = [atom.GetSymbol() for atom in graph.GetAtoms()]
+    if unknown := sorted(set(symbols) - set(RADII_A)):
+        raise LmbmdError(
+            f"the RESP grid has no radius for {', '.join(unknown)}.",
+            where="--charge-method resp",
+            remedy="Use --charge-method am1bcc, or bring charges with --charges.",
+        )
+    charge = Chem.GetFormalCharge(graph)
+    designs, potentials = [], []
+    for x in conformers:
+        points = grid(symbols, x)
+        potentials.append(potential(symbols, x, charge, points))
+        designs.append(BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2))
+        done()
+    # The mean over conformers, as if each had one point per Å²: the density for which the restraint was calibrated.
+    mean = sum(map(len, potentials)) / len(potentials) / POINTS_PER_A2
+    weight = [mean / (len(potentials) * len(v)) for v in potentials]
+    a = sum(w * d.T @ d for w, d in zip(weight, designs, strict=True))
+    b = sum(w * d.T @ v for w, d, v in zip(weight, designs, potentials, strict=True))
+    q = two_stages(graph, a, b, charge)
+    error = sum(w * np.sum((d @ q - v) ** 2) for w, d, v in zip(weight, designs, potentials, strict=True))
+    size = sum(w * np.sum(v**2) for w, v in zip(weight, potentials, strict=True))
+    return q, float(np.sqrt(error / size))
+
+
+def two_stages(graph: Chem.Mol, a: np.ndarray, b: np.ndarray, charge: int) -> np.ndarray:
+    """Both fits, from the normal matrix ``a`` (n, n) and vector ``b`` (n,) of the unrestrained one."""
+    heavy = np.array([atom.GetAtomicNum() > 1 for atom in graph.GetAtoms()])
+    classes = equivalence(graph)
+    alkyl = [
+        i
+        for atom in graph.GetAtoms()
+        if atom.GetSymbol() == "C" and _hydrogens(atom) and atom.GetDegree() == 4 and len(_hydrogens(atom)) >= 2
+        for i in (atom.GetIdx(), *_hydrogens(atom))
+    ]
+    first = [(-1 - i if i in alkyl else rank) for i, rank in enumerate(classes)]
+    q = _fit(a, b, charge, first, heavy, WEAK, {})
+    if not alkyl:
+        return q
+    fixed = {i: q[i] for i in range(len(q)) if i not in alkyl}
+    return _fit(a, b, charge, classes, heavy, STRONG, fixed)
+
+
+def _hydrogens(atom: Chem.Atom) -> list[int]:
+    return [near.GetIdx() for near in atom.GetNeighbors() if near.GetAtomicNum() == 1]
+
+
+def _fit(
+    a: np.ndarray,
+    b: np.ndarray,
+    charge: float,
+    classes: Sequence[int],
+    heavy: np.ndarray,
+    strength: float,
+    fixed: dict[int, float],
+) -> np.ndarray:
+    """Restrained least squares, one unknown per class of atoms, iterated until the restraint is consistent."""
+    n = len(b)
+    free = [i for i in range(n) if i not in fixed]
+    names = sorted({classes[i] for i in free})
+    spread = np.zeros((n, len(names)))
+    for i in free:
+        spread[i, names.index(classes[i])] = 1.0
+    base = np.zeros(n)
+    for i, q in fixed.items():
+        base[i] = q
+    q, count = base.copy(), spread.sum(0)
+    for _ in range(200):
+        restraint = np.where(heavy, strength / np.sqrt(q**2 + TIGHTNESS_E**2), 0.0)
+        matrix = a + np.diag(restraint)
+        lower = np.block([[spread.T @ matrix @ spread, count[:, None]], [count[None], np.zeros((1, 1))]])
+        right = np.append(spread.T @ (b - a @ base), charge - base.sum())
+        new = base + spread @ np.linalg.solve(lower, right)[:-1]
+        if np.abs(new - q).max() < CONVERGED_E:
+            return new
+        q = new
+    raise LmbmdError("the RESP fit does not converge.", remedy="Use --charge-method am1bcc, or other conformers.")
+
+
+def grid(symbols: Sequence[str], x: np.ndarray) -> np.ndarray:
+    """Merz–Kollman points (n_points, 3), Å: evenly spread on spheres of 1.4 to 2.0 radii, where no other covers them.
+
+    Besler, Merz, Kollman, J. Comput. Chem. 1990, 11, 431 (10.1002/jcc.540110404).
+    """
+    radii, points = np.array([RADII_A[s] for s in symbols]), []
+    for factor in SHELLS:
+        for i, r in enumerate(factor * radii):
+            sphere = x[i] + r * _sphere(int(4 * np.pi * r**2 * POINTS_PER_A2))
+            distance = np.linalg.norm(sphere[:, None] - x[None], axis=2)
+            distance[:, i] = np.inf
+            points.append(sphere[(distance >= factor * radii).all(1)])
+    return np.concatenate(points)
+
+
+def _sphere(n: int) -> np.ndarray:
+    """``n`` points on the unit sphere, evenly spread on a spiral of the golden angle."""
+    z = 1 - (2 * np.arange(n) + 1) / n
+    angle = np.pi * (3 - np.sqrt(5)) * np.arange(n)
+    r = np.sqrt(1 - z**2)
+    return np.stack([r * np.cos(angle), r * np.sin(angle), z], axis=1)
+
+
+def potential(symbols: Sequence[str], x: np.ndarray, charge: int, points: np.ndarray) -> np.ndarray:
+    """Hartree–Fock electrostatic potential at ``points`` (Å), in hartree per e; density-fitted, 6-31G* or 6-31+G*."""
+    try:
+        from pyscf import df, gto, scf
+    except ImportError as error:
+        raise LmbmdError(
+            "RESP needs PySCF, which is not installed.",
+            where="--charge-method resp",
+            remedy="pip install 'lmbmd[parametrize]', or use --charge-method am1bcc.",
+        ) from error
+    atoms = list(zip(symbols, x.tolist(), strict=True))
+    molecule = gto.M(atom=atoms, basis=basis_for(charge), charge=charge, unit="Angstrom", verbose=0)
+    field = scf.RHF(molecule).density_fit()
+    field.kernel()
+    if not field.converged:
+        raise LmbmdError(
+            "the Hartree–Fock wave function does not converge.", remedy="Check the structure, or use am1bcc."
+        )
+    density, places = field.make_rdm1(), points / BOHR_A
+    found = np.empty(len(places))
+    for start in range(0, len(places), BLOCK):
+        block = places[start : start + BLOCK]
+        integrals = df.incore.aux_e2(molecule, gto.fakemol_for_charges(block))
+        found[start : start + BLOCK] = -np.einsum("ijp,ij->p", integrals, density)
+    nuclei = np.linalg.norm(places[:, None] - molecule.atom_coords()[None], axis=2)
+    return found + (molecule.atom_charges() / nuclei).sum(1)

@@ -1,0 +1,379 @@
+"""The judge: from numbers with errors to supported, contradicted or undecided. Pure; docs/claims.md has the rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from lmbmd.core.errors import nearest
+from lmbmd.literature.claims import Claim, ClaimsFile
+
+#: Every verdict there is, in the order of tables.
+VERDICTS = (
+    "supported",
+    "contradicted",
+    "undecided",
+    "not with this run",
+    "not run",
+    "not computed",
+    "out of reach",
+)
+DECIDED = VERDICTS[:2]
+#: About claims that a study has no bottle for, or that no study of this kind answers.
+UNANSWERED = VERDICTS[4:]
+#: Confidence level of a verdict.
+LEVEL = 0.95
+#: Words of the convergence check whose numbers are not to be quoted, and so not judged.
+NOT_BELIEVED = ("too short", "not converged", "unknown")
+#: Doubt about a number that has no error of its own; a claim's ``reading_error`` may stand in.
+READ_OFF = "read off the mean curve"
+#: Independent runs in which a number must have been the same all the time to be taken at its value.
+CONSTANT_REPLICAS = 3
+
+
+class Estimate(NamedTuple):
+    """A number, its standard error, and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    degrees_of_freedom: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an estimate says about a claimed interval.
+
+    Attributes:
+        verdict: one of the first three of ``VERDICTS``.
+        low, high: confidence interval of the estimate.
+        p_value: two-sided, of an estimate this far from the nearest limit of the claimed interval.
+        longer: how many times longer the runs would have to be to decide at this very estimate; NaN if it is decided
+            lies on the limit, or was read off a curve.
+    """
+
+    verdict: str
+    low: float
+    high: float
+    p_value: float
+    longer: float = math.nan
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """a − b of two independent boxes, with the degrees of freedom of Welch and Satterthwaite.
+
+    References:
+        Welch, Biometrika 34, 28 (1947), doi:10.1093/biomet/34.1-2.28.
+    """
+    return Estimate(a.value - b.value, *_combined((a.error, a.degrees_of_freedom), (b.error, b.degrees_of_freedom)))
+
+
+def ratio(a: Estimate, b: Estimate) -> Estimate:
+    """a / b of two independent boxes, to first order in the errors; NaN if b is zero."""
+    if b.value == 0.0:
+        return Estimate(math.nan, math.nan, math.nan)
+    value = a.value / b.value
+    parts = (a.error / abs(b.value), a.degrees_of_freedom), (abs(value) * b.error / abs(b.value), b.degrees_of_freedom)
+    return Estimate(value, *_combined(*parts))
+
+
+def _combined(*parts: tuple[float, float]) -> tuple[float, float]:
+    """Error and degrees of freedom of a sum of independent contributions."""
+    variance = sum(error**2 for error, _ in parts)
+    if variance == 0.0:
+        return 0.0, math.inf
+    return math.sqrt(variance), variance**2 / sum(error**4 / freedom for error, freedom in parts if error)
+
+
+def decide(estimate: Estimate, claimed: tuple[float, float], level: float = LEVEL) -> Decision:
+    """Whether the confidence interval of the estimate is inside the claimed interval, outside, or neither.
+
+    Inside is supported, outside contradicted; both are strict. With e the error, t Student's quantile and δ the
+    distance of the estimate from the nearest limit, it is decided if δ > t e. The error falls as one over the square
+    root of the time, so runs (t e / δ)² times longer would decide at this δ.
+
+    Args:
+        estimate: of the value, the difference or the ratio.
+        claimed: (lowest, highest), open; infinite for no limit.
+        level: of the two-sided interval.
+    """
+    value, error, freedom = estimate
+    half = error * float(stats.t.ppf(0.5 + 0.5 * level, freedom)) if error else 0.0
+    distance = min(abs(value - limit) for limit in claimed)
+    p_value = 1.0 if distance == 0.0 else 2.0 * float(stats.t.sf(distance / error, freedom)) if error else 0.0
+    low, high = value - half, value + half
+    if distance > half:
+        inside = claimed[0] < value < claimed[1]
+        return Decision("supported" if inside else "contradicted", low, high, p_value)
+    return Decision("undecided", low, high, p_value, (half / distance) ** 2 if distance else math.nan)
+
+
+class _CannotTell(Exception):
+    """Why a number is no ground for a verdict."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The numbers of one state point, by name and species, as rows of the feature table."""
+
+    formulation: str
+    temperature_K: float
+    rows: Mapping[tuple[str, str], Any]
+
+    @property
+    def any_row(self) -> Any:
+        return next(iter(self.rows.values()))
+
+    def check(self, claim: Claim) -> None:
+        """Refuse a run that cannot answer, whatever its numbers."""
+        word = str(self.any_row.verdict)
+        if word in NOT_BELIEVED:
+            said = "whether the run is long enough was not checked" if word == "unknown" else f"the run is {word}"
+            raise _CannotTell(f"{self.formulation}: {said}")
+        edge = self.rows.get(("box_edge_nm", ""))
+        if claim.box_nm is not None and not (edge is not None and edge.value >= claim.box_nm):
+            found = f"the box is {edge.value:.1f} nm wide" if edge is not None else "the width of the box is not known"
+            raise _CannotTell(f"{self.formulation}: {found}, and {claim.box_nm:g} nm are needed")
+
+    def estimate(self, name: str, species: str, reading_error: float | None) -> Estimate:
+        """A number with an error that can be relied on."""
+        row = self.rows.get((name, species))
+        if row is None:
+            others = [s for n, s in self.rows if n == name]
+            label = f"{name} of {species}" if species else name
+            names = {n for n, _ in self.rows}
+            hint = f"It is there of {', '.join(s or 'the whole liquid' for s in others)}." if others else ""
+            hint = hint or (nearest(name, names) if name not in names else "")
+            raise _CannotTell(f"{self.formulation} has no number {label}. {hint}".strip())
+        where = f"{self.formulation}: {name}"
+        if not math.isfinite(row.value):
+            reason = str(row.method).partition("no value: ")[2] or str(row.method).rpartition("; ")[2]
+            raise _CannotTell(f"{where} has no value: {reason}")
+        if row.doubt == READ_OFF and reading_error:
+            return Estimate(row.value, reading_error, math.inf)
+        if row.doubt == "never changed":
+            if row.n_effective >= CONSTANT_REPLICAS:
+                return Estimate(row.value, 0.0, math.inf)
+            raise _CannotTell(
+                f"{where} never changed: it has no error, and is taken at its value only if "
+                f"{CONSTANT_REPLICAS} independent runs agree"
+            )
+        if row.doubt:
+            raise _CannotTell(f"{where}: {row.doubt}")
+        if not math.isfinite(row.error):
+            raise _CannotTell(f"{where} has no error")
+        exact = row.error == 0.0
+        freedom = math.inf if exact else degrees_of_freedom(row.n_effective, row.unit)
+        return Estimate(row.value, float(row.error), freedom)
+
+
+def degrees_of_freedom(n_effective: float, unit: str = "1") -> float:
+    """Degrees of freedom of an error from so many independent samples.
+
+    A third of them: the correlation time behind the error is itself an estimate. tests/literature/test_claims.py measures the
+    share of wrong verdicts that follows. The error of a time (``ps``) is a jackknife over a few groups of frames or
+    over the replicas, however many events it counts: no more than the two that three replicas give.
+    """
+    least = max(n_effective / 3.0, 1.0)
+    return min(least, 2.0) if unit == "ps" else least
+
+
+def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+    """Judge every claim at every temperature that the study has of its bottles.
+
+    Args:
+        files: from ``load_claims``.
+        features: the feature table of the study (``results/features.parquet``).
+        level: confidence level of the verdicts.
+
+    Returns:
+        A row per claim and temperature, in the order of the files; the columns are in docs/claims.md. ``p_holm`` is
+        the p-value corrected for the number of claims that were judged together (Holm).
+    """
+    points = _points(features)
+    rows = [row for file in files for claim in file.claims for row in _judged(claim, file, points, level)]
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    table["p_holm"] = holm(table.p_value)
+    return table
+
+
+_COLUMNS = (
+    "id",
+    "group",
+    "verdict",
+    "reason",
+    "formulation",
+    "versus",
+    "temperature_K",
+    "name",
+    "species",
+    "estimand",
+    "unit",
+    "value",
+    "error",
+    "versus_value",
+    "versus_error",
+    "estimate",
+    "estimate_error",
+    "degrees_of_freedom",
+    "low",
+    "high",
+    "claimed_low",
+    "claimed_high",
+    "p_value",
+    "longer",
+    "proxy",
+    "partner_assumed",
+    "text",
+    "note",
+    "source",
+    "source_title",
+    "ref",
+    "doi",
+)
+
+
+def _points(features: pd.DataFrame) -> dict[tuple[str, float], _Point]:
+    found: dict[tuple[str, float], dict] = {}
+    for row in features.itertuples(index=False):
+        found.setdefault((row.formulation, float(row.temperature_K)), {})[(row.name, row.species)] = row
+    return {key: _Point(*key, rows) for key, rows in found.items()}
+
+
+def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> Iterable[dict[str, Any]]:
+    number, source = claim.number, file.sources[claim.source.of]
+    facts = {
+        "id": claim.id,
+        "group": claim.group,
+        "formulation": claim.formulation,
+        "versus": claim.versus or "",
+        "name": number.name if number else "",
+        "species": number.species if number else "",
+        "estimand": claim.estimand,
+        "proxy": claim.test == "proxy",
+        "partner_assumed": claim.partner_assumed,
+        "text": claim.text,
+        "note": claim.note,
+        "source": claim.source.of,
+        "source_title": source.title,
+        "ref": claim.source.ref,
+        "doi": claim.source.doi or source.doi,
+    }
+    if number is None or claim.test in ("not computed", "out of reach"):
+        yield {**facts, "verdict": claim.test, "reason": claim.why}
+        return
+    facts |= {"claimed_low": claim.claimed[0], "claimed_high": claim.claimed[1]}
+    bottles = [claim.formulation, *([claim.versus] if claim.versus else [])]
+    shared = [T for name, T in points if name == claim.formulation and all((b, T) in points for b in bottles)]
+    if claim.temperature_K is not None:
+        shared = [T for T in shared if abs(T - claim.temperature_K) < 0.5]
+    if not shared:
+        yield {**facts, "verdict": "not run", "reason": _missing(claim, bottles, points)}
+    for T in sorted(shared):
+        yield {**facts, "temperature_K": T, **_verdict(claim, [points[b, T] for b in bottles], level)}
+
+
+def _missing(claim: Claim, bottles: Sequence[str], points: Mapping) -> str:
+    present = {name for name, _ in points}
+    lacking = [name for name in bottles if name not in present]
+    if lacking:
+        return f"the study has no {' and no '.join(lacking)}"
+    if claim.temperature_K is not None:
+        return f"the study does not have {' and '.join(bottles)} at {claim.temperature_K:g} K"
+    return f"{' and '.join(bottles)} have no temperature in common"
+
+
+def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, Any]:
+    """The columns that depend on numbers; the numbers are given even where they are no ground for a verdict."""
+    number = claim.number
+    species = [number.species, number.species if number.versus_species is None else number.versus_species]
+    found: dict[str, Any] = {}
+    for point, prefix, who in zip(points, ("", "versus_"), species, strict=False):
+        if (row := point.rows.get((number.name, who))) is not None:
+            found |= {f"{prefix}value": row.value, f"{prefix}error": row.error, "unit": row.unit}
+    try:
+        for point in points:
+            point.check(claim)
+        _same_model(points)
+        parts = [p.estimate(number.name, who, claim.reading_error) for p, who in zip(points, species, strict=False)]
+        estimate = {"difference": difference, "ratio": ratio, "value": lambda x: x}[claim.estimand](*parts)
+        if not math.isfinite(estimate.value):
+            raise _CannotTell(f"{points[-1].formulation}: {number.name} is zero, so there is no ratio")
+    except _CannotTell as error:
+        return {**found, "verdict": "not with this run", "reason": f"{error}."}
+    decision = decide(estimate, claim.claimed, level)
+    if any(point.rows[number.name, who].doubt == READ_OFF for point, who in zip(points, species, strict=False)):
+        decision = replace(decision, longer=math.nan)
+    return {
+        **found,
+        "verdict": decision.verdict,
+        "reason": _reason(decision, estimate, claim, points),
+        "estimate": estimate.value,
+        "estimate_error": estimate.error,
+        "low": decision.low,
+        "high": decision.high,
+        "degrees_of_freedom": estimate.degrees_of_freedom,
+        "p_value": decision.p_value,
+        "longer": decision.longer,
+    }
+
+
+def _same_model(points: Sequence[_Point]) -> None:
+    for column, label in (("force_field", "force fields"), ("ion_charge_scale", "ion charge scales")):
+        values = [getattr(point.any_row, column) for point in points]
+        values = ["not recorded" if pd.isna(value) else value for value in values]
+        if len(set(values)) > 1:
+            raise _CannotTell(f"the two bottles have other {label} ({values[0]} and {values[1]})")
+
+
+def _reason(decision: Decision, estimate: Estimate, claim: Claim, points: Sequence[_Point]) -> str:
+    if decision.verdict != "undecided":
+        return ""
+    if not math.isfinite(decision.longer):
+        if estimate.value not in claim.claimed:
+            return "The curve cannot be read more closely; longer runs would not decide it."
+        return f"The {claim.estimand} is exactly at the limit of what is claimed; no longer run would decide it."
+    if decision.longer > 1000:
+        return "Runs more than 1000 times longer would be needed to decide."
+    times = math.ceil(decision.longer)
+    sampled = [(point, point.rows.get(("sampled_ns", ""))) for point in points]
+    lengths = [f"{point.formulation} {times * row.value:.3g} ns" for point, row in sampled if row is not None]
+    total = f" ({', '.join(lengths)}, replicas together)" if lengths else ""
+    return f"Runs {times} times longer{total} would decide, if the {claim.estimand} stays what it is."
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """p-values corrected for their number, NaN staying NaN; valid however they depend on each other.
+
+    References:
+        Holm, Scand. J. Statist. 6, 65 (1979), https://www.jstor.org/stable/4615733.
+    """
+    known = p_values.dropna().astype(float).sort_values()
+    steps = known * np.arange(len(known), 0, -1)
+    return steps.cummax().clip(upper=1.0).reindex(p_values.index)
+
+
+def tally(judged: pd.DataFrame) -> pd.DataFrame:
+    """Each group of claims once: its claims, how many got each verdict, and what they add up to.
+
+    Claims without a group are groups of one. A group is *supported* or *contradicted* if at least one of its claims
+    is and none is the other, *mixed* if both occur; else it has the first verdict of ``VERDICTS`` that one of its
+    claims has.
+
+    Returns:
+        Columns group, claims, verdict, and a count for each of ``VERDICTS``; claims at several temperatures count at
+        each.
+    """
+    rows = []
+    keys = judged.group.where(judged.group != "", judged.id)
+    for key, part in judged.groupby(keys, sort=False):
+        counts = {verdict: int((part.verdict == verdict).sum()) for verdict in VERDICTS}
+        decided = [verdict for verdict in DECIDED if counts[verdict]]
+        word = "mixed" if len(decided) == 2 else next(v for v in VERDICTS if counts[v])
+        rows.append({"group": key, "claims": part.id.nunique(), "verdict": word, **counts})
+    return pd.DataFrame(rows, columns=["group", "claims", "verdict", *VERDICTS])

@@ -1,0 +1,195 @@
+"""A figure as it leaves the program: one look, text kept as text, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lmbmd.report.figures.palette import INK, MUTED, RULE
+
+#: Width and height in inches: one of three in a row, one of two.
+SMALL = (3.3, 2.5)
+MEDIUM = (4.7, 3.0)
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lmbmd",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.titlepad": 8,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.unicode_minus": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure with the words that go with it.
+
+    Attributes:
+        name: file stem and anchor, unique on its page.
+        title: what it shows.
+        alt: the same in numbers, for readers who do not see it.
+        caption: how to read it; may be empty.
+        data: what is plotted, written beside it as CSV.
+        figure: the drawing.
+    """
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    data: pd.DataFrame
+    figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """A standalone SVG file."""
+        return _save(self.figure, "svg").decode("utf-8")
+
+    def png(self) -> bytes:
+        """A PNG of 200 dots per inch."""
+        return _save(self.figure, "png")
+
+    def inline(self) -> str:
+        """The SVG as an element of an HTML page: named for screen readers, ids prefixed with its own name."""
+        return _inline(self.svg, self.name, self.title, self.alt)
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The look of all figures. Drawing and saving must happen inside."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def axes(size: tuple[float, float] = SMALL, **subplot: Any) -> tuple[Figure, Axes]:
+    """An empty figure of one panel."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.add_subplot(**subplot)
+
+
+def thinned(frame: pd.DataFrame, most: int = 500) -> tuple[pd.DataFrame, int]:
+    """Every k-th row, at most ``most`` of them, and k; no averaging, so that the scatter stays what it is."""
+    step = max(1, math.ceil(len(frame) / most))
+    return frame.iloc[::step], step
+
+
+def errors(frame: pd.DataFrame, column: str = "error") -> np.ndarray:
+    """An error column fit for drawing: one that is unknown (NaN), or not to be relied on, draws no bar."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    found = frame[column].to_numpy(float)
+    return np.where(doubtful(frame), np.nan, found)
+
+
+def doubtful(frame: pd.DataFrame) -> np.ndarray:
+    """Which rows of a table have an error that is not to be relied on."""
+    if "doubt" not in frame.columns:
+        return np.zeros(len(frame), bool)
+    return frame["doubt"].fillna("").astype(str).str.len().to_numpy() > 0
+
+
+def without_bars(frame: pd.DataFrame) -> str:
+    """What a caption says if some of the bars of a figure have no whisker; "" if all have one."""
+    return " No whisker: the error is not known, or not to be relied on." if doubtful(frame).any() else ""
+
+
+def drop_spine_grid(ax: Axes, *, axis: str) -> None:
+    """Grid only along one axis ("x" or "y"), for horizontal or vertical bars."""
+    ax.grid(False)
+    ax.grid(True, axis=axis)
+
+
+def titled(ax: Axes, title: str, columns: int = 0) -> None:
+    """A title and, under it, a legend of that many columns (none if 0)."""
+    ax.set_title(title)
+    if not columns:
+        return
+    lines = math.ceil(len(ax.get_legend_handles_labels()[0]) / columns)
+    ax.set_title(title, pad=8 + 15 * lines)
+    spacing = {"borderaxespad": 0.2, "handlelength": 1.1, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.1}
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, **spacing)
+
+
+ERROR_BAR = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5, "capthick": 1.0}
+
+
+def _save(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    with styled():
+        figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 72, metadata=metadata)
+    figure.set_layout_engine("none")  # laid out once: the next format gets the same picture, sooner
+    return buffer.getvalue()
+
+
+def _inline(svg: str, name: str, title: str, alt: str) -> str:
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
+    box = re.search(r'viewBox="([^"]+)"', body)[1]
+    body = re.sub(r"^<svg[^>]*>", "", body, count=1)
+    body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.S)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
+    keep = lambda m: f' id="{name}-{m[1]}"' if m[1] in used else ""  # noqa: E731
+    body = re.sub(r' id="([^"]+)"', keep, body)
+    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
+    # Hundredths of a point are invisible; dropping the rest halves the page.
+    body = re.sub(r'( (?:d|x|y|transform|points)=")([^"]*)"', lambda m: f'{m[1]}{_short(m[2])}"', body)
+    # Text is laid out in the page's own font, which is never wider than the one measured here.
+    body = re.sub(r"font: ((?:bold )?[\d.]+px)[^;\"]*", r"font: \1 var(--figure-font)", body)
+    body = re.sub(r"\s*\n\s*", "\n", body)
+    width = float(box.split()[2])
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
+        f'class="plot" style="max-width:{width * 96 / 72 * 1.15:.0f}px" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc">'
+        f'<title id="{name}-title">{_escape(title)}</title><desc id="{name}-desc">{_escape(alt)}</desc>'
+    )
+    return head + body.strip()
+
+
+def _short(numbers: str) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", numbers)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,189 @@
+"""What the 3-D views show: the snapshots of the describe stage, turned to their broad side, with bonds to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lmbmd.core.words import counted
+from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
+from lmbmd.report.words import formatting as fmt
+
+#: Covalent radii in Å, only to draw bonds (Cordero et al., doi:10.1039/b801115j); an element that is not here is drawn
+#: as an ion, without bonds.
+COVALENT_A = {
+    "H": 0.31,
+    "B": 0.84,
+    "C": 0.76,
+    "N": 0.71,
+    "O": 0.66,
+    "F": 0.57,
+    "Si": 1.11,
+    "P": 1.07,
+    "S": 1.05,
+    "Cl": 1.02,
+    "As": 1.19,
+    "Se": 1.20,
+    "Br": 1.20,
+    "I": 1.39,
+}
+#: Two atoms of a molecule closer than this much beyond the sum of their radii are drawn as bonded.
+_SLACK_A = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One snapshot, ready to be drawn.
+
+    Attributes:
+        key: unique on its page, made of letters, digits, points and hyphens.
+        title, alt, caption: words for the figure.
+        species: of each atom.
+        molecule: of each atom, int64.
+        element: of each atom.
+        xyz_A: (n, 3), the centre of the atoms at the origin, the longest direction along x, the shortest along z.
+        contacts: (m, 2) centre and donor atom.
+        faint: species that are drawn thin because the picture is about the others.
+        files: coordinate files, relative to the formulation's folder.
+        replica: that it was cut out of.
+    """
+
+    key: str
+    title: str
+    alt: str
+    caption: str
+    species: tuple[str, ...]
+    molecule: np.ndarray
+    element: tuple[str, ...]
+    xyz_A: np.ndarray
+    contacts: np.ndarray
+    faint: frozenset[str]
+    files: tuple[str, ...]
+    replica: str = ""
+
+    @cached_property
+    def bonds(self) -> np.ndarray:
+        """(m, 2) pairs of atoms of one molecule that are close enough to be bonded."""
+        radius = np.array([COVALENT_A.get(e, -9.0) for e in self.element])
+        pairs = [np.empty((0, 2), np.int64)]
+        for number in np.unique(self.molecule):
+            atoms = np.flatnonzero(self.molecule == number)
+            i, j = np.triu_indices(len(atoms), 1)
+            i, j = atoms[i], atoms[j]
+            near = np.linalg.norm(self.xyz_A[i] - self.xyz_A[j], axis=1) < radius[i] + radius[j] + _SLACK_A
+            pairs.append(np.column_stack([i[near], j[near]]))
+        return np.concatenate(pairs)
+
+    def model(self, colour: Mapping[str, str]) -> dict[str, Any]:
+        """Plain data for the viewer: atoms as flat lists, colours by species."""
+        names = list(dict.fromkeys(self.species))
+        return {
+            "title": self.title,
+            "alt": self.alt,
+            "species": names,
+            "shown": [fmt.species(name) for name in names],
+            "colours": [colour.get(name, "#52606d") for name in names],
+            "faint": [name in self.faint for name in names],
+            "of": [names.index(name) for name in self.species],
+            "element": list(self.element),
+            "xyz": self.xyz_A.round(2).ravel().tolist(),
+            "bonds": self.bonds.ravel().tolist(),
+            "contacts": self.contacts.ravel().tolist(),
+        }
+
+
+def shell_scenes(point: StatePoint) -> list[Scene]:
+    """The most frequent shells that were cut out, by rank, each with its share of all shells."""
+    table = point.table("shells")
+    if table is None:
+        return []
+    rows = table.drop_duplicates("label").set_index("label")
+    scenes = []
+    for record in _records(point, "shell"):
+        if record["label"] not in rows.index:
+            continue
+        row = rows.loc[record["label"]]
+        inside, centre = molecules_of(row), fmt.species(record["species"][0][0])
+        share = fmt.percent(row.fraction, row.error, not doubt_of(row))
+        title = f"{fmt.shell(inside)}"
+        caption = f"{share} of all shells, the {_ordinal(int(row['rank']))} most frequent. {_where(record)}"
+        alt = f"3-D picture of one {centre} with its first shell, {title}: {_seen(record)}."
+        scenes.append(_scene(point, record, title, alt, caption, frozenset()))
+    return scenes
+
+
+def cluster_scenes(point: StatePoint, roles: Mapping[str, str]) -> list[Scene]:
+    """The largest finite cluster that was cut out; the molecules bound to its centres are drawn thin."""
+    scenes = []
+    for record in _records(point, "cluster"):
+        faint = frozenset(name for name, _ in record["species"] if roles.get(name) not in ("cation", "anion"))
+        charge = f"{record['charge_e']:+d} e".replace("-", "−") if record["charge_e"] else "0"
+        caption = (
+            f"The largest finite cluster of the replica, net charge {charge}; molecules bound to its centres are drawn "
+            f"thin. {_where(record)}"
+        )
+        alt = f"3-D picture of the largest cluster, {record['label']}, with bound molecules: {_seen(record)}."
+        scenes.append(_scene(point, record, f"Cluster of {record['label']}", alt, caption, faint))
+    return scenes
+
+
+def _records(point: StatePoint, kind: str) -> list[Mapping[str, Any]]:
+    return [record for record in point.snapshots if str(record["name"]).startswith(f"{kind}")]
+
+
+def _where(record: Mapping[str, Any]) -> str:
+    return f"Replica {record['replica']}, {fmt.duration(float(record['time_ps']))}."
+
+
+def _ordinal(rank: int) -> str:
+    if rank == 1:
+        return ""
+    return f"{rank}{'th' if 10 < rank % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(rank % 10, 'th')}"
+
+
+def _seen(record: Mapping[str, Any]) -> str:
+    """Molecules and contacts of a record in words."""
+    count: dict[str, int] = {}
+    for name, _ in record["species"]:
+        count[name] = count.get(name, 0) + 1
+    molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in count.items())
+    n = len(record["contacts"])
+    return f"{molecules}; {counted(n, 'contact')} of centres with donor atoms"
+
+
+def _scene(
+    point: StatePoint, record: Mapping[str, Any], title: str, alt: str, caption: str, faint: frozenset[str]
+) -> Scene:
+    sizes = [n for _, n in record["species"]]
+    stem = f"{point.label}/snapshots/{record['name']}"
+    return Scene(
+        key=f"{point.label}-view-{fmt.slug(record['name'])}",
+        title=title,
+        alt=alt,
+        caption=caption.replace("  ", " "),
+        species=tuple(name for name, n in record["species"] for _ in range(n)),
+        molecule=np.repeat(np.arange(len(sizes)), sizes),
+        element=tuple(map(str, record["element"])),
+        xyz_A=turned(np.array(record["xyz_A"], float).reshape(-1, 3)),
+        contacts=np.array(record["contacts"], np.int64).reshape(-1, 2),
+        faint=faint,
+        files=tuple(f"{stem}{suffix}" for suffix in (".pdb", ".xyz") if f"{stem}{suffix}" in point.files),
+        replica=str(record["replica"]),
+    )
+
+
+def turned(xyz_A: np.ndarray) -> np.ndarray:
+    """The same points about their centre, longest direction along x and shortest along z, never mirrored."""
+    x = xyz_A - xyz_A.mean(axis=0)
+    if len(x) < 3:
+        return x
+    axes = np.linalg.svd(x, full_matrices=False)[2]
+    # The sign of a singular vector is arbitrary: its largest component is made positive, so that bytes repeat.
+    axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(axis=1)])[:, None]
+    if np.linalg.det(axes) < 0:
+        axes[2] *= -1
+    return x @ axes.T

@@ -1,0 +1,171 @@
+"""The chapters of a state point: which figures and tables, in which order, under which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lmbmd.report.figures import ions as figures_ions
+from lmbmd.report.figures import scene as figures_scene
+from lmbmd.report.figures import scenes
+from lmbmd.report.figures import shell as figures_shell
+from lmbmd.report.figures import time as figures_time
+from lmbmd.report.figures.drawing import Drawing
+from lmbmd.report.figures.scenes import Scene
+from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.tables import findings as content
+from lmbmd.report.tables.cells import Table
+
+#: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
+PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence"})
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One section of a state point: its blocks are drawings, views and tables, in order."""
+
+    key: str
+    title: str
+    lead: str
+    blocks: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
+
+
+def chapters_of(point: StatePoint, results: Results, colour: Mapping[str, str]) -> list[Chapter]:
+    """All chapters of a state point; one without anything to show has no blocks."""
+    return [chapter(point, results, colour) for chapter in CHAPTERS]
+
+
+def _composition(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "composition",
+        "What was asked, what was simulated",
+        "",
+        blocks(
+            table(content.asked(point, results), "asked"),
+            table(content.box(point), "box"),
+        ),
+        tuple(point.notes("composition")) + tuple(map(str, results.composition.get("notes", ()))),
+    )
+
+
+def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "shell",
+        "Level 1 · The primary shell",
+        "Who touches a centre: radial distribution functions (line, left axis) with the running coordination "
+        "number (dashed, right axis), and the first shell inside the marked cut-off.",
+        blocks(
+            _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
+            table(content.coordination(point), "coordination"),
+            _figures([*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"),
+            _views(scenes.shell_scenes(point), "The most frequent shells", "shell", colour),
+            _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
+            table(content.solvent_states(point), "solvent-states"),
+            _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
+        ),
+        tuple(point.notes("cutoff")),
+    )
+
+
+def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "pairs",
+        "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
+        "How many ions of the other sign an ion touches. The three conventions answer three different questions "
+        "and are never mixed.",
+        blocks(
+            _figures(figures_ions.speciation(point), "medium", "speciation_anion"),
+            table(content.speciation(point), "speciation"),
+            _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"),
+            table(content.separation(point), "separation"),
+            _figures(figures_ions.sensitivity(point), "small", "sensitivity"),
+        ),
+    )
+
+
+def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "meso",
+        "Level 3 · Clusters and compact aggregates (CIPA)",
+        "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
+        "connectivity, against what chance alone would give; a high AGG fraction is not enough.",
+        blocks(
+            _figures(
+                [*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)],
+                "medium",
+                "cluster_sizes",
+            ),
+            _views(scenes.cluster_scenes(point, results.roles), "The largest cluster", "cluster", colour),
+            _figures([*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"),
+            _figures(figures_ions.criteria(point), "medium", "cipa"),
+            table(content.cipa(point, results), "cipa"),
+            table(content.cipa_background(point), "chance"),
+            table(content.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
+        ),
+        tuple(point.notes("cipa", "cluster", "box")),
+    )
+
+
+def _dynamics(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "dynamics",
+        "How long contacts last",
+        "The chance that a partner in a shell at time 0 is there at time t (continuous: without ever having left).",
+        blocks(
+            _figures(figures_time.residence(point, colour), "medium", "residence"),
+            table(content.residence(point), "residence"),
+        ),
+        tuple(point.notes("residence")),
+    )
+
+
+def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "convergence",
+        "Is it converged?",
+        "Production only. A quantity that still drifts has no mean to report.",
+        blocks(
+            _figures(figures_time.state(point), "small", "state"),
+            _figures(figures_time.series(point), "small", "timeseries"),
+            table(content.convergence(point), "checks"),
+            _figures(figures_time.running(point), "small", "running"),
+            table(content.errors(point), "errors"),
+            table(content.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
+        ),
+        tuple(point.notes("statistics")),
+    )
+
+
+CHAPTERS = (_composition, _shell, _pairs, _meso, _dynamics, _convergence)
+
+
+def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
+    """Those that there is anything to show for."""
+    return tuple(block for block in given if block)
+
+
+def _figures(drawings: list[Drawing], width: str, definition: str) -> Mapping[str, Any] | None:
+    return {"drawings": drawings, "width": width, "definition": definition} if drawings else None
+
+
+def _views(found: list[Scene], title: str, definition: str, colour: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Scenes as a block: still pictures, and what the viewer needs to turn them."""
+    if not found:
+        return None
+    replicas = ", ".join(sorted({scene.replica for scene in found}))
+    note = f"Pictures are cut out of replica {replicas} only; the numbers are of all replicas."
+    return {
+        "note": note,
+        "scenes": found,
+        "title": title,
+        "definition": definition,
+        "drawings": [figures_scene.still(scene, colour) for scene in found],
+        "models": {scene.key: scene.model(colour) for scene in found},
+    }
+
+
+def table(shown: Table | None, key: str, folded: str = "") -> Mapping[str, Any] | None:
+    """A table as a block, under a line to unfold it if one is given; None if it has no rows."""
+    return {"table": shown, "key": key, "folded": folded} if shown and shown.rows else None

@@ -1,0 +1,173 @@
+"""What the scripts of the index page draw from: every number of every state point, as compact JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from lmbmd.data.contacts import ROLES
+from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import narrative
+
+#: Numbers that the pair view shows first; the others are a click away.
+MAIN = (
+    "density_g_cm3",
+    "molarity_mol_L",
+    "solvent_cn",
+    "anion_cn",
+    "diluent_cn",
+    "additive_cn",
+    "total_cn",
+    "shell_anion_share",
+    "free_solvent_fraction",
+    "ssip_fraction_anion",
+    "cip_fraction_anion",
+    "agg_fraction_anion",
+    "cip_agg_fraction_anion",
+    "cluster_size_weight_average",
+    "largest_cluster_fraction",
+    "percolating_ion_fraction",
+    "cluster_diameter_nm",
+    "contacts_per_ion",
+    "centre_nearest_distance_A",
+    "cipa_compact_share",
+    "residence_time_intermittent_ps",
+    "shell_entropy",
+)
+#: What trends are drawn over: key of a state point's ``at``, and the label of the axis.
+AXES = (
+    ("concentration", "salt concentration (mol/L)"),
+    ("diluent", "diluent, share of all neutral molecules"),
+    ("solvent", "solvent molecules per centre"),
+    ("temperature", "temperature (K)"),
+)
+#: Rows of the feature table that say how a box or a number was made.
+_LEFT_OUT = ("count", "cutoff_A", "rdf_peak_g", "box_edge_nm", "sampled_ns")
+_FREE = "free_solvent_fraction"
+
+
+def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, Any]:
+    """Data of the pair view, the trends and the scatter plot.
+
+    The share of free solvent is added over all solvents (species ""): exact for one solvent; for several its error is
+    an upper bound, the sum of theirs.
+
+    Args:
+        results: of every formulation, in the order of the table.
+        features: their feature table.
+
+    Returns:
+        ``points``: the state points, with ``cells`` of [number, value, error, n_effective, doubt], where number and
+        doubt are places in ``numbers`` and ``doubts`` and what is missing is null. A number that one of several
+        state points alone has is left out: there is nothing to compare it with.
+    """
+    pairs = [(one, point) for one in results for point in one.state_points]
+    rows = features[~features.name.isin(_LEFT_OUT)]
+    rows = pd.concat([rows, _free_solvent(features)], ignore_index=True)
+    often = rows.groupby(["name", "species"], sort=False).size()
+    keys = [key for key, n in often.items() if n > 1 or len(pairs) == 1]
+    place = {key: k for k, key in enumerate(keys)}
+    units = {(row.name, row.species): row.unit for row in rows.itertuples(index=False)}
+    doubts = {doubt: k for k, doubt in enumerate(dict.fromkeys(["", *rows.doubt]))}
+    cells: dict[tuple[str, float], list] = {}
+    for row in rows.itertuples(index=False):
+        if (k := place.get((row.name, row.species))) is not None:
+            cell = [k, _short(row.value, 7), _short(row.error, 4), _short(row.n_effective, 4), doubts[row.doubt]]
+            cells.setdefault((row.formulation, float(row.temperature_K)), []).append(cell)
+    numbers = [
+        {"name": n, "species": s, "label": label(n, s), "unit": fmt.unit(units[n, s]), "main": n in MAIN}
+        for n, s in keys
+    ]
+    points = [_facts(*pair) | {"cells": cells.get((pair[0].name, pair[1].temperature_K), [])} for pair in pairs]
+    return {"points": points, "numbers": numbers, "doubts": list(doubts), "axes": AXES}
+
+
+def embedded(data: Any) -> str:
+    """JSON that can stand inside a <script> element of any page: no character of it ends or opens an element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def label(name: str, species: str) -> str:
+    """A number as a reader sees it: ``"Anion CN, FSI⁻"``."""
+    if (name, species) == (_FREE, ""):
+        return f"{fmt.quantity(name)}, all solvents"
+    whom = fmt.site(species) if ":" in species or " " not in species else species
+    return f"{fmt.quantity(name)}, {whom}" if species else fmt.quantity(name)
+
+
+def href(one: Results, point: StatePoint) -> str:
+    """Where the report of a state point is, from the results folder."""
+    anchor = f"#{point.label}-summary" if len(one.state_points) > 1 else ""
+    return f"{quote(one.name)}/report.html{anchor}"
+
+
+def _facts(one: Results, point: StatePoint) -> dict[str, Any]:
+    verdict = narrative.verdict(point)
+    scale = one.composition.get("ion_charge_scale")
+    roles = {name: role for name, role in one.roles.items() if one.counts.get(name)}
+    ordered = sorted(roles, key=lambda name: (ROLES.index(roles[name]) if roles[name] in ROLES else len(ROLES), name))
+    parts = [name for name in ordered if roles[name] != "diluent"]
+    diluents = [name for name in ordered if roles[name] == "diluent"]
+    return {
+        "name": one.name,
+        "title": one.title,
+        "href": href(one, point),
+        "T": point.temperature_K,
+        "verdict": verdict.word,
+        "tone": verdict.tone,
+        "base": " ".join(map(fmt.species, parts)),
+        "diluents": " ".join(map(fmt.species, diluents)),
+        "model": f"{one.composition.get('force_field') or '?'} × {'?' if scale is None else f'{scale:g}'}",
+        "at": _axes(one, point),
+    }
+
+
+def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
+    """Where a state point stands on each of ``AXES``; None if that is not known."""
+    rows = point.described.descriptors
+    amounts = rows[(rows.name == "molarity_mol_L") & rows.species.isin(one.salts)].value
+    of = {role: 0 for role in ("cation", "solvent", "diluent", "additive")}
+    for name, role in one.roles.items():
+        of[role] = of.get(role, 0) + one.counts.get(name, 0)
+    neutral = of["solvent"] + of["diluent"] + of["additive"]
+    return {
+        "concentration": _short(amounts.sum(), 6) if len(amounts) else None,
+        "diluent": of["diluent"] / neutral if neutral else None,
+        "solvent": of["solvent"] / of["cation"] if of["cation"] else None,
+        "temperature": point.temperature_K,
+    }
+
+
+def _free_solvent(features: pd.DataFrame) -> pd.DataFrame:
+    """Rows for the share of free solvent over all solvents of each state point."""
+    free = features[features.name == _FREE]
+    counts = features[features.name == "count"].set_index(["formulation", "temperature_K", "species"]).value
+    rows = []
+    for (formulation, T), part in free.groupby(["formulation", "temperature_K"], sort=False):
+        n = [counts.get((formulation, T, species), math.nan) for species in part.species]
+        weights = pd.Series(n, index=part.index) / sum(n) if len(part) > 1 else pd.Series(1.0, index=part.index)
+        rows.append(
+            part.iloc[0].to_dict()
+            | {
+                "species": "",
+                "value": (weights * part.value).sum(skipna=False),
+                "error": (weights * part.error).sum(skipna=False),
+                "n_effective": part.n_effective.min(),
+                "doubt": next(filter(None, part.doubt), ""),
+            }
+        )
+    return pd.DataFrame(rows, columns=features.columns)
+
+
+def _short(value: float, digits: int) -> float | None:
+    """A number with so many significant digits, as JSON can hold it."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None

@@ -1,0 +1,82 @@
+"""What a table on a page is made of: cells with a text, a definition to link to, and doubts in small print."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lmbmd.report.inputs import doubt_of
+from lmbmd.report.words import formatting as fmt
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table entry: its text, the definition it links to ("" for none), and a remark in small print.
+
+    ``doubt`` says why the error is not to be relied on, "" if it is.
+    """
+
+    text: str
+    definition: str = ""
+    remark: str = ""
+    numeric: bool = False
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first ``headers`` columns name the row, ``dash`` says what a dash in it means."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    headers: int = 1
+    dash: str = "A dash: no value. The reason is in the list of all descriptors."
+
+    @property
+    def footnotes(self) -> list[str]:
+        """What the signs in the table mean, of those that are there."""
+        cells = [cell for row in self.rows for cell in row]
+        dash = [self.dash] if any(cell.text == fmt.DASH and not cell.remark for cell in cells) else []
+        return dash + [text for text in [doubts([cell.doubt for cell in cells])] if text]
+
+
+def doubts(found: list[str]) -> str:
+    """One sentence on the numbers marked ≈; "" if there is none."""
+    reasons = list(dict.fromkeys(filter(None, found)))
+    if not reasons:
+        return ""
+    samples = sorted({float(n) for r in reasons for n in re.findall(r"\(([\d.]+) independent samples\)", r)})
+    if not samples:
+        return f"≈: {'; '.join(reasons)}."
+    span = f"{samples[0]:g}" if len(samples) == 1 else f"{samples[0]:g} to {samples[-1]:g}"
+    others = [r for r in reasons if "independent samples" not in r]
+    return f"≈: {'; '.join([f'error not reliable, {span} independent samples', *others])}."
+
+
+def value(number: float, error: float | None = None, doubt: str = "", remark: str = "") -> Cell:
+    """A number. Where there is no error to print, the doubt stands below it; else it marks the number with ≈."""
+    known = error is not None and not math.isnan(error)
+    if doubt and not known:
+        return Cell(fmt.number(number), remark=doubt, numeric=True)
+    shown = remark if number is None or not math.isfinite(number) or (error is not None and not known) else ""
+    return Cell(fmt.number(number, error, not doubt), remark=shown, numeric=True, doubt=doubt)
+
+
+def told(row: Any, quantity: str) -> Cell:
+    """A quantity of a table that holds several, with its own error and doubt (columns ``<quantity>_error`` …)."""
+    return value(getattr(row, quantity), getattr(row, f"{quantity}_error", math.nan), doubt_of(row, quantity))
+
+
+def unit(text: str) -> Cell:
+    """A unit; a pure number says so, because an empty cell could be a forgotten one."""
+    return Cell(fmt.unit(text) or "1")
+
+
+def existing(error: Any) -> float | None:
+    """An error that exists, or None: an exact number has none, and says so by having no ±."""
+    return None if error is None or pd.isna(error) or error == 0 else float(error)

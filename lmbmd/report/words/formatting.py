@@ -1,0 +1,170 @@
+"""Numbers and names as a reader sees them. Nothing here changes a number beyond rounding it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.forcefield.library import load_library
+
+DASH = "–"
+_SUPERSCRIPT = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+#: Units as the descriptor table spells them, and as a page prints them.
+_UNITS = {"1": "", "": "", "A": "Å", "A3": "Å³", "nm3": "nm³", "1/nm3": "nm⁻³", "g/cm3": "g/cm³", "1/A3": "Å⁻³"}
+
+
+def number(value: float | None, error: float | None = None, reliable: bool = True) -> str:
+    """A value, rounded as its standard error allows: ``"0.43 ± 0.05"``.
+
+    The error keeps one significant digit, or two when they lie between 1.0 and 1.9 (a second digit there is
+    more than a tenth of the error); the value ends at the same decimal place. Without an error the value keeps
+    three significant digits, a whole number below a million all of them; ``± ?`` marks an error that is not known
+    (NaN) as against one that does not exist (None, or 0). With an error that is not to be relied on, the value keeps
+    two significant digits at most, and the error is left out: ``"≈ 0.43"``. A value that is NaN or None is a dash.
+    """
+    value = math.nan if value is None else float(value)
+    if not math.isfinite(value):
+        return DASH
+    if error is None or not math.isfinite(error) or error <= 0:
+        text = _rounded(value, _places_without_error(value))
+        return text if error is None or error == 0 else f"{text} ± ?"
+    if not reliable:
+        most = 1 - int(f"{value:.1e}".partition("e")[2]) if value else math.inf
+        return f"≈ {_rounded(value, min(_places(error), most))}"
+    power = math.floor(math.log10(max(abs(value), error)))
+    if power >= 6 or power < -4:
+        scaled = number(value / 10.0**power, error / 10.0**power)
+        return f"({scaled}) × 10{_super(power)}"
+    places = _places(error)
+    return f"{_rounded(value, places)} ± {_rounded(error, places)}"
+
+
+def _places(error: float) -> int:
+    """Decimal place (may be negative) at which a positive error is rounded."""
+    exponent = math.floor(math.log10(error))
+    leading = error / 10.0**exponent
+    if leading >= 9.5:  # rounds up to the next power of ten, whose leading digit is 1
+        exponent, leading = exponent + 1, 1.0
+    return (1 if leading < 1.95 else 0) - exponent
+
+
+def _places_without_error(value: float) -> int:
+    if value == 0 or (float(value).is_integer() and abs(value) < 1e6):
+        return 0
+    return 2 - math.floor(math.log10(abs(value)))
+
+
+def _rounded(value: float, places: int) -> str:
+    if value and (abs(value) >= 1e6 or abs(value) < 1e-4) and places > 4:
+        power = math.floor(math.log10(abs(value)))
+        return f"{_rounded(value / 10.0**power, 2)} × 10{_super(power)}"
+    quantum = Decimal(1).scaleb(-places)
+    text = format(Decimal(repr(float(value))).quantize(quantum, rounding=ROUND_HALF_EVEN), "f")
+    text = text.removeprefix("-") if not text.strip("-0.") else text
+    return text.replace("-", "−")
+
+
+def _super(power: int) -> str:
+    return str(power).translate(_SUPERSCRIPT)
+
+
+def exact(value: float) -> str:
+    """A number that somebody wrote (an amount asked for, a threshold), as short as it is; NaN is a dash."""
+    return f"{value:g}".replace("-", "−") if value is not None and math.isfinite(value) else DASH
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimal places; NaN is a dash."""
+    return _rounded(value, places) if math.isfinite(value) else DASH
+
+
+def percent(value: float | None, error: float | None = None, reliable: bool = True) -> str:
+    """A fraction as per cent: ``"43 ± 5 %"``."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{number(100 * value, None if error is None else 100 * error, reliable)} %"
+
+
+def unit(text: str) -> str:
+    """A unit as printed; empty for a pure number."""
+    return _UNITS.get(text, text)
+
+
+def duration(time_ps: float) -> str:
+    """A time with a readable unit: ``"1.5 ns"``."""
+    if not math.isfinite(time_ps):
+        return DASH
+    if abs(time_ps) >= 1e6:
+        return f"{number(time_ps / 1e6)} µs"
+    return f"{number(time_ps / 1000)} ns" if abs(time_ps) >= 1000 else f"{number(time_ps)} ps"
+
+
+def formula(text: str) -> str:
+    """A chemical name with its digits as subscripts where they count atoms: PF6 → PF₆."""
+    return re.sub(r"(?<=[A-Za-z])\d+$", lambda m: m.group().translate(_SUBSCRIPT), text)
+
+
+def species(name: str) -> str:
+    """A species as printed, with the charge the library knows: ``Li`` → ``Li⁺``, ``PF6`` → ``PF₆⁻``.
+
+    A name that the library does not have (a foreign trajectory's) is printed as it is.
+    """
+    try:
+        charge = load_library().find_species(name).charge
+    except LmbmdError:
+        return name
+    size = "" if abs(charge) == 1 else str(abs(charge))
+    sign = "" if charge == 0 else f"{size}{'+' if charge > 0 else '-'}".translate(_SUPERSCRIPT)
+    return f"{formula(name)}{sign}"
+
+
+def site(label: str) -> str:
+    """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``."""
+    name, _, atom = label.partition(":")
+    element, _, kind = atom.partition("_")
+    return " ".join(filter(None, [species(name), element, f"({kind.replace('_', ' ')})" if kind else ""]))
+
+
+def shell(molecules: Mapping[str, int]) -> str:
+    """A shell type as printed: ``{"DME": 3, "FSI": 1}`` → ``"3 DME · 1 FSI⁻"``; a centre without partners is bare."""
+    return " · ".join(f"{n} {species(name)}" for name, n in molecules.items() if n) or "bare"
+
+
+_WORDS = {"cn": "CN", "ssip": "SSIP", "cip": "CIP", "agg": "AGG", "cipa": "CIPA", "rdf": "RDF", "rg": "Rg", "ii": "II"}
+_SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
+
+
+def quantity(name: str) -> str:
+    """A quantity's name in words, without its unit: ``"agg_fraction_anion"`` → ``"AGG fraction by anion"``."""
+    name = name.removesuffix(quantity_suffix(name))
+    words = [_WORDS.get(word, word) for word in name.split("_")]
+    if "fraction" in words[:-1] and words[-1] in ("centre", "anion", "cluster"):
+        words.insert(-1, "by")
+    text = " ".join(words).replace("AGG i ", "AGG-I ").replace("AGG II ", "AGG-II ").replace("CIP AGG", "CIP + AGG")
+    return text[:1].upper() + text[1:]
+
+
+def quantity_suffix(name: str) -> str:
+    """The unit at the end of a quantity's name, as it is spelt there; "" if there is none."""
+    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
+
+
+def unit_of(name: str) -> str:
+    """The unit at the end of a quantity's name, as printed; "" if there is none."""
+    return _SUFFIXES.get(quantity_suffix(name), "")
+
+
+def labelled(name: str) -> str:
+    """A quantity for an axis: its name in words and its unit in brackets if it has one."""
+    suffix = quantity_suffix(name)
+    return f"{quantity(name)} ({_SUFFIXES[suffix]})" if suffix else quantity(name)
+
+
+def slug(text: str) -> str:
+    """Text made safe for an anchor or a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", str(text)).strip("-.") or "x"

@@ -1,0 +1,359 @@
+"""Plain words made from the numbers, and never beyond them: the verdict, the headline numbers, the summary."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lmbmd.numbers.rows import doubt_in
+from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
+from lmbmd.report.words import formatting as fmt
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number worth comparing between formulations.
+
+    ``group`` is the column of the comparison it belongs to, ``species`` whom it is about ("" for the whole liquid);
+    ``doubt`` says why the error is missing or not to be relied on, ``remark`` what else must stand beside the number.
+    """
+
+    group: str
+    label: str
+    species: str
+    value: float
+    error: float | None
+    unit: str
+    definition: str
+    doubt: str = ""
+    remark: str = ""
+
+    @property
+    def short(self) -> str:
+        """The label in a column that says the rest: the species alone, or nothing for the density."""
+        return (
+            fmt.species(self.species)
+            if self.species
+            else self.label.removesuffix(" cluster size").removesuffix(" cluster")
+        )
+
+    @property
+    def scale(self) -> str:
+        """Numbers with the same scale may be drawn along one axis."""
+        return f"{self.group} {self.unit}"
+
+    @property
+    def shown(self) -> str:
+        """The number without its unit; fractions are shown as per cent, sign included."""
+        shown = fmt.percent if self.unit == "%" else fmt.number
+        return shown(self.value, None if self._errorless else self.error, not self.doubt)
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit, and in brackets what must be known to read the number."""
+        return " ".join(filter(None, [self.bare_unit, f"({self.remarks})" if self.remarks else ""]))
+
+    @property
+    def bare_unit(self) -> str:
+        return "" if self.unit == "%" else fmt.unit(self.unit)
+
+    @property
+    def remarks(self) -> str:
+        return "; ".join(filter(None, [self.doubt if self._errorless else "", self.remark]))
+
+    @property
+    def _errorless(self) -> bool:
+        """Whether the doubt stands in the place of the error."""
+        return bool(self.doubt) and (self.error is None or math.isnan(self.error))
+
+    @property
+    def text(self) -> str:
+        return f"{self.shown} {self.shown_unit}".strip()
+
+
+def headlines(point: StatePoint, results: Results) -> list[Headline]:
+    """The numbers of the header and of the comparison, each only if it was computed."""
+    return [
+        *_amounts(point, results),
+        *_coordination(point),
+        *_speciation(point),
+        *_solvent(point, results),
+        *_clusters(point),
+    ]
+
+
+def _amounts(point: StatePoint, results: Results) -> list[Headline]:
+    table = point.table("composition")
+    if table is None:
+        return []
+    found = []
+    for row in table.itertuples():
+        error = None if pd.isna(row.error) else float(row.error)
+        unit = str(row.unit)
+        if str(row.quantity) == "density":
+            settled = not any(replica.equilibrated.startswith("not") for replica in point.replicas)
+            remark = "" if settled else "equilibration not stationary"
+            amount = (row.simulated, error, unit, "density", doubt_of(row), remark)
+            found.append(Headline("liquid", "Density", "", *amount))
+        elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
+            label = fmt.formula(str(row.component))
+            found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition", doubt_of(row)))
+    return sorted((h for h in found if math.isfinite(h.value)), key=lambda h: h.label != "Density")
+
+
+def _coordination(point: StatePoint) -> list[Headline]:
+    table = point.table("cn")
+    if table is None:
+        return []
+    rows = table[table.site.fillna("") == ""]
+    return [
+        Headline(
+            "cn",
+            f"{fmt.species(str(r.species))} per {fmt.species(str(r.centre))}",
+            str(r.species),
+            r.value,
+            r.error,
+            "1",
+            "cn",
+            doubt_of(r),
+        )
+        for r in rows.itertuples()
+    ]
+
+
+def _speciation(point: StatePoint) -> list[Headline]:
+    table = point.table("speciation")
+    if table is None:
+        return []
+    rows = table[table.convention == "anion"]
+    rows = rows[rows.cls.isin(("SSIP", "CIP", "AGG"))]
+    return [
+        Headline("speciation", str(r.cls), "", r.fraction, r.error, "%", "speciation_anion", doubt_of(r))
+        for r in rows.itertuples()
+    ]
+
+
+def _solvent(point: StatePoint, results: Results) -> list[Headline]:
+    table = point.table("solvent_states")
+    if table is None:
+        return []
+    return [
+        Headline(
+            "free",
+            f"free {fmt.species(str(r.species))}",
+            str(r.species),
+            r.free,
+            getattr(r, "free_error", math.nan),
+            "%",
+            "solvent_states",
+            doubt_of(r, "free"),
+        )
+        for r in table.itertuples()
+        if results.roles.get(str(r.species)) != "diluent"
+    ]
+
+
+def _clusters(point: StatePoint) -> list[Headline]:
+    wanted = {
+        "cluster_size_weight_average": ("mean cluster size", "ions"),
+        "largest_cluster_fraction": ("largest cluster", "%"),
+    }
+    # A cluster that spans the box, or is longer than half of it, would be larger in a larger box.
+    remark = "limited by the box" if point.notes("box", "cluster") else ""
+    rows = point.described.descriptors
+    return [
+        Headline(
+            "cluster",
+            wanted[r.name][0],
+            "",
+            r.value,
+            r.error,
+            wanted[r.name][1],
+            f"d-{fmt.slug(r.name)}",
+            doubt_in(str(r.method)),
+            remark,
+        )
+        for r in rows[rows.name.isin(wanted)].itertuples(index=False)
+    ]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the run is long enough to believe.
+
+    Attributes:
+        word: the describe stage's verdict, or "unknown".
+        heading: its opening sentence.
+        tone: "bad", "warn" or "good", for the colour beside the words.
+        reasons: the checks that decided it.
+        others: number of further remarks.
+    """
+
+    word: str
+    heading: str
+    tone: str
+    reasons: tuple[str, ...] = ()
+    others: int = 0
+
+
+_TONES = {"too short": "bad", "not converged": "bad", "borderline": "warn", "long enough": "good"}
+
+
+def verdict(point: StatePoint) -> Verdict:
+    """The convergence notes as a box: the overall note first, then the checks that say the same.
+
+    Without any note the page must not look like a pass.
+    """
+    notes = [note for note in point.described.notes if note.get("topic") == "convergence"]
+    unsettled = tuple(
+        f"The equilibration of replica {replica.number} ended {replica.equilibrated}."
+        for replica in point.replicas
+        if replica.equilibrated.startswith("not")
+    )
+    if not notes:
+        heading = "Whether this run is long enough was not checked: do not rely on its numbers."
+        return Verdict("unknown", heading, "warn", unsettled)
+    first, rest = notes[0], notes[1:]
+    word = first.get("verdict", "unknown")
+    reasons = tuple(note["text"] for note in rest if note.get("verdict") == word)
+    return Verdict(word, first["text"], _TONES.get(word, "warn"), reasons + unsettled, len(rest) - len(reasons))
+
+
+def summary(point: StatePoint, results: Results) -> list[str]:
+    """What was found, as sentences; a sentence whose numbers are missing is left out."""
+    found = headlines(point, results)
+    sentences = [_setting(point, results), _CAVEATS.get(verdict(point).word, ""), _liquid(found)]
+    sentences += [_shell(found, results), _top_shell(point), _free(found), _classes(found), _other_conventions(point)]
+    sentences += [_cut(point), _cluster_words(found), *point.notes("cipa"), _lasting(point)]
+    told = [sentence for sentence in sentences if sentence]
+    if any("≈" in sentence for sentence in told):
+        told.append("A number after ≈ rests on too few independent samples for its error to be relied on.")
+    return told
+
+
+#: What a summary that is read by itself must carry with it, by verdict; nothing if no fault was found.
+_CAVEATS = {
+    "too short": "It is too short to speak for the liquid: the numbers say what this run showed, no more.",
+    "not converged": "It is not converged: at least one of the numbers still changes, or rests on too few events.",
+    "borderline": "It is long enough for some of the numbers only.",
+    "unknown": "Whether it is long enough for its numbers was not checked.",
+}
+
+
+def _setting(point: StatePoint, results: Results) -> str:
+    count = len(point.replicas)
+    if not count:
+        return ""
+    lengths = [replica.production_ps for replica in point.replicas]
+    runs = "One run" if count == 1 else f"{count} independent runs"
+    length = f" of {fmt.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
+    molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())
+    return f"{runs}{length} at {point.temperature_K:g} K" + (
+        f",{'' if count == 1 else ' each'} with {molecules}." if molecules else "."
+    )
+
+
+def _liquid(found: list[Headline]) -> str:
+    density = next((h for h in found if h.label == "Density"), None)
+    amounts = [h for h in found if h.group == "liquid" and h is not density]
+    parts = [f"has a density of {density.text}"] if density else []
+    if amounts:
+        parts.append("holds " + _joined([f"{h.text} {h.label}" for h in amounts]))
+    return f"The simulated liquid {_joined(parts)}." if parts else ""
+
+
+def _shell(found: list[Headline], results: Results) -> str:
+    shells = [h for h in found if h.group == "cn" and math.isfinite(h.value)]
+    if not shells:
+        return ""
+    centre = shells[0].label.rpartition(" per ")[2]
+    inner = [h for h in shells if results.roles.get(h.species) != "diluent"]
+    outer = [h for h in shells if results.roles.get(h.species) == "diluent"]
+    text = (
+        f"On average {centre} has {_joined([f'{h.text} {fmt.species(h.species)}' for h in inner])} in its first shell"
+    )
+    if outer:
+        text += f"; of the diluent, {_joined([f'{h.text} {fmt.species(h.species)}' for h in outer])}"
+    return f"{text}."
+
+
+def _top_shell(point: StatePoint) -> str:
+    table = point.table("shells")
+    if table is None:
+        return ""
+    top = table.sort_values("rank").iloc[0]
+    share = Headline("shell", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
+    return f"Its most frequent shell is {fmt.shell(molecules_of(top))}: {share} of all shells."
+
+
+def _classes(found: list[Headline]) -> str:
+    share = {h.label: h.text for h in found if h.group == "speciation" and math.isfinite(h.value)}
+    if set(share) != {"SSIP", "CIP", "AGG"}:
+        return ""
+    return (
+        f"Of the anions, {share['SSIP']} touch no centre (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
+        "touch two or more (AGG)."
+    )
+
+
+def _other_conventions(point: StatePoint) -> str:
+    """The share called AGG in the two conventions that do not count by anion."""
+    table = point.table("speciation")
+    if table is None:
+        return ""
+    rows = table[(table.cls == "AGG") & table.convention.isin(("centre", "cluster")) & table.fraction.notna()]
+    words = {"centre": "of the centres by their anions", "cluster": "of the centres by the size of their cluster"}
+    parts = [
+        f"{Headline('', '', '', r.fraction, r.error, '%', '', doubt_of(r)).text} {words[r.convention]}"
+        for r in rows.itertuples()
+    ]
+    return f"Counted otherwise, AGG are {_joined(parts)}." if parts else ""
+
+
+def _cut(point: StatePoint) -> str:
+    """How far the share of AGG moves with the cut-offs."""
+    table = point.table("sensitivity")
+    if table is None:
+        return ""
+    rows = table[(table.quantity == "agg_fraction_anion") & table.value.notna() & (table.cutoff_shift_A != 0)]
+    parts = []
+    for r in rows.sort_values("cutoff_shift_A").itertuples():
+        share = Headline("", "", "", r.value, r.error, "%", "", doubt_of(r)).text
+        way = "shorter" if r.cutoff_shift_A < 0 else "longer"
+        parts.append(f"{share} with cut-offs {abs(r.cutoff_shift_A):g} Å {way}")
+    return f"Of the anions, AGG would be {_joined(parts)}." if parts else ""
+
+
+def _lasting(point: StatePoint) -> str:
+    """How long contacts of the primary centre last, by partner, where that was seen."""
+    table = point.table("residence")
+    if table is None:
+        return ""
+    centre = point.described.facts.get("centre", table.centre.iloc[0])
+    rows = table[(table.correlation == "intermittent") & (table.centre == centre)]
+    seen = [
+        f"{fmt.number(r.tau_ps, r.error)} ps for {fmt.species(str(r.partner))}"
+        for r in rows.itertuples()
+        if math.isfinite(r.tau_ps)
+    ]
+    unseen = [fmt.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
+    parts = [f"Residence times (to 1/e, breaks allowed) are {_joined(seen)}"] if seen else []
+    if unseen:
+        parts.append(f"{'for' if seen else 'For the residence times of'} {_joined(unseen)} the run is too short")
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _free(found: list[Headline]) -> str:
+    free = [h for h in found if h.group == "free" and math.isfinite(h.value)]
+    return f"{_joined([f'{h.text} of {fmt.species(h.species)}' for h in free])} is free." if free else ""
+
+
+def _cluster_words(found: list[Headline]) -> str:
+    size = next((h for h in found if h.label == "mean cluster size" and math.isfinite(h.value)), None)
+    return f"An ion sits in a cluster of {size.text} on average." if size else ""
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

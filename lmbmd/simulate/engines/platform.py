@@ -1,0 +1,184 @@
+"""Which OpenMM platform a run uses, and why not a faster one."""
+
+from __future__ import annotations
+
+import glob
+import os
+import platform as machine
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import openmm
+
+from lmbmd.core.errors import LmbmdError, nearest
+
+#: From the fastest to the slowest.
+PLATFORMS = ("CUDA", "OpenCL", "CPU", "Reference")
+PRECISIONS = ("single", "mixed", "double")
+
+
+@dataclass(frozen=True)
+class PlatformOptions:
+    """How to compute. Nothing here is physics: it may change whenever a run is continued.
+
+    Attributes:
+        name: one of ``PLATFORMS``, or "auto" for the first of them that works here.
+        precision: on CUDA and OpenCL.
+        device_index: which GPU, e.g. "0"; None for OpenMM's choice.
+        threads: on CPU; None for the cores this process may use.
+        deterministic: sum forces in a fixed order, so that equal starts give equal runs (slower).
+    """
+
+    name: str = "auto"
+    precision: str = "mixed"
+    device_index: str | None = None
+    threads: int | None = None
+    deterministic: bool = False
+
+    def checked(self, where: str = "platform") -> PlatformOptions:
+        """Itself. Raises LmbmdError for an unknown name or precision."""
+        for key, value, valid in (("name", self.name, ("auto", *PLATFORMS)), ("precision", self.precision, PRECISIONS)):
+            if value not in valid:
+                raise LmbmdError(f"there is no {key} '{value}'.", where=f"{where}:{key}", remedy=nearest(value, valid))
+        return self
+
+
+@dataclass(frozen=True)
+class PlatformReport:
+    """The platform in use, what it says about itself, and why each faster one is not used."""
+
+    name: str
+    properties: dict[str, str]
+    refused: tuple[tuple[str, str], ...]
+
+    @property
+    def on_processor(self) -> bool:
+        """Whether this is OpenCL on a CPU."""
+        return self.name == "OpenCL" and is_processor(self.properties["DeviceName"], processor_name())
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must be equal for a binary checkpoint to fit."""
+        keys = ("DeviceName", "Precision", "Threads", "DeterministicForces")
+        return {"name": self.name, "openmm": openmm.version.version, **{k: self.properties.get(k, "") for k in keys}}
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"refused": dict(self.refused)}
+
+    def sentence(self) -> str:
+        """One line for the log."""
+        threads = self.properties.get("Threads")
+        device = self.properties.get("DeviceName") or (f"{threads} threads" if threads else "1 thread")
+        reasons = "; ".join(f"not {name}: {reason}" for name, reason in self.refused)
+        return f"platform {self.name} ({device})" + (f"; {reasons}" if reasons else "")
+
+
+class _NotUsable(Exception):
+    """Why a platform is not used."""
+
+
+def create_context(
+    system: openmm.System, make_integrator: Callable[[], openmm.Integrator], options: PlatformOptions
+) -> tuple[openmm.Context, openmm.Integrator, PlatformReport]:
+    """A Context on the platform asked for or, with "auto", on the fastest that really makes one for this System.
+
+    An OpenCL device that is a CPU (PoCL) is not preferred over OpenMM's own CPU platform, which is faster; it is
+    used when OpenCL is asked for by name.
+
+    Raises:
+        LmbmdError: if the platform asked for does not work here, with the reason.
+    """
+    options.checked()
+    wanted = PLATFORMS if options.name == "auto" else (options.name,)
+    refused: list[tuple[str, str]] = []
+    for name in wanted:
+        try:
+            platform, properties = _platform(name, options)
+            if name == "OpenCL" and options.name == "auto":
+                _refuse_opencl_on_cpu(platform, properties)
+            # An integrator belongs to the Context it was tried in, so each attempt gets its own.
+            integrator = make_integrator()
+            context = openmm.Context(system, integrator, platform, properties)
+        except (_NotUsable, openmm.OpenMMException) as error:
+            refused.append((name, _one_line(error)))
+            continue
+        found = {key: platform.getPropertyValue(context, key) for key in platform.getPropertyNames()}
+        return context, integrator, PlatformReport(name, found, tuple(refused))
+    raise LmbmdError(
+        f"the platform {options.name} cannot be used: " + "; ".join(f"{n}: {r}" for n, r in refused) + ".",
+        where="platform:name",
+        remedy="Choose 'auto', or one of those that OpenMM lists here: " + ", ".join(_available()) + ".",
+    )
+
+
+def _platform(name: str, options: PlatformOptions) -> tuple[openmm.Platform, dict[str, str]]:
+    if name not in _available():
+        raise _NotUsable(_why_absent(name))
+    platform = openmm.Platform.getPlatformByName(name)
+    wanted: dict[str, Any] = {
+        "Precision": options.precision,
+        "DeviceIndex": options.device_index,
+        "Threads": options.threads or cores(),
+        "DeterministicForces": "true" if options.deterministic else None,
+    }
+    known = platform.getPropertyNames()
+    return platform, {key: str(value) for key, value in wanted.items() if value is not None and key in known}
+
+
+def _available() -> list[str]:
+    return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+
+
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine has, under taskset, Slurm or a container."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def _why_absent(name: str) -> str:
+    """Why OpenMM has no platform of that name: a plugin that failed to load, or none installed."""
+    failures = [f for f in openmm.Platform.getPluginLoadFailures() if name.lower() in f.lower()]
+    nvidia = bool(glob.glob("/dev/nvidia[0-9]*"))
+    if failures:
+        reason = f"its plugin did not load ({_one_line(failures[0])})"
+        if "libcuda" in failures[0] and not nvidia:
+            reason += "; there is no NVIDIA driver on this machine"
+        return reason
+    if name == "CUDA":
+        seen = "an NVIDIA GPU is here, but " if nvidia else ""
+        return f"{seen}its plugin is not installed (pip install 'lmbmd[cuda12]' or 'lmbmd[cuda13]')"
+    return "its plugin is not installed"
+
+
+def _refuse_opencl_on_cpu(platform: openmm.Platform, properties: dict[str, str]) -> None:
+    """Raise if the OpenCL device is a processor. Asked of a one-particle Context, which is quick to make."""
+    probe = openmm.System()
+    probe.addParticle(1.0)
+    context = openmm.Context(probe, openmm.VerletIntegrator(0.001), platform, properties)
+    device = platform.getPropertyValue(context, "DeviceName")
+    implementation = platform.getPropertyValue(context, "OpenCLPlatformName")
+    del context
+    if is_processor(device, processor_name()):
+        raise _NotUsable(f"its device is the CPU ('{device}', {implementation}), on which the CPU platform is faster")
+
+
+def is_processor(device: str, processor: str) -> bool:
+    """Whether an OpenCL device name means a CPU: PoCL's "pthread-…" and "cpu-…", or the processor's own name."""
+    name = device.lower()
+    return name.startswith(("pthread", "cpu", "basic")) or (bool(processor) and processor.lower() in name)
+
+
+def processor_name() -> str:
+    """The processor's brand name, "" where it cannot be told."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as handle:
+            return next((line.split(":", 1)[1].strip() for line in handle if line.startswith("model name")), "")
+    except OSError:
+        return machine.processor()
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:300]

@@ -1,0 +1,122 @@
+"""From a packed box to a trajectory, in one process that may be killed at any time and goes on when run again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import openmm
+
+from lmbmd.box.pdb import read_pdb
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.progress import Progress
+from lmbmd.simulate import checkpoint
+from lmbmd.simulate.aside import make_room
+from lmbmd.simulate.engines.mechanics import check_box
+from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.interrupts import Interrupts, NotFinished
+from lmbmd.simulate.lock import holding
+from lmbmd.simulate.protocol import RunSpec, load_spec
+from lmbmd.simulate.publish import check_writable, detach, publish
+from lmbmd.simulate.resume import Inputs, Place, find
+from lmbmd.simulate.runner import Runner
+
+__all__ = ["NotFinished", "PlatformOptions", "RunSpec", "load_spec", "run", "why"]
+
+StrPath = str | os.PathLike[str]
+_AUTO = PlatformOptions()
+
+
+def run(
+    spec_path: StrPath,
+    system_xml: StrPath,
+    start_pdb: StrPath,
+    work_dir: StrPath,
+    out_dir: StrPath,
+    *,
+    platform: PlatformOptions = _AUTO,
+    checkpoint_interval_s: float = 60.0,
+    fresh: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Simulate, or go on simulating, until the production is as long as the spec asks; then publish its files.
+
+    Writes into ``out_dir``: ``trajectory.xtc`` (frames at multiples of the frame interval; molecules whole, their
+    centres in the box), ``state.csv``, ``equilibration.csv``, ``final.pdb`` and, last, ``run.json``. ``work_dir`` is
+    the run's own: checkpoints, growing files, lock. Kept, it allows the run to be extended by a longer spec.
+
+    Args:
+        checkpoint_interval_s: seconds between checkpoints, longer if they take more than 0.5 % of the time.
+        fresh: set a run of other physics in ``work_dir`` aside (``lmbmd.simulate.aside``) instead of refusing.
+        quiet: no progress on stderr.
+
+    Raises:
+        NotFinished: after SIGTERM or SIGINT; exit code 85; the same command goes on.
+        LmbmdError: for bad inputs, a changed physical parameter, a folder in use, a full disk, a run that explodes.
+    """
+    platform.checked()
+    work, out = Path(work_dir), Path(out_dir)
+    inputs = Inputs(load_spec(spec_path), _read(system_xml), _read(start_pdb))
+    files = {"spec": spec_path, "system": system_xml, "start": start_pdb}
+    progress = Progress(None if quiet else sys.stderr)
+    check_writable(out)
+    if fresh:
+        make_room(work, inputs, progress.say)
+    with holding(work, progress.say), Interrupts() as interrupts:
+        found = find(work, inputs, progress.say)
+        if not (found and Place.of(found).finished(inputs.spec)):
+            _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoint_interval_s)
+        publish(work, out, checkpoint.load(work / checkpoint.CURRENT), inputs.spec, files)
+
+
+def why(spec_path: StrPath, system_xml: StrPath, start_pdb: StrPath, work_dir: StrPath) -> list[str]:
+    """What of a run's physics differs from its last checkpoint, each as ``"name: old → new"``; empty if nothing.
+
+    Raises:
+        LmbmdError: if there is no readable checkpoint.
+    """
+    inputs = Inputs(load_spec(spec_path), _read(system_xml), _read(start_pdb))
+    try:
+        return inputs.faults(checkpoint.load(Path(work_dir) / checkpoint.CURRENT))
+    except (FileNotFoundError, ValueError) as error:
+        raise LmbmdError(
+            f"there is no checkpoint to compare with ({error}).", where=str(work_dir), remedy="Run it first."
+        ) from error
+
+
+def _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoint_interval_s) -> None:
+    system = _system(inputs.system_xml, str(files["system"]))
+    positions, box = read_pdb(inputs.start_pdb, where=str(files["start"]))
+    if len(positions) != system.getNumParticles():
+        raise LmbmdError(
+            f"{len(positions)} atoms in the start structure, {system.getNumParticles()} in the System.",
+            where=str(files["start"]),
+            remedy="Run the build stage again.",
+        )
+    place = Place.of(found) if found else Place()
+    engine = Engine(system, inputs.spec, platform, f"{place.stage} {place.step}")
+    check_box(box, engine.cutoff_A, where=str(files["start"]))
+    progress.say(engine.report.sentence())
+    detach(work)
+    Runner(inputs, engine, work, progress, interrupts, checkpoint_interval_s).run(positions / 10, box / 10, found)
+
+
+def _read(path: StrPath) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LmbmdError(
+            f"the file cannot be read ({error}).", where=str(path), remedy="Run the build stage first."
+        ) from error
+
+
+def _system(text: str, where: str) -> openmm.System:
+    try:
+        system = openmm.XmlSerializer.deserialize(text)
+    except Exception as error:  # OpenMM raises bare Exceptions for bad XML
+        raise LmbmdError(f"this is no System ({error}).", where=where, remedy="Run the build stage again.") from error
+    if not isinstance(system, openmm.System) or not system.usesPeriodicBoundaryConditions():
+        raise LmbmdError("this is no periodic System.", where=where, remedy="Run the build stage again.")
+    return system

@@ -1,0 +1,273 @@
+"""How fast runs will be: timed on real steps of the real liquid, or told by a table or by a run that is finished."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import openmm
+
+from lmbmd.box.build import build_system, pack
+from lmbmd.box.system import ParameterSet
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM_PER_NM, AVOGADRO_PER_MOL
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.formulation.composition import Composition
+from lmbmd.simulate.engines.openmm_engine import Engine, Exploded
+from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores, processor_name
+from lmbmd.simulate.protocol import RunSpec
+from lmbmd.simulate.runner import SOFT_FRICTION_PER_PS, SOFT_STEPS
+
+_SECONDS_PER_DAY = 86400
+_FS_PER_NS = 1e6
+
+#: Edge of the smallest cube that is packed, in cut-offs; a larger box is made of such tiles.
+TILE_PER_CUTOFF = 2.4
+#: A tile is packed in a cube wider by this, which takes packmol a second instead of a minute, and then compressed
+#: by so much at a time, minimised for so many iterations each.
+LOOSE, SQUEEZE, SQUEEZE_ITERATIONS = 1.2, 0.97, 20
+#: Of each kind of softening step.
+_SOFT_STEPS = 50
+#: The whole box is timed too if it takes at least so many steps in the time there is: on a GPU, a tile is too small
+#: to tell.
+ENOUGH_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Steps per second of one box on one machine.
+
+    Attributes:
+        steps_per_s, n_atoms: what was timed. Other boxes: atoms × steps per second is taken as constant.
+        device: what computed, in words.
+        units: how many GPUs, or CPU cores, one run keeps busy.
+        gpu: whether these are GPUs.
+        how: where the number is from, for the reader.
+    """
+
+    steps_per_s: float
+    n_atoms: int
+    device: str
+    units: int
+    gpu: bool
+    how: str
+
+    def steps_per_s_of(self, n_atoms: int) -> float:
+        """Steps per second of a box of so many atoms: in inverse proportion to them."""
+        return self.steps_per_s * self.n_atoms / n_atoms
+
+    def ns_per_day(self, n_atoms: int, timestep_fs: float) -> float:
+        return self.steps_per_s_of(n_atoms) * timestep_fs / _FS_PER_NS * _SECONDS_PER_DAY
+
+
+#: Speeds that were measured by ``benchmarks/throughput.py``; docs/estimate.md has the commands. No GPU was at hand yet.
+TABLE: dict[str, Speed] = {
+    "epyc-2-cores": Speed(
+        250.0,
+        1248,
+        "CPU (2 threads of AMD EPYC)",
+        2,
+        False,
+        "table: 1248 atoms of lifsi-dme-tte took 250 steps/s (86.5 ns/day) on 2 virtual cores of an AMD EPYC, Nov 2026",
+    ),
+}
+
+
+def measure(
+    composition: Composition,
+    spec: RunSpec,
+    options: PlatformOptions,
+    *,
+    seconds: float = 3.0,
+    say: Callable[[str], None] = lambda text: None,
+) -> Speed:
+    """Time a few seconds of the run's own steps: its System, constraints, thermostat, barostat and platform.
+
+    A tile of the liquid, 2.4 to 3 cut-offs wide (or the whole box, if that is no larger), is packed, minimised,
+    softened and timed. If the whole box is larger but would still take at least 100 steps in the time, it is put
+    together from tiles and timed instead.
+
+    Raises:
+        LmbmdError: as ``build_system``, ``pack`` and the platform do, or if the stand-in explodes.
+    """
+    parameters = load_set(composition.force_field, composition.own_sets)
+    repeat = tiling(composition.box_edge_A, TILE_PER_CUTOFF * parameters.cut_off_A)
+    counts, edge_A = tile(composition, int(np.prod(repeat)))
+    say(f"{composition.formulation}: packing {sum(counts.values())} molecules")
+    positions = liquid(composition, counts, parameters, edge_A)
+    box = (counts, parameters, edge_A, positions)
+    try:
+        speed = _timed(composition, spec, options, repeated(composition, *box, (1, 1, 1)), seconds, say)
+        if np.prod(repeat) > 1 and speed.steps_per_s_of(composition.n_atoms) * seconds >= ENOUGH_STEPS:
+            speed = _timed(composition, spec, options, repeated(composition, *box, repeat), seconds, say)
+    except Exploded as error:
+        raise LmbmdError(
+            f"the box that was to be timed exploded ({error}).",
+            where=composition.formulation,
+            remedy="Use --table, or --like with the run.json of a finished run.",
+        ) from error
+    return speed
+
+
+def combining_rule(composition: Composition) -> str:
+    """How the box's parameter set mixes, which decides how long a step takes."""
+    return _rule_of(composition.force_field, composition.own_sets)
+
+
+@cache
+def _rule_of(force_field: str, own_folder: str) -> str:
+    """Read once, however many bottles there are: a set of one's own is read anew by every ``load_set``."""
+    return load_set(force_field, own_folder).combining_rule
+
+
+def of_run(path: Path) -> Speed:
+    """The speed of a finished run, from its ``run.json``.
+
+    Raises:
+        LmbmdError: if the file is missing or no such record.
+    """
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        step_fs = float(run["spec"]["protocol"]["timestep_fs"])
+        report = PlatformReport(run["platform"]["name"], run["platform"]["properties"], ())
+        rate = float(run["ns_per_day"]) * _FS_PER_NS / step_fs / _SECONDS_PER_DAY
+        device, units, gpu = describe_device(report)
+        how = f"{path}: {run['n_atoms']} atoms ran at {run['ns_per_day']:.3g} ns/day on {device}"
+        return Speed(rate, int(run["n_atoms"]), device, units, gpu, how)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LmbmdError(
+            f"this is no record of a finished run ({error}).",
+            where=str(path),
+            remedy="Give the run.json that 'lmbmd simulate' wrote.",
+        ) from error
+
+
+def of_table(name: str = "") -> Speed:
+    """A speed of ``TABLE``, by default the first. Raises LmbmdError for a name that is not in it."""
+    if not TABLE:
+        remedy = "Leave it out to measure here, or give --like with the run.json of a finished run."
+        raise LmbmdError("no hardware has been measured for the table yet.", where="--table", remedy=remedy)
+    name = name or next(iter(TABLE))
+    if name not in TABLE:
+        raise LmbmdError(f"there is no hardware '{name}' in the table.", where="--table", remedy=nearest(name, TABLE))
+    return TABLE[name]
+
+
+def tiling(box_edge_A: float, tile_edge_A: float) -> tuple[int, int, int]:
+    """How many tiles along each axis make a cube of that edge: the most whose volume is not below the smallest's."""
+    most = int(box_edge_A // tile_edge_A) + 1
+    # 1·1·1, 1·1·2, 1·2·2, 2·2·2, 2·2·3 …: as near to a cube as their number allows
+    shapes = [s for s in product(range(1, most + 1), repeat=3) if s[0] <= s[1] <= s[2] <= s[0] + 1]
+    fit = [s for s in shapes if box_edge_A**3 / np.prod(s) >= tile_edge_A**3]
+    return max(fit, key=np.prod, default=(1, 1, 1))
+
+
+def tile(composition: Composition, n_tiles: int) -> tuple[dict[str, int], float]:
+    """Molecules by species and edge in Å of one of so many tiles, at the box's own density (ideal mixing).
+
+    Each ingredient's formula units are shared out, at least one to a tile, so that it is neutral.
+    """
+    counts = dict.fromkeys((s for s, n in composition.counts.items() if n), 0)
+    volume_cm3 = 0.0
+    for ingredient in composition.ingredients:
+        units = max(1, round(ingredient.units / n_tiles))
+        volume_cm3 += units * ingredient.molar_volume_cm3_mol / AVOGADRO_PER_MOL
+        for species, n in ingredient.species.items():
+            counts[species] += n * units
+    return counts, (volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3)
+
+
+def liquid(composition: Composition, counts: dict[str, int], parameters: ParameterSet, edge_A: float) -> np.ndarray:
+    """Positions (n, 3) in nm of a minimised cube of ``edge_A``: packed loosely by packmol, then compressed."""
+    built = build_system(counts, composition.roles, parameters, composition.ion_charge_scale, edge_A)
+    geometries = {s: (parameters.elements(s), parameters.geometry(s)) for s in counts}
+    packed = pack(counts, geometries, LOOSE * edge_A, composition.seed)
+    positions, edge = packed.positions / ANGSTROM_PER_NM, packed.edge_A / ANGSTROM_PER_NM
+    context = openmm.Context(built.system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
+    atoms, goal = built.atoms, edge_A / ANGSTROM_PER_NM
+    masses = np.add.reduceat(atoms.mass_amu, atoms.first_atom[:-1])[:, None]
+    while True:
+        new = max(SQUEEZE * edge, goal)
+        centres = np.add.reduceat(positions * atoms.mass_amu[:, None], atoms.first_atom[:-1]) / masses
+        positions = positions + ((new / edge - 1) * centres)[atoms.molecule]
+        edge = new
+        context.setPeriodicBoxVectors((edge, 0, 0), (0, edge, 0), (0, 0, edge))
+        context.setPositions(positions)
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=SQUEEZE_ITERATIONS)
+        positions = context.getState(positions=True).getPositions(asNumpy=True)._value
+        if edge == goal:
+            return positions
+
+
+def repeated(
+    composition: Composition,
+    counts: dict[str, int],
+    parameters: ParameterSet,
+    edge_A: float,
+    positions_nm: np.ndarray,
+    repeat: tuple[int, int, int],
+) -> tuple[openmm.System, np.ndarray, np.ndarray]:
+    """A tile beside itself: System, positions (n, 3) in nm, box (3, 3) in nm."""
+    many = {species: n * int(np.prod(repeat)) for species, n in counts.items()}
+    system = build_system(many, composition.roles, parameters, composition.ion_charge_scale, edge_A).system
+    shifts = np.array(list(np.ndindex(*repeat))) * edge_A / ANGSTROM_PER_NM
+    sizes = [n * len(parameters.elements(species)) for species, n in counts.items()]
+    pieces = np.split(positions_nm, np.cumsum(sizes)[:-1])
+    # The atoms of a box are in order of species, so each species is repeated by itself.
+    positions = np.concatenate([(shifts[:, None] + piece[None]).reshape(-1, 3) for piece in pieces])
+    box = np.diag(np.array(repeat, float) * edge_A / ANGSTROM_PER_NM)
+    system.setDefaultPeriodicBoxVectors(*box)
+    return system, positions, box
+
+
+def _timed(
+    composition: Composition,
+    spec: RunSpec,
+    options: PlatformOptions,
+    start: tuple[openmm.System, np.ndarray, np.ndarray],
+    seconds: float,
+    say: Callable[[str], None],
+) -> Speed:
+    """Soften a box, then time its steps."""
+    system, positions, box = start
+    engine = Engine(system, spec, options, "estimate")
+    device, units, gpu = describe_device(engine.report)
+    say(f"{composition.formulation}: timing {len(positions)} atoms on {device}")
+    engine.place(positions, box)
+    engine.warm()
+    for step_as, _ in SOFT_STEPS:
+        if step_as < spec.step_as:
+            engine.set_pace(step_as, friction_per_ps=SOFT_FRICTION_PER_PS)
+            engine.step(_SOFT_STEPS)
+    engine.set_pace(spec.step_as)
+    steps, spent = _count(engine, seconds)
+    how = f"{steps} real steps of {len(positions)} atoms of {composition.formulation} took {spent:.1f} s on {device}"
+    return Speed(steps / spent, len(positions), device, units, gpu, how)
+
+
+def _count(engine: Engine, seconds: float) -> tuple[int, float]:
+    """Steps taken in at least ``seconds``, and the seconds; what is slow only once is over before."""
+    engine.step(10)
+    engine.measure(0, 0.0)  # waits for a GPU that is still busy
+    steps, n, began = 0, 5, time.perf_counter()
+    while (spent := time.perf_counter() - began) < seconds:
+        engine.step(n)
+        engine.measure(0, 0.0)
+        steps += n
+        n = min(2 * n, max(1, int(steps / (time.perf_counter() - began) * seconds / 4)))
+    return steps, spent
+
+
+def describe_device(report: PlatformReport) -> tuple[str, int, bool]:
+    """What computes in words, how many GPUs or cores of it, and whether they are GPUs."""
+    name, properties = report.name, report.properties
+    if name in ("CUDA", "OpenCL") and not report.on_processor:
+        return f"{name} ({properties['DeviceName']})", len(properties["DeviceIndex"].split(",")), True
+    units = 1 if name == "Reference" else int(properties.get("Threads") or cores())
+    return f"{name} ({units} thread{'s' if units > 1 else ''} of {processor_name() or 'this processor'})", units, False

@@ -1,0 +1,85 @@
+"""What is generated from the models, so that it cannot drift: JSON schemas for editors, tables of options for docs.
+
+``python -m lmbmd.study.schemas`` in the repository writes all of it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from lmbmd.core.files import write_text
+from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
+from lmbmd.study.options import AnalysisOptions, Anneal, CipaThresholds, CompactnessOptions, PlatformOptions, Protocol
+from lmbmd.study.study import StudyFile
+
+_TABLES = {
+    "size": Size,
+    "conditions": Conditions,
+    "protocol": Protocol,
+    "anneal": Anneal,
+    "platform": PlatformOptions,
+    "analysis": AnalysisOptions,
+    "cipa": CipaThresholds,
+    "compactness": CompactnessOptions,
+}
+_DOCUMENT = "docs/formulations.md"
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """Every generated file of the repository at ``root``, and the text it should have."""
+    schemas = root / "workflow" / "schemas"
+    document = root / _DOCUMENT
+    return {
+        schemas / "formulation.schema.json": _text(formulation_schema()),
+        schemas / "study.schema.json": _text(StudyFile.model_json_schema()),
+        document: _with_tables(document.read_text(encoding="utf-8")),
+    }
+
+
+def formulation_schema() -> dict[str, Any]:
+    """JSON schema of a formulation file, which has no ``name``: that is the file's."""
+    schema = Formulation.model_json_schema()
+    del schema["properties"]["name"]
+    schema["required"] = [key for key in schema["required"] if key != "name"]
+    schema["anyOf"] = [{"required": [section]} for section in SECTIONS]
+    return schema
+
+
+def options_table(model: type[BaseModel]) -> str:
+    """The keys of a model with their defaults and meanings, as a Markdown table."""
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for key, info in model.model_fields.items():
+        rows.append(f"| `{key}` | {_shown(info.default)} | {info.description or ''} |")
+    return "\n".join(rows)
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, BaseModel):
+        given = default.model_dump(exclude_unset=True)
+        return f"`{{{', '.join(f'{k}: {v}' for k, v in given.items())}}}`" if given else "see below"
+    if default in (None, "", {}):
+        return "none"
+    return f"`{', '.join(f'{v:g}' for v in default)}`" if isinstance(default, tuple) else f"`{default}`"
+
+
+def _with_tables(text: str) -> str:
+    """A document with the table after each ``<!-- table: name -->``, up to ``<!-- end -->``, written anew."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{options_table(_TABLES[match[1]])}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    for path, text in generated(Path.cwd()).items():
+        write_text(path, text)

@@ -1,0 +1,372 @@
+"""A study: bottles, and how all of them are simulated and analysed. Everything the workflow asks is a method here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
+from lmbmd.core.validation import place, validated
+from lmbmd.core.yamlfile import Lines, read_yaml
+from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.forcefield.own import FOLDER, OwnSet, how_to_get, own_sets
+from lmbmd.formulation.composition import Composition, compose
+from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation
+from lmbmd.formulation.sweeps import load_formulations
+from lmbmd.literature.claims import known_claims, shipped_files
+from lmbmd.study.options import AnalysisOptions, PlatformOptions, Protocol
+
+_OneOrMany = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
+    ),
+]
+Files = Annotated[_OneOrMany, Field(min_length=1)]
+
+
+class StudyFile(BaseModel):
+    """What ``config/config.yaml`` may say."""
+
+    model_config = FROZEN
+
+    study: Annotated[str, Field(pattern=f"^{NAME}$")] = Field(description="its name")
+    formulations: Files = Field(description="a folder or a file, or a list of them, from this file's folder")
+    defaults: Conditions = Field(Conditions(), description="for every formulation that does not say otherwise")
+    protocol: Protocol = Protocol()
+    platform: PlatformOptions = PlatformOptions()
+    analysis: AnalysisOptions = AnalysisOptions()
+    force_fields: str = Field(FOLDER, description="the folder of parameter sets of your own (docs/parametrize.md)")
+    claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
+
+
+class Run(NamedTuple):
+    """One simulation; ``temperature`` as it is written in paths."""
+
+    formulation: str
+    temperature: str
+    replica: int
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A validated study. ``formulations`` and ``compositions`` are by name, in alphabetical order."""
+
+    path: Path
+    name: str
+    formulations: Mapping[str, Formulation]
+    compositions: Mapping[str, Composition]
+    protocol: Protocol
+    platform: PlatformOptions
+    analysis: AnalysisOptions
+    library: Library
+    claims: tuple[Path, ...] = ()
+    own_sets: Mapping[str, OwnSet] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the formulations."""
+        return tuple(self.formulations)
+
+    def formulation(self, name: str) -> Formulation:
+        """One bottle.
+
+        Raises:
+            LmbmdError: if the study has none of that name.
+        """
+        if name not in self.formulations:
+            remedy = nearest(name, self.names)
+            raise LmbmdError(f"the study has no formulation '{name}'.", where=str(self.path), remedy=remedy)
+        return self.formulations[name]
+
+    def composition(self, name: str) -> Composition:
+        """What is put in the box for one bottle."""
+        self.formulation(name)
+        return self.compositions[name]
+
+    def temperatures(self, name: str) -> tuple[str, ...]:
+        """Temperatures of a bottle in K, as they are written in paths."""
+        return self.formulation(name).temperatures
+
+    def replicas(self, name: str) -> range:
+        """Numbers of a bottle's replicas: 1, 2, 3 …"""
+        return range(1, self.formulation(name).replicas + 1)
+
+    def runs(self) -> list[Run]:
+        """Every simulation of the study."""
+        return [Run(f, T, r) for f in self.names for T in self.temperatures(f) for r in self.replicas(f)]
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """Everything that decides a composition: the bottle, and the library's facts about what is in it."""
+        facts = [
+            [i.name, i.species, i.molar_mass_g_mol, i.molar_volume_cm3_mol] for i in self.composition(name).ingredients
+        ]
+        recipe = {**self.formulation(name).recipe(), "facts": facts}
+        if own := self.own_sets.get(self.formulation(name).force_field):
+            recipe["own"] = [own.extends, *filter(None, map(own.recipe, self.composition(name).counts))]
+        return recipe
+
+    def spec(self, name: str, temperature: str, replica: int | str) -> dict[str, Any]:
+        """All physics of one run besides its System and its start: protocol, temperature, pressure, seeds.
+
+        Raises:
+            LmbmdError: if the study has no such run.
+        """
+        formulation = self.formulation(name)
+        if temperature not in formulation.temperatures:
+            what = f"'{name}' is not simulated at {temperature} K."
+            raise LmbmdError(what, where=str(self.path), remedy=nearest(temperature, formulation.temperatures))
+        if int(replica) not in self.replicas(name):
+            what = f"'{name}' has no replica {replica}."
+            raise LmbmdError(what, where=str(self.path), remedy=f"It has {formulation.replicas}, numbered from 1.")
+        seeds = {
+            purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K")
+            for purpose in ("velocities", "thermostat", "barostat")
+        }
+        return {
+            "temperature_K": float(temperature),
+            "pressure_bar": formulation.pressure_bar,
+            "protocol": self.protocol.model_dump(mode="json"),
+            "seeds": seeds,
+        }
+
+    def packing_seed(self, name: str, replica: int | str) -> int:
+        """The seed of one packing, which all temperatures share."""
+        return derived_seed(self.formulation(name).seed, name, int(replica), "packing")
+
+    def contacts_options(self) -> dict[str, Any]:
+        """Options of the contacts stage: the frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
+        return self.analysis.contacts()
+
+    def describe_options(self, name: str | None = None) -> dict[str, Any]:
+        """Options of the describe stage, in the shape of ``analysis.describe.DescribeOptions``.
+
+        A study's cut-offs are for all its bottles; those for species that the bottle lacks are left out.
+        """
+        options = self.analysis.describing()
+        if name is not None and options["cutoffs_A"]:
+            present, needed = self.composition(name).counts, site_keys(self.library)
+            cutoffs = options["cutoffs_A"].items()
+            options["cutoffs_A"] = {key: radius for key, radius in cutoffs if needed[key] <= set(present)}
+        return options
+
+    def platform_options(self) -> dict[str, Any]:
+        """The fields of ``simulate.PlatformOptions``, and ``checkpoint_interval_s``."""
+        return self.platform.model_dump(mode="json")
+
+    def recipe_text(self, name: str) -> str:
+        """``recipe`` as canonical JSON; a change of it composes and builds anew."""
+        return canonical_json(self.recipe(name))
+
+    def spec_text(self, name: str, temperature: str, replica: int | str) -> str:
+        """``spec`` as canonical JSON; a change of it simulates anew."""
+        return canonical_json(self.spec(name, temperature, replica))
+
+    def words(self, name: str) -> dict[str, Any]:
+        """Title, source, notes and assumptions of a bottle: what only its report shows."""
+        return self.formulation(name).model_dump(mode="json", include={"title", "source", "notes", "assumptions"})
+
+    def words_text(self, *names: str) -> str:
+        """``words`` of these bottles as canonical JSON; a change of it reports anew."""
+        return canonical_json([self.words(name) for name in names])
+
+    def claims_text(self) -> str:
+        """Hashes of every claim file that the study is held against, as canonical JSON; a change judges anew."""
+        return canonical_json([file_sha256(path) for path in (*shipped_files(), *self.claims)])
+
+    def contacts_text(self) -> str:
+        """``contacts_options`` as canonical JSON."""
+        return canonical_json(self.contacts_options())
+
+    def describe_text(self, name: str | None = None) -> str:
+        """``describe_options`` as canonical JSON."""
+        return canonical_json(self.describe_options(name))
+
+
+def load_study(path: str | Path, library: Library | None = None, only: str | None = None) -> Study:
+    """Read a study, and check and compose every bottle of it.
+
+    A bottle's own key wins over the study's ``defaults``, which win over lmbmd's; keys are replaced whole.
+
+    Args:
+        only: read no other bottle than this, if the study has it: one job of thousands needs only its own.
+
+    Raises:
+        LmbmdError: naming the file, the key, the value and the remedy.
+    """
+    path = Path(path)
+    base = library or load_library()
+    data, lines = read_yaml(path)
+    file = validated(StudyFile, data, path=path, lines=lines)
+    own_folder = path.parent / file.force_fields
+    own = own_sets(own_folder)
+    everyone = {name: s for one in own.values() for name, s in one.library.species.items()} | dict(base.species)
+    library = replace(base, species=everyone)
+    _check_sites(file.analysis.cutoffs_A, library, path, lines)
+    claims = tuple(path.parent / entry for entry in file.claims)
+    if claims:
+        known_claims(claims)
+    defaults = file.defaults.model_dump(exclude_unset=True)
+    formulations = {}
+    entries = _files(file.formulations, path, lines)
+    likely = [e for e in entries if only is not None and f"{only}.".startswith(f"{e.stem}.")]
+    for formulation in (f for entry in likely or entries for f in load_formulations(entry, defaults, only)):
+        if formulation.name in formulations:
+            other = formulations[formulation.name].where()
+            raise LmbmdError(
+                f"two formulations are called '{formulation.name}': {other} and {formulation.where()}.",
+                where=f"{path}:{place(('formulations',), lines)}",
+                remedy="Rename one of the files.",
+            )
+        formulations[formulation.name] = formulation
+    if only in formulations:
+        formulations = {only: formulations[only]}
+    compositions = {}
+    for name, formulation in sorted(formulations.items()):
+        chosen = own.get(formulation.force_field)
+        cutoff_nm = _parameter_set(formulation, own).cut_off_A / 10
+        composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
+        compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
+        check_coverage(composition.counts, formulation, own)
+    return Study(
+        path=path,
+        name=file.study,
+        formulations=dict(sorted(formulations.items())),
+        compositions=compositions,
+        protocol=file.protocol,
+        platform=file.platform,
+        analysis=file.analysis,
+        library=library,
+        claims=claims,
+        own_sets=own,
+    )
+
+
+def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Study:
+    """``load_study`` for the Snakefile: an error is printed as one paragraph and ends the program.
+
+    Args:
+        path: the study's file.
+        other_keys: keys given to Snakemake's ``--config`` besides ``study``; there must be none.
+    """
+    try:
+        for key in other_keys:
+            raise LmbmdError(
+                f"unknown key '{key}'.",
+                where="--config",
+                remedy="Only '--config study=FILE' is understood; everything else is written in that file.",
+            )
+        return load_study(path)
+    except LmbmdError as error:
+        _exit(error)
+
+
+def _exit(error: LmbmdError) -> NoReturn:
+    print(f"lmbmd: {error}", file=sys.stderr)
+    raise SystemExit(error.exit_code)
+
+
+def check_coverage(species: Iterable[str], formulation: Formulation, own: Mapping[str, OwnSet] | None = None) -> None:
+    """Refuse a bottle with a species that its force field does not have.
+
+    Args:
+        own: the user's own sets.
+
+    Raises:
+        LmbmdError: naming the sets that have all of the bottle's species, and the command that makes one's own.
+    """
+    own = own or {}
+    species, chosen = list(species), _parameter_set(formulation, own)
+    lacking = [s for s in species if s not in chosen.species]
+    if lacking:
+        others = [name for name, one in every_set(own).items() if set(species) <= one.species]
+        remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
+        library = own[formulation.force_field].library if formulation.force_field in own else load_library()
+        remedy += f" To make your own: {'; '.join(how_to_get(s, library) for s in lacking)} (docs/parametrize.md)."
+        what = f"{formulation.force_field} has no {', '.join(lacking)}."
+        raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)
+
+
+class _Released(NamedTuple):
+    """What a study must know of a parameter set before anything is built."""
+
+    species: frozenset[str]
+    cut_off_A: float
+
+
+def every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
+    """Released sets and the user's own, each with all its species."""
+    sets = released_sets()
+    extended = {
+        name: _Released(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
+        for name, one in own.items()
+    }
+    return {**sets, **extended}
+
+
+def _parameter_set(formulation: Formulation, own: Mapping[str, OwnSet]) -> _Released:
+    sets, wanted = every_set(own), formulation.force_field
+    if wanted not in sets:
+        where = formulation.where("force_field")
+        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
+    return sets[wanted]
+
+
+@cache
+def released_sets() -> dict[str, _Released]:
+    """Released sets. Species are told by their files: opening and verifying a set takes long for a dry-run."""
+    found = {}
+    for manifest in sorted(force_fields_folder().glob("*/manifest.yaml")):
+        nonbonded = read_yaml(manifest)[0]["nonbonded"]
+        species = frozenset(xml.stem for xml in manifest.parent.glob("*.xml"))
+        found[manifest.parent.name] = _Released(species, float(nonbonded["cut_off_A"]))
+    return found
+
+
+def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
+    """The formulation files that a study names, relative to its own folder."""
+    found: list[Path] = []
+    for entry in entries:
+        target = path.parent / entry
+        inside = sorted([*target.glob("*.yaml"), *target.glob("*.yml")]) if target.is_dir() else [target]
+        if not inside or not target.exists():
+            what = "holds no .yaml file" if target.exists() else "does not exist"
+            near = nearest(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
+            raise LmbmdError(
+                f"'{entry}' {what}.",
+                where=f"{path}:{place(('formulations',), lines)}",
+                remedy="Add a formulation to it." if target.exists() else f"It is looked for at {target}. {near}",
+            )
+        found += inside
+    return found
+
+
+def site_keys(library: Library) -> dict[str, frozenset[str]]:
+    """Every way to name a donor site, with the species it needs: ``FSI:O`` and ``FSI-O``, ``Li-FSI:O`` for one ion."""
+    ions = [s.name for s in library.species.values() if s.charge > 0]
+    keys = {}
+    for species in library.species.values():
+        for site in species.sites:
+            for text in (f"{species.name}:{site}", f"{species.name}-{site}"):
+                keys[text] = frozenset({species.name})
+                keys |= {f"{ion}-{text}": frozenset({ion, species.name}) for ion in ions}
+    return keys
+
+
+def _check_sites(cutoffs: Mapping[str, float], library: Library, path: Path, lines: Lines) -> None:
+    """Refuse a cut-off for a donor site that no species has."""
+    valid = site_keys(library)
+    for key in cutoffs:
+        if key not in valid:
+            raise LmbmdError(
+                f"no species has a donor site '{key}'.",
+                where=f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
+                remedy=nearest(key, [site for site in valid if ":" in site]),
+            )

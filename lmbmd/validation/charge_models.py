@@ -1,0 +1,48 @@
+"""How well the charges of two parameter sets give the Hartree-Fock potential around a molecule.
+
+    python -m lmbmd.validation.charge_models ES TMP DMS FSNDM [--sets sage-clp-1.2.0 sage-clp-1.3.0]
+
+prints, for the lowest conformer, the root mean square error of the potential relative to its own size, at the points
+that RESP is fitted at. Needs lmbmd's extra "parametrize"; half a minute a molecule.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import openmm
+from rdkit import Chem
+
+from lmbmd.forcefield.parameters import ParameterSet, load_set
+from lmbmd.forcefield.parametrize import charges, resp
+
+
+def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
+    system = parameters.system(species)
+    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    return np.array([force.getParticleParameters(i)[0]._value for i in range(force.getNumParticles())])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("species", nargs="+")
+    parser.add_argument("--sets", nargs="+", default=["sage-clp-1.2.0", "sage-clp-1.3.0"])
+    args = parser.parse_args()
+    sets = [load_set(name) for name in args.sets]
+    print("| molecule | " + " | ".join(args.sets) + " |\n|---|" + "---|" * len(sets))
+    for name in args.species:
+        graph, energies = charges.conformers(
+            Chem.AddHs(Chem.MolFromSmiles(sets[0].manifest["species"][name]["smiles"]))
+        )
+        x = graph.GetConformer(charges.unlike(graph, energies)[0]).GetPositions()
+        symbols = [atom.GetSymbol() for atom in graph.GetAtoms()]
+        points = resp.grid(symbols, x)
+        quantum = resp.potential(symbols, x, Chem.GetFormalCharge(graph), points)
+        inverse = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
+        errors = [np.sqrt(np.mean((inverse @ charges_e(p, name) - quantum) ** 2) / np.mean(quantum**2)) for p in sets]
+        print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""A liquid in GROMACS, from the same parameter set, box and topology as OpenMM would have, for computers without a
+GPU, where it is several times quicker (``benchmarks/gromacs.py`` compares the two).
+
+The box is built by ``lmbmd.box.build`` and written down by ``lmbmd.box.export``, whose energies the tests compare with those
+of OpenMM. Langevin dynamics, stochastic cell rescaling (Bernetti and Bussi, doi:10.1063/5.0020514), rigid bonds to
+hydrogen and repartitioned masses, as in OpenMM; the drift that the pair list lets through is held to a tenth of
+GROMACS' default.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import openmm
+
+from benchmarks.gromacs import MDP, gmx, pme, with_masses
+from lmbmd.box.build import build_box
+from lmbmd.box.formats.gromacs import gromacs_files
+from lmbmd.box.read import read_box
+from lmbmd.forcefield.parameters import ParameterSet
+from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.protocol import RunSpec
+
+#: From the packed box to one that bears the run's time step.
+SETTLE_PS, SETTLE_STEP_FS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS = 20.0, 2.0, 0.4, 2.0
+EWALD_TOLERANCE, DRIFT_KJ_MOL_PS = 1e-5, 0.0005
+#: A small box of molecules with flexible bonds breathes with the barostat, and heats, if this is as short as usual.
+BAROSTAT_PS = 10.0
+DEBYE_PER_E_NM = 48.0320471
+
+
+class Contents(NamedTuple):
+    """What is packed, as ``lmbmd.formulation`` composes it: molecules and roles by species, and the edge."""
+
+    counts: dict[str, int]
+    roles: dict[str, str]
+    box_edge_A: float
+
+
+def pure(species: str, n_molecules: int, volume_A3: float) -> Contents:
+    """One kind of molecule."""
+    return Contents({species: n_molecules}, {species: "solvent"}, volume_A3 ** (1 / 3))
+
+
+def fresh(folder: Path, fingerprint: str) -> None:
+    """Empty the folder unless what lies there rests on the same."""
+    mark = folder / "fingerprint"
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        mark.write_text(fingerprint, encoding="utf-8")
+
+
+def write_box(
+    folder: Path, parameters: ParameterSet, contents: Contents, spec: RunSpec, ion_charge_scale: float = 1.0
+) -> None:
+    """``conf.gro`` of a packed box, and last ``topol.top`` with the masses of the run."""
+    build_box(contents, parameters, ion_charge_scale=ion_charge_scale, seed=spec.seeds.velocities, out_dir=folder)
+    flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
+    files = gromacs_files(with_masses(read_box(folder), masses))
+    for name in ("minim.mdp", "conf.gro", "topol.top"):
+        (folder / name).write_text(files[name], encoding="utf-8")
+
+
+def simulate(
+    folder: Path, spec: RunSpec, length_ps: float, sample_ps: float, seconds: float = math.inf
+) -> np.ndarray | None:
+    """Density (g/cm³), potential and kinetic energy (kJ/mol) and the box's dipole (e nm), one row a sample.
+
+    Goes on where it was stopped; None if it is not complete after about ``seconds``. The first samples are not
+    equilibrated. ``OMP_NUM_THREADS`` says how many threads to use, one if it is not set.
+    """
+    if not (folder / "settled.gro").is_file():
+        grompp(folder, "minim", "conf.gro")
+        gmx(folder, mdrun("minim"))
+        (folder / "settled.mdp").write_text(
+            mdp(folder, spec, SETTLE_STEP_FS, SETTLE_PS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS), encoding="utf-8"
+        )
+        grompp(folder, "settled", "minim.gro")
+        gmx(folder, mdrun("settled"))
+    if not (folder / "run.tpr").is_file():
+        text = mdp(folder, spec, spec.timestep_fs, length_ps, sample_ps, BAROSTAT_PS)
+        (folder / "run.mdp").write_text(text, encoding="utf-8")
+        grompp(folder, "run", "settled.gro")
+    if not (folder / "run.gro").is_file() or _energies(folder)[-1, 0] < length_ps - 1e-6:
+        go_on(folder, length_ps, seconds)
+    energies = _energies(folder)
+    dipoles = table(folder, ["dipoles", "-f", "run.xtc", "-s", "run.tpr"], "0\n")
+    n = min(len(energies), len(dipoles))
+    if (n - 1) * sample_ps < length_ps - 1e-6:
+        return None
+    # Columns of energies: time, then the terms in GROMACS' own order, whatever was asked first.
+    _, potential, kinetic, density = energies[1:n].T
+    return np.column_stack([density / 1000, potential, kinetic, dipoles[1:n, 1:4] / DEBYE_PER_E_NM])
+
+
+def _energies(folder: Path) -> np.ndarray:
+    return table(folder, ["energy", "-f", "run.edr"], "Density\nPotential\nKinetic-En.\n")
+
+
+def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
+    """Settings of a run of the box in ``folder``: those of the simulate stage, as far as GROMACS has them."""
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
+    text = MDP.format(
+        step_ps=step_fs / 1000,
+        steps=round(1000 * length_ps / step_fs),
+        every=round(1000 * sample_ps / step_fs),
+        cutoff_nm=nonbonded.getCutoffDistance()._value,
+        switch_nm=nonbonded.getSwitchingDistance()._value,
+        ewald=EWALD_TOLERANCE,
+        grid=pme(nonbonded, edge_nm)[1],
+        constraints=spec.constraints,
+        tau_ps=1 / spec.friction_per_ps,
+        barostat="C-rescale",
+        barostat_ps=barostat_ps,
+        temperature_K=spec.temperature_K,
+        pressure_bar=spec.pressure_bar,
+        go_on="no",
+    )
+    return f"{text}verlet-buffer-tolerance = {DRIFT_KJ_MOL_PS}\nld-seed = {spec.seeds.velocities % 2**31}\n"
+
+
+def go_on(folder: Path, length_ps: float, seconds: float) -> None:
+    """Run ``run.tpr`` until it is so long, from its checkpoint if there is one; stop after about ``seconds``."""
+    gmx(folder, ["convert-tpr", "-s", "run.tpr", "-until", f"{length_ps:g}", "-o", "run.tpr"])
+    limit = ["-maxh", f"{max(seconds, 1) / 3600:g}"] if math.isfinite(seconds) else []
+    gmx(folder, [*mdrun("run"), "-cpi", "run.cpt", "-cpt", "2", *limit])
+
+
+def grompp(folder: Path, name: str, positions: str) -> None:
+    """Make ``NAME.tpr`` of ``NAME.mdp``, ``topol.top`` and a file of positions."""
+    files = ["-f", f"{name}.mdp", "-c", positions, "-o", f"{name}.tpr"]
+    gmx(folder, ["grompp", "-p", "topol.top", *files, "-maxwarn", "5"])
+
+
+def mdrun(name: str) -> list[str]:
+    """The command that runs ``NAME.tpr``."""
+    threads = ["-ntmpi", "1", "-ntomp", os.environ.get("OMP_NUM_THREADS", "1"), "-pin", "off"]
+    return ["mdrun", "-s", f"{name}.tpr", "-deffnm", name, "-nb", "cpu", *threads]
+
+
+def table(folder: Path, command: list[str], answer: str) -> np.ndarray:
+    """What one of GROMACS' programs writes, told ``answer`` where it asks; the first column is the time in ps."""
+    gmx(folder, [*command, "-o", f"{command[0]}.xvg"], answer)
+    return np.loadtxt(folder / f"{command[0]}.xvg", comments=("#", "@"))
+
+
+def energies_again(folder: Path, trajectory: Path) -> np.ndarray:
+    """Potential energy (kJ/mol) that the topology in ``folder`` gives each frame of a trajectory."""
+    grompp(folder, "run", "settled.gro")
+    gmx(folder, [*mdrun("run"), "-rerun", str(trajectory)])
+    return table(folder, ["energy", "-f", "run.edr"], "Potential\n")[:, 1]

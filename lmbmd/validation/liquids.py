@@ -1,0 +1,333 @@
+"""Pure liquids and their vapours in a force field: run, go on with, and measure. See ``validate_force_field.py``."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import openmm
+import yaml
+from openmm import unit
+from tqdm import tqdm
+
+from lmbmd.box.packing import pack
+from lmbmd.box.system import build_system
+from lmbmd.core.files import write_bytes
+from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
+from lmbmd.forcefield.library import load_library
+from lmbmd.forcefield.parameters import ParameterSet, load_set
+from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.simulate.engines.mechanics import prepare
+from lmbmd.simulate.protocol import RunSpec, Seeds
+from lmbmd.validation import gromacs_liquid
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "work" / "validation"
+REFERENCE = yaml.safe_load((ROOT / "force_fields" / "reference.yaml").read_text(encoding="utf-8"))
+SETS = tuple(REFERENCE["sets"])
+SET = SETS[0]
+LIQUIDS = tuple(REFERENCE["liquids"])
+ENGINES = ("openmm", "gromacs")
+ATOMS, EQUILIBRATION_PS, PRODUCTION_PS, VAPOUR_PS = 1000, 100.0, 240.0, 1000.0
+SAMPLE_PS, CHUNK_PS, COLUMNS = 0.4, 20.0, 6
+PRESSURE_BAR, FRICTION_PER_PS, BAROSTAT_PS = 1.0, 1.0, 0.1
+HEAVY_HYDROGEN_AMU, LIGHT_HYDROGEN_AMU = 3.0, 1.00794
+PACKED_FRACTION = 0.8
+VAPOUR_FRICTION_PER_PS = 5.0
+G_CM3_PER_AMU_NM3 = 1.66053906660e-3
+GAS_KJ_MOL_K = 8.31446261815324e-3
+COULOMB_KJ_NM_MOL = 138.935457644  # e² / (4 π ε₀)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One simulation of a pure liquid: hydrogens' bonds are rigid in all, hydrogens heavy where ``repartitioned``."""
+
+    species: str
+    timestep_fs: float = 4.0
+    repartitioned: bool = True
+    atoms: int = ATOMS
+    set_name: str = SET
+    engine: str = ENGINES[0]
+
+    @property
+    def parameters(self) -> ParameterSet:
+        return load_set(self.set_name)
+
+    def place(self, work: Path) -> Path:
+        """Folder of the runs of all versions of this set."""
+        return work / self.set_name.rpartition("-")[0]
+
+    @property
+    def n_molecules(self) -> int:
+        return round(self.atoms / load_library().species[self.species].n_atoms)
+
+    @property
+    def name(self) -> str:
+        engine = "" if self.engine == ENGINES[0] else f"-{self.engine}"
+        return f"{self.species}-{self.timestep_fs:g}fs{'-hmr' if self.repartitioned else ''}{engine}"
+
+    @property
+    def temperature_K(self) -> float:
+        return load_library().species[self.species].density_T_K
+
+    @property
+    def fingerprint(self) -> str:
+        """What the run rests on: a stored run with another one is not gone on with, nor reported."""
+        system = self.parameters.systems[self.species]
+        facts = [system, self.atoms, SAMPLE_PS, self.temperature_K, self.timestep_fs]
+        return sha256_of(canonical_json(facts + self._of_engine).encode())
+
+    @property
+    def _of_engine(self) -> list[float]:
+        return [gromacs_liquid.BAROSTAT_PS] if self.engine == "gromacs" else []
+
+
+def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
+    """The System of a packed box with a barostat, its positions and its box edge (nm)."""
+    parameters, n = run.parameters, run.n_molecules
+    geometry = {run.species: (parameters.elements(run.species), parameters.geometry(run.species))}
+    packing = pack({run.species: n}, geometry, packed_A3(run) ** (1 / 3), derived_seed("pack", run.species))
+    built = build_system({run.species: n}, {run.species: "solvent"}, parameters, 1.0, packing.edge_A)
+    return (
+        prepare(built.system, spec(run), derived_seed("barostat", run.name)),
+        0.1 * packing.positions,
+        0.1 * packing.edge_A,
+    )
+
+
+def packed_A3(run: Run) -> float:
+    """Volume in which the molecules are packed, looser than the liquid."""
+    return run.n_molecules * load_library().species[run.species].molar_volume_cm3_mol / 0.602214076 / PACKED_FRACTION
+
+
+def spec(run: Run) -> RunSpec:
+    """The run in the terms of the simulate stage, whose mechanics it shares."""
+    seed = derived_seed("run", run.name)
+    return RunSpec(
+        temperature_K=run.temperature_K,
+        pressure_bar=PRESSURE_BAR,
+        seeds=Seeds(seed, seed, seed),
+        production_ns=1e-3 * PRODUCTION_PS,
+        frame_interval_ps=CHUNK_PS,
+        state_interval_ps=SAMPLE_PS,
+        equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        max_equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        timestep_fs=run.timestep_fs,
+        friction_per_ps=FRICTION_PER_PS,
+        hydrogen_mass_amu=HEAVY_HYDROGEN_AMU if run.repartitioned else LIGHT_HYDROGEN_AMU,
+        barostat_interval=round(1e3 * BAROSTAT_PS / run.timestep_fs),
+    )
+
+
+def simulation(run: Run, system: openmm.System, nve: bool = False) -> openmm.Context:
+    step_ps = 1e-3 * run.timestep_fs
+    if nve:
+        remove_barostat(system)
+        integrator = openmm.VerletIntegrator(step_ps)
+        integrator.setConstraintTolerance(1e-7)
+    else:
+        integrator = openmm.LangevinMiddleIntegrator(run.temperature_K, FRICTION_PER_PS, step_ps)
+        integrator.setRandomNumberSeed(derived_seed("run", run.name))
+    names = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
+    platform = next(p for p in ("CUDA", "CPU") if p in names)
+    return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform))
+
+
+def remove_barostat(system: openmm.System) -> None:
+    for index in reversed(range(system.getNumForces())):
+        if isinstance(system.getForce(index), openmm.MonteCarloBarostat):
+            system.removeForce(index)
+
+
+def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> bool:
+    """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
+    total = EQUILIBRATION_PS + production_ps
+    if len(load(run, work)[1]) * SAMPLE_PS >= total - 1e-6:
+        return True
+    return {"openmm": _in_openmm, "gromacs": _in_gromacs}[run.engine](run, work, deadline, total)
+
+
+def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
+    folder = run.place(work) / run.name
+    gromacs_liquid.fresh(folder, run.fingerprint)
+    if not (folder / "topol.top").is_file():
+        contents = gromacs_liquid.pure(run.species, run.n_molecules, packed_A3(run))
+        gromacs_liquid.write_box(folder, run.parameters, contents, spec(run))
+    samples = gromacs_liquid.simulate(folder, spec(run), total_ps, SAMPLE_PS, deadline - time.monotonic())
+    if samples is None:
+        return False
+    save(run, work, "", samples)
+    return True
+
+
+def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
+    state, samples = load(run, work)
+    system, positions, edge = liquid(run)
+    mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    charges = np.array([nonbonded.getParticleParameters(i)[0]._value for i in range(system.getNumParticles())])
+    context = simulation(run, system)
+    if state is None:
+        context.setPeriodicBoxVectors(*(np.eye(3) * edge))
+        context.setPositions(positions)
+        openmm.LocalEnergyMinimizer.minimize(context, 50.0)
+        context.setVelocitiesToTemperature(run.temperature_K, derived_seed("velocities", run.name))
+    else:
+        context.setState(openmm.XmlSerializer.deserialize(state))
+    steps = round(SAMPLE_PS / (1e-3 * run.timestep_fs))
+    bar = tqdm(total=total, initial=len(samples) * SAMPLE_PS, desc=run.name, unit="ps")
+    while len(samples) * SAMPLE_PS < total - 1e-6:
+        if time.monotonic() > deadline:
+            return False
+        chunk = []
+        for _ in range(round(CHUNK_PS / SAMPLE_PS)):
+            context.getIntegrator().step(steps)
+            chunk.append([*_sample(context, mass), *_dipole(context, charges)])
+        samples = np.concatenate([samples, chunk])
+        saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
+        save(run, work, openmm.XmlSerializer.serialize(saved), samples)
+        bar.update(CHUNK_PS)
+        bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
+    return True
+
+
+def _sample(context: openmm.Context, mass_amu: float) -> list[float]:
+    """Density (g/cm3), potential and kinetic energy (kJ/mol); the latter of velocities at the half step's middle."""
+    state = context.getState(getEnergy=True)
+    volume = state.getPeriodicBoxVolume().value_in_unit(unit.nanometer**3)
+    energies = (state.getPotentialEnergy(), state.getKineticEnergy())
+    return [mass_amu / volume * G_CM3_PER_AMU_NM3, *(e.value_in_unit(unit.kilojoule_per_mole) for e in energies)]
+
+
+def _dipole(context: openmm.Context, charges: np.ndarray) -> np.ndarray:
+    """Dipole of the box, e nm: molecules are whole and neutral, so which image of each is taken does not matter."""
+    return charges @ context.getState(getPositions=True).getPositions(asNumpy=True)._value
+
+
+def load(run: Run, work: Path) -> tuple[str | None, np.ndarray]:
+    """State and samples of a stored run; nothing if there is none of this fingerprint."""
+    path = run.place(work) / f"{run.name}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as data:
+            if str(data["fingerprint"]) == run.fingerprint:
+                samples = data["samples"]
+                unknown = np.full((len(samples), COLUMNS - samples.shape[1]), np.nan)  # of runs older than the dipole
+                return str(data["state"]), np.hstack([samples, unknown])
+    return None, np.empty((0, COLUMNS))
+
+
+def save(run: Run, work: Path, state: str, samples: np.ndarray) -> None:
+    write_arrays(run.place(work) / f"{run.name}.npz", run, samples=samples, state=np.array(state))
+
+
+def write_arrays(path: Path, run: Run, **arrays: np.ndarray) -> None:
+    """Store arrays with the fingerprint of what they rest on."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, fingerprint=np.array(run.fingerprint))
+    write_bytes(path, buffer.getvalue())
+
+
+def vapour(run: Run, work: Path, length_ps: float) -> None:
+    """One molecule in vacuum at the liquid's temperature and with its constraints; saved when complete."""
+    if len(vapour_energies(run, work)) * SAMPLE_PS >= length_ps - 1e-6:
+        return
+    seeds = derived_seed("vapour", run.name), derived_seed("vapour velocities", run.name)
+    energies, _ = in_vacuum(run.parameters, run.species, spec(run), seeds, EQUILIBRATION_PS, length_ps)
+    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies)
+
+
+def in_vacuum(
+    parameters: ParameterSet, species: str, spec: RunSpec, seeds: tuple[int, int], settle_ps: float, length_ps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Potential energies (kJ/mol) and positions (nm) of one molecule, every ``SAMPLE_PS`` of a run that has settled.
+
+    Args:
+        seeds: of the thermostat and of the first velocities.
+    """
+    system = prepare(parameters.system(species), spec, 0)
+    remove_barostat(system)
+    step_ps = 1e-3 * spec.timestep_fs
+    integrator = openmm.LangevinMiddleIntegrator(spec.temperature_K, VAPOUR_FRICTION_PER_PS, step_ps)
+    integrator.setRandomNumberSeed(seeds[0])
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(0.1 * parameters.geometry(species))
+    context.applyConstraints(1e-6)
+    context.setVelocitiesToTemperature(spec.temperature_K, seeds[1])
+    steps, energies, places = round(SAMPLE_PS / step_ps), [], []
+    integrator.step(round(settle_ps / SAMPLE_PS) * steps)
+    for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
+        integrator.step(steps)
+        state = context.getState(getEnergy=True, getPositions=True)
+        energies.append(state.getPotentialEnergy()._value)
+        places.append(state.getPositions(asNumpy=True)._value)
+    return np.array(energies), np.array(places)
+
+
+def vapour_energies(run: Run, work: Path) -> np.ndarray:
+    """Stored potential energies of the molecule in vacuum, kJ/mol; none if there is no run of this fingerprint."""
+    path = run.place(work) / f"{run.species}-gas.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as data:
+            if str(data["fingerprint"]) == _alone(run).fingerprint:
+                return data["energies"]
+    return np.empty(0)
+
+
+def _alone(run: Run) -> Run:
+    """The run that the vapour belongs to: it is the same whatever integrates the liquid."""
+    return replace(run, engine=ENGINES[0])
+
+
+@dataclass(frozen=True)
+class Liquid:
+    """What a run says of a liquid; NaN where it says nothing."""
+
+    density_g_cm3: Estimate
+    energy_kJ_mol: Estimate  # potential, per molecule
+    vaporisation_kJ_mol: Estimate
+    permittivity: Estimate
+    excess_K: Estimate  # kinetic temperature above the thermostat's
+    production_ps: float
+    engine: str
+
+
+def measure(run: Run, work: Path) -> Liquid | None:
+    """Density, energy, enthalpy of vaporisation and permittivity from what has run; None from less than 40 ps.
+
+    With U the potential energy, N molecules, M the dipole of the box and V its volume,
+
+        ΔH = <U>_vapour − <U>_liquid / N + R T        ε = 1 + <M²> / (3 ε₀ <V> k T)
+
+    where <M> = 0 by symmetry. The vapour is ideal and the liquid's volume neglected beside its; what it costs a
+    molecule to be polarised as the charges have it is not taken off ΔH; ε has no electronic part.
+    """
+    samples = load(run, work)[1][round(EQUILIBRATION_PS / SAMPLE_PS) :]
+    if len(samples) < 100:
+        return None
+    density, energy = estimate_mean([samples[:, 0]]), estimate_mean([samples[:, 1] / run.n_molecules])
+    kT = GAS_KJ_MOL_K * run.temperature_K
+    gas = estimate_mean([vapour_energies(run, work)])
+    vaporisation = replace(gas, value=gas.value - energy.value + kT, error=float(np.hypot(gas.error, energy.error)))
+    mass_amu = run.n_molecules * load_library().species[run.species].molar_mass_g_mol
+    volume_nm3 = mass_amu * G_CM3_PER_AMU_NM3 / density.value
+    square = estimate_mean([np.sum(samples[:, 3:6] ** 2, axis=1)])  # NaN, which is left out, where it was not stored
+    per_square = 4 * np.pi * COULOMB_KJ_NM_MOL / (3 * volume_nm3 * kT)
+    permittivity = replace(square, value=1 + per_square * square.value, error=per_square * square.error)
+    hydrogens = run.parameters.elements(run.species).count("H")  # each has one rigid bond
+    freedom = run.n_molecules * (3 * load_library().species[run.species].n_atoms - hydrogens) - 3
+    kinetic = estimate_mean([samples[:, 2]])
+    per_K = 2 / (freedom * GAS_KJ_MOL_K)
+    excess = replace(kinetic, value=per_K * kinetic.value - run.temperature_K, error=per_K * kinetic.error)
+    return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * SAMPLE_PS, run.engine)
+
+
+def longest(run: Run, work: Path) -> Liquid | None:
+    """What the longer of the two engines' runs says of a liquid; None where neither ran or the set lacks it."""
+    if run.species not in run.parameters.species:
+        return None
+    found = [liquid for engine in ENGINES if (liquid := measure(replace(run, engine=engine), work))]
+    return max(found, key=lambda liquid: liquid.production_ps, default=None)

@@ -1,0 +1,106 @@
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import systems
+
+from lmbmd.analysis.shells.coordination import Shells
+from lmbmd.analysis.shells.entropy import mixing_entropy, multinomial_entropy, random_shell_entropy, shell_entropy
+
+
+def fold(atoms, frames):
+    shells = Shells(atoms, "Li")
+    for one in frames:
+        shells.add(one)
+    return shells.result()
+
+
+def test_mixing_entropy_of_equal_parts_is_the_logarithm_of_their_number():
+    assert mixing_entropy(np.array([7, 7, 7, 7])) == pytest.approx(math.log(4))
+    assert mixing_entropy(np.array([5, 0])) == 0
+    assert mixing_entropy(np.array([3, 1])) == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+
+
+@pytest.mark.parametrize(
+    ("n", "x"), [(0, (0.5, 0.5)), (1, (0.2, 0.3, 0.5)), (4, (0.2, 0.3, 0.5)), (5, (0.9, 0.1)), (3, (1.0,))]
+)
+def test_multinomial_entropy_equals_the_sum_over_every_draw(n, x):
+    """All len(x)**n sequences of draws, lumped into compositions, summed by definition."""
+    p = Counter()
+    for draw in itertools.product(range(len(x)), repeat=n):
+        p[tuple(sorted(draw))] += math.prod(x[i] for i in draw)
+    assert multinomial_entropy(n, np.array(x)) == pytest.approx(
+        -sum(v * math.log(v) for v in p.values() if v < 1), abs=1e-12
+    )
+
+
+def test_multinomial_entropy_ignores_species_that_are_not_there():
+    assert multinomial_entropy(4, np.array([0.5, 0.0, 0.5])) == pytest.approx(
+        multinomial_entropy(4, np.array([0.5, 0.5]))
+    )
+
+
+def test_four_equally_frequent_shells_have_entropy_ln_4_plus_the_stated_correction():
+    """Four Li with four different shells (one of them bare), the same in three frames: one independent frame."""
+    atoms = systems.atom_table((systems.LI, 4), (systems.FSI, 2), (systems.DME, 4))
+    contacts = [(1, ("DME", 0), 0), (2, ("FSI", 0), 1), (3, ("DME", 1), 0), (3, ("FSI", 1), 1)]
+    found = shell_entropy([fold(atoms, [systems.frame(atoms, contacts, i) for i in range(3)])])
+    assert found.value == pytest.approx(math.log(4) + 3 / (2 * 4))
+    assert math.isnan(found.error)  # one independent frame
+
+
+def test_entropy_of_one_kind_of_shell_is_zero():
+    atoms = systems.atom_table((systems.LI, 3), (systems.DME, 4))
+    assert shell_entropy([fold(atoms, [systems.frame(atoms)])]).value == 0
+
+
+def test_correction_takes_most_of_the_bias_of_a_short_run():
+    """20 independent frames of 3 Li drawn from 12 equally likely shells: the plain estimate is 8 % low on average."""
+    atoms = systems.atom_table((systems.LI, 3), (systems.FSI, 3), (systems.DME, 12), (systems.TTE, 6))
+    rng = np.random.default_rng(0)
+    plain, corrected = [], []
+    for _ in range(60):
+        frames = []
+        for i in range(20):
+            contacts = []
+            for li in range(3):
+                n_dme, n_tte = rng.integers(0, 4), rng.integers(0, 3)
+                contacts += [(li, ("DME", 4 * li + k), 0) for k in range(n_dme)]
+                contacts += [(li, ("TTE", 2 * li + k), 0) for k in range(n_tte)]
+            frames.append(systems.frame(atoms, contacts, i))
+        result = fold(atoms, frames)
+        p = np.array([result.type_series(t).sum() for t in result.types]) / 60
+        plain.append(-(p * np.log(p)).sum())
+        corrected.append(shell_entropy([result]).value)
+    # The number of independent frames is itself estimated, so a part of the bias stays.
+    bias = math.log(12) - np.mean(plain)
+    assert bias > 5 * np.std(plain) / math.sqrt(60)
+    assert abs(math.log(12) - np.mean(corrected)) < bias / 2
+
+
+def test_random_shells_have_the_entropy_of_draws_from_the_box():
+    """Two Li with one molecule and none: H = ln 2 + ½ ln-entropy of one draw from 1/4 FSI, 3/4 DME."""
+    atoms = systems.atom_table((systems.LI, 2), (systems.FSI, 2), (systems.DME, 6))
+    result = fold(atoms, [systems.frame(atoms, [(0, ("DME", 0), 0)])])
+    one_draw = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert random_shell_entropy([result]) == pytest.approx(math.log(2) + 0.5 * one_draw)
+
+
+def test_shells_drawn_at_random_reach_the_random_value():
+    """The fold's entropy of shells that really are drawn from the bulk agrees with the formula."""
+    atoms = systems.atom_table((systems.LI, 30), (systems.FSI, 300), (systems.DME, 900))
+    rng = np.random.default_rng(1)
+    frames = []
+    for i in range(60):
+        contacts = []
+        for li in range(30):
+            fsi = rng.binomial(3, 0.25)
+            contacts += [(li, ("FSI", 10 * li + k), 1) for k in range(fsi)]
+            contacts += [(li, ("DME", 30 * li + k), 0) for k in range(3 - fsi)]
+        frames.append(systems.frame(atoms, contacts, i))
+    result = fold(atoms, frames)
+    found = shell_entropy([result])
+    assert found.error > 0
+    assert found.value == pytest.approx(random_shell_entropy([result]), abs=4 * found.error)

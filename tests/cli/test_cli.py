@@ -1,0 +1,80 @@
+"""The command line says what is wrong in one paragraph, with an exit code and without a traceback."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmbmd.cli.parser import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compose", "lifsi-dmee", "--out", "c.json"], ["'lifsi-dmee'", "Did you mean 'lifsi-dme'?"]),
+        (["compose", "lifsi-dme", "--study", "nowhere.yaml", "--out", "c.json"], ["nowhere.yaml"]),
+        (["spec", "lifsi-dme", "300", "1", "--out", "s.json"], ["300", "298.15"]),
+        (["spec", "lifsi-dme", "298.15", "7", "--out", "s.json"], ["replica 7", "numbered from 1"]),
+        (["build", "absent.json", "--out", "b"], ["absent.json"]),
+        (["build", "config/config.yaml", "--out", "b"], ["config.yaml"]),
+        (["contacts", "--atoms", "a", "--trajectory", "t", "--contacts", "c", "--rdf", "r"], ["a: ", "atom table"]),
+        (["check", "--study", "nowhere/config.yaml"], ["no such file", "the folder you are in"]),
+        (["report", "lifsi-dme"], ["composition.json", "missing"]),
+        (["index"], ["composition.json", "missing"]),
+    ],
+)
+def test_a_mistake_is_one_paragraph(study, capsys, arguments, said):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"lmbmd {arguments[0]}: ")
+    for words in said:
+        assert words in " ".join(error.split())
+    assert not any((study / name).exists() for name in ("c.json", "s.json", "b/build.json"))
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(study):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:
+        run = subprocess.run([sys.executable, "-m", "lmbmd", "check"], stdout=closed, stderr=subprocess.PIPE)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+def test_an_unwritable_folder_is_named_and_nothing_is_left(study, capsys):
+    if os.geteuid() == 0:
+        target = Path("/proc/lmbmd/composition.json")  # root may write anywhere else
+    else:
+        (study / "locked").mkdir()
+        (study / "locked").chmod(stat.S_IRUSR | stat.S_IXUSR)
+        target = study / "locked" / "composition.json"
+    assert main(["compose", "lifsi-dme", "--out", str(target)]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_missing_packmol_says_how_to_install_it(study, capsys, monkeypatch):
+    assert main(["compose", "lifsi-dme", "--out", "c.json"]) == 0
+    monkeypatch.setattr("lmbmd.box.packing.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(study))
+    assert main(["build", "c.json", "--out", "b"]) == 2
+    assert "pip install packmol" in " ".join(capsys.readouterr().err.split())
+    assert not (study / "b" / "build.json").exists()
+
+
+def test_the_command_starts_without_loading_engines():
+    code = "import sys; from lmbmd.cli.parser import _parser; _parser(); print([m for m in ('openmm', 'numba', 'rdkit', 'MDAnalysis') if m in sys.modules])"  # noqa: E501
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout == "[]\n"
+    )

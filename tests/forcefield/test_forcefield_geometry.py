@@ -1,0 +1,119 @@
+"""Bonds and angles of the newest Sage set against GFN2-xTB, and what a set changes of the parameters it takes over."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from rdkit import Chem
+
+from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.forcefield.parameters import load_set
+
+ROOT = Path(__file__).parents[2]
+NEWEST = load_set("sage-clp-1.3.0")
+GFN2 = json.loads((force_fields_folder() / "recipes" / "geometries.json").read_text(encoding="utf-8"))
+#: Reason → species → what is more than 0.05 Å or 8° from GFN2-xTB's minimum. Anything else is a fault.
+EXCEPTIONS: dict[str, dict[str, set[str]]] = yaml.safe_load(
+    Path(__file__).with_name("geometry_exceptions.yaml").read_text(encoding="utf-8")
+)
+#: Too large for GFN2-xTB within the time that was there.
+NOT_COMPARED = {"TAPOMe", "TFAB", "TMSFNFSI"}
+POLYATOMIC = [name for name in NEWEST.species if len(NEWEST.names(name)) > 1]
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    for folder in ("force_fields/recipes", "benchmarks"):
+        monkeypatch.syspath_prepend(str(ROOT / folder))
+    for module in ("geometries", "overrides", "smirnoff"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_every_molecule_is_compared_or_excused():
+    assert set(POLYATOMIC) - set(GFN2) == NOT_COMPARED
+
+
+@pytest.mark.parametrize("name", [name for name in POLYATOMIC if name in GFN2])
+def test_bonds_and_angles_are_those_of_gfn2_or_the_difference_has_a_reason(recipe, name):
+    from lmbmd.validation import geometries
+
+    found = {what for what, *_ in geometries.misses(NEWEST, name, np.array(GFN2[name]))}
+    excused = set().union(*(table.get(name, ()) for table in EXCEPTIONS.values()))
+    assert found == excused
+
+
+def _terms(smiles):
+    from smirnoff import Terms, graph_terms
+
+    graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    bonds, angles, _ = graph_terms(graph)
+    return graph, Terms(
+        bonds=dict.fromkeys(bonds, (0.15, 1000.0)),
+        angles=dict.fromkeys(angles, (1.9, 100.0)),
+        lennard_jones=[(0.3, 0.5)] * graph.GetNumAtoms(),
+    )
+
+
+REFIT = {
+    "sources": [{"what": "somebody", "doi": "10.1/2"}],
+    "atoms": [
+        {"smarts": "[F]", "sigma_A": 3.0, "epsilon_kJ_mol": 0.2},
+        {"smarts": "[F]-[#6X4]([#1])F", "sigma_A": 3.1, "epsilon_kJ_mol": 0.25},
+        {"smarts": "[#6X4](F)(F)F", "sigma_A": 3.4, "epsilon_kJ_mol": 0.3},
+    ],
+}
+
+
+def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins(recipe):
+    import overrides
+
+    graph, terms = _terms("FC(F)(F)OC(F)F")
+    said, cited = overrides.refit(terms, graph, REFIT)
+    by_atom = {i: lj for i, lj in enumerate(terms.lennard_jones) if lj != (0.3, 0.5)}
+    plain, beside, carbon = pytest.approx((0.3, 0.2)), pytest.approx((0.31, 0.25)), pytest.approx((0.34, 0.3))
+    assert by_atom == {0: plain, 1: carbon, 2: plain, 3: plain, 6: beside, 7: beside}
+    assert len(said) == 3 and "refitted to 3.4 A, 0.3 kJ/mol" in " ".join(said)
+    assert cited == REFIT["sources"]
+
+
+def test_a_refit_leaves_ions_and_other_molecules_alone(recipe):
+    import overrides
+
+    for smiles in ("O=C([O-])C(F)(F)F", "COC"):
+        graph, terms = _terms(smiles)
+        assert overrides.refit(terms, graph, REFIT) == ([], [])
+        assert set(terms.lennard_jones) == {(0.3, 0.5)}
+
+
+def test_no_refit_changes_nothing(recipe):
+    import overrides
+
+    graph, terms = _terms("FC(F)(F)OC(F)F")
+    assert overrides.refit(terms, graph, {"atoms": [], "sources": REFIT["sources"]}) == ([], [])
+    assert set(terms.lennard_jones) == {(0.3, 0.5)}
+
+
+def test_mending_sets_rest_values_of_the_numbered_atoms_and_says_so(recipe):
+    import overrides
+
+    table = yaml.safe_load((force_fields_folder() / "recipes" / "mended.yaml").read_text(encoding="utf-8"))
+    graph, terms = _terms("CN(C)S(=O)(=O)C(F)(F)F")
+    said, _ = overrides.mend(terms, graph, table)
+    mended = {key: round(r0, 4) for key, (r0, k) in terms.bonds.items() if (r0, k) != (0.15, 1000.0)}
+    assert mended == {(1, 3): 0.1586, (3, 4): 0.1422, (3, 5): 0.1422, (3, 6): 0.179}
+    assert all(k == 1000.0 for _, k in terms.bonds.values()), "force constants stay"
+    assert len(said) == 3 and any(line.startswith("rest bond S-CF3 1.5 to 1.79 A: ") for line in said)
+
+
+def test_what_was_mended_is_in_the_manifest():
+    for name, word in {"DMTMSA": "S-CF3", "MBTFA": "C-CF3", "TFPP": "C-P-C", "TTE": "refitted"}.items():
+        assert any(word in line for line in NEWEST.manifest["species"][name]["transformations"]), name
+    untouched = NEWEST.manifest["species"]["DME"]["transformations"]
+    assert not any("rest bond" in line or "refitted" in line for line in untouched)
+    fits = NEWEST.manifest["refit"]["fits"]
+    assert {"TTE", "HFE"} <= set(fits["fluorine"]["held_out"])
+    assert {row["fit"] for row in NEWEST.manifest["refit"]["atoms"]} == set(fits)
+    assert all(not set(fit["training"]) & set(fit["held_out"]) for fit in fits.values())

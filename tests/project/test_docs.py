@@ -1,0 +1,65 @@
+"""What the documents point to exists, the site builds, and the commands that they show do what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "force_fields").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_readme_has_one_command_to_run_and_one_to_test():
+    commands = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "-m venv" in line]
+    assert [line.rsplit(maxsplit=1)[-1] for line in commands] == ["snakemake", "pytest"]
+
+
+def run(command: list, folder: Path) -> subprocess.CompletedProcess:
+    """A command with this Python's programs first on the path."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=600)
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    built = run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"], ROOT)
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = [*(tmp_path / "site").rglob("index.html")]
+    assert len(pages) >= len([*(ROOT / "docs").rglob("*.md")]) - 1  # docs/index.md is the first page
+    outside = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', pages[0].read_text("utf-8"))
+    assert not outside, "a page asks someone else's server for something"
+
+
+#: Lines that are not run: they install, or read the results of a study that is only planned here.
+SKIPPED = r"pip |python3 -m venv|#|lmbmd claims$"
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's ``sh`` blocks, with runs as dry-runs."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [re.sub(r"\s+#.*$", "", line) for block in blocks for line in block.splitlines()]
+    kept = [line for line in lines if line and not re.match(SKIPPED, line)]
+    return [re.sub(r"^snakemake\b", "snakemake --dry-run --quiet rules host", line) for line in kept]
+
+
+@pytest.mark.parametrize("name", ["getting_started.md", "tutorial.md", "catalogue.md"])
+def test_the_commands_of_a_page_do_what_they_say(name, tmp_path):
+    """One shell for the whole page, as its reader has; simulations are planned, not run."""
+    for part in ("Snakefile", "workflow", "profiles", "config"):
+        source = ROOT / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+    script = "\n".join(commands(ROOT / "docs" / name))
+    assert script.count("lmbmd ") >= 1
+    ran = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
+    assert ran.returncode == 0, f"{script}\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}"

@@ -1,0 +1,195 @@
+"""Shells and clusters in three dimensions: what is drawn, what the page carries for it, and that nothing gets out."""
+
+import base64
+import dataclasses
+import hashlib
+import html
+import itertools
+import json
+import re
+from importlib import resources
+
+import numpy as np
+import pytest
+import report_inputs
+import yaml
+from test_report import EVIL, Document, load
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.report.figures import palette, scenes
+from lmbmd.report.figures.scene import still
+from lmbmd.report.inputs import load_results
+from lmbmd.report.pages.page import formulation_page
+
+VENDOR = resources.files("lmbmd.report").joinpath("vendor")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return report_inputs.write_study(tmp_path_factory.mktemp("views"))
+
+
+@pytest.fixture(scope="module")
+def results(study):
+    """One bottle with its snapshots and the table they need, and little else, so that its page is drawn quickly."""
+    found = load(study / "lifsi-dme")
+    (point,) = found.state_points
+    tables = {"shells": point.described.tables["shells"]}
+    point = dataclasses.replace(point, replicas=(), described=dataclasses.replace(point.described, tables=tables))
+    return dataclasses.replace(found, state_points=(point,))
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    return formulation_page(results).html
+
+
+def with_snapshots(results, snapshots):
+    (point,) = results.state_points
+    return dataclasses.replace(results, state_points=(dataclasses.replace(point, snapshots=tuple(snapshots)),))
+
+
+def test_files_of_others_are_the_ones_that_were_released_with_their_licence():
+    manifest = yaml.safe_load(VENDOR.joinpath("manifest.yaml").read_text("utf-8"))
+    names = {entry.name for entry in VENDOR.iterdir()}
+    assert names == {"manifest.yaml", *manifest, *(entry["licence_file"] for entry in manifest.values())}
+    for name, entry in manifest.items():
+        assert hashlib.sha256(VENDOR.joinpath(name).read_bytes()).hexdigest() == entry["sha256"]
+        assert "Redistribution and use" in VENDOR.joinpath(entry["licence_file"]).read_text("utf-8")
+        assert re.fullmatch(r"\d+\.\d+\.\d+", entry["version"]) and entry["licence"] == "BSD-3-Clause"
+
+
+def test_a_page_carries_the_viewer_once_with_its_licence_and_allows_no_other_script(page):
+    library = VENDOR.joinpath("3Dmol-min.js").read_text("utf-8")
+    assert page.count(library) == 1 and page.count("Copyright (c) 2014, University of Pittsburgh") == 1
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1])
+    assert len(scripts) == 2 and policy.endswith("; script-src " + " ".join(f"'sha256-{d}'" for d in digests))
+    assert "unsafe-eval" not in policy and "connect-src" not in policy and policy.startswith("default-src 'none'")
+
+
+def test_a_page_without_snapshots_has_no_script_at_all(results):
+    text = formulation_page(with_snapshots(results, ())).html
+    assert "<script" not in text and "script-src" not in text and len(text) < 200_000
+
+
+def test_the_data_of_the_views_cannot_end_their_element(results):
+    evil = [{**s, "species": [[EVIL, n] for _, n in s["species"]]} for s in results.state_points[0].snapshots]
+    text = formulation_page(with_snapshots(results, evil)).html
+    data = re.search(r'<script type="application/json" id="scenes">(.*?)</script>', text, re.S)[1]
+    assert "<" not in data and "&" not in data
+    assert {model["species"][0] for model in json.loads(data).values()} == {EVIL}
+
+
+def test_every_scene_is_on_the_page_as_a_picture_with_words_files_and_a_button(results, page, study):
+    document = Document(page)
+    data = json.loads(re.search(r'id="scenes">(.*?)</script>', page, re.S)[1])
+    expected = {"298.15K-view-shell-1-DME3", "298.15K-view-shell-2-DME2-FSI1", "298.15K-view-cluster-7-ions"}
+    assert set(data) == expected <= set(document.values("id"))
+    buttons = [a for tag, a in document.tags if tag == "button" and "data-scene" in a]
+    assert {a["data-scene"] for a in buttons} == expected and all("hidden" in a for a in buttons)
+    stages = [a for tag, a in document.tags if tag == "div" and a.get("class") == "stage"]
+    assert [a["data-scene"] for a in stages] == ["298.15K-view-shell-1-DME3", "298.15K-view-cluster-7-ions"]
+    for name in ("shell-1_DME3", "cluster_7-ions"):
+        for suffix in (".pdb", ".xyz"):
+            assert f"298.15K/snapshots/{name}{suffix}" in document.values("href")
+    assert "Pictures are cut out of replica 1 only; the numbers are of all replicas." in document.text
+    assert "31 ± 2 % of all shells, the most frequent. Replica 1, 13 ps." in document.text
+    assert "27.0 ± 1.9 % of all shells, the 2nd most frequent." in document.text
+    assert "The largest finite cluster of the replica, net charge +1 e" in document.text
+
+
+def test_a_scene_says_in_words_what_it_shows(results):
+    first, _ = scenes.shell_scenes(results.state_points[0])
+    assert first.alt == (
+        "3-D picture of one Li⁺ with its first shell, 3 DME: 1 Li⁺, 3 DME; 3 contacts of centres with donor atoms."
+    )
+    (cluster,) = scenes.cluster_scenes(results.state_points[0], results.roles)
+    assert cluster.faint == {"DME"} and "4 Li⁺, 3 FSI⁻, 2 DME" in cluster.alt
+
+
+@pytest.mark.parametrize("name", ["DME", "FSI", "TTE", "EC", "PF6", "NO3", "FEC", "Li"])
+def test_bonds_are_those_that_the_parameter_set_knows(name):
+    element, xyz, bonds = report_inputs.molecule(name)
+    nothing = np.empty((0, 2), np.int64)
+    here = (name,) * len(xyz), np.zeros(len(xyz), np.int64), tuple(element), xyz
+    scene = scenes.Scene("x", "x", "x", "", *here, nothing, frozenset(), ())
+    assert set(map(tuple, scene.bonds.tolist())) == bonds
+
+
+def test_bonds_are_never_between_molecules(results):
+    first, second = scenes.shell_scenes(results.state_points[0])
+    # C4H10O2: 15 bonds a molecule; N, two S, four O, two F: 8 bonds. An ion has none.
+    assert len(first.bonds) == 3 * 15 and len(second.bonds) == 2 * 15 + 8
+    for scene in (first, second):
+        assert (scene.molecule[scene.bonds[:, 0]] == scene.molecule[scene.bonds[:, 1]]).all()
+    squeezed = dataclasses.replace(first, xyz_A=0.1 * first.xyz_A)
+    assert (squeezed.molecule[squeezed.bonds[:, 0]] == squeezed.molecule[squeezed.bonds[:, 1]]).all()
+    assert 0 not in squeezed.bonds  # Li⁺ however close
+
+
+@pytest.mark.parametrize("spread", [*itertools.permutations((1, 2, 5))])  # half of them would be mirrored without care
+def test_turning_keeps_distances_and_handedness_and_shows_the_broad_side(spread):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 3)) * spread + 7
+    turned = scenes.turned(x)
+    pairs = lambda y: np.linalg.norm(y[:, None] - y[None], axis=-1)  # noqa: E731
+    assert pairs(turned) == pytest.approx(pairs(x), abs=1e-9)
+    assert np.linalg.det(turned[:3] - turned[3]) == pytest.approx(np.linalg.det(x[:3] - x[3]), rel=1e-6)
+    spread = turned.var(axis=0)
+    assert spread[0] > spread[1] > spread[2] and turned.mean(axis=0) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_single_atom_is_put_at_the_origin():
+    assert scenes.turned(np.array([[1.0, 2.0, 3.0]])).tolist() == [[0, 0, 0]]
+
+
+def test_the_viewer_is_given_the_colours_and_contacts_of_the_page(results):
+    colour = palette.colours(results.roles)
+    (cluster,) = scenes.cluster_scenes(results.state_points[0], results.roles)
+    model = cluster.model(colour)
+    assert model["species"] == ["Li", "FSI", "DME"] and model["colours"] == [colour[s] for s in ("Li", "FSI", "DME")]
+    assert model["faint"] == [False, False, True]
+    assert len(model["xyz"]) == 3 * len(model["element"]) == 3 * len(model["of"])
+    record = results.state_points[0].snapshots[-1]
+    contacts = np.array(model["contacts"]).reshape(-1, 2)
+    x = np.array(model["xyz"]).reshape(-1, 3)
+    given = np.array(record["xyz_A"])
+    for (a, b), (c, d) in zip(contacts, record["contacts"], strict=True):
+        assert np.linalg.norm(x[a] - x[b]) == pytest.approx(np.linalg.norm(given[c] - given[d]), abs=0.02)
+
+
+def test_a_still_picture_comes_with_its_coordinates_and_is_the_same_each_time(results):
+    colour = palette.colours(results.roles)
+    first, _ = scenes.shell_scenes(results.state_points[0])
+    drawing = still(first, colour)
+    assert list(drawing.data.columns) == ["species", "molecule", "element", "x_A", "y_A", "z_A"]
+    assert len(drawing.data) == 49 and drawing.svg == still(first, colour).svg
+    assert colour["Li"] != colour["DME"] and "stroke-dasharray" in drawing.svg
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"element": ["Li"]}, "the atoms of shell-1_DME3 do not add up"),
+        ({"contacts": [[0, 4000]]}, "a contact of shell-1_DME3 is with no atom"),
+        ({"xyz_A": [[0.0, 0.0, None]] * 49}, "these are no snapshots"),
+        ({"species": [["Li", 2]]}, "the atoms of shell-1_DME3 do not add up"),
+    ],
+)
+def test_broken_snapshots_are_refused_by_name(tmp_path, change, message):
+    folder = tmp_path / "lifsi-dme"
+    report_inputs.write_formulation(folder, report_inputs.BOTTLES["lifsi-dme"])
+    path = folder / "298.15K" / "snapshots" / "snapshots.json"
+    records = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps([{**records[0], **change}]), encoding="utf-8")
+    with pytest.raises(LmbmdError) as raised:
+        load_results(folder)
+    assert message in str(raised.value) and "snapshots.json" in str(raised.value)
+
+
+def test_a_shell_that_the_table_does_not_hold_is_left_out(results):
+    (point,) = results.state_points
+    other = dataclasses.replace(point, snapshots=({**point.snapshots[0], "label": "DME9"},))
+    assert scenes.shell_scenes(other) == []

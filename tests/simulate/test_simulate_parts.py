@@ -1,0 +1,500 @@
+"""The parts of a simulation: mechanics, equilibration test, platforms, checkpoints, growing files, lock."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import multiprocessing
+import os
+import time
+from dataclasses import replace
+
+import MDAnalysis
+import numpy as np
+import openmm
+import pytest
+from openmm import unit
+from test_simulate_spec import GOOD
+from toy import SMALL, TINY, toy_box
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.progress import Progress
+from lmbmd.simulate import checkpoint, equilibration, lock
+from lmbmd.simulate.checkpoint import Checkpoint
+from lmbmd.simulate.engines import mechanics, platform
+from lmbmd.simulate.engines.platform import PlatformOptions, create_context, is_processor
+from lmbmd.simulate.logs import Row, StateLog, Trajectory
+from lmbmd.simulate.protocol import parse_spec
+
+SPEC = parse_spec(GOOD, where="x")
+COUNTS = TINY
+
+
+# ---- mechanics
+
+
+def test_bonds_to_hydrogens_become_constraints_of_their_length():
+    system = mechanics.prepare(toy_box(COUNTS, 20.0).system, SPEC, 1)
+    found = [system.getConstraintParameters(i) for i in range(system.getNumConstraints())]
+    lengths = {(i % 4, j % 4): d.value_in_unit(unit.nanometer) for i, j, d in found}
+    assert len(found) == 2 * 20 and lengths == {(0, 1): 0.1, (2, 3): 0.11}
+    bonds = next(f for f in system.getForces() if isinstance(f, openmm.HarmonicBondForce))
+    assert bonds.getNumBonds() == 2 * 2 + 20
+
+
+def test_repartitioning_moves_mass_and_keeps_the_total():
+    flexible = toy_box(COUNTS, 20.0).system
+    before = mechanics.masses_amu(flexible)
+    after = mechanics.masses_amu(mechanics.prepare(flexible, SPEC, 1))
+    assert after.sum() == pytest.approx(before.sum(), abs=1e-9)
+    assert after[-4:] == pytest.approx([3.0, 16.0 - 1.992, 12.0 - 1.992, 3.0])
+    assert (mechanics.masses_amu(flexible) == before).all()
+
+
+def test_degrees_of_freedom_leave_out_constraints_and_the_whole():
+    flexible = toy_box(COUNTS, 20.0).system
+    assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, SPEC, 1)) == 3 * 88 - 40 - 3
+    free = replace(SPEC, constraints="none")
+    assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, free, 1)) == 3 * 88 - 3
+
+
+def test_hydrogens_too_heavy_for_their_neighbours_are_refused():
+    with pytest.raises(LmbmdError, match=r"hydrogens of 16 amu, atom \d+ would keep -2\.99 amu"):
+        mechanics.prepare(toy_box(COUNTS, 20.0).system, replace(SPEC, hydrogen_mass_amu=16.0), 1)
+
+
+def test_a_box_narrower_than_two_cutoffs_is_refused_by_its_perpendicular_width():
+    """Oblique lattice vectors of 21 Å can be less than 20 Å apart."""
+    mechanics.check_box(np.diag([21.0] * 3), 10.0, where="x")
+    oblique = np.array([[21.0, 0, 0], [10.5, 18.19, 0], [0, 0, 21.0]])
+    with pytest.raises(LmbmdError, match=r"x: the box is 18\.19 Å wide, less than twice the cut-off \(20\.0 Å\)"):
+        mechanics.check_box(oblique, 10.0, where="x")
+
+
+# ---- equilibration
+
+
+def autoregressive(n: int, memory: float, rng: np.random.Generator) -> np.ndarray:
+    """A stationary series of unit variance whose statistical inefficiency is (1 + memory)/(1 − memory)."""
+    x = np.empty(n)
+    x[0] = rng.normal()
+    for i in range(1, n):
+        x[i] = memory * x[i - 1] + np.sqrt(1 - memory**2) * rng.normal()
+    return x
+
+
+def test_the_error_of_a_drift_is_its_scatter():
+    rng = np.random.default_rng(1)
+    drifts = [equilibration.drift(autoregressive(2000, 0.8, rng)) for _ in range(400)]
+    scatter = np.std([d.change for d in drifts])
+    # A standard deviation of 400 is known to 1/√800 = 3.5 %, the mean of their errors, each known to some 17 %, to 1 %;
+    # a sum of correlations that ends where noise first makes it negative takes some 3 % off.
+    assert np.mean([d.error for d in drifts]) == pytest.approx(scatter, rel=0.13)
+
+
+def test_stationary_series_pass_about_as_often_as_two_normal_tests_should():
+    """Two independent tests at two standard errors pass 0.954² = 91 % of the time; small samples a little less."""
+    rng = np.random.default_rng(2)
+    density, potential = (lambda: 1.0 + 0.003 * autoregressive(800, 0.5, rng)), (lambda: autoregressive(800, 0.5, rng))
+    passed = sum(equilibration.judge(density(), potential()).stationary for _ in range(200))
+    assert 160 <= passed <= 195
+
+
+def test_a_drifting_density_does_not_pass():
+    rng = np.random.default_rng(3)
+    drift = np.linspace(0.9, 1.0, 800)
+    verdicts = [
+        equilibration.judge(drift + 0.003 * autoregressive(800, 0.5, rng), rng.normal(size=800)) for _ in range(20)
+    ]
+    assert not any(v.stationary for v in verdicts)
+    assert all("density" in v.reason for v in verdicts)
+
+
+def test_a_drift_that_is_over_before_the_later_half_does_not_matter():
+    rng = np.random.default_rng(4)
+    density = 1.0 + 0.003 * rng.normal(size=800)
+    density[:400] += np.linspace(-0.3, 0, 400)
+    assert equilibration.judge(density, rng.normal(size=800)).stationary
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        (-282.3, 101.2, "-280 ± 100"),
+        (-0.00225, 0.0055, "-0.0022 ± 0.0055"),
+        (12.34, 9.96, "+12 ± 10"),
+        (0.5, 0.0, "+0.5"),
+    ],
+)
+def test_a_drift_is_told_to_the_second_digit_of_its_error(change, error, told):
+    assert equilibration._with_error(change, error) == told
+
+
+def test_a_series_too_short_or_too_slow_cannot_pass():
+    rng = np.random.default_rng(5)
+    assert not equilibration.judge([], []).stationary
+    assert not equilibration.judge([1.0, 1.0, 1.0], [0.0, 1.0, 0.0]).stationary
+    slow = equilibration.judge(1 + 0.01 * autoregressive(200, 0.99, rng), rng.normal(size=200))
+    assert not slow.stationary and "independent samples of the density" in slow.reason
+
+
+def test_a_density_that_is_only_roughly_known_does_not_pass():
+    rng = np.random.default_rng(6)
+    verdicts = [equilibration.judge(1 + 0.2 * rng.normal(size=400), rng.normal(size=400)) for _ in range(20)]
+    assert not any(v.stationary for v in verdicts)
+    assert any("known to ±" in v.reason for v in verdicts)
+
+
+# ---- platforms
+
+
+def context_on(name: str, **options):
+    system = toy_box(SMALL, 19.0, cutoff_nm=0.6).system
+    return create_context(system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name, **options))
+
+
+def usable(name: str) -> bool:
+    return name in [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+
+
+def test_auto_takes_the_first_that_works_and_says_why_not_the_faster_ones():
+    _, _, report = context_on("auto")
+    refused = dict(report.refused)
+    assert report.name not in refused
+    assert list(refused) == list(platform.PLATFORMS[: platform.PLATFORMS.index(report.name)])
+    if not usable("CUDA"):
+        assert "plugin" in refused["CUDA"]
+
+
+def test_opencl_on_a_processor_is_not_preferred_and_says_so(monkeypatch):
+    """Whether or not OpenCL is installed here: the answer to the probe is what decides."""
+    monkeypatch.setattr(platform, "_available", lambda: ["Reference", "CPU", "OpenCL"])
+
+    def refuse(chosen, properties):
+        raise platform._NotUsable("its device is the CPU ('pthread-x', Portable Computing Language)")
+
+    monkeypatch.setattr(platform, "_refuse_opencl_on_cpu", refuse)
+    real = openmm.Platform.getPlatformByName
+    monkeypatch.setattr(openmm.Platform, "getPlatformByName", lambda name: real("CPU" if name == "OpenCL" else name))
+    _, _, report = context_on("auto")
+    assert report.name == "CPU" and "its device is the CPU" in dict(report.refused)["OpenCL"]
+    assert "not OpenCL: its device is the CPU" in report.sentence()
+
+
+@pytest.mark.skipif(not usable("OpenCL"), reason="OpenMM has no OpenCL platform here")
+def test_the_device_of_this_machines_opencl_is_recognised():
+    _, _, report = context_on("OpenCL")
+    pocl = "Portable Computing" in report.properties["OpenCLPlatformName"]
+    assert report.on_processor == (pocl and not report.properties["DeviceName"].startswith("NVIDIA"))
+
+
+@pytest.mark.parametrize(
+    ("device", "processor", "answer"),
+    [
+        ("pthread-skylake-avx512-AMD EPYC", "AMD EPYC", True),
+        ("cpu-znver3", "", True),
+        ("Intel(R) Xeon(R) CPU E5-2680", "Intel(R) Xeon(R) CPU E5-2680", True),
+        ("NVIDIA H200", "AMD EPYC", False),
+        ("gfx90a", "AMD Ryzen 9", False),
+        ("Apple M2", "", False),
+    ],
+)
+def test_processors_are_told_from_gpus(device, processor, answer):
+    assert is_processor(device, processor) is answer
+
+
+def test_a_plugin_that_did_not_load_is_the_reason_given(monkeypatch):
+    failure = "Error loading library libOpenMMCUDA.so: libcuda.so.1: cannot open shared object file"
+    monkeypatch.setattr(openmm.Platform, "getPluginLoadFailures", lambda: (failure,))
+    monkeypatch.setattr(platform, "_available", lambda: ["Reference", "CPU"])
+    monkeypatch.setattr(platform.glob, "glob", lambda pattern: [])
+    _, _, report = context_on("auto")
+    assert "libcuda.so.1" in dict(report.refused)["CUDA"]
+    assert "no NVIDIA driver on this machine" in dict(report.refused)["CUDA"]
+    with pytest.raises(LmbmdError, match=r"platform CUDA cannot be used: .*libcuda\.so\.1") as error:
+        context_on("CUDA")
+    assert "Reference, CPU" in error.value.remedy
+
+
+def test_an_unknown_platform_or_precision_names_the_nearest():
+    with pytest.raises(LmbmdError, match=r"no name 'Cuda'\. Did you mean 'CUDA'"):
+        context_on("Cuda")
+    with pytest.raises(LmbmdError, match=r"no precision 'doubel'\. Did you mean 'double'"):
+        context_on("CPU", precision="doubel")
+
+
+def test_threads_and_determinism_reach_the_platform():
+    _, _, report = context_on("CPU", threads=1, deterministic=True)
+    assert report.properties == {"Threads": "1", "DeterministicForces": "true"}
+
+
+# ---- checkpoints
+
+
+def a_checkpoint(step: int = 7) -> Checkpoint:
+    rng = np.random.default_rng(step)
+    return Checkpoint(
+        {"step": step, "x": [1, None]}, rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), np.eye(3), b"\0\n\1"
+    )
+
+
+def test_a_checkpoint_survives_its_file_to_the_bit(tmp_path):
+    checkpoint.save(tmp_path, a_checkpoint())
+    found = checkpoint.load(tmp_path / checkpoint.CURRENT)
+    assert found.header == {"step": 7, "x": [1, None]} and found.binary == b"\0\n\1"
+    for name in ("positions_nm", "velocities_nm_ps", "box_nm"):
+        assert np.array_equal(getattr(found, name), getattr(a_checkpoint(), name))
+
+
+def test_the_one_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, a_checkpoint(step))
+    assert checkpoint.load(tmp_path / checkpoint.CURRENT).header["step"] == 3
+    assert checkpoint.load(tmp_path / checkpoint.PREVIOUS).header["step"] == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == [checkpoint.CURRENT, checkpoint.PREVIOUS]
+
+
+def test_any_changed_or_missing_byte_is_noticed():
+    data = a_checkpoint().to_bytes()
+    for i in range(0, len(data), 37):
+        with pytest.raises(ValueError, match=r"no checkpoint|does not match"):
+            Checkpoint.from_bytes(data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :])
+        with pytest.raises(ValueError, match=r"no checkpoint|does not match"):
+            Checkpoint.from_bytes(data[:i])
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path, monkeypatch, call):
+    checkpoint.save(tmp_path, a_checkpoint(1))
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.open" if call == "open" else f"os.{call}", full)
+        with pytest.raises(LmbmdError, match="No space left on device"):
+            checkpoint.save(tmp_path, a_checkpoint(2))
+    assert checkpoint.load(tmp_path / checkpoint.CURRENT).header["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.CURRENT]
+
+
+# ---- growing files
+
+
+def frames(path) -> tuple[list[float], np.ndarray]:
+    universe = MDAnalysis.Universe.empty(20, trajectory=False)
+    universe.load_new(str(path))
+    read = [(ts.time, ts.positions.copy()) for ts in universe.trajectory]
+    return [t for t, _ in read], np.array([p for _, p in read])
+
+
+def test_frames_are_numbered_timed_and_precise(tmp_path):
+    rng = np.random.default_rng(0)
+    positions = rng.uniform(-1, 4, (3, 20, 3))
+    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.5)
+    for p in positions:
+        trajectory.append(p, np.eye(3) * 3)
+    trajectory.settle()
+    trajectory.close()
+    times, found = frames(tmp_path / "t.xtc")
+    assert times == [2.5, 5.0, 7.5]
+    assert np.abs(found - 10 * positions).max() <= 0.005 + 1e-5  # half of 0.01 Å, and float32
+
+
+def test_a_trajectory_cut_back_goes_on_without_gap_or_double(tmp_path):
+    rng = np.random.default_rng(0)
+    positions = rng.uniform(0, 3, (5, 20, 3))
+    whole = Trajectory(tmp_path / "whole.xtc", 20, 2.0)
+    sizes = []
+    for p in positions:
+        whole.append(p, np.eye(3) * 3)
+        whole.settle()
+        sizes.append(whole.file.size)
+    whole.close()
+    data = (tmp_path / "whole.xtc").read_bytes()
+    (tmp_path / "cut.xtc").write_bytes(data[: sizes[3] + 50])  # killed inside the fifth frame
+    again = Trajectory(tmp_path / "cut.xtc", 20, 2.0)
+    again.cut(sizes[1], 2)
+    for p in positions[2:]:
+        again.append(p, np.eye(3) * 3)
+    again.settle()
+    again.close()
+    assert (tmp_path / "cut.xtc").read_bytes() == data
+
+
+def test_a_trajectory_shorter_than_its_checkpoint_is_noticed(tmp_path):
+    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.0)
+    with pytest.raises(ValueError, match=r"t\.xtc has 0 bytes; the checkpoint knows of 100"):
+        trajectory.cut(100, 1)
+    trajectory.close()
+
+
+def test_a_frame_that_the_scratch_disk_does_not_take_is_no_frame(tmp_path):
+    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.0)
+    encoder = trajectory._encoder
+
+    class Short:
+        def writeModel(self, *args, **kwargs):
+            encoder.writeModel(*args, **kwargs)
+            trajectory._frame.write_bytes(trajectory._frame.read_bytes()[:-8])
+
+    trajectory._encoder = Short()
+    with pytest.raises(LmbmdError, match="is the temporary folder full"):
+        trajectory.append(np.zeros((20, 3)), np.eye(3))
+        trajectory.settle()
+    assert trajectory.file.size == 0
+    trajectory.close()
+
+
+def test_half_a_piece_is_taken_back_when_the_disk_is_full(tmp_path, monkeypatch):
+    log = StateLog(tmp_path / "s.csv")
+    before = log.file.size
+    real, calls = os.write, []
+
+    def full(handle, data):
+        calls.append(data)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return real(handle, data[:5])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(LmbmdError, match=r"s\.csv: cannot write the file: No space left on device"):
+        log.append(Row(1, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
+    assert log.file.size == before
+    log.file.close()
+
+
+def test_rows_survive_their_file(tmp_path):
+    log = StateLog(tmp_path / "s.csv")
+    rows = [Row(k, 0.1 * k, 1.0, 1000.0, -5.5, 2.25, 300.0) for k in range(3)]
+    for row in rows:
+        log.append(row)
+    assert [(r.step, round(r.time_ps, 9), r.potential_kJ_mol) for r in log.read()] == [
+        (0, 0, -5.5),
+        (1, 0.1, -5.5),
+        (2, 0.2, -5.5),
+    ]
+    log.cut(0)
+    log.append(rows[1])
+    assert [r.step for r in log.read()] == [1]
+    log.file.close()
+
+
+# ---- the lock
+
+
+def _hold(folder, ready, done):
+    with lock.holding(folder, print):
+        ready.set()
+        done.wait(20)
+
+
+def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    ready, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, ready, done))
+    holder.start()
+    assert ready.wait(30)
+    with pytest.raises(LmbmdError, match=f"being written by process {holder.pid} on "), lock.holding(tmp_path, print):
+        pass
+    holder.kill()  # no chance to tidy up
+    holder.join()
+    said: list[str] = []
+    with lock.holding(tmp_path, said.append):
+        assert f"stale lock of process {holder.pid}" in said[0]
+    assert (tmp_path / "lock").read_text(encoding="utf-8") == ""  # given back
+
+
+def test_a_writer_that_has_not_signed_yet_holds_all_the_same(tmp_path):
+    with open(tmp_path / "lock", "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(LmbmdError, match="written by another process"), lock.holding(tmp_path, print):
+            pass
+
+
+def write_lock(tmp_path, **changes):
+    (tmp_path / "lock").write_text(json.dumps({**lock.identity(), **changes}), encoding="utf-8")
+
+
+def test_without_kernel_locks_a_live_process_here_still_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_flock", lambda handle: None)
+    write_lock(tmp_path, pid=os.getppid(), start=lock._start_time(os.getppid()))
+    with pytest.raises(LmbmdError, match="being written by process"), lock.holding(tmp_path, print):
+        pass
+
+
+@pytest.mark.parametrize("changes", [{"start": "1"}, {"boot": "another boot"}, {"pid": 2**22 + 1, "start": "5"}])
+def test_a_process_number_used_again_does_not_hold(tmp_path, changes):
+    write_lock(tmp_path, **changes)
+    said: list[str] = []
+    with lock.holding(tmp_path, said.append):
+        assert "stale lock" in said[0]
+
+
+def test_a_holder_on_another_machine_that_still_beats_is_respected(tmp_path):
+    write_lock(tmp_path, host="elsewhere", pid=17)
+    beating = multiprocessing.get_context("forkserver").Process(target=_touch, args=(tmp_path / "lock",))
+    beating.start()
+    try:
+        with pytest.raises(LmbmdError, match="by process 17 on elsewhere"), lock.holding(tmp_path, print, stale_s=20):
+            pass
+    finally:
+        beating.kill()
+        beating.join()
+
+
+def _touch(path):
+    while True:
+        time.sleep(0.1)
+        os.utime(path)
+
+
+def test_a_holder_on_another_machine_that_is_silent_is_gone(tmp_path):
+    write_lock(tmp_path, host="elsewhere", pid=17)
+    said: list[str] = []
+    with lock.holding(tmp_path, said.append, stale_s=0.5):
+        assert "stale lock of process 17 on elsewhere" in said[0]
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_clocks_that_disagree_do_not_matter(tmp_path, years):
+    """The other machine's clock is ten years off: what counts is whether the file is touched while we watch."""
+    write_lock(tmp_path, host="elsewhere", pid=17)
+    then = time.time() + years * 3.15e7
+    os.utime(tmp_path / "lock", (then, then))
+    with lock.holding(tmp_path, print, stale_s=0.5):
+        pass
+
+
+def test_a_lock_cut_short_by_a_kill_is_no_lock(tmp_path):
+    (tmp_path / "lock").write_text('{"host": "vm", "pi', encoding="utf-8")
+    with lock.holding(tmp_path, print):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with (
+        pytest.raises(LmbmdError, match="the work folder cannot be written to"),
+        lock.holding(tmp_path / "file", print),
+    ):
+        pass
+
+
+# ---- progress
+
+
+def test_without_a_terminal_there_is_a_line_a_minute(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress.begin("produce", 100.0, 1100.0)
+    for second in range(1, 121):
+        clock[0] = float(second)
+        progress.at(100.0 + second)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    # 1 ps a second is 86.4 ns/day; 940 ps are left.
+    assert lines[0] == "produce: 160.0 of 1100.0 ps, 86.4 ns/day, 15:40 left"

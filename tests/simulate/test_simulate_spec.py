@@ -1,0 +1,126 @@
+"""The specification of a run: exact times, refusals, and what counts as physics."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from toy import write_spec
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.simulate.protocol import differences, load_spec, parse_spec
+
+GOOD = {
+    "temperature_K": 298.15,
+    "pressure_bar": 1.0,
+    "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
+    "protocol": {
+        "timestep_fs": 4.0,
+        "hydrogen_mass_amu": 3.0,
+        "constraints": "h-bonds",
+        "friction_per_ps": 1.0,
+        "barostat_interval": 25,
+        "anneal": {"temperature_K": 400, "heat_ns": 0.1, "hold_ns": 0.5, "cool_ns": 0.5},
+        "equilibration_ns": 1.0,
+        "max_equilibration_ns": 5.0,
+        "production_ns": 10.0,
+        "frame_interval_ps": 2.0,
+        "state_interval_ps": 1.0,
+    },
+}
+
+
+def changed(path: str, value: object) -> dict:
+    """``GOOD`` with one value replaced; ``...`` removes it."""
+    data = json.loads(json.dumps(GOOD))
+    *folders, key = path.split(".")
+    place = data
+    for folder in folders:
+        place = place[folder]
+    if value is ...:
+        del place[key]
+    else:
+        place[key] = value
+    return data
+
+
+def test_times_are_counted_in_whole_steps():
+    spec = parse_spec(GOOD, where="spec.json")
+    assert (spec.step_as, spec.frame_steps, spec.state_steps) == (4000, 500, 250)
+    assert (spec.production_steps, spec.n_frames) == (2_500_000, 5000)
+    assert spec.time_ps(spec.production_steps) == 10_000.0
+
+
+def test_decimal_times_mean_what_was_written():
+    """In floating point 1.001 fs are 1000.9999999999999 as; they are 1001."""
+    data = changed("protocol.timestep_fs", 1.001)
+    data["protocol"].update(frame_interval_ps=3.003, state_interval_ps=1.001, production_ns=0.009009)
+    spec = parse_spec(data, where="x")
+    assert (spec.step_as, spec.frame_steps, spec.state_steps, spec.n_frames) == (1001, 3000, 1000, 3)
+    assert [spec.time_ps(k * spec.frame_steps) for k in (1, 2, 3)] == [3.003, 6.006, 9.009]
+
+
+def test_a_spec_survives_its_file(tmp_path):
+    spec = parse_spec(GOOD, where="x")
+    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()), encoding="utf-8")
+    assert load_spec(tmp_path / "spec.json") == spec
+
+
+def test_the_length_is_no_physics_and_all_else_is():
+    spec = parse_spec(GOOD, where="x")
+    assert replace(spec, production_ns=20.0).physics_sha256 == spec.physics_sha256
+    for key, value in {"temperature_K": 300.0, "timestep_fs": 2.0, "frame_interval_ps": 4.0, "anneal": None}.items():
+        other = replace(spec, **{key: value})
+        assert other.physics_sha256 != spec.physics_sha256
+        (text,) = differences(spec.physics(), other.physics())
+        assert text.startswith(f"{key}: ") and text.endswith(f"→ {value}")
+
+
+def test_the_method_is_physics(monkeypatch):
+    spec = parse_spec(GOOD, where="x")
+    before = spec.physics()
+    monkeypatch.setattr("lmbmd.core.stages.SIMULATE", "simulate/99")
+    assert differences(before, spec.physics()) == [f"method: {before['method']} → simulate/99"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            "protocol.frame_interval_ps",
+            0.0062,
+            r"frame_interval_ps 0\.0062 is no whole number of time steps\. .*0\.008",
+        ),
+        ("protocol.state_interval_ps", 0.001, r"state_interval_ps 0\.001 is no whole number of time steps\. .*0\.004"),
+        ("protocol.production_ns", 10.001, r"production_ns 10\.001 is no whole number of frame intervals\. .* 10"),
+        ("protocol.timestep_fs", 1.00005, r"no whole number of attoseconds"),
+        ("protocol.timestep_fs", 40.0, r"x:timestep_fs: timestep_fs is 40\.0\. Give a number from 0\.01 to 10"),
+        ("protocol.timestep_fs", "4", r"timestep_fs is '4'"),
+        ("temperature_K", -5.0, r"x:temperature_K: temperature_K is -5\.0"),
+        ("temperature_K", float("nan"), r"temperature_K is nan"),
+        ("seeds.thermostat", 1.5, r"x:seeds:thermostat: thermostat is 1\.5\. Give a whole number"),
+        ("seeds.thermostat", 0, r"x:seeds:thermostat: thermostat is 0"),
+        ("seeds.thermostat", True, r"thermostat is True"),
+        ("protocol.constraints", "hbonds", r"constraints is 'hbonds'\. Did you mean 'h-bonds'"),
+        ("protocol.max_equilibration_ns", 0.5, r"max_equilibration_ns \(0\.5\) is less than equilibration_ns \(1\)"),
+        ("protocol.frame_intervall_ps", 2.0, r"x:protocol: unknown key .* Did you mean 'frame_interval_ps'"),
+        ("protocol.anneal.hold_ps", 2.0, r"x:anneal: unknown key 'hold_ps'\. Did you mean 'hold_ns'"),
+        ("protocol.anneal.hold_ns", -1.0, r"x:anneal:hold_ns: hold_ns is -1\.0"),
+        ("protocol.production_ns", ..., r"x:protocol: the key 'production_ns' is missing"),
+        ("seeds.barostat", ..., r"x:seeds: the key 'barostat' is missing"),
+        ("seeds", 3, r"x:seeds: a table of values was expected"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(path, value, message):
+    with pytest.raises(LmbmdError, match=message):
+        parse_spec(changed(path, value), where="x")
+
+
+def test_an_unreadable_spec_names_its_file(tmp_path):
+    with pytest.raises(LmbmdError, match=r"none\.json: this run specification cannot be read"):
+        load_spec(tmp_path / "none.json")
+    write_spec(tmp_path)
+    (tmp_path / "spec.json").write_text((tmp_path / "spec.json").read_text(encoding="utf-8")[:-5], encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"spec\.json: this run specification cannot be read"):
+        load_spec(tmp_path / "spec.json")

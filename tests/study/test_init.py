@@ -1,0 +1,165 @@
+"""A new study from the catalogue: what is written, that Snakemake runs it from there, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmbmd.cli.parser import main
+from lmbmd.core.errors import LmbmdError
+from lmbmd.forcefield.library import Library, load_library
+from lmbmd.literature import catalogue
+from lmbmd.literature.catalogue import find_entry, load_catalogue
+from lmbmd.study import init
+from lmbmd.study.init import Answers
+from lmbmd.study.study import load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def dry_run(study: Path, **environment: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "host"]
+    done = subprocess.run(
+        command, cwd=study, env={**os.environ, **environment}, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_study_is_a_few_commented_files(tmp_path, capsys):
+    folder = tmp_path / "My Study"
+    assert main(["init", str(folder), "lifsi-dme-1m", "lifsi-dme-tte-1-1.2-3-lhce"]) == 0
+    names = ("lifsi-dme-1m", "lifsi-dme-tte-1-1.2-3-lhce")
+    assert files(folder) == {
+        "Snakefile",
+        ".gitignore",
+        "config/config.yaml",
+        "profiles/default/config.yaml",
+        "profiles/slurm/config.yaml",
+        *(f"config/formulations/{name}.yaml" for name in names),
+    }
+    said = capsys.readouterr().out
+    assert "2 bottles, 6 runs" in said and "snakemake" in said
+    study = load_study(folder / "config" / "config.yaml")
+    assert (study.name, study.names) == ("my-study", names)
+    for name in names:
+        wanted = find_entry(name).bottles[0]
+        given = study.formulation(name)
+        assert given.recipe() == wanted.recipe()
+        assert (given.assumptions, given.source, given.catalogue) == (wanted.assumptions, wanted.source, None)
+        assert (given.replicas, given.temperatures) == (3, ("298.15",))
+    assert yaml.safe_load((folder / "profiles/default/config.yaml").read_text(encoding="utf-8"))["cores"] == "all"
+
+
+def test_a_folder_with_spaces_and_accents_is_one_word_to_the_shell(tmp_path, capsys):
+    accents = sys.getfilesystemencoding() == "utf-8"  # no such folder where names are ASCII
+    folder = tmp_path / ("première étude" if accents else "premiere etude")
+    assert main(["init", str(folder), "lifsi-dme-1m"]) == 0
+    assert f"cd '{folder}'\n" in capsys.readouterr().out
+    assert load_study(folder / "config" / "config.yaml").name == "premiere-etude"
+
+
+def test_every_entry_that_builds_can_start_a_study(tmp_path):
+    names = [name for name, entry in load_catalogue().items() if catalogue.standing(entry).state in catalogue.RUNS]
+    study, remarks = init.init(tmp_path, Answers(tuple(names)))
+    bottles = {b.formulation.name for n in names for b in catalogue.standing(find_entry(n)).bottles if b.composition}
+    assert set(study.names) == bottles
+    assert all("left out of" in remark for remark in remarks)
+
+
+def test_snakemake_runs_there(tmp_path):
+    init.init(tmp_path / "deep" / "study", Answers(("lifsi-dme-1m",)))
+    planned = dry_run(tmp_path / "deep" / "study")
+    assert "simulate" in planned and "study" in planned and "Nothing to be done" not in planned
+
+
+def test_snakemake_runs_there_from_an_installed_wheel(tmp_path):
+    """The package and what pyproject.toml adds to its wheel, beside nothing else of the repository."""
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "lmbmd", site / "lmbmd", ignore=shutil.ignore_patterns("__pycache__"))
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    for source, target in wheel["wheel"]["force-include"].items():
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile
+        (site / target).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / source, site / target)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [sys.executable, "-c", "import lmbmd; print(lmbmd.__file__)"]
+    where = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=True)
+    assert Path(where.stdout.strip()).parent == site / "lmbmd"
+    command = [sys.executable, "-m", "lmbmd", "init", "study", "lifsi-dme-1m"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert "simulate" in dry_run(tmp_path / "study", PYTHONPATH=str(site))
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("mine", encoding="utf-8")
+    with pytest.raises(LmbmdError, match="nothing is overwritten"):
+        init.init(tmp_path, Answers(("lifsi-dme-1m",)))
+    assert files(tmp_path) == {"config/config.yaml"}, "and nothing else is written"
+
+
+def test_an_entry_that_another_answers_brings_that_ones_box(tmp_path):
+    study, remarks = init.init(tmp_path, Answers(("generic-hce", "lifsi-dme-4m")))
+    assert study.names == ("lifsi-dme-4m",)
+    assert remarks == ["'generic-hce' has no box of its own: that of 'lifsi-dme-4m' answers it."]
+
+
+def test_values_of_a_sweep_that_lack_parameters_are_left_out(tmp_path, monkeypatch):
+    whole = load_library()
+    poor = Library({n: s for n, s in whole.species.items() if n != "FB"}, whole.salts)
+    monkeypatch.setattr(catalogue, "load_library", lambda: poor)
+    study, remarks = init.init(tmp_path, Answers(("lifsi-dme-highdipole-lhce",)))
+    assert "lifsi-dme-highdipole-lhce.tte-3mol" in study.names
+    assert "lifsi-dme-highdipole-lhce.fb-3mol" not in study.names
+    assert "lifsi-dme-highdipole-lhce.fb-3mol" in remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["lifsi-dme-1n"], "the catalogue has no 'lifsi-dme-1n'. Did you mean 'lifsi-dme-1m'?"),
+        (["crystal-garnet"], "'crystal-garnet' (Garnets: LLZO and its doped kin) is not simulated. It is a crystal."),
+        ([], "no electrolyte is named."),
+    ],
+)
+def test_what_cannot_start_a_study_is_explained(tmp_path, capsys, monkeypatch, names, said):
+    monkeypatch.setattr("sys.stdin", open(os.devnull, encoding="utf-8"))
+    assert main(["init", str(tmp_path / "s"), *names]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_entry_that_lacks_parameters_is_refused_with_what_it_lacks(tmp_path, monkeypatch):
+    whole = load_library()
+    poor = Library({n: s for n, s in whole.species.items() if n != "DME"}, whole.salts)
+    monkeypatch.setattr(catalogue, "load_library", lambda: poor)
+    with pytest.raises(LmbmdError, match="cannot be simulated here: lacks parameters, DME"):
+        init.init(tmp_path, Answers(("lifsi-dme-1m",)))
+
+
+def test_questions_are_asked_until_they_have_an_answer():
+    lines = iter(["", "LiFSI TTE", "crystal-garnet", "nonsense", "lifsi-dme-1m", "", "20", "298.15, 333", "0", "4", ""])
+    said: list[str] = []
+    answers = init.ask(lambda prompt: next(lines), said.append)
+    assert answers == Answers(("lifsi-dme-1m",), "[298.15, 333]", "4", Answers(()).production_ns)
+    text = "\n".join(said)
+    assert "  lifsi-dme-tte-3-7-1m: 1 M LiFSI in DME:TTE 3:7 by volume" in text
+    assert "is not simulated" in text and "nothing found" in text and "'20' cannot be." in text and "'0'" in text
+
+
+def test_answers_become_the_study(tmp_path):
+    study, _ = init.init(tmp_path, Answers(("lifsi-dme-1m",), "[280, 300]", "4", "20"))
+    assert (study.temperatures("lifsi-dme-1m"), len(study.runs())) == (("280", "300"), 8)
+    assert study.protocol.production_ns == 20
