@@ -13,6 +13,7 @@ from openmm import unit
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import AtomTable
 from lmbmd.forcefield.mixing import unmix
 from lmbmd.forcefield.topologies import PlainTerms, plain_terms
@@ -153,6 +154,6 @@ def bond_steps(terms: PlainTerms) -> np.ndarray:
 
 def edges_nm(box: Box) -> tuple[float, float, float]:
     """Edges of a rectangular box, nm."""
-    if np.abs(box.box_A - np.diag(np.diag(box.box_A))).max() > 1e-9:
+    if not Cell(box.box_A).is_rectangular:
         raise LmbmdError("the box is not rectangular.", where="start.pdb", remedy="Export a box that lmbmd built.")
     return tuple(float(e) for e in np.diag(box.box_A) / ANGSTROM_PER_NM)

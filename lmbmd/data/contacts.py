@@ -20,6 +20,7 @@ import pyarrow as pa
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing
 from lmbmd.data.atoms import ROLES, AtomTable, Role, SpeciesInfo
+from lmbmd.data.cell import Cell
 from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, Descriptor, descriptor_frame
 
 __all__ = [
@@ -54,7 +55,7 @@ class Frame:
 
     @property
     def volume_A3(self) -> float:
-        return abs(float(np.linalg.det(self.box)))
+        return Cell(self.box).volume_A3
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class FrameContacts:
 
     @property
     def volume_A3(self) -> float:
-        return abs(float(np.linalg.det(self.box)))
+        return Cell(self.box).volume_A3
 
     @cached_property
     def row(self) -> np.ndarray:

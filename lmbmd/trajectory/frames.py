@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import AtomTable, Frame
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
@@ -162,7 +163,7 @@ def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
 
 
 def _check_box(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, where: str) -> None:
-    volume = abs(float(np.linalg.det(box)))
+    volume = Cell(box).volume_A3
     if not np.isfinite(volume) or volume < 1e-6:
         raise LmbmdError(
             "there is no periodic box (its volume is zero).",

@@ -13,9 +13,10 @@ import pandas as pd
 
 from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters import nulls
-from lmbmd.analysis.clusters.components import IonGraph, Ions, box_widths_A, cluster_shapes, ion_graph, ions_of
+from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ion_graph, ions_of
 from lmbmd.analysis.clusters.voronoi import cell_volumes
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import AtomTable, FrameContacts
 
 #: Extent and bin of the centre–centre pair histogram, Å.
@@ -194,8 +195,8 @@ class Compactness:
 
 def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions, options: CompactnessOptions) -> dict:
     shell = shells[0.0]
-    box = np.ascontiguousarray(shell.box, dtype=float)
-    inverse = np.ascontiguousarray(np.linalg.inv(box))
+    cell = Cell(shell.box)
+    box, inverse = cell.vectors_A, cell.inverse_per_A
     rng = np.random.default_rng([options.seed, shell.index])
 
     def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -217,7 +218,7 @@ def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions
         null_pairs.append([d[0] for d in drawn])
         null_nearest.append([d[1] for d in drawn])
         means.append(np.concatenate([d[2] for d in drawn]))
-    width = float(box_widths_A(shell.box).min())
+    width = cell.narrowest_A
     volumes = cell_volumes(shell.molecule.astype(float), box)
     clusters = {}
     for shift_A, moved in shells.items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmbmd.analysis.clusters import graph as kernels_graph
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import AtomTable, FrameContacts
 
 
@@ -165,11 +166,6 @@ def cluster_shapes(graph: IonGraph) -> ClusterShapes:
     )
 
 
-def box_widths_A(box_A: np.ndarray) -> np.ndarray:
-    """(3,) perpendicular widths of a cell whose rows are lattice vectors, Å."""
-    return 1 / np.linalg.norm(np.linalg.inv(box_A), axis=0)
-
-
 #: Series that ``Clusters`` keeps, one number per frame: unit and meaning. "Finite" means not percolating; the
 #: sizes in space are over finite clusters of two and more ions and are NaN in a frame that has none.
 CLUSTER_SERIES = {
@@ -261,7 +257,7 @@ class Clusters:
         large = np.flatnonzero((graph.rank == 0) & (graph.size >= LEAST_IONS_FOR_SCALING))
         self._finite.append(np.column_stack([np.full(len(large), frame), graph.size[large], shape.rg_A[large]]))
         longest = float(np.nanmax(shape.longest_A, initial=0.0))
-        width = float(box_widths_A(shell.box).min())
+        width = Cell(shell.box).narrowest_A
         self._oversized += longest > 0.5 * width
         self._longest, self._width = max(self._longest, longest), min(self._width, width)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import Voronoi
 
+from lmbmd.data.cell import Cell
+
 
 def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
     """Volume of the Voronoi cell of each point in a periodic box of any shape.
@@ -20,16 +22,15 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
     Returns:
         (n,) Å³; they add up to the volume of the box.
     """
-    inverse = np.linalg.inv(box_A)
-    width = 1 / np.linalg.norm(inverse, axis=0)
-    fractional = points_A @ inverse
+    cell = Cell(box_A)
+    fractional = points_A @ cell.inverse_per_A
     fractional -= np.floor(fractional)
     fractional, alike, sharing = np.unique(fractional, axis=0, return_inverse=True, return_counts=True)
     n = len(fractional)
     # Enough for a liquid at the first attempt.
-    margin = 2.8 * (abs(np.linalg.det(box_A)) / n) ** (1 / 3)
+    margin = 2.8 * (cell.volume_A3 / n) ** (1 / 3)
     while True:
-        cloud = with_images(fractional, margin / width) @ box_A
+        cloud = with_images(fractional, margin / cell.widths_A) @ box_A
         if len(cloud) < 5:  # Qhull needs a simplex
             margin *= 2
             continue

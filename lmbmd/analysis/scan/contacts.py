@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lmbmd.analysis.scan import kernels
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
     AtomTable,
     ContactFile,
@@ -113,13 +114,12 @@ class Search:
             LmbmdError: if half the smallest box width is not more than the search radius.
         """
         atoms, options, pairs = self.atoms, self.options, self.pairs
-        box = np.ascontiguousarray(frame.box, dtype=float)
-        inverse = np.linalg.inv(box)
-        width = 1.0 / np.sqrt((inverse**2).sum(axis=0))
-        half = 0.5 * width.min()
+        cell = Cell(frame.box)
+        box, inverse = cell.vectors_A, cell.inverse_per_A
+        half = 0.5 * cell.narrowest_A
         if half <= options.search_radius_A:
             raise LmbmdError(
-                f"the box is {width.min():.2f} Å wide at its narrowest, too small for a search radius of "
+                f"the box is {cell.narrowest_A:.2f} Å wide at its narrowest, too small for a search radius of "
                 f"{options.search_radius_A:g} Å: a partner and its periodic image would both be found.",
                 where=f"frame {frame.index}",
                 remedy=f"Use a box more than {2 * options.search_radius_A:g} Å wide, or a smaller search radius.",
@@ -144,7 +144,7 @@ class Search:
             reach,
             options.search_radius_A,
             options.bins_per_A,
-            _grid(width, reach, len(self._point)),
+            _grid(cell.widths_A, reach, len(self._point)),
             around_centres,
             self._work,
         )
@@ -164,7 +164,7 @@ class Search:
             reach,
             0.0,
             options.bins_per_A,
-            _grid(width, reach, len(self._anion)),
+            _grid(cell.widths_A, reach, len(self._anion)),
             around_anions,
             self._work,
         )

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from lmbmd.analysis.clusters.components import components, ions_of
 from lmbmd.analysis.clusters.voronoi import with_images
 from lmbmd.analysis.shells.coordination import PerFrame, bonds, row_histograms
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import AtomTable, FrameContacts
 
 CONVENTIONS = ("centre", "anion", "cluster")
@@ -200,9 +201,9 @@ def is_near(points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: 
     """
     if not len(points_A) or not len(others_A):
         return np.zeros(len(points_A), bool)
-    inverse = np.linalg.inv(box_A)
+    cell = Cell(box_A)
+    inverse = cell.inverse_per_A
     into_cell = lambda x: x @ inverse - np.floor(x @ inverse)  # noqa: E731
-    margin = radius_A * np.linalg.norm(inverse, axis=0)
-    cloud = with_images(into_cell(others_A), margin) @ box_A
+    cloud = with_images(into_cell(others_A), radius_A / cell.widths_A) @ box_A
     distance, _ = cKDTree(cloud).query(into_cell(points_A) @ box_A, distance_upper_bound=radius_A * (1 + 1e-12))
     return distance <= radius_A

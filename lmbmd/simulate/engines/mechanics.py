@@ -7,6 +7,7 @@ import openmm
 from openmm import unit
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.cell import Cell
 from lmbmd.simulate.protocol import RunSpec
 
 #: A particle lighter than this is a hydrogen, amu. (Nothing else in a molecule lies below lithium's 6.9.)
@@ -58,7 +59,7 @@ def cutoff_A(system: openmm.System) -> float:
 
 def check_box(box_A: np.ndarray, cutoff: float, *, where: str) -> None:
     """Raise LmbmdError if a box (3, 3) in Å is narrower than twice the cut-off in Å."""
-    width = abs(np.linalg.det(box_A)) / max(np.linalg.norm(np.cross(box_A[i], box_A[(i + 1) % 3])) for i in range(3))
+    width = Cell(box_A).narrowest_A
     if width < 2 * cutoff:
         raise box_too_small(width, cutoff, where)
 

@@ -11,6 +11,7 @@ import openmm
 from openmm import unit
 
 from lmbmd.core.provenance import derived_seed
+from lmbmd.data.cell import Cell
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.platform import PlatformOptions, create_context
@@ -115,7 +116,7 @@ class Engine:
         except openmm.OpenMMException as error:
             text = str(error).lower()
             if "less than twice the nonbonded cutoff" in text:
-                width_A = float(np.linalg.norm(_box(self._context.getState())[0])) * 10
+                width_A = Cell.from_nm(_box(self._context.getState())).narrowest_A
                 raise mechanics.box_too_small(width_A, self.cutoff_A, "simulate") from error
             if "nan" in text or "infinite" in text:
                 raise Exploded(str(error).split(".")[0]) from error
