@@ -23,7 +23,7 @@ PY = sys.executable
 REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
 SET = ROOT / "force_fields" / REFERENCE["sets"][0] / "manifest.yaml"
 LIQUIDS = expand("done/{set}/liquid-{liquid}", set=REFERENCE["sets"], liquid=REFERENCE["liquids"])
-BENCHMARKS, ELECTROLYTES = ROOT / "benchmarks", ROOT / "benchmarks" / "electrolytes"
+ELECTROLYTES = ROOT / "benchmarks" / "electrolytes"
 
 
 wildcard_constraints:
@@ -63,7 +63,7 @@ rule liquid:
     log:
         "logs/{set}-{liquid}.log",
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
+        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
         " --work . --no-table > {log:q} 2>&1"
 
 
@@ -78,7 +78,7 @@ rule transport:
     log:
         "logs/transport.log",
     shell:
-        "OMP_NUM_THREADS={threads} {PY:q} {BENCHMARKS:q}/transport.py {FLAG} --work . > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} {PY:q} -m lmbmd.validation.transport {FLAG} --work . > {log:q} 2>&1"
 
 
 # 4 fs against 2 and 1 fs, and the drift of the energy.
@@ -91,7 +91,7 @@ rule steps:
     log:
         "logs/steps.log",
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} {BENCHMARKS:q}/validate_force_field.py --steps {ENGINE} --work . --no-table"
+        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field --steps {ENGINE} --work . --no-table"
         " > {log:q} 2>&1"
 
 
@@ -104,8 +104,8 @@ rule pairs:
     log:
         "logs/pairs.log",
     shell:
-        "{{ {PY:q} {BENCHMARKS:q}/lithium_pairs.py --quantum --work ."
-        " && {PY:q} {BENCHMARKS:q}/lithium_pairs.py --dft --work .; }} > {log:q} 2>&1"
+        "{{ {PY:q} -m lmbmd.validation.pairs --quantum --work ."
+        " && {PY:q} -m lmbmd.validation.pairs --dft --work .; }} > {log:q} 2>&1"
 
 
 # Ordinary studies of lmbmd, in a folder of their own.
@@ -132,4 +132,4 @@ rule report:
         ROOT / "docs/validation.md",
         ROOT / "docs/images/parity.svg",
     shell:
-        "{PY:q} {BENCHMARKS:q}/validation_report.py {FLAG} --work ."
+        "{PY:q} -m lmbmd.validation.report {FLAG} --work ."

@@ -22,7 +22,7 @@ from lmbmd.study.study import Study, load_study
 
 _SNAKEFILE = """\
 # `snakemake` in this folder runs the study in config/config.yaml with the workflow of the installed lmbmd.
-from lmbmd.init import workflow_folder
+from lmbmd.study.init import workflow_folder
 
 include: str(workflow_folder() / "Snakefile")
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import report_inputs
 
-from lmbmd.analysis import features
+from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import Described
 from lmbmd.report.inputs import load_results

@@ -38,7 +38,7 @@ else:
 def test_what_has_detached_itself_does_not_outlive_its_test(tmp_path, how):
     folder = tmp_path / "kept"
     folder.mkdir()
-    command = [sys.executable, "-c", OWNER, Path(__file__).parent, folder, how]
+    command = [sys.executable, "-c", OWNER, Path(__file__).parents[1], folder, how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as owner:
         detached = int(owner.stdout.readline())
         if how == "killed":
