@@ -31,7 +31,7 @@ for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 import numpy as np  # noqa: E402
 
-from lmbmd.data.contacts import AtomTable, SpeciesInfo  # noqa: E402
+from lmbmd.data.atoms import AtomTable, SpeciesInfo  # noqa: E402
 
 BOXES = {
     "small": {"FSI": 100, "DME": 120, "TTE": 300},

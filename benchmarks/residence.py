@@ -14,7 +14,8 @@ import numpy as np
 
 from lmbmd.analysis.dynamics.lifetimes import Residence
 from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
-from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.contacts import FrameContacts
 
 SPECIES = (SpeciesInfo("Li", "cation", 1), SpeciesInfo("FSI", "anion", -1), SpeciesInfo("DME", "solvent", 0))
 

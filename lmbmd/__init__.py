@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmbmd.data.contacts import Described
+    from lmbmd.data.described import Described
 
 __version__ = "0.1.0"
 

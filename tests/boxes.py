@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import systems
 
-from lmbmd.data.contacts import AtomTable, Frame
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.frames import Frame
 
 #: Every coordinate and box edge is a multiple of this, Å; sums of a few thousand Å stay exact in float32.
 GRAIN = 1 / 64

@@ -14,7 +14,8 @@ import numpy as np
 
 from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
 from lmbmd.analysis.clusters.components import Clusters
-from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.contacts import FrameContacts
 
 #: Centre–anion distance inside constructed aggregates, and the largest that is a contact, Å.
 BOND_A, CONTACT_A = 4.2, 4.8

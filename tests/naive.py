@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 
-from lmbmd.data.contacts import AtomTable, Frame
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.frames import Frame
 
 # ---- contacts and RDF counts
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmbmd.data.contacts import DESCRIPTOR_COLUMNS, Described
+from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described
 from lmbmd.formulation.composition import Composition, Ingredient, Realised
 
 BOTTLES = {

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.contacts import FrameContacts
 
 MASS_AMU = {"Li": 6.94, "Na": 22.99, "C": 12.011, "N": 14.007, "O": 15.999, "F": 18.998, "S": 32.06, "P": 30.974}
 

@@ -40,7 +40,10 @@ from lmbmd.analysis.shells.speciation_account import separation_tables, speciati
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.units import PS_PER_NS
-from lmbmd.data.contacts import AtomTable, Contacts, Described, FrameContacts, Rdf, descriptor_frame
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import Contacts, FrameContacts
+from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.rows import entry
 from lmbmd.numbers.statistics import estimate_mean
 

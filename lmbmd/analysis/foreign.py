@@ -14,7 +14,7 @@ from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
 from lmbmd.analysis.shells.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated
-from lmbmd.data.contacts import Described
+from lmbmd.data.described import Described
 from lmbmd.study.options import AnalysisOptions
 from lmbmd.trajectory import species_map as maps
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from lmbmd.analysis.shells.coordination import kind
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import descriptor, doubt, scaled
 from lmbmd.numbers.statistics import estimate_mean
 

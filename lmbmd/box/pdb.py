@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import AtomTable
+from lmbmd.data.atoms import AtomTable
 
 #: The last atom number that the format holds; beyond it OpenMM and VMD read hexadecimal.
 _LAST_DECIMAL_SERIAL = 99_999

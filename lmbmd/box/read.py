@@ -13,8 +13,8 @@ from openmm import unit
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import AtomTable
 from lmbmd.forcefield.mixing import unmix
 from lmbmd.forcefield.topologies import PlainTerms, plain_terms
 

@@ -12,8 +12,8 @@ from openmm import unit
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.data.atoms import AtomTable, Role, SpeciesInfo
 from lmbmd.data.bonds import parents
-from lmbmd.data.contacts import AtomTable, Role, SpeciesInfo
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 
 #: Relative error of PME's forces.

@@ -114,7 +114,7 @@ def spec(options: argparse.Namespace) -> None:
 def contacts(options: argparse.Namespace) -> None:
     from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
     from lmbmd.core import provenance
-    from lmbmd.data.contacts import AtomTable
+    from lmbmd.data.atoms import AtomTable
     from lmbmd.study.study import load_study
     from lmbmd.trajectory import read_frames
 
@@ -187,7 +187,9 @@ def describe(options: argparse.Namespace) -> None:
     from lmbmd.analysis.describe import DescribeOptions, describe
     from lmbmd.analysis.shells.snapshots import export_snapshots
     from lmbmd.core import provenance
-    from lmbmd.data.contacts import AtomTable, ContactFile, Rdf
+    from lmbmd.data.atoms import AtomTable
+    from lmbmd.data.contacts import ContactFile
+    from lmbmd.data.rdf import Rdf
     from lmbmd.formulation.composition import Composition
     from lmbmd.study.study import load_study
     from lmbmd.trajectory import read_frames

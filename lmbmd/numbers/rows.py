@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmbmd.data.contacts import Descriptor
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.statistics import Estimate, estimate_mean
 
 #: How the doubts about an error begin at the end of a descriptor's method.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
-from lmbmd.data.contacts import Described
+from lmbmd.data.described import Described
 
 #: Columns that a table must have to be drawn. Any table may be absent; further columns are allowed.
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import AtomTable, Frame
+from lmbmd.data.frames import Frame
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
 _DENSEST_PER_A3 = 1.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.bonds import parents
-from lmbmd.data.contacts import AtomTable, SpeciesInfo
 from lmbmd.trajectory import graphs as chemistry
 
 if TYPE_CHECKING:

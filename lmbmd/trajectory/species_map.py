@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.validation import validated
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.data.contacts import ROLES, AtomTable, Role
+from lmbmd.data.atoms import ROLES, AtomTable, Role
 from lmbmd.trajectory.frames import Frames, open_universe, read_frames
 from lmbmd.trajectory.matching import match
 

@@ -27,7 +27,8 @@ from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
 from lmbmd.analysis.shells.cutoffs import summit
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
-from lmbmd.data.contacts import AtomTable, Rdf
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.rdf import Rdf
 from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import compose

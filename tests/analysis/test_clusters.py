@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, Clusters, cluster_shapes, components, ion_graph, ions_of
 from lmbmd.analysis.clusters.components_account import cluster_tables
-from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.contacts import FrameContacts
 
 NOTHING = np.empty((0, 3))
 EMPTY_BOX_A = 60.0

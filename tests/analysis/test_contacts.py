@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from lmbmd.analysis.scan.contacts import ContactOptions, Search, find_contacts, frame_contacts, run_contacts
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import ContactFile, Frame, Rdf
+from lmbmd.data.contacts import ContactFile
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import read_frames
 
 SEEDS = st.integers(0, 2**32 - 1)

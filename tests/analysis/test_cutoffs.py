@@ -6,7 +6,7 @@ import systems
 
 from lmbmd.analysis.shells import cutoffs
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Rdf
+from lmbmd.data.rdf import Rdf
 
 EDGES = np.arange(0, 10.0001, 0.02)
 R = 0.5 * (EDGES[1:] + EDGES[:-1])

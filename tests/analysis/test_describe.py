@@ -12,7 +12,10 @@ from lmbmd.analysis.clusters.compactness import CompactnessOptions
 from lmbmd.analysis.describe import DescribeOptions, describe, primary_centre
 from lmbmd.analysis.scan.contacts import ContactOptions, find_contacts
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import ContactList, Described, Frame, Rdf, descriptor_frame
+from lmbmd.data.contacts import ContactList
+from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
 from lmbmd.formulation.composition import scarcity
 
 QUICK = CompactnessOptions(frames=2, shuffles=2, neighbourhoods=2)

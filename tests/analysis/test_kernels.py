@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmbmd.analysis.scan import kernels
 from lmbmd.analysis.scan.contacts import ContactOptions, Search, frame_contacts
-from lmbmd.data.contacts import Frame
+from lmbmd.data.frames import Frame
 
 SEEDS = st.integers(0, 2**32 - 1)
 BOXES = pytest.mark.parametrize("box", [boxes.STRAIGHT, boxes.SKEWED], ids=["straight", "skewed"])

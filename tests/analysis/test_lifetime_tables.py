@@ -11,7 +11,7 @@ from telegraph import BOX, curve, fold, random_run, result_of, row, two_state
 from lmbmd.analysis.dynamics.lifetimes import N_GROUPS
 from lmbmd.analysis.dynamics.lifetimes_account import decay_time_ps, integral_time_ps, jackknife, residence_tables
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import DESCRIPTOR_COLUMNS, descriptor_frame
+from lmbmd.data.described import DESCRIPTOR_COLUMNS, descriptor_frame
 
 
 def test_a_pair_that_never_breaks_stays_at_one_and_has_no_time():

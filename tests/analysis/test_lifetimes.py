@@ -16,7 +16,7 @@ from telegraph import BOX, curve, fold, intervals, random_run, two_state
 from lmbmd.analysis.dynamics.lifetimes import Residence
 from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Frame
+from lmbmd.data.frames import Frame
 
 # ---------------------------------------------------------------- counts over intervals
 
@@ -206,7 +206,7 @@ def test_magnesium_contacts_of_mdproptools_data_keep_their_published_correlation
     import pandas as pd
 
     from lmbmd.analysis.scan.contacts import ContactOptions, find_contacts
-    from lmbmd.data.contacts import AtomTable, SpeciesInfo
+    from lmbmd.data.atoms import AtomTable, SpeciesInfo
 
     folder = Path(os.environ["LMBMD_REFERENCE_DATA"]) / "mg_tfsi_dme"
     listed, box = pd.read_csv(folder / "atoms.csv"), pd.read_csv(folder / "boxes.csv")

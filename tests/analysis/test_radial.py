@@ -4,7 +4,7 @@ import pytest
 from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.analysis.shells.radial import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Rdf
+from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.statistics import Estimate
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0])

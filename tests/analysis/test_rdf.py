@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lmbmd.analysis.scan.contacts import ContactOptions, Search, find_contacts
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Frame, Rdf
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
 
 CHLORIDE = systems.Model("Cl", "anion", -1, (("F", "F"),))
 

@@ -6,7 +6,8 @@ import systems
 from systems import DME, FSI, LI, NA, TTE
 
 from lmbmd.analysis.shells.coordination import PerFrame, Shells, bonds, shell_label
-from lmbmd.data.contacts import AtomTable, ContactList, FrameContacts
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import ContactList, FrameContacts
 
 
 def fold(atoms, frames, centre="Li"):

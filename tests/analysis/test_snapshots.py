@@ -20,7 +20,10 @@ from lmbmd.analysis.shells.snapshots import (
     write_snapshots,
 )
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import ContactList, Described, Frame, Rdf
+from lmbmd.data.contacts import ContactList
+from lmbmd.data.described import Described
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
 
 BOX = np.array([[25.0, 0, 0], [6.0, 23.0, 0], [-4.0, 5.0, 24.0]])
 

@@ -20,7 +20,7 @@ from lmbmd.box.build import build_box
 from lmbmd.box.pdb import pdb_text, read_pdb, residue_names, with_positions
 from lmbmd.box.system import build_system
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import AtomTable, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.forcefield.parameters import load_set
 
 COUNTS = {"Li": 6, "AN": 6, "SOL": 40}

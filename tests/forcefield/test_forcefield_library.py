@@ -10,7 +10,7 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors, rdMolDescriptors
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import ROLES
+from lmbmd.data.atoms import ROLES
 from lmbmd.forcefield.library import load_library, read_library
 
 LIBRARY = load_library()

@@ -13,7 +13,7 @@ import report_inputs
 
 from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Described
+from lmbmd.data.described import Described
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.index import FEATURES, index_page, write_index
 from lmbmd.report.pages.page import formulation_page, linked

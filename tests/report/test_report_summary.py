@@ -9,7 +9,7 @@ import pytest
 import report_inputs
 from test_report import load
 
-from lmbmd.data.contacts import Described
+from lmbmd.data.described import Described
 from lmbmd.report.words import narrative
 
 

@@ -16,7 +16,7 @@ from lmbmd.analysis.clusters.nulls import NULL_MODELS, NullModel
 from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import counted
-from lmbmd.data.contacts import AtomTable
+from lmbmd.data.atoms import AtomTable
 from lmbmd.numbers.statistics import Estimate, estimate_mean
 
 #: What a formulation can be called.

@@ -14,7 +14,8 @@ from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.components_account import Tables, centre_names
 from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
 from lmbmd.analysis.shells.cutoffs import second_minimum
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import descriptor, doubt, entry
 from lmbmd.numbers.statistics import Estimate, estimate_mean
 

@@ -16,8 +16,9 @@ from lmbmd.analysis.clusters import nulls
 from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ion_graph, ions_of
 from lmbmd.analysis.clusters.voronoi import cell_volumes
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import AtomTable, FrameContacts
+from lmbmd.data.contacts import FrameContacts
 
 #: Extent and bin of the centre–centre pair histogram, Å.
 REACH_A, BIN_A = 15.0, 0.1

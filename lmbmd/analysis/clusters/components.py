@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmbmd.analysis.clusters import graph as kernels_graph
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import AtomTable, FrameContacts
+from lmbmd.data.contacts import FrameContacts
 
 
 @dataclass(frozen=True, eq=False)

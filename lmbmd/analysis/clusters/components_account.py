@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, ClusterResult
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import descriptor, entry, scaled
 from lmbmd.numbers.statistics import estimate_mean
 

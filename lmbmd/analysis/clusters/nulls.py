@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from lmbmd.analysis.clusters.components import Ions
-from lmbmd.data.contacts import AtomTable, FrameContacts
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import FrameContacts
 
 #: "labels": centres dealt over all molecular centres. "pairs": the same with centre–anion pairs kept rigid.
 NullModel = Literal["labels", "pairs"]

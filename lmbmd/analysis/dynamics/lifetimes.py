@@ -15,7 +15,8 @@ from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters.components import ions_of
 from lmbmd.analysis.dynamics.intervals import Intervals
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import AtomTable, FrameContacts
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import FrameContacts
 
 #: What a centre and a molecule are followed for: being in contact; being in contact while the molecule, an
 #: anion, touches no other centre (CIP); being in contact while it touches others too (AGG).

@@ -10,7 +10,8 @@ import pandas as pd
 from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, ResidenceResult
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import NO_ERROR, NOT_RELIABLE
 from lmbmd.numbers.statistics import RELIABLE_N_EFFECTIVE
 

@@ -20,17 +20,16 @@ from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
-    AtomTable,
     ContactFile,
     ContactList,
     Contacts,
-    Frame,
     FrameContacts,
-    Rdf,
     contact_batch,
     edges_from_images,
     writing_contacts,
 )
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import Frames
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmbmd.data.contacts import AtomTable, Rdf
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.rdf import Rdf
 
 #: Volumes are counted in this unit when they weight the counts of a frame. Sums of integers do not depend on their
 #: order, so parts of a trajectory add up to the whole to the bit; the rounding is 1e-8 of a 50 000 Å³ box.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.data.contacts import AtomTable, FrameContacts, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.contacts import FrameContacts
 
 #: A free, bound and bridging molecule is in contact with no, one, and two or more centres.
 STATES = ("free", "bound", "bridging")

@@ -10,7 +10,8 @@ import pandas as pd
 
 from lmbmd.analysis.shells.coordination import STATES, ShellResult, kind, shell_label
 from lmbmd.analysis.shells.entropy import mixing_entropy, random_shell_entropy, shell_entropy
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import descriptor, entry, last_used, shares
 from lmbmd.numbers.statistics import Estimate, estimate_mean, estimate_ratio
 

@@ -10,7 +10,9 @@ import pandas as pd
 from scipy.ndimage import convolve1d
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.data.contacts import AtomTable, FrameContacts, Rdf
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import FrameContacts
+from lmbmd.data.rdf import Rdf
 
 #: Where the first minimum around Li⁺ must lie, and what is used where there is none, Å.
 LI_WINDOW_A = (2.3, 3.5)

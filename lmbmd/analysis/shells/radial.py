@@ -11,7 +11,8 @@ import pandas as pd
 from lmbmd.analysis.shells.coordination import ShellResult
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.contacts import Descriptor, Rdf
+from lmbmd.data.described import Descriptor
+from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.rows import descriptor, doubt
 from lmbmd.numbers.statistics import Estimate, estimate_curve, estimate_mean
 

@@ -21,7 +21,10 @@ from lmbmd.analysis.shells.coordination import bonds, ligand_species, shell_labe
 from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
-from lmbmd.data.contacts import AtomTable, Contacts, Described, Frame, FrameContacts
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import Contacts, FrameContacts
+from lmbmd.data.described import Described
+from lmbmd.data.frames import Frame
 
 
 @dataclass(frozen=True, eq=False)

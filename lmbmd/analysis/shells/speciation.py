@@ -14,8 +14,9 @@ from scipy.spatial import cKDTree
 from lmbmd.analysis.clusters.components import components, ions_of
 from lmbmd.analysis.clusters.voronoi import with_images
 from lmbmd.analysis.shells.coordination import PerFrame, bonds, row_histograms
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import AtomTable, FrameContacts
+from lmbmd.data.contacts import FrameContacts
 
 CONVENTIONS = ("centre", "anion", "cluster")
 CLASSES = ("SSIP", "CIP", "AGG")

@@ -9,7 +9,8 @@ import pandas as pd
 
 from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.analysis.shells.speciation import CLASSES, CONVENTIONS, SpeciationResult
-from lmbmd.data.contacts import AtomTable, Descriptor
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
 from lmbmd.numbers.rows import descriptor, entry, last_used, shares
 from lmbmd.numbers.statistics import Estimate, estimate_mean
 

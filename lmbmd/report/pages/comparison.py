@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from lmbmd.data.contacts import ROLES
+from lmbmd.data.atoms import ROLES
 from lmbmd.report.inputs import Results, StatePoint
 from lmbmd.report.words import formatting as fmt
 from lmbmd.report.words import narrative
