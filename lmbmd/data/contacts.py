@@ -16,43 +16,7 @@ import pyarrow as pa
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing
-from lmbmd.data.atoms import ROLES, AtomTable, Role, SpeciesInfo
 from lmbmd.data.cell import Cell
-from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, Descriptor, descriptor_frame
-
-__all__ = [
-    "DESCRIPTOR_COLUMNS",
-    "ROLES",
-    "AtomTable",
-    "ContactFile",
-    "ContactList",
-    "Contacts",
-    "Described",
-    "Descriptor",
-    "Frame",
-    "FrameContacts",
-    "Rdf",
-    "Role",
-    "SpeciesInfo",
-    "contact_batch",
-    "descriptor_frame",
-    "edges_from_images",
-    "writing_contacts",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One configuration: positions (n, 3) float32 in Å, box (3, 3) float64 with lattice vectors as rows in Å."""
-
-    index: int
-    time_ps: float
-    positions: np.ndarray
-    box: np.ndarray
-
-    @property
-    def volume_A3(self) -> float:
-        return Cell(self.box).volume_A3
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmbmd.data.cell import Cell
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -18,4 +20,4 @@ class Frame:
 
     @property
     def volume_A3(self) -> float:
-        return abs(float(np.linalg.det(self.box)))
+        return Cell(self.box).volume_A3

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lmbmd.analysis.scan import kernels
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
     ContactFile,
