@@ -27,8 +27,9 @@ from benchmarks import throughput
 from lmbmd.box.formats.gromacs import topology
 from lmbmd.box.read import Box, read_box
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate import run as simulate
 from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.engines.platform import PlatformOptions, cores
+from lmbmd.simulate.protocol import load_spec
 
 #: Iterations and order of LINCS. One iteration heats 4 fs and heavy hydrogens: DMC by 50 kJ/mol per ps in 1,000 atoms,
 #: 2 K at a friction of 1/ps; AN bursts without friction.
@@ -74,14 +75,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="config/config.yaml")
     parser.add_argument("--formulation", help="default: the study's last")
-    parser.add_argument("--threads", type=int, default=simulate.platform.cores())
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--ps", type=float, default=40.0, help="length of one round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     options.frame_ps = None
     if not shutil.which("gmx"):
         parser.exit(1, "gmx is not installed (Debian: gromacs)\n")
-    chosen = simulate.PlatformOptions("CPU", threads=options.threads)
+    chosen = PlatformOptions("CPU", threads=options.threads)
     with tempfile.TemporaryDirectory(prefix="lmbmd-gromacs-") as text:
         folder = Path(text)
         run = throughput.prepared_run(folder, options, chosen)
@@ -106,7 +107,7 @@ def main() -> None:
 
 def write_inputs(folder: Path, box: Box) -> None:
     """``topol.top`` with the run's masses, and ``conf.gro`` of its last checkpoint."""
-    spec = simulate.load_spec(folder / "spec.json")
+    spec = load_spec(folder / "spec.json")
     flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
     atoms = box.atoms
@@ -149,7 +150,7 @@ def openmm_energy(folder: Path) -> float:
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
     # Bonds to hydrogens have no energy in GROMACS, where they are rigid.
-    spec = simulate.load_spec(folder / "spec.json")
+    spec = load_spec(folder / "spec.json")
     system = mechanics.prepare(system, spec, 1)
     platform = openmm.Platform.getPlatformByName("CPU")
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
@@ -160,14 +161,14 @@ def openmm_energy(folder: Path) -> float:
 
 def speed_of(folder: Path, options: argparse.Namespace) -> float:
     """ns/day that GROMACS reports for a round."""
-    spec = simulate.load_spec(folder / "spec.json")
+    spec = load_spec(folder / "spec.json")
     log = gromacs(folder, options, steps=spec.steps_in_ns(options.ps / 1000))
     return float(re.search(r"^Performance: +([\d.]+)", log, flags=re.MULTILINE)[1])
 
 
 def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
     """Run GROMACS for so many steps; returns its log."""
-    spec = simulate.load_spec(folder / "spec.json")
+    spec = load_spec(folder / "spec.json")
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     cutoff_nm = nonbonded.getCutoffDistance()._value

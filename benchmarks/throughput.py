@@ -27,14 +27,16 @@ from pathlib import Path
 
 import openmm
 
+import lmbmd.simulate.run
 from lmbmd.box.build import build_box, build_system
 from lmbmd.box.pdb import pdb_text
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate import run as simulate
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.protocol import load_spec
 from lmbmd.study.forecast import speed
 from lmbmd.study.study import load_study
 
@@ -52,12 +54,12 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, default=0, help="repeat the box until it has about so many")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="time N replicas at once, too")
     options = parser.parse_args()
-    chosen = simulate.PlatformOptions(options.platform, threads=options.threads)
+    chosen = PlatformOptions(options.platform, threads=options.threads)
     with tempfile.TemporaryDirectory(prefix="lmbmd-throughput-") as folder:
         measure(Path(folder), options, chosen)
 
 
-def measure(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> None:
+def measure(folder: Path, options: argparse.Namespace, chosen: PlatformOptions) -> None:
     run = prepared_run(folder, options, chosen)
     frame_ps = run.spec["protocol"]["frame_interval_ps"]
     round_ps = max(1, round(options.ps / frame_ps)) * frame_ps
@@ -88,7 +90,7 @@ class Run:
 
     folder: Path
     spec: dict
-    chosen: simulate.PlatformOptions
+    chosen: PlatformOptions
     checkpoint_s: float = 60.0
     n_atoms: int = 0
     platform: str = ""
@@ -99,7 +101,7 @@ class Run:
         self.spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
         paths = [self.folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
         paths[0].write_text(json.dumps(self.spec), encoding="utf-8")
-        simulate.run(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
+        lmbmd.simulate.run.run(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
         record = json.loads((self.folder / "out" / "run.json").read_text(encoding="utf-8"))
         self.n_atoms, self.platform = record["n_atoms"], record["platform"]["name"]
         before, self.spent_s = self.spent_s, record["wall_s"]["produce"]
@@ -117,7 +119,7 @@ def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., No
     return wrapper
 
 
-def prepared_run(folder: Path, options: argparse.Namespace, chosen: simulate.PlatformOptions) -> Run:
+def prepared_run(folder: Path, options: argparse.Namespace, chosen: PlatformOptions) -> Run:
     """Build the box of a formulation; its run will equilibrate only briefly."""
     folder.mkdir(exist_ok=True)
     study = load_study(options.study)
@@ -172,9 +174,9 @@ def shared(run: Run, n: int, length_ps: float) -> float:
     return sum(length_ps / 1000 / s * 86400 for s in seconds)
 
 
-def bare(folder: Path, chosen: simulate.PlatformOptions, length_ps: float) -> float:
+def bare(folder: Path, chosen: PlatformOptions, length_ps: float) -> float:
     """Seconds for ``length_ps`` of ``integrator.step`` from the run's last checkpoint."""
-    spec = simulate.load_spec(folder / "spec.json")
+    spec = load_spec(folder / "spec.json")
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     last = checkpoint.load(folder / "work" / checkpoint.CURRENT)
     engine = Engine(system, spec, chosen, "bare")  # the same choice of platform, and nothing else of it

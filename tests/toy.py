@@ -15,8 +15,8 @@ import openmm
 from lmbmd.box.pdb import pdb_text, read_pdb, with_positions
 from lmbmd.box.system import BuiltSystem, build_system
 from lmbmd.core.errors import LmbmdError
-from lmbmd.simulate import run as simulate
 from lmbmd.simulate import runner
+from lmbmd.simulate.run import PlatformOptions, run
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent", "CHAIN": "anion"}
 
@@ -187,13 +187,13 @@ def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 
 
 
 def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s: float = 0.1, **options: Any) -> None:
-    """``simulate.run`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
+    """``run`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
     runner.SOFT_STEPS, runner.CHECKPOINT_SHARE, runner.ATTEND_S = ((500, 20), (1000, 20)), 1.0, 0.02
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
     options = {"threads": 1, **options}
-    simulate.run(
+    run(
         *paths,
-        platform=simulate.PlatformOptions(platform, **options),
+        platform=PlatformOptions(platform, **options),
         checkpoint_interval_s=checkpoint_interval_s,
         quiet=True,
     )

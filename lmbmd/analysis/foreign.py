@@ -16,7 +16,7 @@ from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated
 from lmbmd.data.described import Described
 from lmbmd.study.options import AnalysisOptions
-from lmbmd.trajectory import species_map as maps
+from lmbmd.trajectory.species_map import from_mapping, load, open_foreign
 
 
 def analyze(
@@ -49,8 +49,8 @@ def analyze(
         LmbmdError: naming the file, key, frame or atom and the remedy.
     """
     chosen = validated(AnalysisOptions, dict(options or {}), path=Path("analysis options"), lines={})
-    species_map = maps.from_mapping(species) if isinstance(species, Mapping) else maps.load(species)
-    atoms, frames = maps.open_foreign(source, species_map, start, stop, step or chosen.frame_stride)
+    species_map = from_mapping(species) if isinstance(species, Mapping) else load(species)
+    atoms, frames = open_foreign(source, species_map, start, stop, step or chosen.frame_stride)
     contacts, shown = chosen.contacts(), chosen.describing()
     del contacts["frame_stride"]
     shown["cutoffs_A"] = {**species_map.cutoffs_A, **shown["cutoffs_A"]}

@@ -14,8 +14,7 @@ import openmm
 from lmbmd.box.packing import pack
 from lmbmd.box.pdb import pdb_text
 from lmbmd.box.system import BuiltSystem, ParameterSet, build_system
-from lmbmd.core import files as atomic
-from lmbmd.core import provenance, stages
+from lmbmd.core import files, provenance, stages
 
 __all__ = ["BuiltSystem", "build_box", "build_system", "pack"]
 
@@ -61,8 +60,8 @@ def build_box(
     edge_nm = packed.edge_A / 10
     built.system.setDefaultPeriodicBoxVectors((edge_nm, 0, 0), (0, edge_nm, 0), (0, 0, edge_nm))
     box = [[packed.edge_A, 0, 0], [0, packed.edge_A, 0], [0, 0, packed.edge_A]]
-    atomic.write_text(out / "system.xml", openmm.XmlSerializer.serialize(built.system))
-    atomic.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, np.array(box, float), built.bonds))
+    files.write_text(out / "system.xml", openmm.XmlSerializer.serialize(built.system))
+    files.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, np.array(box, float), built.bonds))
     built.atoms.write(out / "atoms.parquet")
     entries = getattr(parameter_set, "manifest", {}).get("species", {})
     record = provenance.stamp(
@@ -80,4 +79,4 @@ def build_box(
         parameter_files={species: entries.get(species, {}).get("files") for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )
-    atomic.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")
+    files.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

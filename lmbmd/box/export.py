@@ -8,8 +8,7 @@ from pathlib import Path
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.formats.lammps import lammps_files
 from lmbmd.box.read import read_box
-from lmbmd.core import files as atomic
-from lmbmd.core import provenance
+from lmbmd.core import files, provenance
 from lmbmd.core.errors import LmbmdError, nearest
 
 __all__ = ["PROGRAMS", "export"]
@@ -36,7 +35,7 @@ def export(folder: Path, program: str, out: Path) -> list[Path]:
     box = read_box(folder)
     texts = PROGRAMS[program](box)
     for name, text in texts.items():
-        atomic.write_text(out / name, text)
+        files.write_text(out / name, text)
     record = provenance.stamp("export/1", box.files, program=program)
-    atomic.write_text(out / "export.json", json.dumps(record, indent=1) + "\n")
+    files.write_text(out / "export.json", json.dumps(record, indent=1) + "\n")
     return [out / name for name in (*texts, "export.json")]

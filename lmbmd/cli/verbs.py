@@ -60,21 +60,21 @@ def check(options: argparse.Namespace) -> None:
 
 
 def estimate(options: argparse.Namespace) -> None:
-    from lmbmd.study.forecast import forecast as estimate
+    from lmbmd.study.forecast import forecast
     from lmbmd.study.study import load_study
 
     study = load_study(options.study)
-    known = estimate.of_run(options.like) if options.like else None
-    found = estimate.estimate(
+    known = forecast.of_run(options.like) if options.like else None
+    found = forecast.estimate(
         study,
         options.formulation,
         each=options.measure,
         results=options.results,
         threads=options.threads,
-        speed=known if options.table is None else estimate.of_table(options.table),
+        speed=known if options.table is None else forecast.of_table(options.table),
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    print(json.dumps(found, indent=1) if options.json else estimate.estimate_text(found))
+    print(json.dumps(found, indent=1) if options.json else forecast.estimate_text(found))
 
 
 def compose(options: argparse.Namespace) -> None:
@@ -148,7 +148,7 @@ class _Logged:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    from lmbmd.simulate import run as simulate
+    from lmbmd.simulate.run import PlatformOptions, run
     from lmbmd.study.study import load_study
 
     if options.log:
@@ -156,13 +156,13 @@ def simulate(options: argparse.Namespace) -> None:
     chosen = load_study(options.study).platform_options()
     interval_s = chosen.pop("checkpoint_interval_s")
     chosen["threads"] = chosen["threads"] or options.threads
-    simulate.run(
+    run(
         options.spec,
         options.system,
         options.start,
         options.work,
         options.out,
-        platform=simulate.PlatformOptions(**chosen),
+        platform=PlatformOptions(**chosen),
         checkpoint_interval_s=interval_s,
         fresh=options.fresh,
     )

@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lmbmd.core import files as atomic
-from lmbmd.core import provenance, stages
+from lmbmd.core import files, provenance, stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.simulate.checkpoint import Checkpoint
@@ -42,7 +41,7 @@ def detach(work: Path) -> None:
     for name in _GROWING:
         path = work / name
         if path.exists() and path.stat().st_nlink > 1:
-            with atomic.replacing(path) as partial:
+            with files.replacing(path) as partial:
                 shutil.copyfile(path, partial)
 
 
@@ -55,7 +54,7 @@ def publish(work: Path, out: Path, last: Checkpoint, spec: RunSpec, inputs: dict
     for name in (*_GROWING, FINAL):
         _share(work / name, out / name)
     record = json.dumps(_record(last, spec, inputs, work), indent=2, allow_nan=False)
-    atomic.write_text(out / RECORD, record + "\n")
+    files.write_text(out / RECORD, record + "\n")
 
 
 def _share(source: Path, target: Path) -> None:

@@ -164,6 +164,6 @@ def _check_length(work: Path, found: Checkpoint, spec: RunSpec) -> None:
         )
 
 
-def header(inputs: Inputs, place: Place, files: dict[str, int], engine: dict, platform: dict) -> dict[str, Any]:
+def header_of(inputs: Inputs, place: Place, files: dict[str, int], engine: dict, platform: dict) -> dict[str, Any]:
     """The header of a checkpoint."""
     return {**inputs.header(), "place": asdict(place), "files": files, "engine": engine, "platform": platform}

@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from lmbmd.box.pdb import atom_labels, with_positions
-from lmbmd.core import files as atomic
+from lmbmd.core import files
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate import resume as places
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines.openmm_engine import Engine, Exploded
 from lmbmd.simulate.equilibration import judge
 from lmbmd.simulate.interrupts import Interrupts
 from lmbmd.simulate.logs import Row, StateLog, Trajectory
 from lmbmd.simulate.publish import FINAL
-from lmbmd.simulate.resume import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place
+from lmbmd.simulate.resume import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place, header_of
 
 #: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
 SOFT_STEPS = ((500, 1000), (1000, 1000), (2000, 1000))
@@ -102,7 +101,7 @@ class Runner:
     def _finish(self) -> None:
         shot = self.engine.snapshot()
         text = with_positions(self.inputs.start_pdb, shot.positions_nm * 10, shot.box_nm * 10)
-        atomic.write_text(self.work / FINAL, text)
+        files.write_text(self.work / FINAL, text)
         self._checkpoint()
 
     def _run_stage(self) -> None:
@@ -264,7 +263,7 @@ class Runner:
             file.sync()
         sizes = {name: file.size for name, file in self._files.items()}
         report = self.engine.report
-        header = places.header(self.inputs, self.place, sizes, report.identity, report.to_dict())
+        header = header_of(self.inputs, self.place, sizes, report.identity, report.to_dict())
         checkpoint.save(self.work, self.engine.save(header))
         cost = time.monotonic() - began
         self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / CHECKPOINT_SHARE)

@@ -11,7 +11,16 @@ import numpy as np
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.bonds import parents
-from lmbmd.trajectory import graphs as chemistry
+from lmbmd.trajectory.graphs import (
+    Graph,
+    elements,
+    formula,
+    graph_of_smiles,
+    is_element,
+    masses,
+    matched_atoms,
+    same_graph,
+)
 
 if TYPE_CHECKING:
     from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
@@ -35,7 +44,7 @@ class Topology:
         bonds = atoms.bonds.indices if hasattr(atoms, "bonds") else ()
         self.bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
         alone = (np.bincount(self.resindex) == 1)[self.resindex]
-        self.element = chemistry.elements(
+        self.element = elements(
             _text(atoms, "elements", self.n), self.name, self.type, _told_masses(universe), alone, overrides, where
         )
 
@@ -85,7 +94,7 @@ def match(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray
         site_id=site_of[order].astype(np.int32),
         element=topology.element[order],
         name=np.where(topology.name == "", topology.type, topology.name)[order],
-        mass_amu=chemistry.masses(topology.element)[order],
+        mass_amu=masses(topology.element)[order],
         charge_e=topology.charge[order],
         parent=_parents(topology, [members for _, members in molecules]),
     )
@@ -161,34 +170,34 @@ def _selected(
             where=species_map.where("species", name, "smiles"),
             remedy="Add resname or atoms, or give a topology with bonds: PSF, PRMTOP, LAMMPS data, PDB with CONECT.",
         )
-    wanted = chemistry.graph_of_smiles(entry.smiles, species_map.where("species", name, "smiles"))
+    wanted = graph_of_smiles(entry.smiles, species_map.where("species", name, "smiles"))
     groups = _groups(fragment, np.arange(topology.n))
     same = _matching(topology, groups, wanted)
     if not same:
-        formulas = sorted({chemistry.formula(topology.element[g]) for g in groups})
+        formulas = sorted({formula(topology.element[g]) for g in groups})
         raise LmbmdError(
-            f"no molecule of the topology is '{entry.smiles}' ({chemistry.formula(wanted.elements)}).",
+            f"no molecule of the topology is '{entry.smiles}' ({formula(wanted.elements)}).",
             where=species_map.where("species", name, "smiles"),
             remedy=f"By their bonds, its molecules are {', '.join(formulas[:12])}.",
         )
     return np.sort(np.concatenate(same))
 
 
-def _matching(topology: Topology, groups: Sequence[np.ndarray], wanted: chemistry.Graph) -> list[np.ndarray]:
+def _matching(topology: Topology, groups: Sequence[np.ndarray], wanted: Graph) -> list[np.ndarray]:
     """The groups of atoms whose bond graph is ``wanted``; each distinct graph is compared once."""
-    formula = Counter(wanted.elements)
-    candidates = [g for g in groups if len(g) == len(wanted.elements) and Counter(topology.element[g]) == formula]
-    verdict: dict[chemistry.Graph, bool] = {}
+    needed = Counter(wanted.elements)
+    candidates = [g for g in groups if len(g) == len(wanted.elements) and Counter(topology.element[g]) == needed]
+    verdict: dict[Graph, bool] = {}
     found = []
     for group, graph in zip(candidates, _graphs(topology, candidates), strict=True):
         if graph not in verdict:
-            verdict[graph] = chemistry.same_graph(graph, wanted)
+            verdict[graph] = same_graph(graph, wanted)
         if verdict[graph]:
             found.append(group)
     return found
 
 
-def _graphs(topology: Topology, groups: Sequence[np.ndarray]) -> list[chemistry.Graph]:
+def _graphs(topology: Topology, groups: Sequence[np.ndarray]) -> list[Graph]:
     """Elements and bonds of each group, atoms numbered from 0 within it."""
     place, group_of = np.full(topology.n, -1), np.full(topology.n, -1)
     for g, members in enumerate(groups):
@@ -199,10 +208,7 @@ def _graphs(topology: Topology, groups: Sequence[np.ndarray]) -> list[chemistry.
     for i, j in inside:
         a, b = int(place[i]), int(place[j])
         bonds[group_of[i]].append((min(a, b), max(a, b)))
-    return [
-        chemistry.Graph(tuple(topology.element[members]), tuple(sorted(set(bonds[g]))))
-        for g, members in enumerate(groups)
-    ]
+    return [Graph(tuple(topology.element[members]), tuple(sorted(set(bonds[g])))) for g, members in enumerate(groups)]
 
 
 def _components(n: int, bonds: np.ndarray) -> np.ndarray:
@@ -248,7 +254,7 @@ def _molecules(
             raise LmbmdError("a centre has one atom.", where=where, remedy="Leave atoms_per_molecule out.")
         if name in species_map.centres and len(set(topology.element[mine])) > 1:
             raise LmbmdError(
-                f"the centre is made of {chemistry.formula(topology.element[mine])}.",
+                f"the centre is made of {formula(topology.element[mine])}.",
                 where=where,
                 remedy="A centre is a monatomic ion; mend the selection or the elements.",
             )
@@ -273,7 +279,7 @@ def _alike(topology: Topology, groups: Sequence[np.ndarray]) -> bool:
 def _checked(topology: Topology, groups: list[np.ndarray], where: str) -> list[np.ndarray]:
     if _alike(topology, groups):
         return groups
-    counted = Counter(chemistry.formula(topology.element[g]) for g in groups).most_common(3)
+    counted = Counter(formula(topology.element[g]) for g in groups).most_common(3)
     raise LmbmdError(
         f"its molecules differ: {', '.join(f'{n} × {formula}' for formula, n in counted)}.",
         where=where,
@@ -319,7 +325,7 @@ def _site_atoms(
     if isinstance(rule, list):
         wanted = [str(r) for r in rule]
         return atoms[np.isin(topology.name[atoms], wanted) | np.isin(topology.type[atoms], wanted)]
-    if chemistry.is_element(rule):
+    if is_element(rule):
         return atoms[topology.element[atoms] == rule]
     if not entry.smiles:
         raise LmbmdError(
@@ -328,9 +334,9 @@ def _site_atoms(
             remedy=f"Add 'smiles:' to the species, or give atom names as a list: [{rule}].",
         )
     graphs = _graphs(topology, groups)
-    found: dict[chemistry.Graph, list[int]] = {}
+    found: dict[Graph, list[int]] = {}
     for graph in set(graphs):
-        found[graph] = chemistry.matched_atoms(graph, entry.smiles, rule, where)
+        found[graph] = matched_atoms(graph, entry.smiles, rule, where)
     picked = [members[found[graph]] for members, graph in zip(groups, graphs, strict=True)]
     return np.concatenate(picked) if picked else np.empty(0, np.int64)
 
@@ -351,7 +357,7 @@ def _charges(
         if entry.charge is not None:
             charges[name] = entry.charge
         elif entry.smiles:
-            charges[name] = chemistry.graph_of_smiles(entry.smiles, where).charge
+            charges[name] = graph_of_smiles(entry.smiles, where).charge
         elif role == "anion":
             charges[name], told = -1, False
         elif role == "cation":

@@ -11,9 +11,9 @@ from cluster_systems import BOND_A, Beads, bead_contacts, bead_table, block, min
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, Clusters, cluster_shapes, components, ion_graph, ions_of
 from lmbmd.analysis.clusters.components_account import cluster_tables
+from lmbmd.analysis.clusters.graph import connect
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
 
@@ -179,7 +179,7 @@ def test_components_and_ranks_agree_with_a_supercell(seed):
     ]
     source, target = (np.array([e[k] for e in edges], np.int64) for k in (0, 1))
     step = np.array([e[2] for e in edges], np.int64)
-    label, image, rank = kernels_graph.connect(n, source, target, step)
+    label, image, rank = connect(n, source, target, step)
     # A period divisible by 5 or by 7 loses rank in one of the supercells; none here is divisible by both.
     five, seven = naive_graph(n, edges, 5), naive_graph(n, edges, 7)
     assert label.tolist() == five[0]
@@ -222,7 +222,7 @@ def test_a_chain_that_winds_twice_before_it_closes_percolates_along_one_directio
     """Period (2, 1, 0): neither face is crossed alone, the sum of two walks closes."""
     source, target = np.array([0, 0, 2, 2]), np.array([1, 3, 3, 1])
     step = np.array([[0, 0, 0], [-1, 0, 0], [0, 1, 0], [1, 0, 0]])
-    _, _, rank = kernels_graph.connect(4, source, target, step)
+    _, _, rank = connect(4, source, target, step)
     assert rank.tolist() == [1]
 
 

@@ -10,10 +10,10 @@ import pytest
 from cluster_systems import BOND_A, FAMILIES, Beads, bead_contacts, bead_table, block, family, measure
 from scipy.integrate import quad
 
-from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters import nulls
 from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
 from lmbmd.analysis.clusters.components import ions_of
+from lmbmd.analysis.clusters.graph import pair_counts
 from lmbmd.analysis.clusters.nulls import POISSON_NEAREST, pair_up, shuffled_labels, shuffled_pairs
 from lmbmd.core.errors import LmbmdError
 
@@ -72,7 +72,7 @@ def test_pair_counts_agree_with_all_images(box):
     rng = np.random.default_rng(4)
     points = rng.uniform(-1, 2, (40, 3)) @ box
     inverse = np.ascontiguousarray(np.linalg.inv(box))
-    pairs, neighbours, nearest = kernels_graph.pair_counts(points, box, inverse, 15.0, 0.1, 8.0)
+    pairs, neighbours, nearest = pair_counts(points, box, inverse, 15.0, 0.1, 8.0)
     images = np.array(list(itertools.product(range(-4, 5), repeat=3))) @ box
     distance = np.array([[np.linalg.norm(q - p + images, axis=1).min() for q in points] for p in points])
     upper = distance[np.triu_indices(40, 1)]

@@ -16,7 +16,7 @@ from lmbmd.box.build import build_box
 from lmbmd.box.export import export
 from lmbmd.box.pdb import read_pdb, with_positions
 from lmbmd.box.read import read_box
-from lmbmd.cli import parser as cli
+from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC
@@ -224,7 +224,7 @@ def test_the_end_of_a_run_is_exported_with_its_conditions(toy_box, tmp_path):
     box = read_box(run)
     assert (box.temperature_K, box.pressure_bar) == (330.0, 7.0)
     assert np.diag(box.box_A).tolist() == [23.5, 23.5, 23.5]
-    assert cli.main(["export", str(run), "--to", "gromacs", "--out", str(tmp_path)]) == 0
+    assert main(["export", str(run), "--to", "gromacs", "--out", str(tmp_path)]) == 0
     mdp = (tmp_path / "md.mdp").read_text(encoding="utf-8")
     assert re.search(r"ref-t += 330\n", mdp) and re.search(r"ref-p += 7\n", mdp)
     record = json.loads((tmp_path / "export.json").read_text(encoding="utf-8"))

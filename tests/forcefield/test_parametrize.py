@@ -20,7 +20,7 @@ from rdkit import Chem
 from lmbmd.box.build import build_system
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.read import Box
-from lmbmd.cli import parser as cli
+from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.steps import Steps
 from lmbmd.forcefield.library import force_fields_folder, load_library
@@ -119,7 +119,7 @@ def test_a_new_molecule_with_given_charges_can_be_simulated(tmp_path):
     assert composition.own_sets == str(tmp_path / "force_fields")
     composition.write(tmp_path / "composition.json")
     out = tmp_path / "r1"
-    assert cli.main(["build", str(tmp_path / "composition.json"), "--out", str(out)]) == 0
+    assert main(["build", str(tmp_path / "composition.json"), "--out", str(out)]) == 0
     record = json.loads((out / "build.json").read_text(encoding="utf-8"))
     assert record["parameter_set"]["name"] == "own"
     listed = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))["species"]["NEW"]["files"]
@@ -647,14 +647,14 @@ def test_a_bottle_whose_set_lacks_a_species_is_told_how_to_get_it(tmp_path):
 
 def test_the_command_makes_a_set_beside_the_study_and_prints_how_to_use_it(tmp_path, capsys):
     command = ["parametrize", "DOL", "--topology", str(_openmm_xml(tmp_path)), "--study", str(tmp_path / "config.yaml")]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     out, err = capsys.readouterr()
     assert out.startswith(
         f"DOL is in {tmp_path / 'force_fields' / 'own-1.0.0'}. A bottle takes it with 'force_field: own"
     )
     assert err.splitlines() == ["parametrize DOL: topology", "parametrize DOL: geometry", "parametrize DOL: files"]
     assert load_set("own-1.0.0", tmp_path / "force_fields").citations("DOL")
-    assert cli.main(["parametrize", "NEW", "--smiles", "CXC", "--study", str(tmp_path / "config.yaml")]) == 2
+    assert main(["parametrize", "NEW", "--smiles", "CXC", "--study", str(tmp_path / "config.yaml")]) == 2
     assert capsys.readouterr().err.startswith("lmbmd parametrize: --smiles: 'CXC' is no SMILES: syntax error")
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from lmbmd.analysis.features import COLUMNS, FEATURES, ROWS
-from lmbmd.cli import parser as cli
+from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.formulation.models import SECTIONS
 from lmbmd.literature.catalogue import load_catalogue
@@ -498,22 +498,22 @@ def test_shipped_claims_count_a_species_under_the_role_that_its_bottle_gives_it(
 
 def test_claims_are_listed_and_judged_from_the_command_line(tmp_path, capsys):
     none = ["--study", str(tmp_path / "none.yaml")]
-    assert cli.main(["claims", "--list", "lifsi-dme-4m", *none]) == 0
+    assert main(["claims", "--list", "lifsi-dme-4m", *none]) == 0
     text = capsys.readouterr().out
     assert "lifsi-dme-4m-c1 (lifsi-dme-4m against lifsi-dme-1m; md)" in text and "lifsi-dx" not in text
-    assert cli.main(["claims", "--results", str(tmp_path), *none]) == 2
+    assert main(["claims", "--results", str(tmp_path), *none]) == 2
     assert "lmbmd claims --list" in " ".join(capsys.readouterr().err.split())
     name = {"name": "cip_agg_fraction_anion"}
     table = numbers(("lifsi-dme-4m", 0.9, 0.01, name), ("lifsi-dme-1m", 0.4, 0.01, name))
     table.to_parquet(tmp_path / "features.parquet")
-    assert cli.main(["claims", "lifsi-dme-4m", "--results", str(tmp_path), *none]) == 0
+    assert main(["claims", "lifsi-dme-4m", "--results", str(tmp_path), *none]) == 0
     text = capsys.readouterr().out
     assert text.startswith("supported         lifsi-dme-4m-c1 at 300 K")
     assert "0.900 ± 0.010 against 0.400 ± 0.010; difference 0.500 ± 0.014; 95 %: 0.472 to 0.528" in text
     assert "not run" in text.rpartition("\n")[0], "of the bottles asked about every claim is shown"
-    assert cli.main(["claims", "--results", str(tmp_path), *none]) == 0
+    assert main(["claims", "--results", str(tmp_path), *none]) == 0
     *verdicts, summary = capsys.readouterr().out.splitlines()
-    assert cli.main(["claims", "lifsi-dme-4n", *none]) == 2
+    assert main(["claims", "lifsi-dme-4n", *none]) == 2
     assert "no claim is about 'lifsi-dme-4n'" in " ".join((err := capsys.readouterr().err).split())
     assert "lifsi-dme-4m" in err
     assert "not run" in summary and not any(line.startswith("not run") for line in verdicts)

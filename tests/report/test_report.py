@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import report_inputs
 
-from lmbmd.analysis.features import features
+from lmbmd.analysis.features import FEATURES, features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Described
 from lmbmd.report.inputs import load_results
-from lmbmd.report.pages.index import FEATURES, index_page, write_index
+from lmbmd.report.pages.index import index_page, write_index
 from lmbmd.report.pages.page import formulation_page, linked
-from lmbmd.report.tables import findings as content
+from lmbmd.report.tables import findings
 from lmbmd.report.words import narrative
 from lmbmd.report.words.definitions import DEFINITIONS
 
@@ -557,7 +557,7 @@ def test_times_between_losses_stand_with_the_residence_times(results):
     ]
     table = pd.DataFrame(rows, columns=["centre", "partner", "tau_ps", "error", "outcome"])
     point = dataclasses.replace(point, described=Described(point.described.descriptors, {"exchange": table}))
-    (shown,) = [content.residence(point)]
+    (shown,) = [findings.residence(point)]
     found = [tuple(cell.text for cell in row) for row in shown.rows]
     assert found[0] == ("Li⁺ – FSI⁻", "first-shell contact", "time between losses", "210 ± 20", "ps", "–", "seen")
     assert found[1][3] == "–" and found[1][6].startswith("none was seen: longer than 70 ps")

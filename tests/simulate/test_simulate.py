@@ -20,9 +20,12 @@ from toy import SMALL, TINY, relaxed_run, simulate_elsewhere, simulate_here, toy
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate import run as simulate
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.engines import openmm_engine as engine
+from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.protocol import load_spec
+from lmbmd.simulate.resume import Inputs
+from lmbmd.simulate.run import why
 
 N_FRAMES, N_ROWS = 20, 100
 
@@ -134,7 +137,7 @@ def test_equilibration_ends_at_the_first_look_that_finds_it_stationary(fresh, mo
         seen.append(len(density))
         return engine_verdict(len(density) >= 70)
 
-    monkeypatch.setattr(simulate.runner, "judge", judge)
+    monkeypatch.setattr("lmbmd.simulate.runner.judge", judge)
     simulate_here(fresh)
     assert seen == [50, 55, 60, 65, 70]
     record = json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))
@@ -150,8 +153,8 @@ def engine_verdict(stationary: bool):
 def test_annealing_follows_its_ramp_and_returns(fresh, monkeypatch):
     write_spec(fresh, anneal={"temperature_K": 500.0, "heat_ns": 2e-4, "hold_ns": 1e-4, "cool_ns": 2e-4})
     asked = []
-    real = engine.Engine.set_temperature
-    monkeypatch.setattr(engine.Engine, "set_temperature", lambda self, t: (asked.append(round(t, 6)), real(self, t))[1])
+    real = Engine.set_temperature
+    monkeypatch.setattr(Engine, "set_temperature", lambda self, t: (asked.append(round(t, 6)), real(self, t))[1])
     simulate_here(fresh)
     ramp = [320 + 20 * k for k in range(10)] + [500] * 5 + [480 - 20 * k for k in range(10)]
     assert asked == [*ramp, 300.0]
@@ -242,7 +245,7 @@ def test_results_stay_as_they_were_until_the_extension_is_finished(finished, mon
     assert (finished / "out" / "trajectory.xtc").samefile(finished / "work" / "trajectory.xtc")
     before = (finished / "out" / "trajectory.xtc").read_bytes()
     write_spec(finished, production_ns=0.003)
-    real = engine.Engine.snapshot
+    real = Engine.snapshot
     shots = []
 
     def snapshot(self):
@@ -251,7 +254,7 @@ def test_results_stay_as_they_were_until_the_extension_is_finished(finished, mon
             raise LmbmdError("stop here")
         return real(self)
 
-    monkeypatch.setattr(engine.Engine, "snapshot", snapshot)
+    monkeypatch.setattr(Engine, "snapshot", snapshot)
     with pytest.raises(LmbmdError, match="stop here"):
         simulate_here(finished)
     assert (finished / "work" / "trajectory.xtc").stat().st_size > len(before)
@@ -260,7 +263,7 @@ def test_results_stay_as_they_were_until_the_extension_is_finished(finished, mon
 
 def test_deleted_results_come_back_without_simulating(finished, monkeypatch):
     shutil.rmtree(finished / "out")
-    monkeypatch.setattr(simulate, "Engine", None)
+    monkeypatch.setattr("lmbmd.simulate.run.Engine", None)
     simulate_here(finished)
     assert_complete(finished)
 
@@ -333,7 +336,7 @@ def test_who_wrote_the_system_file_is_no_physics(finished, monkeypatch):
     text = (finished / "system.xml").read_text(encoding="utf-8")
     assert 'openmmVersion="' in text
     (finished / "system.xml").write_text(text.replace('openmmVersion="', 'openmmVersion="9.', 1), encoding="utf-8")
-    monkeypatch.setattr(simulate, "Engine", None)
+    monkeypatch.setattr("lmbmd.simulate.run.Engine", None)
     simulate_here(finished)
 
 
@@ -343,9 +346,9 @@ def test_a_changed_physical_parameter_is_refused_by_name(finished):
     with pytest.raises(LmbmdError, match=message):
         simulate_here(finished)
     paths = [finished / name for name in ("spec.json", "system.xml", "start.pdb", "work")]
-    assert simulate.why(*paths) == ["temperature_K: 300.0 → 310.0", "friction_per_ps: 1.0 → 2.0"]
+    assert why(*paths) == ["temperature_K: 300.0 → 310.0", "friction_per_ps: 1.0 → 2.0"]
     write_spec(finished, production_ns=0.5)
-    assert simulate.why(*paths) == []
+    assert why(*paths) == []
 
 
 def test_a_trajectory_shorter_than_the_checkpoint_knows_falls_back(finished):
@@ -387,14 +390,12 @@ def test_another_platform_goes_on_from_the_portable_part(finished, platform):
 
 def test_reference_goes_on_to_the_bit(fresh):
     """OpenMM's checkpoint holds everything but the barostat's counter; between two of its attempts that is nothing."""
-    inputs = simulate.Inputs(
-        *(simulate.load_spec(fresh / "spec.json"), (fresh / "system.xml").read_text(encoding="utf-8"), "")
-    )
+    inputs = Inputs(*(load_spec(fresh / "spec.json"), (fresh / "system.xml").read_text(encoding="utf-8"), ""))
     system = openmm.XmlSerializer.deserialize(inputs.system_xml)
     positions, box = read_pdb((fresh / "start.pdb").read_text(encoding="utf-8"), where="x")
 
-    def begin() -> engine.Engine:
-        found = engine.Engine(system, inputs.spec, simulate.PlatformOptions("Reference"), "x")
+    def begin() -> Engine:
+        found = Engine(system, inputs.spec, PlatformOptions("Reference"), "x")
         found.place(positions / 10, box / 10)
         found.set_pace(inputs.spec.step_as)
         return found
@@ -495,7 +496,7 @@ def test_results_on_another_file_system_are_copied(fresh, tmpfs):
 
 def kick(monkeypatch, when: list[int]) -> None:
     """At these frames, counted over the process, every atom gets 10⁵ times its velocity."""
-    real, count = engine.Engine.snapshot, [0]
+    real, count = Engine.snapshot, [0]
 
     def snapshot(self):
         shot = real(self)
@@ -505,7 +506,7 @@ def kick(monkeypatch, when: list[int]) -> None:
             self._context.setVelocities(state.getVelocities(asNumpy=True) * 1e5)
         return shot
 
-    monkeypatch.setattr(engine.Engine, "snapshot", snapshot)
+    monkeypatch.setattr(Engine, "snapshot", snapshot)
 
 
 def test_an_explosion_is_undone_with_a_smaller_step_and_leaves_no_trace(fresh, monkeypatch):
@@ -518,7 +519,7 @@ def test_an_explosion_is_undone_with_a_smaller_step_and_leaves_no_trace(fresh, m
 
 
 def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_finished(fresh, monkeypatch):
-    real, lost, last = engine.Engine.save, [], json.loads((fresh / "spec.json").read_text("utf-8"))
+    real, lost, last = Engine.save, [], json.loads((fresh / "spec.json").read_text("utf-8"))
     steps = round(last["protocol"]["production_ns"] * 1e6 / last["protocol"]["timestep_fs"])
 
     def save(self, header):
@@ -528,7 +529,7 @@ def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_f
             self._context.setVelocities(state.getVelocities(asNumpy=True) * np.nan)
         return real(self, header)
 
-    monkeypatch.setattr(engine.Engine, "save", save)
+    monkeypatch.setattr(Engine, "save", save)
     simulate_here(fresh)
     assert lost
     assert_complete(fresh)
@@ -537,7 +538,7 @@ def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_f
 
 def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, monkeypatch):
     """A force that grows without bound on one molecule from the production on."""
-    real = engine.Engine.step
+    real = Engine.step
 
     def step(self, n):
         state = self._context.getState(velocities=True)
@@ -547,7 +548,7 @@ def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, mo
         self._context.setVelocities(velocities)
         real(self, n)
 
-    monkeypatch.setattr(engine.Engine, "step", step)
+    monkeypatch.setattr(Engine, "step", step)
     message = (
         r"explodes in stage equilibrate at step \d+ .* with a step of 0\.25 fs\. Hottest atoms just before: atom \d+"
     )

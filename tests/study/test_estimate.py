@@ -14,6 +14,7 @@ import pytest
 from openmm import unit
 from test_workflow import planned
 
+import lmbmd.simulate.run
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
 from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
@@ -24,11 +25,10 @@ from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import ENOUGH_MOLECULES
-from lmbmd.simulate import run as simulate
 from lmbmd.simulate import runner
+from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores
 from lmbmd.simulate.protocol import parse_spec
-from lmbmd.study.forecast import cost, speed
-from lmbmd.study.forecast import forecast as estimate
+from lmbmd.study.forecast import cost, forecast, speed
 from lmbmd.study.forecast.cautions import disk_caution
 from lmbmd.study.forecast.speed import Speed
 from lmbmd.study.study import load_study
@@ -104,7 +104,7 @@ def test_the_trajectory_grows_with_frames_and_contacts_with_every_second_of_them
 def test_jobs_are_those_of_snakemakes_dry_run(tmp_path):
     bottle = TINY + "temperature_K: [280, 300]\nreplicas: 3\n"
     study = study_of(tmp_path / "config", a=bottle, b=TINY)
-    assert estimate.jobs(study, ["a", "b"]) == planned(tmp_path)
+    assert forecast.jobs(study, ["a", "b"]) == planned(tmp_path)
 
 
 # ---- what is timed
@@ -138,7 +138,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     box, said = study.composition("tiny"), []
     start = (box.counts, load_set(box.force_field), box.box_edge_A)
     start = (*start, speed.liquid(box, *start))
-    options = simulate.PlatformOptions("CPU")
+    options = PlatformOptions("CPU")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed, "liquid", lambda *_: start[-1])  # packed once for all tests
         timed = speed.measure(box, spec_of(study), options, seconds=0.5, say=said.append)
@@ -176,9 +176,9 @@ def test_a_large_box_is_timed_whole_where_that_is_fast_enough(tiny, monkeypatch)
         speed, "_timed", lambda c, s, o, start, *_: sizes.append(len(start[1])) or replace(HAND, n_atoms=len(start[1]))
     )
     box, per_tile = big.composition("big"), len(liquid)
-    found = speed.measure(box, spec_of(big, "big"), simulate.PlatformOptions(), seconds=1.0)
+    found = speed.measure(box, spec_of(big, "big"), PlatformOptions(), seconds=1.0)
     assert (sizes, found.n_atoms) == ([per_tile], per_tile), "100 steps/s of a tile are 50 of the box"
-    speed.measure(box, spec_of(big, "big"), simulate.PlatformOptions(), seconds=2.1)
+    speed.measure(box, spec_of(big, "big"), PlatformOptions(), seconds=2.1)
     assert sizes[1:] == [per_tile, 2 * per_tile]
     assert 2 * per_tile == pytest.approx(box.n_atoms, rel=0.02)
 
@@ -198,7 +198,7 @@ def run(tiny) -> Path:
         patch.setattr(runner, "SOFT_STEPS", ((500, 20), (1000, 20), (2000, 20)))
         patch.setattr(runner, "MINIMISE_ITERATIONS", 10)
         paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
-        simulate.run(*paths, platform=simulate.PlatformOptions("CPU"), quiet=True)
+        lmbmd.simulate.run.run(*paths, platform=PlatformOptions("CPU"), quiet=True)
     frames = read_frames(None, folder / "out" / "trajectory.xtc", built.atoms)
     chosen = tiny.study.contacts_options()
     del chosen["frame_stride"]
@@ -232,7 +232,7 @@ def test_disk_is_that_of_a_real_runs_files_within_20_percent(tiny, run):
 
 def test_a_finished_run_tells_the_speed_of_others(tiny, run):
     path = run / "out" / "run.json"
-    told = estimate.of_run(path)
+    told = forecast.of_run(path)
     record = json.loads(path.read_text(encoding="utf-8"))
     assert told.ns_per_day(tiny.box.n_atoms, 4.0) == pytest.approx(record["ns_per_day"])
     assert told.ns_per_day(2 * tiny.box.n_atoms, 2.0) == pytest.approx(record["ns_per_day"] / 4)
@@ -240,27 +240,27 @@ def test_a_finished_run_tells_the_speed_of_others(tiny, run):
 
 
 def test_a_gpu_is_told_from_a_processor():
-    def report(name: str, **properties: str) -> simulate.platform.PlatformReport:
-        return simulate.platform.PlatformReport(name, properties, ())
+    def report(name: str, **properties: str) -> PlatformReport:
+        return PlatformReport(name, properties, ())
 
     assert speed.describe_device(report("CUDA", DeviceName="A,B", DeviceIndex="0,1")) == ("CUDA (A,B)", 2, True)
     pocl = speed.describe_device(report("OpenCL", DeviceName="pthread-x", DeviceIndex="0"))
-    assert (pocl[1], pocl[2]) == (simulate.platform.cores(), False)
+    assert (pocl[1], pocl[2]) == (cores(), False)
     assert speed.describe_device(report("Reference"))[1:] == (1, False)
 
 
 def test_only_the_smallest_is_timed_unless_each_is_asked_for(tmp_path, monkeypatch):
     study = study_of(tmp_path, small=TINY, big=TINY.replace("7,", "20,"))
     timed = []
-    monkeypatch.setattr(estimate, "measure", lambda box, *_, **__: timed.append(box.formulation) or HAND)
-    one = estimate.estimate(study)
+    monkeypatch.setattr(forecast, "measure", lambda box, *_, **__: timed.append(box.formulation) or HAND)
+    one = forecast.estimate(study)
     assert timed == ["small"]
     assert one["formulations"][1]["ns_per_day"] == pytest.approx(HAND.ns_per_day(study.composition("small").n_atoms, 4))
-    estimate.estimate(study, each=True)
+    forecast.estimate(study, each=True)
     assert timed == ["small", "big", "small"]
-    estimate.estimate(study, speed=HAND)
+    forecast.estimate(study, speed=HAND)
     assert len(timed) == 3
-    assert [c["formulation"] for c in estimate.estimate(study, ["big", "big"])["formulations"]] == ["big"]
+    assert [c["formulation"] for c in forecast.estimate(study, ["big", "big"])["formulations"]] == ["big"]
     assert timed[3:] == ["big"]
 
 
@@ -268,9 +268,9 @@ def test_each_combining_rule_is_timed_because_their_steps_cost_differently(tmp_p
     study = study_of(tmp_path, small=TINY, big=TINY.replace("7,", "20,"), other=TINY.replace("7,", "9,"))
     timed = []
     speeds = {"small": HAND, "other": replace(HAND, steps_per_s=60.0)}
-    monkeypatch.setattr(estimate, "measure", lambda box, *_, **__: timed.append(box.formulation) or speeds[timed[-1]])
-    monkeypatch.setattr(estimate, "combining_rule", lambda box: "one" if box.formulation == "other" else "two")
-    found = {c["formulation"]: c["ns_per_day"] for c in estimate.estimate(study)["formulations"]}
+    monkeypatch.setattr(forecast, "measure", lambda box, *_, **__: timed.append(box.formulation) or speeds[timed[-1]])
+    monkeypatch.setattr(forecast, "combining_rule", lambda box: "one" if box.formulation == "other" else "two")
+    found = {c["formulation"]: c["ns_per_day"] for c in forecast.estimate(study)["formulations"]}
     assert sorted(timed) == ["other", "small"]
     for name, measured in (("big", HAND), ("small", HAND), ("other", speeds["other"])):
         assert found[name] == pytest.approx(measured.ns_per_day(study.composition(name).n_atoms, 4))
@@ -279,11 +279,11 @@ def test_each_combining_rule_is_timed_because_their_steps_cost_differently(tmp_p
 def test_a_given_speed_is_doubted_for_another_combining_rule(tmp_path, monkeypatch):
     study = study_of(tmp_path, one=TINY, two=TINY)
     rules = {"one": "Lorentz-Berthelot", "two": "geometric"}
-    monkeypatch.setattr(estimate, "combining_rule", lambda box: rules[box.formulation])
-    monkeypatch.setattr(estimate, "measure", lambda *_, **__: HAND)
+    monkeypatch.setattr(forecast, "combining_rule", lambda box: rules[box.formulation])
+    monkeypatch.setattr(forecast, "measure", lambda *_, **__: HAND)
 
     def doubted(**options) -> list[dict[str, str]]:
-        return [w["cases"] for w in estimate.estimate(study, **options)["warnings"] if w["topic"] == "speed"]
+        return [w["cases"] for w in forecast.estimate(study, **options)["warnings"] if w["topic"] == "speed"]
 
     assert doubted(speed=HAND) == [{"two": "geometric"}]
     assert doubted() == doubted(each=True) == []
@@ -294,7 +294,7 @@ def test_a_given_speed_is_doubted_for_another_combining_rule(tmp_path, monkeypat
 
 def warned(study, topic: str, words: str = "") -> dict[str, str] | None:
     """Cases of the one warning of a topic with these words, None if there is none."""
-    found = [w for w in estimate.check(study)["warnings"] if w["topic"] == topic and words in w["text"]]
+    found = [w for w in forecast.check(study)["warnings"] if w["topic"] == topic and words in w["text"]]
     assert len(found) <= 1
     return found[0]["cases"] if found else None
 
@@ -303,7 +303,7 @@ def warned(study, topic: str, words: str = "") -> dict[str, str] | None:
 def test_a_run_shorter_than_the_analysis_calls_long_enough_is_warned_of(tmp_path, short_by_ns, seen):
     study = study_of(tmp_path, PROTOCOL % (LEAST_RUN_NS - short_by_ns, ", frame_interval_ps: 1"), tiny=TINY)
     assert (warned(study, "run length") is not None) == seen
-    assert estimate.check(study)["longest_residence_ns"] == (LEAST_RUN_NS - short_by_ns) / RESIDENCE_TIMES
+    assert forecast.check(study)["longest_residence_ns"] == (LEAST_RUN_NS - short_by_ns) / RESIDENCE_TIMES
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_disk_without_room_is_warned_of(tmp_path):
     assert "1e+09 GB" in caution.text
     assert str(tmp_path) in caution.text
     long = study_of(tmp_path, PROTOCOL % (100_000, ", frame_interval_ps: 0.004"), tiny=TINY + "replicas: 1000\n")
-    topics = [w["topic"] for w in estimate.estimate(long, speed=HAND, results=later)["warnings"]]
+    topics = [w["topic"] for w in forecast.estimate(long, speed=HAND, results=later)["warnings"]]
     assert "disk" in topics
 
 
@@ -425,7 +425,7 @@ def test_a_mistake_is_one_paragraph(tmp_path, capsys, monkeypatch, arguments, wo
 
 @pytest.mark.parametrize("name", speed.TABLE)
 def test_a_speed_of_the_table_is_the_one_it_tells_of(name):
-    found = estimate.of_table(name)
+    found = forecast.of_table(name)
     told = float(re.search(r"\(([\d.]+) ns/day\)", found.how)[1])
     assert found.ns_per_day(found.n_atoms, 4.0) == pytest.approx(told, rel=0.01)
     assert f"{found.n_atoms} atoms" in found.how
@@ -434,7 +434,7 @@ def test_a_speed_of_the_table_is_the_one_it_tells_of(name):
 def test_an_empty_table_points_to_measured_speeds(monkeypatch):
     monkeypatch.setattr(speed, "TABLE", {})
     with pytest.raises(LmbmdError, match=r"no hardware has been measured .* --like"):
-        estimate.of_table()
+        forecast.of_table()
 
 
 def test_a_stand_in_that_explodes_is_an_error_with_a_way_out(tiny, monkeypatch):
@@ -444,4 +444,4 @@ def test_a_stand_in_that_explodes_is_an_error_with_a_way_out(tiny, monkeypatch):
     monkeypatch.setattr(speed, "_timed", explode)
     monkeypatch.setattr(speed, "liquid", lambda *_: tiny.start[-1])
     with pytest.raises(LmbmdError, match=r"exploded \(it is hot\)\. Use --table"):
-        speed.measure(tiny.box, spec_of(tiny.study), simulate.PlatformOptions())
+        speed.measure(tiny.box, spec_of(tiny.study), PlatformOptions())

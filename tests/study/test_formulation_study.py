@@ -210,7 +210,7 @@ def test_the_studys_options_are_those_of_the_stages():
     """The analysis and the simulation have their own frozen options; these are how a file gives them."""
     from lmbmd.analysis.describe import DescribeOptions
     from lmbmd.analysis.scan.contacts import ContactOptions
-    from lmbmd.simulate.run import PlatformOptions as Engine
+    from lmbmd.simulate.engines import platform
 
     analysis = fields_with_defaults(AnalysisOptions)
     assert analysis == {
@@ -218,7 +218,10 @@ def test_the_studys_options_are_those_of_the_stages():
         **fields_with_defaults(ContactOptions),
         **fields_with_defaults(DescribeOptions),
     }
-    assert fields_with_defaults(PlatformOptions) == {"checkpoint_interval_s": 60.0, **fields_with_defaults(Engine)}
+    assert fields_with_defaults(PlatformOptions) == {
+        "checkpoint_interval_s": 60.0,
+        **fields_with_defaults(platform.PlatformOptions),
+    }
 
 
 def test_the_analysis_takes_a_studys_options(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmbmd.cli import parser as cli
+from lmbmd.cli.parser import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -235,7 +235,7 @@ def test_changed_physics_simulates_anew_and_the_old_run_comes_back_with_it(study
 def test_why_says_what_differs_from_the_finished_run(study, monkeypatch, capsys, file, old, new, said):
     edit(study, old, new, file)
     monkeypatch.chdir(study)
-    assert cli.main(["why", "tiny"]) == 0
+    assert main(["why", "tiny"]) == 0
     assert said in capsys.readouterr().out
 
 
@@ -243,14 +243,14 @@ def test_why_looks_at_the_checkpoint_of_an_unfinished_run(study, monkeypatch, ca
     (study / "results" / RUN / "run.json").unlink()
     edit(study, "  production_ns: 0.006", "  production_ns: 0.008\n  friction_per_ps: 2")
     monkeypatch.chdir(study)
-    assert cli.main(["why", "tiny", "298.15", "1"]) == 0
+    assert main(["why", "tiny", "298.15", "1"]) == 0
     told = capsys.readouterr().out
     assert "interrupted in stage produce after 0.006 ns" in told and "friction_per_ps: 1.0 → 2.0" in told
 
 
 def test_why_of_a_run_that_is_not_in_the_study_names_those_that_are(study, monkeypatch, capsys):
     monkeypatch.chdir(study)
-    assert cli.main(["why", "tiny", "300"]) == 2
+    assert main(["why", "tiny", "300"]) == 2
     assert "'tiny' is not simulated at 300 K. Valid: 298.15." in capsys.readouterr().err
 
 

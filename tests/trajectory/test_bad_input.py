@@ -6,8 +6,7 @@ import pytest
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.library import load_library
-from lmbmd.study import study as study_module
-from lmbmd.study.study import check_coverage, load_study
+from lmbmd.study.study import _Released, check_coverage, load_study, released_sets
 
 GOOD = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 12}\n"
 STUDY = "study: test\nformulations: bottles\n"
@@ -516,8 +515,8 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
         "other-2.0.0": {"Li", "FSI", "DME"},
         "half-1.0.0": {"DME"},
     }
-    sets = {name: study_module._Released(frozenset(species), 9.0) for name, species in sets.items()}
-    monkeypatch.setattr(study_module, "released_sets", lambda: sets)
+    sets = {name: _Released(frozenset(species), 9.0) for name, species in sets.items()}
+    monkeypatch.setattr("lmbmd.study.study.released_sets", lambda: sets)
     with pytest.raises(
         LmbmdError, match=r"has no DME. All of them are in other-2.0.0. To make your own: lmbmd pa"
     ) as e:
@@ -531,7 +530,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
 def test_the_released_sets_cover_what_their_manifests_list():
     from lmbmd.forcefield.parameters import available_sets, sets_covering
 
-    sets = study_module.released_sets()
+    sets = released_sets()
     assert set(sets) == set(available_sets())
     for species in load_library().species:
         assert {name for name, one in sets.items() if species in one.species} == set(sets_covering(species))

@@ -294,10 +294,10 @@ def test_a_partial_conect_falls_back_on_residues(tmp_path):
     ],
 )
 def test_names_give_elements_where_nothing_else_does(name, alone, element):
-    from lmbmd.trajectory import graphs as chemistry
+    from lmbmd.trajectory.graphs import elements
 
     arrays = [np.array([x], dtype=object) for x in ("", name, name)]
-    assert chemistry.elements(*arrays, None, np.array([alone]), {}, "map").tolist() == [element]
+    assert elements(*arrays, None, np.array([alone]), {}, "map").tolist() == [element]
 
 
 def test_masses_come_from_elements_not_from_a_repartitioned_topology(tmp_path):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters import nulls
 from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ion_graph, ions_of
+from lmbmd.analysis.clusters.graph import pair_counts
 from lmbmd.analysis.clusters.voronoi import cell_volumes
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
@@ -201,7 +201,7 @@ def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions
     rng = np.random.default_rng([options.seed, shell.index])
 
     def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return kernels_graph.pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
+        return pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
 
     pairs, neighbours, nearest = count(shell.centre.astype(float))
     anion, offset = nulls.pair_up(shell, atoms, ions)

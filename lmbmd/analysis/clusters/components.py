@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.analysis.clusters import graph as kernels_graph
+from lmbmd.analysis.clusters.graph import connect, shapes
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import FrameContacts
@@ -93,7 +93,7 @@ def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions | None = None) 
     step = np.rint(cells)
     if len(cells) and np.abs(cells - step).max() > 0.1:
         raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
-    label, image, rank = kernels_graph.connect(len(ions), source, target, step.astype(np.int64))
+    label, image, rank = connect(len(ions), source, target, step.astype(np.int64))
     # Contacts are in order of atom, so those of one pair are neighbours.
     new_pair = np.append(True, (np.diff(source) != 0) | (np.diff(target) != 0))[: len(source)]
     position = np.concatenate([shell.centre, shell.molecule[ions.molecule[ions.n_centres :]]]) + image @ shell.box
@@ -117,7 +117,7 @@ def components(shell: FrameContacts, atoms: AtomTable) -> np.ndarray:
     target = ions.node[atoms.molecule[shell.atom]]
     contact = np.flatnonzero(target >= 0)
     nowhere = np.zeros((len(contact), 3), np.int64)
-    return kernels_graph.connect(len(ions), shell.row[contact], target[contact], nowhere)[0]
+    return connect(len(ions), shell.row[contact], target[contact], nowhere)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ def cluster_shapes(graph: IonGraph) -> ClusterShapes:
     order = np.argsort(graph.label, kind="stable")
     order = order[graph.rank[graph.label[order]] == 0]
     start = np.append(0, np.cumsum(np.where(graph.rank == 0, graph.size, 0)))
-    tensor, longest = kernels_graph.shapes(order, start, graph.position)
+    tensor, longest = shapes(order, start, graph.position)
     square = np.trace(tensor, axis1=1, axis2=2)
     asphericity = np.full(len(square), np.nan)
     anisotropy = np.full(len(square), np.nan)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.analysis.clusters import graph as kernels_graph
 from lmbmd.analysis.clusters.components import ions_of
+from lmbmd.analysis.clusters.graph import connect
 from lmbmd.analysis.dynamics.intervals import Intervals
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
@@ -187,7 +187,7 @@ class Residence:
         node = self._ions.node[molecule]
         bound = node >= 0
         steps = np.zeros((int(bound.sum()), 3), np.int64)  # which image does not matter here
-        return kernels_graph.connect(len(self._ions), row[bound], node[bound], steps)[0].astype(np.int32)
+        return connect(len(self._ions), row[bound], node[bound], steps)[0].astype(np.int32)
 
     def _followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
         """For each centre species, partner species and state that occurred: its stretches, and centres by group."""

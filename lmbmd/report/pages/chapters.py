@@ -14,7 +14,7 @@ from lmbmd.report.figures import time as figures_time
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
 from lmbmd.report.inputs import Results, StatePoint
-from lmbmd.report.tables import findings as content
+from lmbmd.report.tables import findings
 from lmbmd.report.tables.cells import Table
 
 #: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
@@ -43,8 +43,8 @@ def _composition(point: StatePoint, results: Results, colour: Mapping[str, str])
         "What was asked, what was simulated",
         "",
         blocks(
-            table(content.asked(point, results), "asked"),
-            table(content.box(point), "box"),
+            table(findings.asked(point, results), "asked"),
+            table(findings.box(point), "box"),
         ),
         tuple(point.notes("composition")) + tuple(map(str, results.composition.get("notes", ()))),
     )
@@ -58,11 +58,11 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
         "number (dashed, right axis), and the first shell inside the marked cut-off.",
         blocks(
             _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
-            table(content.coordination(point), "coordination"),
+            table(findings.coordination(point), "coordination"),
             _figures([*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"),
             _views(scenes.shell_scenes(point), "The most frequent shells", "shell", colour),
             _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
-            table(content.solvent_states(point), "solvent-states"),
+            table(findings.solvent_states(point), "solvent-states"),
             _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
         ),
         tuple(point.notes("cutoff")),
@@ -77,9 +77,9 @@ def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
         "and are never mixed.",
         blocks(
             _figures(figures_ions.speciation(point), "medium", "speciation_anion"),
-            table(content.speciation(point), "speciation"),
+            table(findings.speciation(point), "speciation"),
             _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"),
-            table(content.separation(point), "separation"),
+            table(findings.separation(point), "separation"),
             _figures(figures_ions.sensitivity(point), "small", "sensitivity"),
         ),
     )
@@ -100,9 +100,9 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
             _views(scenes.cluster_scenes(point, results.roles), "The largest cluster", "cluster", colour),
             _figures([*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"),
             _figures(figures_ions.criteria(point), "medium", "cipa"),
-            table(content.cipa(point, results), "cipa"),
-            table(content.cipa_background(point), "chance"),
-            table(content.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
+            table(findings.cipa(point, results), "cipa"),
+            table(findings.cipa_background(point), "chance"),
+            table(findings.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
         ),
         tuple(point.notes("cipa", "cluster", "box")),
     )
@@ -115,7 +115,7 @@ def _dynamics(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
         "The chance that a partner in a shell at time 0 is there at time t (continuous: without ever having left).",
         blocks(
             _figures(figures_time.residence(point, colour), "medium", "residence"),
-            table(content.residence(point), "residence"),
+            table(findings.residence(point), "residence"),
         ),
         tuple(point.notes("residence")),
     )
@@ -129,10 +129,10 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
         blocks(
             _figures(figures_time.state(point), "small", "state"),
             _figures(figures_time.series(point), "small", "timeseries"),
-            table(content.convergence(point), "checks"),
+            table(findings.convergence(point), "checks"),
             _figures(figures_time.running(point), "small", "running"),
-            table(content.errors(point), "errors"),
-            table(content.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
+            table(findings.errors(point), "errors"),
+            table(findings.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
         ),
         tuple(point.notes("statistics")),
     )

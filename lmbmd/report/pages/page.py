@@ -24,7 +24,7 @@ from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
 from lmbmd.report.pages.chapters import PLACED, blocks, chapters_of, table
 from lmbmd.report.pages.scripts import script, style
-from lmbmd.report.tables import provenance as records
+from lmbmd.report.tables import provenance
 from lmbmd.report.tables.cells import doubts
 from lmbmd.report.words import formatting as fmt
 from lmbmd.report.words import narrative, references
@@ -140,12 +140,14 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
     box = {key: value for key, value in results.composition.items() if key not in shown}
     return list(
         blocks(
-            table(records.runs(results), "runs"),
-            table(records.facts(model, "Force field, from its manifest."), "force-field"),
-            table(records.parameters(results), "parameters"),
-            table(records.facts(box, "Composition record."), "box", folded="Composition record"),
-            table(records.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"),
-            table(records.facts(written, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
+            table(provenance.runs(results), "runs"),
+            table(provenance.facts(model, "Force field, from its manifest."), "force-field"),
+            table(provenance.parameters(results), "parameters"),
+            table(provenance.facts(box, "Composition record."), "box", folded="Composition record"),
+            table(
+                provenance.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"
+            ),
+            table(provenance.facts(written, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
         )
     )
 
