@@ -27,16 +27,16 @@ from pathlib import Path
 
 import openmm
 
-import lmbmd.simulate.run
 from lmbmd.box.build import build_box, build_system
 from lmbmd.box.pdb import pdb_text
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.engines import mechanics
-from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
+from lmbmd.simulate.run import simulate
 from lmbmd.study.forecast import speed
 from lmbmd.study.study import load_study
 
@@ -101,7 +101,7 @@ class Run:
         self.spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
         paths = [self.folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
         paths[0].write_text(json.dumps(self.spec), encoding="utf-8")
-        lmbmd.simulate.run.run(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
+        simulate(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
         record = json.loads((self.folder / "out" / "run.json").read_text(encoding="utf-8"))
         self.n_atoms, self.platform = record["n_atoms"], record["platform"]["name"]
         before, self.spent_s = self.spent_s, record["wall_s"]["produce"]

@@ -16,7 +16,8 @@ from lmbmd.box.pdb import pdb_text, read_pdb, with_positions
 from lmbmd.box.system import BuiltSystem, build_system
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import runner
-from lmbmd.simulate.run import PlatformOptions, run
+from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.run import simulate
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent", "CHAIN": "anion"}
 
@@ -191,7 +192,7 @@ def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s:
     runner.SOFT_STEPS, runner.CHECKPOINT_SHARE, runner.ATTEND_S = ((500, 20), (1000, 20)), 1.0, 0.02
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
     options = {"threads": 1, **options}
-    run(
+    simulate(
         *paths,
         platform=PlatformOptions(platform, **options),
         checkpoint_interval_s=checkpoint_interval_s,

@@ -148,7 +148,8 @@ class _Logged:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    from lmbmd.simulate.run import PlatformOptions, run
+    from lmbmd.simulate.engines.platform import PlatformOptions
+    from lmbmd.simulate.run import simulate
     from lmbmd.study.study import load_study
 
     if options.log:
@@ -156,7 +157,7 @@ def simulate(options: argparse.Namespace) -> None:
     chosen = load_study(options.study).platform_options()
     interval_s = chosen.pop("checkpoint_interval_s")
     chosen["threads"] = chosen["threads"] or options.threads
-    run(
+    simulate(
         options.spec,
         options.system,
         options.start,

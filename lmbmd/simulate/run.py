@@ -14,22 +14,20 @@ from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.aside import make_room
 from lmbmd.simulate.engines.mechanics import check_box
-from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import PlatformOptions
-from lmbmd.simulate.interrupts import Interrupts, NotFinished
+from lmbmd.simulate.interrupts import Interrupts
 from lmbmd.simulate.lock import holding
-from lmbmd.simulate.protocol import RunSpec, load_spec
+from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.publish import check_writable, detach, publish
 from lmbmd.simulate.resume import Inputs, Place, find
 from lmbmd.simulate.runner import Runner
-
-__all__ = ["NotFinished", "PlatformOptions", "RunSpec", "load_spec", "run", "why"]
 
 StrPath = str | os.PathLike[str]
 _AUTO = PlatformOptions()
 
 
-def run(
+def simulate(
     spec_path: StrPath,
     system_xml: StrPath,
     start_pdb: StrPath,

@@ -16,7 +16,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.engines.openmm_engine import Engine, Exploded
+from lmbmd.simulate.engines.openmm import Engine, Exploded
 from lmbmd.simulate.equilibration import judge
 from lmbmd.simulate.interrupts import Interrupts
 from lmbmd.simulate.logs import Row, StateLog, Trajectory

@@ -21,7 +21,7 @@ from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.engines.openmm_engine import Engine
+from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.resume import Inputs

@@ -14,7 +14,6 @@ import pytest
 from openmm import unit
 from test_workflow import planned
 
-import lmbmd.simulate.run
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
 from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
@@ -28,6 +27,7 @@ from lmbmd.formulation.composition import ENOUGH_MOLECULES
 from lmbmd.simulate import runner
 from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores
 from lmbmd.simulate.protocol import parse_spec
+from lmbmd.simulate.run import simulate
 from lmbmd.study.forecast import cost, forecast, speed
 from lmbmd.study.forecast.cautions import disk_caution
 from lmbmd.study.forecast.speed import Speed
@@ -198,7 +198,7 @@ def run(tiny) -> Path:
         patch.setattr(runner, "SOFT_STEPS", ((500, 20), (1000, 20), (2000, 20)))
         patch.setattr(runner, "MINIMISE_ITERATIONS", 10)
         paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
-        lmbmd.simulate.run.run(*paths, platform=PlatformOptions("CPU"), quiet=True)
+        simulate(*paths, platform=PlatformOptions("CPU"), quiet=True)
     frames = read_frames(None, folder / "out" / "trajectory.xtc", built.atoms)
     chosen = tiny.study.contacts_options()
     del chosen["frame_stride"]

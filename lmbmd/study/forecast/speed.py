@@ -19,7 +19,7 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM_PER_NM, AVOGADRO_PER_MOL
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
-from lmbmd.simulate.engines.openmm_engine import Engine, Exploded
+from lmbmd.simulate.engines.openmm import Engine, Exploded
 from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores, processor_name
 from lmbmd.simulate.protocol import RunSpec
 from lmbmd.simulate.runner import SOFT_FRICTION_PER_PS, SOFT_STEPS
