@@ -5,6 +5,7 @@ from snakemake.utils import min_version
 
 min_version("9.10")
 
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/compose.smk"
 include: "workflow/rules/build.smk"

@@ -170,7 +170,7 @@ def solvation_analysis(folder: Path, stop: int) -> str:
     solute = Solute.from_atoms(
         u.select_atoms("resname LI"),
         groups,
-        radii={n: 2.8 for n in SMILES},
+        radii=dict.fromkeys(SMILES, 2.8),
         analysis_classes=["coordination", "pairing", "speciation", "residence", "networking"],
         networking_solvents="FSI",
     )
@@ -270,7 +270,7 @@ def main() -> None:
         for tool in args.only or [t.__name__ for t in TOOLS]:
             command = [sys.executable, __file__, "--frames", str(args.frames)]
             command += ["--repeats", str(args.repeats), "--measure", tool, name]
-            run = subprocess.run(command, capture_output=True, encoding="utf-8")
+            run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
             if run.returncode:
                 print(f"| {tool} | – | – | – | – | – | {(run.stderr.strip().splitlines() or ['failed'])[-1]} |")
                 continue

@@ -101,7 +101,7 @@ def opened_ms(page: Path) -> float:
             "--dump-dom",
             copy.as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     copy.unlink()
     return float(re.search(r"<title>([\d.]+)</title>", done.stdout)[1])
 

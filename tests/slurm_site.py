@@ -118,7 +118,7 @@ class Site:
         said = []
         for words in (["squeue", "--all", "--states=all"], ["sinfo", "--Node", "--long"]):
             answer = subprocess.run(
-                words, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
+                words, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S, check=False
             )
             said.append(f"--- {' '.join(words)}\n{answer.stdout}{answer.stderr}")
         for log in sorted(self.folder.glob("*.log")):
@@ -134,7 +134,7 @@ class Site:
         name = f"n{number}"
         self.keeper.start("slurmd", "-D", "-N", name)
         resume = ["scontrol", "update", f"nodename={name}", "state=resume"]
-        subprocess.run(resume, env=self.environment, stderr=subprocess.DEVNULL)  # a new node needs none
+        subprocess.run(resume, env=self.environment, stderr=subprocess.DEVNULL, check=False)  # a new node needs none
         up = ("sinfo", "-h", "-N", "-n", name, "-t", "idle,mixed,allocated", "-o", "%N %t")
         self.wait(lambda: self.command(*up).split()[:1] == [name] and "*" not in self.command(*up), f"node {name}")
 
@@ -181,8 +181,12 @@ def start(folder: Path, n_nodes: int = 2, cpus: int = 2, memory_mb: int = 6000, 
         site.keeper.start("munged", "-F", "--force", *(f"--{name}={munge / file}" for name, file in files.items()))
         site.wait((munge / "socket").exists, "munge")
         site.keeper.start("slurmctld", "-D")
-        ping = lambda: subprocess.run(["scontrol", "ping"], env=environment, capture_output=True).stdout  # noqa: E731
-        site.wait(lambda: b"UP" in ping(), "slurmctld")
+
+        def answers() -> bool:
+            ping = subprocess.run(["scontrol", "ping"], env=environment, capture_output=True, check=False)
+            return b"UP" in ping.stdout
+
+        site.wait(answers, "slurmctld")
         for i in range(n_nodes):
             site.start_node(i + 1)
     except BaseException:

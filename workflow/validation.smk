@@ -16,8 +16,10 @@ SIZE = "full" if FULL else "small"
 FLAG = "--full" if FULL else ""
 ENGINE = "--engine gromacs" if config.get("engine") == "gromacs" else ""
 
+
 # Its own folder, so that it and the study of this repository can run at the same time.
 workdir: ROOT / "work" / ("validation-full" if FULL else "validation")
+
 
 PY = sys.executable
 REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
@@ -59,9 +61,9 @@ rule liquid:
         ROOT / "force_fields/{set}/manifest.yaml",
     output:
         touch("done/{set}/liquid-{liquid}"),
-    threads: 2
     log:
         "logs/{set}-{liquid}.log",
+    threads: 2
     shell:
         "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
         " --work . --no-table > {log:q} 2>&1"
@@ -74,9 +76,9 @@ rule transport:
         [f"done/{REFERENCE['sets'][0]}/liquid-{n}" for n, facts in REFERENCE["liquids"].items() if "viscosity" in facts],
     output:
         touch("done/transport"),
-    threads: 2
     log:
         "logs/transport.log",
+    threads: 2
     shell:
         "OMP_NUM_THREADS={threads} {PY:q} -m lmbmd.validation.transport {FLAG} --work . > {log:q} 2>&1"
 
@@ -87,9 +89,9 @@ rule steps:
         SET,
     output:
         touch("done/steps"),
-    threads: 2
     log:
         "logs/steps.log",
+    threads: 2
     shell:
         "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field --steps {ENGINE} --work . --no-table"
         " > {log:q} 2>&1"
@@ -116,9 +118,9 @@ rule electrolytes:
         set=SET,
     output:
         touch("done/electrolytes"),
-    threads: workflow.cores
     log:
         "logs/electrolytes.log",
+    threads: workflow.cores
     shell:
         "mkdir -p electrolytes && {PY:q} -m snakemake --snakefile {ROOT:q}/Snakefile --directory electrolytes"
         " --cores {threads} --config study={input.study:q} > {log:q} 2>&1"

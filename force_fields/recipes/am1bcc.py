@@ -74,7 +74,7 @@ def _antechamber(molecule: Chem.Mol, conformer: int) -> np.ndarray:
         )
         command = [program, "-i", "in.sdf", "-fi", "sdf", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc"]
         command += ["-nc", str(Chem.GetFormalCharge(molecule)), "-pf", "y", "-dr", "n"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
         if done.returncode or not (Path(folder) / "out.mol2").exists():
             raise RuntimeError(f"antechamber failed:\n{done.stdout}\n{done.stderr}")
         lines = (

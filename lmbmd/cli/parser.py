@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lmbmd {lmbmd.__version__}")
     kinds = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, help: str, *, study: bool = False) -> argparse.ArgumentParser:
-        sub = kinds.add_parser(name, help=help, description=help)
+    def verb(name: str, purpose: str, *, study: bool = False) -> argparse.ArgumentParser:
+        sub = kinds.add_parser(name, help=purpose, description=purpose)
         sub.set_defaults(run=getattr(verbs, name))
         if study:
             sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
@@ -159,8 +159,8 @@ def _add_questions(verb: Add) -> None:
     sub.add_argument("--results", type=Path, default=Path("results"))
     sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
 
-    help = "add a molecule to a parameter set of your own, from its SMILES or a topology (docs/parametrize.md)"
-    sub = verb("parametrize", help, study=True)
+    purpose = "add a molecule to a parameter set of your own, from its SMILES or a topology (docs/parametrize.md)"
+    sub = verb("parametrize", purpose, study=True)
     sub.add_argument("name", help="of the species, without its charge")
     sub.add_argument("--smiles", help="one molecule with its charge; not needed for a species of the library")
     sub.add_argument("--structure", type=Path, metavar="FILE", help=".sdf, .mol, .mol2 or .pdb of the molecule")

@@ -175,9 +175,9 @@ class _Point:
 def degrees_of_freedom(n_effective: float, unit: str = "1") -> float:
     """Degrees of freedom of an error from so many independent samples.
 
-    A third of them: the correlation time behind the error is itself an estimate. tests/literature/test_claims.py measures the
-    share of wrong verdicts that follows. The error of a time (``ps``) is a jackknife over a few groups of frames or
-    over the replicas, however many events it counts: no more than the two that three replicas give.
+    A third of them: the correlation time behind the error is itself an estimate. tests/literature/test_claims.py
+    measures the share of wrong verdicts that follows. The error of a time (``ps``) is a jackknife over a few groups of
+    frames or over the replicas, however many events it counts: no more than the two that three replicas give.
     """
     least = max(n_effective / 3.0, 1.0)
     return min(least, 2.0) if unit == "ps" else least

@@ -76,7 +76,7 @@ class Runner:
         try:
             how = self._go_back(found) if found else "from the start"
             if not found:
-                self._cut({name: 0 for name in self._files})
+                self._cut(dict.fromkeys(self._files, 0))
                 self.engine.place(positions_nm, box_nm)
             self.place.sessions.append(self._session(how))
             while True:

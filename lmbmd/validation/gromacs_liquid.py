@@ -1,9 +1,9 @@
 """A liquid in GROMACS, from the same parameter set, box and topology as OpenMM would have, for computers without a
 GPU, where it is several times quicker (``benchmarks/gromacs.py`` compares the two).
 
-The box is built by ``lmbmd.box.build`` and written down by ``lmbmd.box.export``, whose energies the tests compare with those
-of OpenMM. Langevin dynamics, stochastic cell rescaling (Bernetti and Bussi, doi:10.1063/5.0020514), rigid bonds to
-hydrogen and repartitioned masses, as in OpenMM; the drift that the pair list lets through is held to a tenth of
+The box is built by ``lmbmd.box.build`` and written down by ``lmbmd.box.export``, whose energies the tests compare with
+those of OpenMM. Langevin dynamics, stochastic cell rescaling (Bernetti and Bussi, doi:10.1063/5.0020514), rigid bonds
+to hydrogen and repartitioned masses, as in OpenMM; the drift that the pair list lets through is held to a tenth of
 GROMACS' default.
 """
 

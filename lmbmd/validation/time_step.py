@@ -2,8 +2,9 @@
 
     python -m lmbmd.validation.time_step [--liquid DME] [--ps 200] [--minutes 10]
 
-Goes on from where `lmbmd/validation/validate_force_field.py --steps` left its two equilibrated boxes, and from where it was
-stopped itself. Prints each quantity for both, and their difference with its standard error; the two runs share nothing.
+Goes on from where `lmbmd/validation/validate_force_field.py --steps` left its two equilibrated boxes, and from where it
+was stopped itself. Prints each quantity for both, and their difference with its standard error; the two runs share
+nothing.
 """
 
 from __future__ import annotations
@@ -182,9 +183,11 @@ def table(found: list[Samples]) -> str:
     worst = np.abs(g4 - g2)[seen].max()
     lines += [
         "",
-        f"g(r) of heavy atoms of different molecules to {10 * REACH_NM:g} Å, in {seen.sum()} shells of "
-        f"{10 * SHELL_NM:g} Å: largest difference {worst:.3f}, root mean square of difference/error "
-        f"{np.sqrt((z**2).mean()):.2f}.",
+        (
+            f"g(r) of heavy atoms of different molecules to {10 * REACH_NM:g} Å, in {seen.sum()} shells of "
+            f"{10 * SHELL_NM:g} Å: largest difference {worst:.3f}, root mean square of difference/error "
+            f"{np.sqrt((z**2).mean()):.2f}."
+        ),
     ]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
     python -m lmbmd.validation.transport                    run what is missing of the liquids that have a reference
     python -m lmbmd.validation.transport --only AN DX       only these liquids
     python -m lmbmd.validation.transport --ps 2000          longer, for smaller errors
-    python -m lmbmd.validation.transport --natural          2 fs and natural hydrogens, to see what 4 fs and heavy ones cost
+    python -m lmbmd.validation.transport --natural          2 fs and natural hydrogens: what 4 fs and heavy ones cost
     python -m lmbmd.validation.transport --minutes 5        stop after about five minutes; call again to go on
 
 Needs `gmx`. A run starts where the liquid's own GROMACS run of constant pressure ended (it is made if it is missing),

@@ -17,13 +17,13 @@ from lmbmd.validation.transport import LAGS_PS, MEMORY_PS, NATURAL, PARTS, REFER
 DOUBTFUL = 0.3
 HEAD = f"""## Self-diffusion and viscosity
 
-`python -m lmbmd.validation.transport`: GROMACS at constant volume and the set's own mean density, 4 fs and heavy hydrogens
-where nothing else is said, a thermostat that rescales all velocities alike (Langevin friction, as in the other runs,
-slows molecules down). Both at 298.15 K. Self-diffusion: slope of the mean squared displacement of centres of mass
-between {LAGS_PS[0]:g} and {LAGS_PS[1]:g} ps, as it is in the small periodic box, and corrected to an unbounded one with
-the simulated viscosity (Yeh and Hummer, doi:10.1021/jp0477147). Viscosity: Green and Kubo's integral over the five
-components of the traceless pressure, mean of its running value between {MEMORY_PS[0]:g} and {MEMORY_PS[1]:g} ps. Errors
-are those of the mean of {PARTS} successive parts. (?): an error beyond {DOUBTFUL:.0%}."""
+`python -m lmbmd.validation.transport`: GROMACS at constant volume and the set's own mean density, 4 fs and heavy
+hydrogens where nothing else is said, a thermostat that rescales all velocities alike (Langevin friction, as in the
+other runs, slows molecules down). Both at 298.15 K. Self-diffusion: slope of the mean squared displacement of centres
+of mass between {LAGS_PS[0]:g} and {LAGS_PS[1]:g} ps, as it is in the small periodic box, and corrected to an unbounded
+one with the simulated viscosity (Yeh and Hummer, doi:10.1021/jp0477147). Viscosity: Green and Kubo's integral over the
+five components of the traceless pressure, mean of its running value between {MEMORY_PS[0]:g} and {MEMORY_PS[1]:g} ps.
+Errors are those of the mean of {PARTS} successive parts. (?): an error beyond {DOUBTFUL:.0%}."""
 
 
 def transport(work: Path, atoms: int) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """What the force field makes of pure liquids and of their vapours, and 4 fs against 1 and 2 fs.
 
-    python -m lmbmd.validation.validate_force_field                     run what is missing, then write docs/validation.md
-    python -m lmbmd.validation.validate_force_field --only DME TTE      only these liquids
-    python -m lmbmd.validation.validate_force_field --ps 2000           longer production, for smaller errors
-    python -m lmbmd.validation.validate_force_field --full              larger boxes and longer runs, for a GPU
-    python -m lmbmd.validation.validate_force_field --steps             the time-step study instead
+    python -m lmbmd.validation.validate_force_field                 run what is missing, then write docs/validation.md
+    python -m lmbmd.validation.validate_force_field --only DME TTE  only these liquids
+    python -m lmbmd.validation.validate_force_field --ps 2000       longer production, for smaller errors
+    python -m lmbmd.validation.validate_force_field --full          larger boxes and longer runs, for a GPU
+    python -m lmbmd.validation.validate_force_field --steps         the time-step study instead
     python -m lmbmd.validation.validate_force_field --engine gromacs    in GROMACS, on two cores several times quicker
-    python -m lmbmd.validation.validate_force_field --set NAME          of this parameter set instead of the default one
-    python -m lmbmd.validation.validate_force_field --minutes 5         stop after about five minutes; call again to go on
-    python -m lmbmd.validation.validate_force_field --table             only write docs/validation.md from what has run
+    python -m lmbmd.validation.validate_force_field --set NAME      of this parameter set instead of the default one
+    python -m lmbmd.validation.validate_force_field --minutes 5     stop after about five minutes; call again to go on
+    python -m lmbmd.validation.validate_force_field --table         only write docs/validation.md from what has run
 
 Every run goes on from where it was stopped, however it was stopped. `snakemake --snakefile workflow/validation.smk`
 runs all of it, with the electrolytes and the pairs of Li⁺ and a molecule.

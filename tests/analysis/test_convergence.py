@@ -39,8 +39,10 @@ def test_run_shorter_than_ten_residence_times_is_too_short():
     notes, _ = judge(residence={"FSI": (3.2, ""), "NO3": (200.0, "")})
     assert notes[0]["verdict"] == "too short"
     assert [n["text"] for n in notes[1:]] == [
-        "The shortest run lasts 3.2 residence times of FSI; 10 are needed before the pairs it started with are "
-        "forgotten."
+        (
+            "The shortest run lasts 3.2 residence times of FSI; 10 are needed before the pairs it started with are "
+            "forgotten."
+        )
     ]
 
 

@@ -73,7 +73,7 @@ def browse(page, tmp_path, *options, drawing=FLAT):
             *options,
             page.as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
         proxy.shutdown()
     assert done.returncode == 0, done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -115,7 +115,7 @@ def force_tolerance(sample: Sample, name: str, precision: str) -> np.ndarray:
 def every_species(set_name: str) -> Sample:
     """One molecule of every species on a grid, neutralised by more of its monovalent ions."""
     parameters, species = load_set(set_name), load_library().species
-    counts = {name: 1 for name in parameters.species}
+    counts = dict.fromkeys(parameters.species, 1)
     charge = sum(species[name].charge for name in counts)
     if charge:
         counts[next(name for name in counts if species[name].charge == -np.sign(charge))] += abs(charge)

@@ -140,7 +140,7 @@ class Story:
         """Snakemake with another flag, to its end."""
         command = [*self._command(), *arguments]
         return subprocess.run(
-            command, env=self.site.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
+            command, env=self.site.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S, check=False
         )
 
     def _command(self) -> list[str | Path]:

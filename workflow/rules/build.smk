@@ -7,10 +7,10 @@ rule build:
         start="results/{formulation}/r{replica}/start.pdb",
         atoms="results/{formulation}/r{replica}/atoms.parquet",
         built="results/{formulation}/r{replica}/build.json",
-    params:
-        stage=stages.BUILD,
     log:
         "logs/build/{formulation}.r{replica}.log",
+    params:
+        stage=stages.BUILD,
     shell:
         "{PY:q} -m lmbmd build {input.composition:q} --replica {wildcards.replica}"
         " --out results/{wildcards.formulation}/r{wildcards.replica} > {log:q} 2>&1"

@@ -2,10 +2,10 @@
 rule compose:
     output:
         "results/{formulation}/composition.json",
+    log:
+        "logs/compose/{formulation}.log",
     params:
         recipe=lambda wildcards: STUDY.recipe_text(wildcards.formulation),
         stage=stages.COMPOSE,
-    log:
-        "logs/compose/{formulation}.log",
     shell:
         "{PY:q} -m lmbmd compose {wildcards.formulation} --study {STUDY_FILE:q} --out {output:q} > {log:q} 2>&1"

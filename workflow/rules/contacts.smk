@@ -6,12 +6,12 @@ rule contacts:
     output:
         contacts="results/{formulation}/{temperature}K/r{replica}/contacts.arrow",
         rdf="results/{formulation}/{temperature}K/r{replica}/rdf.npz",
+    log:
+        "logs/contacts/{formulation}.{temperature}K.r{replica}.log",
+    threads: 8
     params:
         options=STUDY.contacts_text(),
         stage=stages.CONTACTS,
-    threads: 8
-    log:
-        "logs/contacts/{formulation}.{temperature}K.r{replica}.log",
     shell:
         "{PY:q} -m lmbmd contacts --atoms {input.atoms:q} --trajectory {input.trajectory:q}"
         " --contacts {output.contacts:q} --rdf {output.rdf:q} --study {STUDY_FILE:q} --workers {threads} > {log:q} 2>&1"

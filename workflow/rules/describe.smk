@@ -15,11 +15,11 @@ rule describe:
         described="results/{formulation}/{temperature}K/described.json",
         tables=directory("results/{formulation}/{temperature}K/tables"),
         snapshots=directory("results/{formulation}/{temperature}K/snapshots"),
+    log:
+        "logs/describe/{formulation}.{temperature}K.log",
     params:
         options=lambda wildcards: STUDY.describe_text(wildcards.formulation),
         stage=stages.DESCRIBE,
-    log:
-        "logs/describe/{formulation}.{temperature}K.log",
     shell:
         "{PY:q} -m lmbmd describe results/{wildcards.formulation}/{wildcards.temperature}K"
         " --composition {input.composition:q} --atoms {input.atoms:q} --study {STUDY_FILE:q} > {log:q} 2>&1"

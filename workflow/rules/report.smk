@@ -10,11 +10,11 @@ rule report:
         page="results/{formulation}/report.html",
         references="results/{formulation}/references.bib",
         figures=directory("results/{formulation}/figures"),
+    log:
+        "logs/report/{formulation}.log",
     params:
         words=lambda wildcards: STUDY.words_text(wildcards.formulation),
         stage=stages.REPORT,
-    log:
-        "logs/report/{formulation}.log",
     shell:
         "{PY:q} -m lmbmd report {wildcards.formulation} --study {STUDY_FILE:q} --results results > {log:q} 2>&1"
 
@@ -28,12 +28,12 @@ rule index:
         parquet="results/features.parquet",
         claims="results/claims.csv",
         claims_page="results/claims.html",
+    log:
+        "logs/index.log",
     params:
         claims=STUDY.claims_text(),
         words=STUDY.words_text(*STUDY.names),
         stage=stages.REPORT,
         names=STUDY.names,
-    log:
-        "logs/index.log",
     shell:
         "{PY:q} -m lmbmd index --study {STUDY_FILE:q} --results results > {log:q} 2>&1"

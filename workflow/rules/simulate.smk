@@ -11,13 +11,13 @@ rule simulate:
         state="results/{formulation}/{temperature}K/r{replica}/state.csv",
         final="results/{formulation}/{temperature}K/r{replica}/final.pdb",
         run="results/{formulation}/{temperature}K/r{replica}/run.json",
+    log:
+        "logs/simulate/{formulation}.{temperature}K.r{replica}.log",
+    threads: 8
     params:
         physics=lambda wildcards: STUDY.spec_text(wildcards.formulation, wildcards.temperature, wildcards.replica),
         stage=stages.SIMULATE,
         work="work/{formulation}/{temperature}K/r{replica}",
-    threads: 8
-    log:
-        "logs/simulate/{formulation}.{temperature}K.r{replica}.log",
     shell:
         # exec: a SIGTERM must reach the simulation itself, which then writes its checkpoint.
         # --fresh: other physics in spec.json were asked for in the study; the run they replace is set aside, not lost.

@@ -200,7 +200,7 @@ class PerFrame:
             self._close()
 
     def _close(self) -> None:
-        width = max(max(a.shape[-1] for a in self._open), 1)
+        width = max(*(a.shape[-1] for a in self._open), 1)
         block = np.zeros((len(self._open), *self._open[0].shape[:-1], width), np.int32)
         for row, counts in zip(block, self._open, strict=True):
             row[..., : counts.shape[-1]] = counts

@@ -145,7 +145,7 @@ def _path(terms: PlainTerms, i: int, m: int) -> tuple[int, int, int, int]:
 
 
 def _data(box: Box, kit: _Kit) -> str:
-    counts = {kind: 0 for kind in ("bonds", "angles", "dihedrals")}
+    counts = dict.fromkeys(("bonds", "angles", "dihedrals"), 0)
     sections: dict[str, list[str]] = {"Atoms # full": [], "Bonds": [], "Angles": [], "Dihedrals": []}
     charges = box.atoms.charge_e.tolist()
     places = box.positions_A.tolist()

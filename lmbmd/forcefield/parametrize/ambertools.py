@@ -141,7 +141,12 @@ def _write_sdf(molecule: Chem.Mol, conformer: int, folder: Path) -> None:
 
 def _call(command: Sequence[str], folder: Path, product: str) -> None:
     done = subprocess.run(
-        [find_program(command[0]), *command[1:]], cwd=folder, capture_output=True, encoding="utf-8", errors="replace"
+        [find_program(command[0]), *command[1:]],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode == 0 and (folder / product).is_file():
         return

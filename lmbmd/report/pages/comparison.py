@@ -135,7 +135,7 @@ def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
     """Where a state point stands on each of ``AXES``; None if that is not known."""
     rows = point.described.descriptors
     amounts = rows[(rows.name == "molarity_mol_L") & rows.species.isin(one.salts)].value
-    of = {role: 0 for role in ("cation", "solvent", "diluent", "additive")}
+    of = dict.fromkeys(("cation", "solvent", "diluent", "additive"), 0)
     for name, role in one.roles.items():
         of[role] = of.get(role, 0) + one.counts.get(name, 0)
     neutral = of["solvent"] + of["diluent"] + of["additive"]

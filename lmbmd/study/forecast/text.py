@@ -41,8 +41,10 @@ def check_text(data: dict[str, Any]) -> str:
         "molecules",
     )
     lines = [
-        f"{data['study']}: {counted(len(rows), 'formulation')}, {counted(data['runs'], 'simulation')} of "
-        f"{data['production_ns']:g} ns, a frame each {data['frame_interval_ps']:g} ps",
+        (
+            f"{data['study']}: {counted(len(rows), 'formulation')}, {counted(data['runs'], 'simulation')} of "
+            f"{data['production_ns']:g} ns, a frame each {data['frame_interval_ps']:g} ps"
+        ),
         *_aligned(columns, rows, left=(0, 8)),
         *_wrapped("Edge and density: ideal mixing, before equilibration. Worst: amount furthest from its recipe."),
         *_wrapped(f"Residence times of up to {data['longest_residence_ns']:.3g} ns can be measured in such a run."),
