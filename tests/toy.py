@@ -65,6 +65,10 @@ class ToySet:
     switch_from_A: float = 9.0
     combining_rule: str = "Lorentz-Berthelot"
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return {"species": {name: {"files": {}} for name in self.species}}
+
     def system(self, species: str) -> openmm.System:
         system = openmm.System()
         nonbonded, bonds = openmm.NonbondedForce(), openmm.HarmonicBondForce()

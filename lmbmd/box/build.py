@@ -6,28 +6,19 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
 import openmm
 
 from lmbmd.box.packing import pack
 from lmbmd.box.pdb import pdb_text
-from lmbmd.box.system import BuiltSystem, ParameterSet, build_system
+from lmbmd.box.system import build_system
 from lmbmd.core import files, provenance, stages
-
-__all__ = ["BuiltSystem", "build_box", "build_system", "pack"]
+from lmbmd.data.cell import Cell
+from lmbmd.forcefield.parameters import ParameterSet
+from lmbmd.formulation.composition import Composition
 
 #: What is recorded of the parameter set.
 _OF_SET = ("name", "version", "combining_rule", "cut_off_A", "switch_from_A")
-
-
-class Composition(Protocol):
-    """What build needs of a composition (``lmbmd.formulation``)."""
-
-    counts: Any
-    roles: Any
-    box_edge_A: float
 
 
 def build_box(
@@ -57,13 +48,12 @@ def build_box(
     built = build_system(counts, composition.roles, parameter_set, ion_charge_scale, composition.box_edge_A)
     geometries = {s: (parameter_set.elements(s), parameter_set.geometry(s)) for s in counts}
     packed = pack(counts, geometries, composition.box_edge_A, seed)
-    edge_nm = packed.edge_A / 10
-    built.system.setDefaultPeriodicBoxVectors((edge_nm, 0, 0), (0, edge_nm, 0), (0, 0, edge_nm))
-    box = [[packed.edge_A, 0, 0], [0, packed.edge_A, 0], [0, 0, packed.edge_A]]
+    cell = Cell.cube(packed.edge_A)
+    built.system.setDefaultPeriodicBoxVectors(*cell.vectors_nm)
     files.write_text(out / "system.xml", openmm.XmlSerializer.serialize(built.system))
-    files.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, np.array(box, float), built.bonds))
+    files.write_text(out / "start.pdb", pdb_text(built.atoms, packed.positions, cell.vectors_A, built.bonds))
     built.atoms.write(out / "atoms.parquet")
-    entries = getattr(parameter_set, "manifest", {}).get("species", {})
+    entries = parameter_set.manifest["species"]
     record = provenance.stamp(
         stages.BUILD,
         inputs or {},
@@ -75,8 +65,8 @@ def build_box(
         edge_A=packed.edge_A,
         packing=[asdict(attempt) for attempt in packed.attempts],
         packmol=packed.packmol_version,
-        parameter_set={key: getattr(parameter_set, key, None) for key in _OF_SET},
-        parameter_files={species: entries.get(species, {}).get("files") for species in counts},
+        parameter_set={key: getattr(parameter_set, key) for key in _OF_SET},
+        parameter_files={species: entries[species]["files"] for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )
     files.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")

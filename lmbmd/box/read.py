@@ -15,8 +15,8 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
+from lmbmd.data.terms import PlainTerms, read_terms
 from lmbmd.forcefield.mixing import unmix
-from lmbmd.forcefield.topologies import PlainTerms, plain_terms
 
 #: Conditions of a box that has not been simulated.
 ROOM_K, ONE_BAR = 298.15, 1.0
@@ -83,7 +83,7 @@ def read_box(folder: Path) -> Box:
         atoms,
         positions,
         box,
-        _by_species(plain_terms(system, str(files["system"])), atoms),
+        _by_species(read_terms(system, str(files["system"])), atoms),
         _runs(atoms),
         rule,
         nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),

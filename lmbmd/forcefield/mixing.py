@@ -18,12 +18,14 @@ from __future__ import annotations
 import math
 
 import openmm
-from openmm import unit
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.data.terms import plain
 
 LORENTZ_BERTHELOT, GEOMETRIC = "Lorentz-Berthelot", "geometric"
 COMBINING_RULES = (LORENTZ_BERTHELOT, GEOMETRIC)
+#: GROMACS' numbers of the combination rules.
+GROMACS_RULES = {"2": LORENTZ_BERTHELOT, "3": GEOMETRIC}
 #: S and s. Further apart, products of them would leave the range of single precision.
 WIDE_NM, NARROW_NM = 10.0, 1e-3
 #: Name of the second force, by which a System is known to mix geometrically.
@@ -68,7 +70,7 @@ def mix_geometrically(nonbonded: openmm.NonbondedForce) -> openmm.NonbondedForce
     for name in ("CutoffDistance", "UseSwitchingFunction", "SwitchingDistance", "UseDispersionCorrection"):
         getattr(dispersion, f"set{name}")(getattr(nonbonded, f"get{name}")())
     for i in range(nonbonded.getNumParticles()):
-        charge, sigma, epsilon = _plain(nonbonded.getParticleParameters(i))
+        charge, sigma, epsilon = plain(nonbonded.getParticleParameters(i))
         nonbonded.setParticleParameters(i, charge, WIDE_NM, epsilon * (sigma / WIDE_NM) ** 12)
         dispersion.addParticle(0.0, NARROW_NM, epsilon * (sigma / NARROW_NM) ** 6)
     for k in range(nonbonded.getNumExceptions()):
@@ -97,15 +99,11 @@ def unmix(system: openmm.System) -> str:
     dispersion = system.getForce(names.index(DISPERSION))
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     for i in range(nonbonded.getNumParticles()):
-        charge, _, wide = _plain(nonbonded.getParticleParameters(i))
-        _, _, narrow = _plain(dispersion.getParticleParameters(i))
+        charge, _, wide = plain(nonbonded.getParticleParameters(i))
+        _, _, narrow = plain(dispersion.getParticleParameters(i))
         # wide = ε (σ/S)¹², narrow = ε (σ/s)⁶
         sigma = (wide / narrow) ** (1 / 6) * WIDE_NM**2 / NARROW_NM if narrow else 0.0
         epsilon = narrow * (NARROW_NM / sigma) ** 6 if sigma else 0.0
         nonbonded.setParticleParameters(i, charge, float(f"{sigma:.{_DIGITS}g}"), float(f"{epsilon:.{_DIGITS}g}"))
     system.removeForce(names.index(DISPERSION))
     return GEOMETRIC
-
-
-def _plain(terms: list) -> list[float]:
-    return [t.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(t) else t for t in terms]

@@ -31,7 +31,7 @@ from lmbmd.forcefield.parametrize import ambertools, charges, chemistry, resp
 from lmbmd.forcefield.parametrize import parametrize as parametrize_module
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import refit
-from lmbmd.forcefield.topologies import plain_terms
+from lmbmd.data.terms import read_terms
 from lmbmd.study.study import load_study
 
 RELEASED = available_sets()[-1]
@@ -453,7 +453,7 @@ def test_what_export_wrote_for_gromacs_comes_back_as_it_is(tmp_path):
         built.atoms,
         x,
         np.eye(3) * 30.0,
-        [plain_terms(built.system, "x")],
+        [read_terms(built.system, "x")],
         [(0, 1)],
         released.combining_rule,
         0.9,

@@ -8,7 +8,8 @@ from openmm import app
 
 from lmbmd.box.pdb import residue_names
 from lmbmd.box.read import Box, bond_steps, edges_nm, elements_in_molecule, names_in_molecule
-from lmbmd.forcefield.topologies import RULES, PlainTerms
+from lmbmd.data.terms import PlainTerms
+from lmbmd.forcefield.mixing import GROMACS_RULES
 
 #: Bonds within which GROMACS leaves pairs out by itself.
 NREXCL = 3
@@ -31,7 +32,7 @@ def gromacs_files(box: Box) -> dict[str, str]:
 
 def topology(box: Box) -> str:
     """The whole topology, without includes."""
-    rule = next(number for number, name in RULES.items() if name == box.combining_rule)
+    rule = next(number for number, name in GROMACS_RULES.items() if name == box.combining_rule)
     lines = ["; written by lmbmd export", "[ defaults ]", "; nbfunc  comb-rule  gen-pairs", f"1 {rule} no 1.0 1.0", ""]
     lines += ["[ atomtypes ]", "; name  number  mass  charge  ptype  sigma (nm)  epsilon (kJ/mol)"]
     names = [species.name for species in box.atoms.species]

@@ -10,7 +10,7 @@ import numpy as np
 from lmbmd.box.read import Box, bond_steps, edges_nm, elements_in_molecule
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.mixing import mixed_sigma
-from lmbmd.forcefield.topologies import PlainTerms
+from lmbmd.data.terms import PlainTerms
 
 KJ_PER_KCAL = 4.184
 NM_A = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rdkit import Chem
 
 from lmbmd.core import provenance
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.molecules import EXCLUDED_STEPS, assembled, embedded, lowest_geometry
 from lmbmd.forcefield.parametrize import chemistry
@@ -55,7 +57,7 @@ def taken_over(
     _check_exceptions(rows.exceptions, graph, where)
     if published != rule:
         transformations.append(f"published for {published} mixing: here {rule} between molecules")
-    system = assembled(graph, rows.nonbonded, rows.exceptions, rows.bonds, rows.angles, rows.torsions)
+    system = assembled(graph, rows)
     step("geometry")
     starts = [imported.positions_A] if imported.positions_A is not None else embedded(graph)
     if not starts:
@@ -70,7 +72,7 @@ def taken_over(
     return graph, system, lowest_geometry(mixed(system, rule), starts), entry
 
 
-def _neutralised(imported: Imported, formal: int, where: str) -> tuple[Any, list[str]]:
+def _neutralised(imported: Imported, formal: int, where: str) -> tuple[PlainTerms, list[str]]:
     """The topology's rows with charges that add up exactly; what rounding left is shared evenly by all atoms."""
     rows = imported.terms
     total = sum(q for q, *_ in rows.nonbonded)
@@ -84,8 +86,11 @@ def _neutralised(imported: Imported, formal: int, where: str) -> tuple[Any, list
     micro[0] += 10**6 * formal - sum(micro)
     new = [float(Decimal(q).scaleb(-6)) for q in micro]
     factor = [n / q if q else 1.0 for n, (q, *_) in zip(new, rows.nonbonded, strict=True)]
-    rows.exceptions[:] = [(i, j, qq * factor[i] * factor[j], *lj) for i, j, qq, *lj in rows.exceptions]
-    rows.nonbonded[:] = [(q, *lj) for q, (_, *lj) in zip(new, rows.nonbonded, strict=True)]
+    rows = replace(
+        rows,
+        exceptions=[(i, j, qq * factor[i] * factor[j], *lj) for i, j, qq, *lj in rows.exceptions],
+        nonbonded=[(q, *lj) for q, (_, *lj) in zip(new, rows.nonbonded, strict=True)],
+    )
     return rows, [f"charges rounded to 1e-6 e; {total - formal:+.2e} e shared by all atoms"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import openmm
@@ -13,6 +13,7 @@ from openmm import app, unit
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from lmbmd.data.terms import NativeForces, PlainTerms
 from lmbmd.forcefield.parametrize.smirnoff import Terms
 
 SEED = 20_261_120
@@ -88,35 +89,24 @@ def system_of(molecule: Molecule) -> openmm.System:
     nonbonded = [(q, *lj) for q, lj in zip(molecule.charges, terms.lennard_jones, strict=True)]
     bonds = [(*key, *values) for key, values in sorted(terms.bonds.items())]
     angles = [(*key, *values) for key, values in sorted(terms.angles.items())]
-    return assembled(molecule.graph, nonbonded, exceptions, bonds, angles, terms.torsions)
+    return assembled(molecule.graph, PlainTerms([], nonbonded, exceptions, bonds, angles, [*terms.torsions]))
 
 
-def assembled(
-    graph: Chem.Mol, nonbonded: Sequence, exceptions: Sequence, bonds: Sequence, angles: Sequence, torsions: Sequence
-) -> openmm.System:
-    """A System from rows of numbers in OpenMM's units (nm, kJ/mol, rad, e), as its ``add…`` methods take them.
-
-    Masses are those of the elements; torsions with k = 0 are left out, and so are forces without a term.
+def assembled(graph: Chem.Mol, terms: PlainTerms) -> openmm.System:
+    """A System of one molecule. Masses are those of the elements, not those of ``terms``; torsions with k = 0 are left
+    out, and so are forces without a term.
     """
-    system = openmm.System()
+    system, forces = openmm.System(), NativeForces.empty()
     for atom in graph.GetAtoms():
         system.addParticle(app.Element.getByAtomicNumber(atom.GetAtomicNum()).mass)
-    bond, angle, torsion = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce(), openmm.PeriodicTorsionForce()
-    pairs = openmm.NonbondedForce()
-    torsions = [row for row in torsions if row[-1] != 0.0]
-    for add, rows in (
-        (bond.addBond, bonds),
-        (angle.addAngle, angles),
-        (torsion.addTorsion, torsions),
-        (pairs.addParticle, nonbonded),
-        (pairs.addException, exceptions),
-    ):
-        for row in rows:
-            add(*row)
-    for force, rows in ((bond, bonds), (angle, angles), (torsion, torsions)):
-        if len(rows):
-            system.addForce(force)
-    system.addForce(pairs)
+    forces.add(replace(terms, torsions=[row for row in terms.torsions if row[-1] != 0.0]), 0)
+    if forces.bonds.getNumBonds():
+        system.addForce(forces.bonds)
+    if forces.angles.getNumAngles():
+        system.addForce(forces.angles)
+    if forces.torsions.getNumTorsions():
+        system.addForce(forces.torsions)
+    system.addForce(forces.nonbonded)
     return system
 
 

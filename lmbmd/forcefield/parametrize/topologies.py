@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,28 +14,14 @@ from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.mixing import GEOMETRIC, LORENTZ_BERTHELOT, unmix
+from lmbmd.data.terms import PlainTerms, read_terms
+from lmbmd.forcefield.mixing import GEOMETRIC, GROMACS_RULES, LORENTZ_BERTHELOT, unmix
 from lmbmd.forcefield.molecules import bare
 
 #: How far a particle's mass may be from its element's, amu.
 MASS_TOLERANCE_AMU = 0.3
-#: GROMACS' numbers of the combination rules.
-RULES = {"2": LORENTZ_BERTHELOT, "3": GEOMETRIC}
 #: Parts of an OpenMM force-field file that run code or read other files.
 UNSAFE = ("Script", "InitializationScript", "Include")
-SUPPORTED = "harmonic bonds and angles, periodic and Ryckaert-Bellemans torsions, and one NonbondedForce"
-
-
-@dataclass
-class PlainTerms:
-    """A one-molecule System as rows of numbers (nm, kJ/mol, rad, e), as the ``add…`` methods of OpenMM take them."""
-
-    masses: list[float]
-    nonbonded: list[tuple]
-    exceptions: list[tuple]
-    bonds: list[tuple]
-    angles: list[tuple]
-    torsions: list[tuple]
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,7 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
     if root.tag == "System":
         system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
         rule = unmix(system)
-        terms = plain_terms(system, str(path))
+        terms = read_terms(system, str(path))
         bonds = sorted({(min(i, j), max(i, j)) for i, j, *_ in terms.bonds})
         return Imported(terms, bonds, _positions(coordinates), rule, "OpenMM System")
     if root.tag != "ForceField":
@@ -113,7 +99,7 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
         pdb.topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
     )
     return Imported(
-        plain_terms(system, str(path)),
+        read_terms(system, str(path)),
         _bonds(pdb.topology),
         _positions(coordinates),
         LORENTZ_BERTHELOT,
@@ -131,7 +117,7 @@ def _gromacs(path: Path, coordinates: Path | None) -> Imported:
             remedy="Give a .top with [ defaults ] and [ atomtypes ] that includes the molecule's .itp.",
         )
     function, rule = top._defaults[:2]
-    if function != "1" or rule not in RULES:
+    if function != "1" or rule not in GROMACS_RULES:
         raise LmbmdError(
             f"its [ defaults ] have nbfunc {function} and combination rule {rule}.",
             where=str(path),
@@ -139,10 +125,10 @@ def _gromacs(path: Path, coordinates: Path | None) -> Imported:
         )
     top._defaults[1] = "2"  # rule 3 would become a CustomNonbondedForce; its 1–4 pairs are mended below
     system = top.createSystem(nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False)
-    terms = plain_terms(system, str(path))
-    if RULES[rule] == GEOMETRIC:
-        terms.exceptions[:] = [_geometric_14(terms, row) for row in terms.exceptions]
-    return Imported(terms, _bonds(top.topology), _positions(coordinates), RULES[rule], "GROMACS topology")
+    terms = read_terms(system, str(path))
+    if GROMACS_RULES[rule] == GEOMETRIC:
+        terms = replace(terms, exceptions=[_geometric_14(terms, row) for row in terms.exceptions])
+    return Imported(terms, _bonds(top.topology), _positions(coordinates), GROMACS_RULES[rule], "GROMACS topology")
 
 
 def _amber(path: Path, coordinates: Path | None) -> Imported:
@@ -150,7 +136,7 @@ def _amber(path: Path, coordinates: Path | None) -> Imported:
     system = prmtop.createSystem(
         nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False, implicitSolvent=None
     )
-    terms = plain_terms(system, str(path))
+    terms = read_terms(system, str(path))
     return Imported(terms, _bonds(prmtop.topology), _positions(coordinates), LORENTZ_BERTHELOT, "AMBER topology")
 
 
@@ -172,68 +158,6 @@ def _positions(path: Path | None) -> np.ndarray | None:
 
 def _bonds(topology: app.Topology) -> list[tuple[int, int]]:
     return sorted({(min(a.index, b.index), max(a.index, b.index)) for a, b in topology.bonds()})
-
-
-def plain_terms(system: openmm.System, where: str) -> PlainTerms:
-    """The rows of a System without constraints, Ryckaert–Bellemans torsions turned into periodic ones.
-
-    Raises:
-        LmbmdError: naming the force that is not supported.
-    """
-    if system.getNumConstraints():
-        raise LmbmdError(
-            f"it has {system.getNumConstraints()} constraints.",
-            where=where,
-            remedy="A parameter set holds flexible molecules: give harmonic bonds instead.",
-        )
-    if any(system.isVirtualSite(i) for i in range(system.getNumParticles())):
-        raise LmbmdError("it has virtual sites.", where=where, remedy="Only atoms can be simulated here.")
-    masses = [system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles())]
-    terms = PlainTerms(masses, [], [], [], [], [])
-    for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce):
-            terms.bonds += _rows(force.getNumBonds, force.getBondParameters)
-        elif isinstance(force, openmm.HarmonicAngleForce):
-            terms.angles += _rows(force.getNumAngles, force.getAngleParameters)
-        elif isinstance(force, openmm.PeriodicTorsionForce):
-            terms.torsions += _rows(force.getNumTorsions, force.getTorsionParameters)
-        elif isinstance(force, openmm.RBTorsionForce):
-            for row in _rows(force.getNumTorsions, force.getTorsionParameters):
-                terms.torsions += [(*row[:4], *term) for term in _periodic(row[4:])]
-        elif isinstance(force, openmm.NonbondedForce) and not terms.nonbonded and not _offsets(force):
-            terms.nonbonded += _rows(force.getNumParticles, force.getParticleParameters)
-            terms.exceptions += _rows(force.getNumExceptions, force.getExceptionParameters)
-        elif not isinstance(force, openmm.CMMotionRemover):
-            raise LmbmdError(
-                f"it has a {force.getName()}, which a box cannot be built from.",
-                where=where,
-                remedy=f"Supported: {SUPPORTED}.",
-            )
-    if not terms.nonbonded:
-        raise LmbmdError("it has no NonbondedForce.", where=where, remedy=f"Supported: {SUPPORTED}.")
-    return terms
-
-
-def _offsets(force: openmm.NonbondedForce) -> int:
-    return force.getNumParticleParameterOffsets() + force.getNumExceptionParameterOffsets()
-
-
-def _rows(number: Callable[[], int], get: Callable[[int], list]) -> list[tuple]:
-    return [
-        tuple(t.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(t) else t for t in get(i))
-        for i in range(number())
-    ]
-
-
-def _periodic(coefficients: tuple[float, ...]) -> list[tuple[int, float, float]]:
-    """Ryckaert–Bellemans C₀…C₅, E = Σ Cₙ cosⁿ(φ − π), as (n, phase, k) of E = Σ k (1 + cos(n φ − phase)) + constant."""
-    power = np.polynomial.chebyshev.poly2cheb(coefficients)  # Σ Cₙ xⁿ = Σ aₘ cos m(φ − π), x = cos(φ − π)
-    terms = []
-    for m, a in enumerate(power):
-        a = a * (-1) ** m
-        if m and abs(a) > 1e-12:
-            terms.append((m, 0.0 if a > 0 else math.pi, abs(a)))
-    return terms
 
 
 def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
