@@ -18,12 +18,12 @@ from dataclasses import replace
 import numpy as np
 import openmm
 
+from lmbmd.box.tile import liquid, repeated
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC, LORENTZ_BERTHELOT
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.platform import PlatformOptions, create_context
 from lmbmd.simulate.protocol import parse_spec
-from lmbmd.study.forecast import speed
 from lmbmd.study.study import load_study
 
 ROUNDS, STEPS, WARM_STEPS, MINIMISE, STEP_PS = 8, 100, 300, 200, 0.002
@@ -43,13 +43,13 @@ def main() -> None:
     parameters = load_set(composition.force_field, composition.own_sets)
     counts = {species: n for species, n in composition.counts.items() if n}
     edge_A = composition.box_edge_A
-    tile = speed.liquid(composition, counts, parameters, edge_A)
+    tile = liquid(composition, counts, parameters, edge_A)
     k = max(1, round((options.atoms / composition.n_atoms) ** (1 / 3)))
     systems = {}
     for rule in COMBINING_RULES:
         began = time.process_time()
         mixed = with_rule(parameters, rule)
-        systems[rule], positions, box = speed.repeated(composition, counts, mixed, edge_A, tile, (k, k, k))
+        systems[rule], positions, box = repeated(composition, counts, mixed, edge_A, tile, (k, k, k))
         print(f"{rule}: {len(positions)} atoms built in {time.process_time() - began:.1f} s")
     timed = {
         "Lorentz-Berthelot": systems[LORENTZ_BERTHELOT],

@@ -27,8 +27,10 @@ from pathlib import Path
 
 import openmm
 
-from lmbmd.box.build import build_box, build_system
+from lmbmd.box.build import build_box
 from lmbmd.box.pdb import pdb_text
+from lmbmd.box.system import build_system
+from lmbmd.box.tile import liquid, repeated
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate import checkpoint
@@ -37,7 +39,6 @@ from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.run import simulate
-from lmbmd.study.forecast import speed
 from lmbmd.study.study import load_study
 
 
@@ -149,8 +150,8 @@ def write_repeated(folder: Path, composition: Composition, n_atoms: int) -> None
     edge_A = composition.box_edge_A
     k = max(1, round((n_atoms / composition.n_atoms) ** (1 / 3)))
     last = max(1, round(n_atoms / composition.n_atoms / k**2))
-    positions = speed.liquid(composition, counts, parameters, edge_A)
-    system, positions, box = speed.repeated(composition, counts, parameters, edge_A, positions, (k, k, last))
+    positions = liquid(composition, counts, parameters, edge_A)
+    system, positions, box = repeated(composition, counts, parameters, edge_A, positions, (k, k, last))
     many = {species: n * k * k * last for species, n in counts.items()}
     built = build_system(many, composition.roles, parameters, composition.ion_charge_scale, edge_A)
     (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")

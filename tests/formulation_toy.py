@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lmbmd.forcefield.library import Library, Salt, Species
+from lmbmd.data.library import Library, Salt, Species
 from lmbmd.formulation.models import Formulation, load_formulation
 
 

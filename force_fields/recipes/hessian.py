@@ -19,8 +19,8 @@ import numpy as np
 from molecules import ideal
 from rdkit import Chem
 
-from lmbmd.forcefield.molecules import embedded
 from lmbmd.forcefield.parametrize import resp
+from lmbmd.forcefield.parametrize.molecules import embedded
 
 BOHR_A = 0.529177210903
 #: Of the numerical Hessian, bohr.

@@ -8,8 +8,8 @@ import numpy as np
 from rdkit import Chem
 from smirnoff import Terms, graph_terms
 
-from lmbmd.forcefield import molecules as house
-from lmbmd.forcefield.molecules import Molecule, embedded, lowest_geometry, system_of
+from lmbmd.forcefield.parametrize import molecules as house
+from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, system_of
 
 __all__ = [
     "Molecule",

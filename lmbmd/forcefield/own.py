@@ -18,7 +18,7 @@ import yaml
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import sha256_of
-from lmbmd.forcefield.library import Library, force_fields_folder, load_library, read_library
+from lmbmd.data.library import Library, force_fields_folder, load_library, read_library
 
 FOLDER = "force_fields"
 SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")

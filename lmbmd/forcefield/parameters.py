@@ -18,7 +18,7 @@ from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.provenance import sha256_of
-from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.data.library import Library, force_fields_folder, load_library
 from lmbmd.forcefield.mixing import checked_rule
 from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
 

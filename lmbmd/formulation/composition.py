@@ -16,7 +16,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
-from lmbmd.forcefield.library import Library
+from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
 from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.forcefield.library import Library, Salt, Species
+from lmbmd.data.library import Library, Salt, Species
 from lmbmd.formulation.amounts import PARTS, Amount
 from lmbmd.formulation.models import SECTIONS, Formulation, Section
 

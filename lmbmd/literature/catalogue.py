@@ -19,7 +19,7 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.validation import validated
 from lmbmd.core.yamlfile import read_yaml
-from lmbmd.forcefield.library import Library, Salt, Species, load_library
+from lmbmd.data.library import Library, Salt, Species, load_library
 from lmbmd.forcefield.own import OwnSet
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import FROZEN, SECTIONS, Formulation, Listing

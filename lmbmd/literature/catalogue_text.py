@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.own import how_to_get
 from lmbmd.formulation.models import SECTIONS, Formulation
 from lmbmd.literature.catalogue import Bottle, Entry, Standing

@@ -15,7 +15,7 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
 from lmbmd.core.validation import place, validated
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.forcefield.library import Library, force_fields_folder, load_library
+from lmbmd.data.library import Library, force_fields_folder, load_library
 from lmbmd.forcefield.own import FOLDER, OwnSet, how_to_get, own_sets
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation

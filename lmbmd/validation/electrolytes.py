@@ -28,8 +28,8 @@ from lmbmd.analysis.shells.cutoffs import summit
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.atoms import AtomTable
+from lmbmd.data.library import load_library
 from lmbmd.data.rdf import Rdf
-from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation

@@ -18,7 +18,7 @@ from rdkit import Chem
 from tqdm import tqdm
 
 from lmbmd.core.files import write_text
-from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.validation.pairs import gfn2, relax
 

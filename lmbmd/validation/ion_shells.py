@@ -18,7 +18,7 @@ import numpy as np
 import openmm
 from rdkit import Chem
 
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 

@@ -17,7 +17,7 @@ from lmbmd.box.packing import pack
 from lmbmd.box.system import build_system
 from lmbmd.core.files import write_bytes
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.numbers.statistics import Estimate, estimate_mean
 from lmbmd.simulate.engines.mechanics import prepare

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.validation.liquids import SET, WORK

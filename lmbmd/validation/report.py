@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from scipy.stats import spearmanr
 
 from lmbmd.core.files import write_bytes, write_text
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.numbers.statistics import Estimate
 from lmbmd.validation.electrolytes import folder as electrolytes_folder

@@ -29,7 +29,7 @@ from scipy.integrate import cumulative_trapezoid
 
 from benchmarks.gromacs import LINCS, gmx
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.numbers.statistics import Estimate
 from lmbmd.validation import gromacs_liquid, liquids

@@ -257,7 +257,9 @@ def test_a_force_that_is_not_native_is_refused():
             system.addForce(openmm.CustomBondForce("r"))
             return system
 
-    with pytest.raises(LmbmdError, match=r"toy-1\.0\.0, SOL: it has a CustomBondForce, which a box cannot be built from"):
+    with pytest.raises(
+        LmbmdError, match=r"toy-1\.0\.0, SOL: it has a CustomBondForce, which a box cannot be built from"
+    ):
         build_system({"SOL": 4}, ROLES, Custom(), 1.0, 30.0)
 
 

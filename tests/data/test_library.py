@@ -11,7 +11,7 @@ from rdkit.Chem import Descriptors, rdMolDescriptors
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import ROLES
-from lmbmd.forcefield.library import load_library, read_library
+from lmbmd.data.library import load_library, read_library
 
 LIBRARY = load_library()
 SPECIES = list(LIBRARY.species.values())
@@ -148,7 +148,7 @@ def test_a_library_that_contradicts_itself_is_refused(text, message):
 
 def test_reading_the_library_imports_nothing_heavy():
     code = (
-        "import sys; from lmbmd.forcefield.library import load_library; load_library();"
+        "import sys; from lmbmd.data.library import load_library; load_library();"
         "print([m for m in ('rdkit', 'openmm', 'numpy', 'pandas', 'pydantic') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
@@ -157,7 +157,7 @@ def test_reading_the_library_imports_nothing_heavy():
 
 def test_the_table_in_the_docs_is_the_library():
     page = (Path(__file__).parents[2] / "docs" / "force_fields.md").read_text(encoding="utf-8")
-    rows = page.split("test_forcefield_library.py -->\n")[1].split("<!-- end")[0].splitlines()[2:]
+    rows = page.split("tests/data/test_library.py -->\n")[1].split("<!-- end")[0].splitlines()[2:]
     charge = {s.name: f"{s.charge:+d}" if s.charge else "0" for s in SPECIES}
     expected = [f"| {s.name} | {s.title} | {charge[s.name]} | {s.formula} | {', '.join(s.sites)} |" for s in SPECIES]
     assert [row.replace("|  |", "| |") for row in rows] == [row.replace("|  |", "| |") for row in expected]

@@ -13,8 +13,8 @@ from released import EVERY, MOLECULES, SETS
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
+from lmbmd.data.library import load_library
 from lmbmd.forcefield import parameters as parameters_module
-from lmbmd.forcefield.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import available_sets, load_set, read_set, sets_covering
 

@@ -16,7 +16,7 @@ from openmm import unit
 from rdkit import Chem
 from released import EVERY, MOLECULES, SETS
 
-from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.parametrize import refits

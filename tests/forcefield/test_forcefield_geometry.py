@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rdkit import Chem
 
-from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import load_set
 
 ROOT = Path(__file__).parents[2]

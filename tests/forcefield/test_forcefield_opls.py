@@ -12,7 +12,7 @@ from openmm import unit
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolTransforms
 
-from lmbmd.forcefield.library import force_fields_folder, load_library
+from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.forcefield.mixing import mix_geometrically
 from lmbmd.forcefield.parameters import load_set
 

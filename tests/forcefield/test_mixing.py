@@ -12,7 +12,7 @@ from openmm import unit
 
 from lmbmd.box.system import build_system
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import force_fields_folder
+from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.mixing import COMBINING_RULES, DISPERSION, GEOMETRIC, LORENTZ_BERTHELOT, mixed, unmix
 from lmbmd.forcefield.parameters import available_sets, load_set, read_set
 from lmbmd.simulate.engines import mechanics

@@ -17,21 +17,21 @@ import yaml
 from openmm import app, unit
 from rdkit import Chem
 
-from lmbmd.box.build import build_system
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.read import Box
+from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.steps import Steps
-from lmbmd.forcefield.library import force_fields_folder, load_library
-from lmbmd.forcefield.molecules import bare, equivalence
+from lmbmd.data.library import force_fields_folder, load_library
+from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import add_species, own_sets, read_own
 from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
 from lmbmd.forcefield.parametrize import ambertools, charges, chemistry, resp
 from lmbmd.forcefield.parametrize import parametrize as parametrize_module
+from lmbmd.forcefield.parametrize.molecules import bare, equivalence
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import refit
-from lmbmd.data.terms import read_terms
 from lmbmd.study.study import load_study
 
 RELEASED = available_sets()[-1]

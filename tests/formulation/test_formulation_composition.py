@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import AVOGADRO_PER_MOL
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.formulation.composition import Composition, compose, realised_amounts
 from lmbmd.formulation.resolve import find_components, resolve
 

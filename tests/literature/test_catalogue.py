@@ -10,7 +10,7 @@ import pytest
 
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import Library, load_library
+from lmbmd.data.library import Library, load_library
 from lmbmd.forcefield.own import OwnSet
 from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations

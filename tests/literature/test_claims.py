@@ -468,7 +468,7 @@ def test_shipped_claims_name_descriptors_that_exist_of_whom_they_are_told():
 
 
 def test_shipped_claims_name_species_that_their_bottles_hold():
-    from lmbmd.forcefield.library import load_library
+    from lmbmd.data.library import load_library
 
     salts = load_library().salts
     for claim in JUDGEABLE:

@@ -17,9 +17,9 @@ import openmm
 import pytest
 from toy import mixed_by
 
-from lmbmd.box.build import build_system
+from lmbmd.box.system import build_system
 from lmbmd.core.units import ANGSTROM_PER_NM
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC
 from lmbmd.forcefield.parameters import available_sets, load_set
 from lmbmd.simulate.engines.platform import PLATFORMS, PlatformOptions, create_context

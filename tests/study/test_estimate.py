@@ -17,9 +17,10 @@ from test_workflow import planned
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
 from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
-from lmbmd.box.build import build_system
+from lmbmd.box import tile
 from lmbmd.box.packing import closest_contact_A
 from lmbmd.box.pdb import pdb_text
+from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.parameters import load_set
@@ -115,18 +116,18 @@ def test_jobs_are_those_of_snakemakes_dry_run(tmp_path):
     [(22.0, (1, 1, 1)), (30.2, (1, 1, 1)), (30.3, (1, 1, 2)), (47.9, (1, 2, 2)), (48.0, (2, 2, 2)), (72.0, (3, 3, 3))],
 )
 def test_a_box_is_made_of_the_smallest_tiles_that_fill_it(edge_A, tiles):
-    assert speed.tiling(edge_A, 24.0) == tiles
+    assert tile.tiling(edge_A, 24.0) == tiles
 
 
 def test_a_tile_is_the_bottle_itself_or_a_neutral_piece_of_its_density(tmp_path):
     box = study_of(tmp_path, big=TINY.replace("7,", "80,")).composition("big")
-    assert speed.tile(box, 1)[0] == box.counts
-    assert speed.tile(box, 1)[1] == pytest.approx(box.box_edge_A)
-    counts, edge_A = speed.tile(box, 8)
+    assert tile.tile(box, 1)[0] == box.counts
+    assert tile.tile(box, 1)[1] == pytest.approx(box.box_edge_A)
+    counts, edge_A = tile.tile(box, 8)
     assert counts["Li"] == counts["FSI"] == 10
     assert counts["DME"] == round(box.counts["DME"] / 8)
     assert edge_A == pytest.approx(box.box_edge_A / 2, rel=2e-3)
-    assert speed.tile(box, 1000)[0] == {"Li": 1, "FSI": 1, "DME": 1}
+    assert tile.tile(box, 1000)[0] == {"Li": 1, "FSI": 1, "DME": 1}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     study = study_of(folder, f"protocol: {{{times}, frame_interval_ps: 0.1, state_interval_ps: 0.02}}\n", tiny=TINY)
     box, said = study.composition("tiny"), []
     start = (box.counts, load_set(box.force_field), box.box_edge_A)
-    start = (*start, speed.liquid(box, *start))
+    start = (*start, tile.liquid(box, *start))
     options = PlatformOptions("CPU")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed, "liquid", lambda *_: start[-1])  # packed once for all tests
@@ -157,7 +158,7 @@ def test_the_liquid_has_the_bottles_density_and_no_overlaps(tiny):
 def test_tiles_side_by_side_have_the_energy_of_each(tiny):
     energies = []
     for repeat in ((1, 1, 1), (1, 1, 2)):
-        system, positions, box = speed.repeated(tiny.box, *tiny.start, repeat)
+        system, positions, box = tile.repeated(tiny.box, *tiny.start, repeat)
         context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
         context.setPositions(positions)
         state = context.getState(energy=True, forces=True)
@@ -169,8 +170,8 @@ def test_tiles_side_by_side_have_the_energy_of_each(tiny):
 
 def test_a_large_box_is_timed_whole_where_that_is_fast_enough(tiny, monkeypatch):
     big = study_of(tiny.folder / "big", big=TINY.replace("7,", "18,"))
-    piece, sizes = speed.tile(big.composition("big"), 2), []
-    liquid = speed.liquid(big.composition("big"), piece[0], tiny.start[1], piece[1])
+    piece, sizes = tile.tile(big.composition("big"), 2), []
+    liquid = tile.liquid(big.composition("big"), piece[0], tiny.start[1], piece[1])
     monkeypatch.setattr(speed, "liquid", lambda *_: liquid)
     monkeypatch.setattr(
         speed, "_timed", lambda c, s, o, start, *_: sizes.append(len(start[1])) or replace(HAND, n_atoms=len(start[1]))

@@ -13,7 +13,7 @@ from formulation_toy import LIBRARY, bottle, bottle_file
 from pydantic import BaseModel
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import Salt, Species, load_library
+from lmbmd.data.library import Salt, Species, load_library
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.resolve import find_components
 from lmbmd.study.options import AnalysisOptions, PlatformOptions, Protocol

@@ -14,7 +14,7 @@ import yaml
 
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import Library, load_library
+from lmbmd.data.library import Library, load_library
 from lmbmd.literature import catalogue
 from lmbmd.literature.catalogue import find_entry, load_catalogue
 from lmbmd.study import init

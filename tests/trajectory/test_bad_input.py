@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.study.study import _Released, check_coverage, load_study, released_sets
 
 GOOD = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 12}\n"

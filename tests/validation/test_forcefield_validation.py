@@ -14,7 +14,7 @@ import openmm
 import pytest
 import yaml
 
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import numpy as np
 
 from lmbmd.box.read import Box, bond_steps, edges_nm, elements_in_molecule
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.mixing import mixed_sigma
 from lmbmd.data.terms import PlainTerms
+from lmbmd.forcefield.mixing import mixed_sigma
 
 KJ_PER_KCAL = 4.184
 NM_A = 10.0

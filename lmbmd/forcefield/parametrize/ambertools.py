@@ -17,7 +17,7 @@ from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised
-from lmbmd.forcefield.topologies import read_topology
+from lmbmd.forcefield.parametrize.topologies import read_topology
 
 #: What GAFF2 has types for and was fitted to.
 GAFF2_ELEMENTS = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"})

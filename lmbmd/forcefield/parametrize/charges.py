@@ -16,8 +16,8 @@ from rdkit.Chem import AllChem, rdMolAlign
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.forcefield.molecules import SEED, equivalence
 from lmbmd.forcefield.parametrize import ambertools, chemistry, resp
+from lmbmd.forcefield.parametrize.molecules import SEED, equivalence
 
 METHODS = ("am1bcc", "resp")
 CANDIDATES = 500

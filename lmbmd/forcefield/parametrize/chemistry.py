@@ -13,7 +13,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem, Descriptors, rdMolDescriptors
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.molecules import bare
+from lmbmd.forcefield.parametrize.molecules import bare
 
 #: Donor-atom kinds: name and SMARTS, whose first atom is the donor. Each asks for connections only, because a topology
 #: may have no bond orders; the first that matches an atom names it.

@@ -16,9 +16,9 @@ from lmbmd.core import provenance
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import mixed
-from lmbmd.forcefield.molecules import EXCLUDED_STEPS, assembled, embedded, lowest_geometry
 from lmbmd.forcefield.parametrize import chemistry
-from lmbmd.forcefield.topologies import Imported, ordered_like, read_topology
+from lmbmd.forcefield.parametrize.molecules import EXCLUDED_STEPS, assembled, embedded, lowest_geometry
+from lmbmd.forcefield.parametrize.topologies import Imported, ordered_like, read_topology
 
 #: The largest net charge of a foreign topology that is rounding, e.
 ROUNDING_E = 0.01

@@ -19,14 +19,14 @@ from rdkit import Chem
 from lmbmd.core import provenance
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import ROLES
-from lmbmd.forcefield.library import Library, load_library
+from lmbmd.data.library import Library, load_library
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
-from lmbmd.forcefield.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
 from lmbmd.forcefield.parameters import available_sets, released_manifest
 from lmbmd.forcefield.parametrize import ambertools, chemistry
 from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.parametrize.imported import taken_over
+from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
 from lmbmd.forcefield.parametrize.refits import refit
 from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised, apply
 

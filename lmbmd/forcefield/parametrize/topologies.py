@@ -16,7 +16,7 @@ from rdkit import Chem
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.terms import PlainTerms, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, GROMACS_RULES, LORENTZ_BERTHELOT, unmix
-from lmbmd.forcefield.molecules import bare
+from lmbmd.forcefield.parametrize.molecules import bare
 
 #: How far a particle's mass may be from its element's, amu.
 MASS_TOLERANCE_AMU = 0.3

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.forcefield.library import load_library
+from lmbmd.data.library import load_library
 
 DASH = "–"
 _SUPERSCRIPT = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
