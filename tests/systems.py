@@ -228,3 +228,27 @@ def random_frames(
         box = np.eye(3) * rng.uniform(29, 31)
         frames.append(scattered(atoms, offsets, atom, distance, index, float(index), box, rng))
     return frames
+
+
+def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, orders: dict[str, np.ndarray]):
+    """The frame with the centres, and the molecules of each species, listed in another order."""
+    new_molecule = np.arange(atoms.n_molecules)
+    for name, order in orders.items():
+        members = molecules(atoms, name)
+        new_molecule[members] = members[order]
+    molecule = atoms.molecule[one.atom]
+    atom = one.atom - atoms.first_atom[molecule] + atoms.first_atom[new_molecule[molecule]]
+    row = np.argsort(centres)[one.row]
+    order = np.lexsort((atom, row))
+    offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(centres))))
+    return FrameContacts(
+        one.index,
+        one.time_ps,
+        one.box,
+        offsets,
+        atom[order].astype(np.int32),
+        one.distance[order],
+        one.edge[order],
+        one.centre[centres],
+        one.molecule[np.argsort(new_molecule)],
+    )

@@ -223,3 +223,24 @@ def simulate_elsewhere(folder: Path, **options: Any) -> Any:
     process = _server.Process(target=_child, args=(folder, options))
     process.start()
     return process
+
+
+#: A specification with everything in it.
+SPEC = {
+    "temperature_K": 298.15,
+    "pressure_bar": 1.0,
+    "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
+    "protocol": {
+        "timestep_fs": 4.0,
+        "hydrogen_mass_amu": 3.0,
+        "constraints": "h-bonds",
+        "friction_per_ps": 1.0,
+        "barostat_interval": 25,
+        "anneal": {"temperature_K": 400, "heat_ns": 0.1, "hold_ns": 0.5, "cool_ns": 0.5},
+        "equilibration_ns": 1.0,
+        "max_equilibration_ns": 5.0,
+        "production_ns": 10.0,
+        "frame_interval_ps": 2.0,
+        "state_interval_ps": 1.0,
+    },
+}

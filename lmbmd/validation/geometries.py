@@ -3,7 +3,7 @@
     python -m lmbmd.validation.geometries [--set sage-clp-1.3.0] [--only DME EC]
 
 prints where they are further apart than 0.05 Å or 8°, and keeps GFN2-xTB's minima (10.1021/acs.jctc.8b01176) in
-force_fields/recipes/geometries.json, where tests/forcefield/test_forcefield.py finds them; what is there is not
+force_fields/recipes/geometries.json, where tests/forcefield/test_sets.py finds them; what is there is not
 computed again. Needs tblite (`pip install lmbmd[validation]`).
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import openmm
 import pytest
-from test_simulate import N_FRAMES, N_ROWS, assert_complete, checkpointed_ns, fresh, start, wait_for_progress  # noqa: F401  (fixtures)
+from runs import N_FRAMES, N_ROWS, assert_complete, checkpointed_ns, wait_for_progress
 from toy import simulate_elsewhere, simulate_here, write_spec
 
 from benchmarks import throughput
@@ -55,7 +55,7 @@ def test_replicas_that_share_a_gpu_all_finish_and_lose_nothing(tmp_path):
     assert together > 0
 
 
-def test_a_run_on_a_gpu_survives_kills(fresh):  # noqa: F811
+def test_a_run_on_a_gpu_survives_kills(fresh):
     """Killed as soon as it has come further, three times: every frame and row is there once."""
     write_spec(fresh, production_ns=0.008, barostat_interval=500)
     for _ in range(3):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_inputs
-from test_report import load
+from pages import load
 
 from lmbmd.data.described import Described
 from lmbmd.report.words import narrative

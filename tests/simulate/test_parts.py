@@ -14,8 +14,8 @@ import MDAnalysis
 import numpy as np
 import openmm
 import pytest
+import toy
 from openmm import unit
-from test_simulate_spec import GOOD
 from toy import SMALL, TINY, toy_box
 
 from lmbmd.core.errors import LmbmdError
@@ -27,7 +27,7 @@ from lmbmd.simulate.engines.platform import PlatformOptions, create_context, is_
 from lmbmd.simulate.logs import Row, StateLog, Trajectory
 from lmbmd.simulate.protocol import parse_spec
 
-SPEC = parse_spec(GOOD, where="x")
+SPEC = parse_spec(toy.SPEC, where="x")
 COUNTS = TINY
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from formulation_toy import LIBRARY, bottle
+from bottles import LIBRARY, bottle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

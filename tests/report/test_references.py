@@ -5,7 +5,7 @@ import re
 
 import pytest
 import report_inputs
-from test_report import EVIL, Document, load
+from pages import EVIL, Document, load
 
 from lmbmd.report.pages.page import formulation_page
 from lmbmd.report.words import references

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_inputs
+from browser import MISFITS, browse, examine, needs_chromium
 from scipy import stats
-from test_report_browser import CHROMIUM, MISFITS, browse, examine
 
 from lmbmd.analysis.features import features
 from lmbmd.literature.judge import Estimate, difference, holm
@@ -163,8 +163,6 @@ def test_reading_only_what_the_comparison_shows_gives_the_same_page(tmp_path):
 
 
 # --- in a browser ---------------------------------------------------------------------------------------------
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt install chromium)")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from formulation_toy import LIBRARY, bottle, bottle_file
+from bottles import LIBRARY, bottle, bottle_file
 from pydantic import BaseModel
 
 from lmbmd.core.errors import LmbmdError

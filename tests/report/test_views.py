@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import report_inputs
 import yaml
-from test_report import EVIL, Document, load
+from pages import EVIL, Document, load
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.report.figures import palette, scenes

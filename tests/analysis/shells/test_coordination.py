@@ -186,35 +186,13 @@ def same(a, b):
         np.testing.assert_array_equal(a.type_series(row), b.type_series(row))
 
 
-def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, molecules: dict[str, np.ndarray]):
-    """The frame with the centres, and the molecules of each species, listed in another order."""
-    new_molecule = np.arange(atoms.n_molecules)
-    for name, order in molecules.items():
-        members = systems.molecules(atoms, name)
-        new_molecule[members] = members[order]
-    molecule = atoms.molecule[one.atom]
-    atom = one.atom - atoms.first_atom[molecule] + atoms.first_atom[new_molecule[molecule]]
-    row = np.argsort(centres)[one.row]
-    order = np.lexsort((atom, row))
-    offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(centres))))
-    return FrameContacts(
-        one.index,
-        one.time_ps,
-        one.box,
-        offsets,
-        atom[order].astype(np.int32),
-        one.distance[order],
-        one.edge[order],
-        one.centre[centres],
-        one.molecule[np.argsort(new_molecule)],
-    )
-
-
 def test_order_of_centres_and_molecules_does_not_matter(box):
     rng = np.random.default_rng(0)
     frames = systems.random_frames(box, 8, seed=4)
     moved = [
-        relabelled(box, f, rng.permutation(4), {n: rng.permutation(box.count(n)) for n in ("FSI", "DME", "TTE")})
+        systems.relabelled(
+            box, f, rng.permutation(4), {n: rng.permutation(box.count(n)) for n in ("FSI", "DME", "TTE")}
+        )
         for f in frames
     ]
     same(fold(box, frames), fold(box, moved))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import systems
 from systems import FSI, LI, NA, NO3
-from test_shells import relabelled
 
 from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.analysis.shells.speciation import CONVENTIONS, SecondShell, Speciation
@@ -158,7 +157,9 @@ def test_order_of_centres_and_molecules_does_not_matter(mixed):
     rng = np.random.default_rng(1)
     frames = systems.random_frames(mixed, 8, seed=10)
     moved = [
-        relabelled(mixed, f, rng.permutation(6), {n: rng.permutation(mixed.count(n)) for n in ("FSI", "NO3", "DME")})
+        systems.relabelled(
+            mixed, f, rng.permutation(6), {n: rng.permutation(mixed.count(n)) for n in ("FSI", "NO3", "DME")}
+        )
         for f in frames
     ]
     a, b = fold(mixed, frames), fold(mixed, moved)

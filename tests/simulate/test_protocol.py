@@ -6,34 +6,16 @@ import json
 from dataclasses import replace
 
 import pytest
+import toy
 from toy import write_spec
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate.protocol import differences, load_spec, parse_spec
 
-GOOD = {
-    "temperature_K": 298.15,
-    "pressure_bar": 1.0,
-    "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
-    "protocol": {
-        "timestep_fs": 4.0,
-        "hydrogen_mass_amu": 3.0,
-        "constraints": "h-bonds",
-        "friction_per_ps": 1.0,
-        "barostat_interval": 25,
-        "anneal": {"temperature_K": 400, "heat_ns": 0.1, "hold_ns": 0.5, "cool_ns": 0.5},
-        "equilibration_ns": 1.0,
-        "max_equilibration_ns": 5.0,
-        "production_ns": 10.0,
-        "frame_interval_ps": 2.0,
-        "state_interval_ps": 1.0,
-    },
-}
-
 
 def changed(path: str, value: object) -> dict:
-    """``GOOD`` with one value replaced; ``...`` removes it."""
-    data = json.loads(json.dumps(GOOD))
+    """``toy.SPEC`` with one value replaced; ``...`` removes it."""
+    data = json.loads(json.dumps(toy.SPEC))
     *folders, key = path.split(".")
     place = data
     for folder in folders:
@@ -46,7 +28,7 @@ def changed(path: str, value: object) -> dict:
 
 
 def test_times_are_counted_in_whole_steps():
-    spec = parse_spec(GOOD, where="spec.json")
+    spec = parse_spec(toy.SPEC, where="spec.json")
     assert (spec.step_as, spec.frame_steps, spec.state_steps) == (4000, 500, 250)
     assert (spec.production_steps, spec.n_frames) == (2_500_000, 5000)
     assert spec.time_ps(spec.production_steps) == 10_000.0
@@ -62,13 +44,13 @@ def test_decimal_times_mean_what_was_written():
 
 
 def test_a_spec_survives_its_file(tmp_path):
-    spec = parse_spec(GOOD, where="x")
+    spec = parse_spec(toy.SPEC, where="x")
     (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()), encoding="utf-8")
     assert load_spec(tmp_path / "spec.json") == spec
 
 
 def test_the_length_is_no_physics_and_all_else_is():
-    spec = parse_spec(GOOD, where="x")
+    spec = parse_spec(toy.SPEC, where="x")
     assert replace(spec, production_ns=20.0).physics_sha256 == spec.physics_sha256
     for key, value in {"temperature_K": 300.0, "timestep_fs": 2.0, "frame_interval_ps": 4.0, "anneal": None}.items():
         other = replace(spec, **{key: value})
@@ -78,7 +60,7 @@ def test_the_length_is_no_physics_and_all_else_is():
 
 
 def test_the_method_is_physics(monkeypatch):
-    spec = parse_spec(GOOD, where="x")
+    spec = parse_spec(toy.SPEC, where="x")
     before = spec.physics()
     monkeypatch.setattr("lmbmd.core.stages.SIMULATE", "simulate/99")
     assert differences(before, spec.physics()) == [f"method: {before['method']} → simulate/99"]

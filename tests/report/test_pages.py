@@ -1,7 +1,6 @@
 """The pages: complete, linked, escaped, deterministic, and honest about what is missing."""
 
 import dataclasses
-import html.parser
 import json
 import re
 
@@ -10,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import report_inputs
+from pages import EVIL, Document, load
 
 from lmbmd.analysis.features import FEATURES, features
 from lmbmd.core.errors import LmbmdError
@@ -20,59 +20,6 @@ from lmbmd.report.pages.page import formulation_page, linked
 from lmbmd.report.tables import findings
 from lmbmd.report.words import narrative
 from lmbmd.report.words.definitions import DEFINITIONS
-
-
-class Document(html.parser.HTMLParser):
-    """Tags with their attributes, tables as lists of rows, and the visible text."""
-
-    VOID = frozenset({"meta", "link", "br", "img", "input"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.tables, self.words, self.open, self.cell = [], [], [], [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr" and self.tables:
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.cell = {"tag": tag, "text": "", "hrefs": [], "class": dict(attributes).get("class", "")}
-            self.tables[-1][-1].append(self.cell)
-        elif tag == "a" and self.cell:
-            self.cell["hrefs"].append(dict(attributes).get("href", ""))
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-        if tag in ("td", "th"):
-            self.cell = None
-
-    def handle_data(self, data):
-        if self.cell is not None:
-            self.cell["text"] += data
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
-
-    def values(self, name):
-        return [attributes[name] for _, attributes in self.tags if name in attributes]
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-
-def load(folder, **changes):
-    recipe = {"title": report_inputs.BOTTLES[folder.name]["title"], **report_inputs.RECIPE}
-    return load_results(folder, report_inputs.MANIFEST, recipe | changes)
 
 
 @pytest.fixture(scope="module")
@@ -266,9 +213,6 @@ def test_a_table_without_a_column_is_named_with_its_place(results):
         "298.15K/tables/cn.csv: the table 'cn' has no column 'error'. "
         "Run the describe stage again with this version of lmbmd."
     )
-
-
-EVIL = "<script>alert('x')</script>"
 
 
 def test_texts_from_users_are_shown_as_text(tmp_path):

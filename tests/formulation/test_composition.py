@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from formulation_toy import LIBRARY, bottle
+from bottles import LIBRARY, bottle
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

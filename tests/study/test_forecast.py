@@ -12,7 +12,7 @@ import numpy as np
 import openmm
 import pytest
 from openmm import unit
-from test_workflow import planned
+from planning import planned
 
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES

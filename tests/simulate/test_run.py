@@ -15,6 +15,7 @@ import openmm
 import pandas as pd
 import pytest
 from openmm import unit
+from runs import N_FRAMES, N_ROWS, assert_complete, checkpointed_ns, frame_times, wait_for_progress
 from toy import SMALL, TINY, relaxed_run, simulate_elsewhere, simulate_here, toy_box, write_run, write_spec
 
 from lmbmd.box.pdb import read_pdb
@@ -26,59 +27,6 @@ from lmbmd.simulate.engines.platform import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.resume import Inputs
 from lmbmd.simulate.run import why
-
-N_FRAMES, N_ROWS = 20, 100
-
-
-@pytest.fixture(scope="session")
-def start(tmp_path_factory) -> Path:
-    """A small run that nobody has begun."""
-    return relaxed_run(tmp_path_factory.mktemp("start") / "run")
-
-
-@pytest.fixture(scope="session")
-def done(start, tmp_path_factory) -> Path:
-    """The same, run without disturbance."""
-    folder = tmp_path_factory.mktemp("done") / "run"
-    shutil.copytree(start, folder)
-    simulate_here(folder)
-    return folder
-
-
-@pytest.fixture
-def fresh(start, tmp_path) -> Path:
-    return Path(shutil.copytree(start, tmp_path / "run"))
-
-
-@pytest.fixture
-def finished(done, tmp_path) -> Path:
-    return Path(shutil.copytree(done, tmp_path / "run"))
-
-
-def frame_times(folder: Path) -> list[float]:
-    """Times of all frames in ps, after reading every one of them and their index afresh."""
-    for index in folder.glob(".*offsets*"):
-        index.unlink()
-    universe = MDAnalysis.Universe(str(folder / "final.pdb"), str(folder / "trajectory.xtc"))
-    assert len(universe.trajectory) == sum(np.isfinite(ts.positions).all() for ts in universe.trajectory)
-    return [round(ts.time, 6) for ts in universe.trajectory]
-
-
-def assert_complete(folder: Path, n_frames: int = N_FRAMES, n_rows: int = N_ROWS) -> None:
-    """The files of a run are exactly those that an undisturbed run writes: no gap, nothing twice."""
-    out = folder / "out"
-    assert frame_times(out) == [round(0.1 * k, 6) for k in range(1, n_frames + 1)]
-    rows = pd.read_csv(out / "state.csv")
-    assert rows.step.tolist() == [10 * k for k in range(1, n_rows + 1)]
-    assert rows.time_ps.tolist() == [pytest.approx(0.02 * k) for k in range(1, n_rows + 1)]
-    assert np.isfinite(rows.to_numpy()).all()
-    early = pd.read_csv(out / "equilibration.csv")
-    assert early.step.tolist() == [10 * k for k in range(1, 51)]
-    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    assert (
-        record["n_frames"] == n_frames and record["files"]["trajectory.xtc"] == (out / "trajectory.xtc").stat().st_size
-    )
-
 
 # ---- what a run writes
 
@@ -174,18 +122,6 @@ def test_a_loose_lattice_is_compressed_without_accident(tmp_path):
 
 
 # ---- kills, signals, extensions
-
-
-def wait_for_progress(folder: Path, process, since_ns: int) -> None:
-    """Until a checkpoint newer than ``since_ns`` is there, or the process has ended."""
-    path = folder / "work" / checkpoint.CURRENT
-    while process.is_alive() and (not path.exists() or path.stat().st_mtime_ns <= since_ns):
-        process.join(0.01)
-
-
-def checkpointed_ns(folder: Path) -> int:
-    path = folder / "work" / checkpoint.CURRENT
-    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def test_twenty_kills_at_random_moments_leave_no_trace(fresh):
