@@ -112,14 +112,15 @@ def molecule(name: str) -> tuple[list[str], np.ndarray, set[tuple[int, int]]]:
 
 def snapshot(name: str, label: str, molecules: list[str], spread_A: float) -> dict:
     """A made-up cut-out: the molecules on a spiral about the first ion, each with its first heteroatom in contact."""
-    element, xyz, species, contacts = [], [], [], []
+    element, xyz, species, bonds, contacts = [], [], [], [], []
     for k, which in enumerate(molecules):
-        atoms, shape, _ = molecule(which)
+        atoms, shape, bonded = molecule(which)
         angle = 2.4 * k
         at = spread_A * np.sqrt(k) * np.array([np.cos(angle), np.sin(angle), 0.3 * np.cos(3 * angle)])
         donor = next((i for i, e in enumerate(atoms) if e == "O"), None)
         if donor is not None and k:
             contacts.append([0, len(element) + donor])
+        bonds += [[len(element) + i, len(element) + j] for i, j in sorted(bonded)]
         element += atoms
         xyz += (shape + at).round(3).tolist()
         species.append([which, len(atoms)])
@@ -134,6 +135,7 @@ def snapshot(name: str, label: str, molecules: list[str], spread_A: float) -> di
         "species": species,
         "element": element,
         "xyz_A": xyz,
+        "bonds": bonds,
         "contacts": contacts,
     }
 

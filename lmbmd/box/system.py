@@ -82,12 +82,13 @@ def build_system(
             for mass in molecule.terms.masses:
                 system.addParticle(mass)
             forces.add(molecule.terms, offset)
-        pairs = np.asarray(parameters.bonds(molecule.name), dtype=np.int64).reshape(-1, 2)
-        bonds.append((offsets[:, None, None] + pairs[None]).reshape(-1, 2))
+        own = np.asarray(parameters.bonds(molecule.name), dtype=np.int64).reshape(-1, 2)
+        bonds.append((offsets[:, None, None] + own[None]).reshape(-1, 2))
         start += count * size
     if parameters.combining_rule == GEOMETRIC:
         system.addForce(mix_geometrically(forces.nonbonded))
-    atoms = _atom_table(molecules, counts, roles, parameters)
+    pairs = np.concatenate(bonds)
+    atoms = _atom_table(molecules, counts, roles, parameters, pairs)
     total = float(atoms.charge_e.sum())
     if abs(total) > NEUTRAL_E:
         raise LmbmdError(
@@ -95,7 +96,7 @@ def build_system(
             where=", ".join(f"{n} {s}" for s, n in counts.items()),
             remedy="Check the counts of the ions, and that each species of the parameter set sums to its charge.",
         )
-    return BuiltSystem(system, atoms, np.concatenate(bonds))
+    return BuiltSystem(system, atoms, pairs)
 
 
 def _empty_forces(parameters: ParameterSet) -> NativeForces:
@@ -129,7 +130,11 @@ def _check_box(edge_A: float, least: float, counts: Mapping[str, int], parameter
 
 
 def _atom_table(
-    molecules: list[_Molecule], counts: Mapping[str, int], roles: Mapping[str, Role], parameters: ParameterSet
+    molecules: list[_Molecule],
+    counts: Mapping[str, int],
+    roles: Mapping[str, Role],
+    parameters: ParameterSet,
+    bonds: np.ndarray,
 ) -> AtomTable:
     site_names = [
         f"{m.name}:{site}" for m in molecules for site in dict.fromkeys(parameters.site_of_atom(m.name)) if site
@@ -160,5 +165,6 @@ def _atom_table(
         species_id=np.repeat(np.arange(len(molecules)), np.array(sizes) * list(counts.values())).astype(np.int32),
         molecule=np.repeat(np.arange(len(per_molecule)), per_molecule).astype(np.int32),
         parent=np.concatenate(parent).astype(np.int32),
+        bonds=bonds,
         **{key: np.concatenate(value) for key, value in columns.items()},
     )

@@ -49,6 +49,8 @@ class AtomTable:
         charge_e: float64, as simulated (after any ion charge scaling); NaN where a foreign topology has none.
         parent: int32, the earlier atom of the same molecule that this one is placed beside when the molecule is made
             whole (``lmbmd.data.bonds.parents``); a first atom's is itself. Not given: the atom before.
+        bonds: (n_bonds, 2) int64, the bonded atoms, each pair once, the earlier atom first; None if they are not known,
+            as of a foreign topology without bonds.
     """
 
     species: tuple[SpeciesInfo, ...]
@@ -61,6 +63,7 @@ class AtomTable:
     mass_amu: np.ndarray
     charge_e: np.ndarray
     parent: np.ndarray | None = None
+    bonds: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species_id)
@@ -78,10 +81,19 @@ class AtomTable:
         first = self.first_atom[self.molecule]
         if (self.parent < first).any() or (self.parent > np.maximum(np.arange(n) - 1, first)).any():
             raise ValueError("a parent is not an earlier atom of the same molecule")
+        if self.bonds is not None:
+            object.__setattr__(self, "bonds", self._checked_bonds(self.bonds))
         if self.species_id.min() < 0 or self.species_id.max() >= len(self.species):
             raise ValueError("species_id outside the species list")
         if self.site_id.min() < -1 or self.site_id.max() >= len(self.sites):
             raise ValueError("site_id outside the site list")
+
+    def _checked_bonds(self, bonds: np.ndarray) -> np.ndarray:
+        pairs = np.unique(np.sort(np.asarray(bonds, np.int64).reshape(-1, 2), axis=1)[:, ::-1], axis=0)[:, ::-1]
+        inside = (pairs >= 0).all() and (pairs < len(self)).all() and (pairs[:, 0] < pairs[:, 1]).all()
+        if not inside or (self.molecule[pairs[:, 0]] != self.molecule[pairs[:, 1]]).any():
+            raise ValueError("a bond is not between two atoms of one molecule")
+        return pairs
 
     def __len__(self) -> int:
         return len(self.species_id)
@@ -135,6 +147,10 @@ class AtomTable:
             "parent": self.parent.astype(np.int32),
         }
         table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
+        if self.bonds is not None:  # in order of the later atom
+            ends = np.searchsorted(self.bonds[:, 1], np.arange(len(self) + 1)).astype(np.int32)
+            earlier = pa.array(self.bonds[:, 0].astype(np.int32))
+            table = table.append_column("bonded", pa.ListArray.from_arrays(pa.array(ends), earlier))
         header = {"species": [asdict(s) for s in self.species], "sites": list(self.sites)}
         table = table.replace_schema_metadata({"lmbmd": json.dumps(header)})
         with replacing(path) as partial:
@@ -156,6 +172,10 @@ class AtomTable:
                 where=str(path),
                 remedy="Run the build stage again, or give the atoms.parquet that it wrote.",
             ) from error
-        columns = {name: table[name].to_numpy() for name in table.column_names}
+        columns = {name: table[name].to_numpy() for name in table.column_names if name != "bonded"}
+        if "bonded" in table.column_names:
+            earlier = table["bonded"].combine_chunks()
+            later = np.repeat(np.arange(len(earlier)), earlier.value_lengths().to_numpy())
+            columns["bonds"] = np.column_stack([earlier.flatten().to_numpy(), later])
         species = tuple(SpeciesInfo(**s) for s in header["species"])
         return cls(species=species, sites=tuple(header["sites"]), **columns)

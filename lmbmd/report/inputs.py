@@ -278,6 +278,8 @@ def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
                 raise ValueError(f"the atoms of {record['name']} do not add up")
             if any(not 0 <= k < atoms for pair in record["contacts"] for k in pair):
                 raise ValueError(f"a contact of {record['name']} is with no atom")
+            if any(not 0 <= k < atoms for pair in record["bonds"] or () for k in pair):
+                raise ValueError(f"a bond of {record['name']} is with no atom")
     except (KeyError, TypeError, ValueError) as error:
         raise LmbmdError(
             f"these are no snapshots ({error}).", where=str(path), remedy="Run the describe stage again."

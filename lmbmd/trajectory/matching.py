@@ -96,18 +96,23 @@ def match(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray
         name=np.where(topology.name == "", topology.type, topology.name)[order],
         mass_amu=masses(topology.element)[order],
         charge_e=topology.charge[order],
-        parent=_parents(topology, [members for _, members in molecules]),
+        **_bonds(topology, [members for _, members in molecules]),
     )
     return atoms, None if np.array_equal(order, np.arange(topology.n)) else order
 
 
-def _parents(topology: Topology, molecules: Sequence[np.ndarray]) -> np.ndarray | None:
+def _bonds(topology: Topology, molecules: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Bonds and parents of all atoms, in the order of the molecules; nothing if the topology has no bonds."""
     if not len(topology.bonds):
-        return None
+        return {}
     starts = np.cumsum([0, *map(len, molecules)])
     graphs = _graphs(topology, molecules)
     own = [np.asarray(parents(len(graph.elements), graph.bonds)) for graph in graphs]
-    return np.concatenate([start + mine for start, mine in zip(starts, own, strict=False)]).astype(np.int32)
+    each = zip(starts, graphs, strict=False)
+    return {
+        "parent": np.concatenate([start + mine for start, mine in zip(starts, own, strict=False)]).astype(np.int32),
+        "bonds": np.concatenate([start + np.array(graph.bonds, np.int64).reshape(-1, 2) for start, graph in each]),
+    }
 
 
 def _owners(topology: Topology, fragment: np.ndarray | None, species_map: SpeciesMap) -> np.ndarray:

@@ -109,24 +109,40 @@ def test_a_scene_says_in_words_what_it_shows(results):
     assert cluster.faint == {"DME"} and "4 Li⁺, 3 FSI⁻, 2 DME" in cluster.alt
 
 
-@pytest.mark.parametrize("name", ["DME", "FSI", "TTE", "EC", "PF6", "NO3", "FEC", "Li"])
-def test_bonds_are_those_that_the_parameter_set_knows(name):
-    element, xyz, bonds = report_inputs.molecule(name)
-    nothing = np.empty((0, 2), np.int64)
-    here = (name,) * len(xyz), np.zeros(len(xyz), np.int64), tuple(element), xyz
-    scene = scenes.Scene("x", "x", "x", "", *here, nothing, frozenset(), ())
-    assert set(map(tuple, scene.bonds.tolist())) == bonds
+def test_a_ring_is_drawn_with_all_its_bonds_and_near_molecules_are_not_joined(results):
+    """EC's ring needs a bond that no tree of parents has; two molecules at bonding distance stay two."""
+    _, xyz, bonds = report_inputs.molecule("EC")
+    first = results.state_points[0].snapshots[0]
+    record = {
+        **first,
+        "species": [["EC", len(xyz)], ["EC", len(xyz)]],
+        "element": [*report_inputs.molecule("EC")[0]] * 2,
+        "xyz_A": [*xyz.tolist(), *(xyz + np.array([0.0, 0.0, 1.4])).tolist()],
+        "bonds": [*map(list, bonds), *([i + len(xyz), j + len(xyz)] for i, j in bonds)],
+        "contacts": [],
+    }
+    (point,) = results.state_points
+    (scene,) = scenes.shell_scenes(dataclasses.replace(point, snapshots=(record,)))
+    assert len(bonds) == len(xyz) == 10, "one ring: as many bonds as atoms"
+    assert sorted(map(tuple, scene.bonds.tolist())) == sorted(map(tuple, record["bonds"]))
 
 
-def test_bonds_are_never_between_molecules(results):
-    first, second = scenes.shell_scenes(results.state_points[0])
-    # C4H10O2: 15 bonds a molecule; N, two S, four O, two F: 8 bonds. An ion has none.
-    assert len(first.bonds) == 3 * 15 and len(second.bonds) == 2 * 15 + 8
-    for scene in (first, second):
-        assert (scene.molecule[scene.bonds[:, 0]] == scene.molecule[scene.bonds[:, 1]]).all()
-    squeezed = dataclasses.replace(first, xyz_A=0.1 * first.xyz_A)
-    assert (squeezed.molecule[squeezed.bonds[:, 0]] == squeezed.molecule[squeezed.bonds[:, 1]]).all()
-    assert 0 not in squeezed.bonds  # Li⁺ however close
+def test_bonds_are_those_of_the_record_however_near_the_atoms_are(results):
+    (point,) = results.state_points
+    record = point.snapshots[0]
+    near = {**record, "xyz_A": (0.1 * np.array(record["xyz_A"])).tolist()}
+    (scene,) = scenes.shell_scenes(dataclasses.replace(point, snapshots=(near,)))
+    # C4H10O2: 15 bonds a molecule; Li⁺ has none.
+    assert len(scene.bonds) == 3 * 15 and scene.bonds.tolist() == record["bonds"]
+
+
+def test_a_view_of_a_box_whose_bonds_are_not_known_says_so(results):
+    (point,) = results.state_points
+    record = {**point.snapshots[0], "bonds": None}
+    (scene,) = scenes.shell_scenes(dataclasses.replace(point, snapshots=(record,)))
+    assert len(scene.bonds) == 0 and scene.caption.endswith(
+        "Bonds are not drawn: this box was built without a list of them."
+    )
 
 
 @pytest.mark.parametrize("spread", [*itertools.permutations((1, 2, 5))])  # half of them would be mirrored without care
@@ -174,6 +190,7 @@ def test_a_still_picture_comes_with_its_coordinates_and_is_the_same_each_time(re
     [
         ({"element": ["Li"]}, "the atoms of shell-1_DME3 do not add up"),
         ({"contacts": [[0, 4000]]}, "a contact of shell-1_DME3 is with no atom"),
+        ({"bonds": [[1, 4000]]}, "a bond of shell-1_DME3 is with no atom"),
         ({"xyz_A": [[0.0, 0.0, None]] * 49}, "these are no snapshots"),
         ({"species": [["Li", 2]]}, "the atoms of shell-1_DME3 do not add up"),
     ],

@@ -204,6 +204,10 @@ def test_every_topology_gives_the_same_box(make, name, text, tmp_path):
     assert_is_the_box(atoms, order)
     charged = make in (lammps_data, psf, prmtop)
     np.testing.assert_allclose(atoms.charge_e, [CHARGE[row[2]] if charged else np.nan for row in box()[0]], atol=1e-6)
+    if make is gro:
+        assert atoms.bonds is None
+    else:
+        assert sorted(map(tuple, atoms.bonds.tolist())) == sorted(map(tuple, map(sorted, box()[1])))
 
 
 def test_the_order_of_species_in_the_map_does_not_reorder_atoms(tmp_path):

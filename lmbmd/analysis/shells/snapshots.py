@@ -95,7 +95,8 @@ def records(
 
     Keys: ``name`` (of the files), ``label``, ``replica``, ``frame``, ``time_ps``, ``charge_e``, ``species`` (name and
     number of atoms of each molecule, in the order of the atoms), ``element`` (of each atom), ``xyz_A`` (of each atom,
-    the first at the origin) and ``contacts`` (pairs of atoms of the record: centre and donor).
+    the first at the origin), ``bonds`` (pairs of atoms of the record; None if the atom table does not know them) and
+    ``contacts`` (pairs of atoms of the record: centre and donor).
 
     Args:
         picks: what was chosen.
@@ -121,10 +122,19 @@ def records(
                 ],
                 "element": [str(e) for e in atoms.element[index]],
                 "xyz_A": x.round(3).tolist(),
+                "bonds": _bonds_among(place, atoms),
                 "contacts": [[place[a], place[b]] for a, b in pick.contacts.tolist()],
             }
         )
     return found
+
+
+def _bonds_among(place: Mapping[int, int], atoms: AtomTable) -> list[list[int]] | None:
+    """Bonds between atoms of a record, by their places in it."""
+    if atoms.bonds is None:
+        return None
+    inside = np.isin(atoms.bonds, list(place)).all(axis=1)
+    return sorted(sorted((place[a], place[b])) for a, b in atoms.bonds[inside].tolist())
 
 
 def pick_shells(

@@ -1,10 +1,9 @@
-"""What the 3-D views show: the snapshots of the describe stage, turned to their broad side, with bonds to draw."""
+"""What the 3-D views show: the snapshots of the describe stage, turned to their broad side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,6 @@ import numpy as np
 from lmbmd.core.words import counted
 from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import formatting as fmt
-
-#: Covalent radii in Å, only to draw bonds (Cordero et al., doi:10.1039/b801115j); an element that is not here is drawn
-#: as an ion, without bonds.
-COVALENT_A = {
-    "H": 0.31,
-    "B": 0.84,
-    "C": 0.76,
-    "N": 0.71,
-    "O": 0.66,
-    "F": 0.57,
-    "Si": 1.11,
-    "P": 1.07,
-    "S": 1.05,
-    "Cl": 1.02,
-    "As": 1.19,
-    "Se": 1.20,
-    "Br": 1.20,
-    "I": 1.39,
-}
-#: Two atoms of a molecule closer than this much beyond the sum of their radii are drawn as bonded.
-_SLACK_A = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +24,7 @@ class Scene:
         molecule: of each atom, int64.
         element: of each atom.
         xyz_A: (n, 3), the centre of the atoms at the origin, the longest direction along x, the shortest along z.
+        bonds: (m, 2) bonded atoms.
         contacts: (m, 2) centre and donor atom.
         faint: species that are drawn thin because the picture is about the others.
         files: coordinate files, relative to the formulation's folder.
@@ -60,23 +39,11 @@ class Scene:
     molecule: np.ndarray
     element: tuple[str, ...]
     xyz_A: np.ndarray
+    bonds: np.ndarray
     contacts: np.ndarray
     faint: frozenset[str]
     files: tuple[str, ...]
     replica: str = ""
-
-    @cached_property
-    def bonds(self) -> np.ndarray:
-        """(m, 2) pairs of atoms of one molecule that are close enough to be bonded."""
-        radius = np.array([COVALENT_A.get(e, -9.0) for e in self.element])
-        pairs = [np.empty((0, 2), np.int64)]
-        for number in np.unique(self.molecule):
-            atoms = np.flatnonzero(self.molecule == number)
-            i, j = np.triu_indices(len(atoms), 1)
-            i, j = atoms[i], atoms[j]
-            near = np.linalg.norm(self.xyz_A[i] - self.xyz_A[j], axis=1) < radius[i] + radius[j] + _SLACK_A
-            pairs.append(np.column_stack([i[near], j[near]]))
-        return np.concatenate(pairs)
 
     def model(self, colour: Mapping[str, str]) -> dict[str, Any]:
         """Plain data for the viewer: atoms as flat lists, colours by species."""
@@ -160,6 +127,8 @@ def _scene(
 ) -> Scene:
     sizes = [n for _, n in record["species"]]
     stem = f"{point.label}/snapshots/{record['name']}"
+    if record["bonds"] is None:
+        caption += " Bonds are not drawn: this box was built without a list of them."
     return Scene(
         key=f"{point.label}-view-{fmt.slug(record['name'])}",
         title=title,
@@ -169,6 +138,7 @@ def _scene(
         molecule=np.repeat(np.arange(len(sizes)), sizes),
         element=tuple(map(str, record["element"])),
         xyz_A=turned(np.array(record["xyz_A"], float).reshape(-1, 3)),
+        bonds=np.array(record["bonds"] or [], np.int64).reshape(-1, 2),
         contacts=np.array(record["contacts"], np.int64).reshape(-1, 2),
         faint=faint,
         files=tuple(f"{stem}{suffix}" for suffix in (".pdb", ".xyz") if f"{stem}{suffix}" in point.files),

@@ -1,5 +1,6 @@
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,7 +173,11 @@ def test_files_hold_what_was_cut_out_and_read_back(run, tmp_path):
 
 
 def test_snapshots_of_a_description_need_only_its_tables(run, tmp_path):
-    atoms, frames, _ = run
+    bare, frames, _ = run
+    # Each molecule a ring: one bond more than a tree has.
+    molecules = [np.arange(a, b) for a, b in itertools.pairwise(bare.first_atom) if b - a > 2]
+    rings = np.concatenate([np.column_stack([m, np.roll(m, 1)]) for m in molecules])
+    atoms = replace(bare, bonds=rings)
     table, rdf = find_contacts(frames, atoms)
     quick = CompactnessOptions(frames=1, shuffles=2, neighbourhoods=2)
     describe([(table, rdf)], atoms, DescribeOptions(cutoffs_A={"FSI:O": 3.9}, compactness=quick)).write(tmp_path)
@@ -194,6 +199,11 @@ def test_snapshots_of_a_description_need_only_its_tables(run, tmp_path):
         assert np.array(record["xyz_A"]) == pytest.approx(x, abs=6e-4)
         owner = np.repeat(np.arange(len(record["species"])), [n for _, n in record["species"]])
         assert len(owner) == len(x) and record["species"][0] == ["Li", 1]
+        sizes = [n for _, n in record["species"]]
+        starts = np.cumsum([0, *sizes])
+        ring = lambda a, n: {(a + k, a + k + 1) for k in range(n - 1)} | {(a, a + n - 1)}  # noqa: E731
+        expected = set().union(*(ring(a, n) for a, n in zip(starts.tolist(), sizes, strict=False) if n > 2))
+        assert set(map(tuple, record["bonds"])) == expected and len(record["bonds"]) == len(expected)
         for centre, donor in record["contacts"]:
             assert record["element"][centre] == "Li" and np.linalg.norm(x[centre] - x[donor]) <= 4.0
         # Whoever is in a shell touches its centre.
