@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from lmbmd.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from lmbmd.data.described import Described
 
-try:
-    #: The last tag, plus the commits since; it is written down with each result, and reruns nothing.
-    __version__ = metadata.version("lmbmd")
-except metadata.PackageNotFoundError:  # a copy of the source that was never installed
-    __version__ = "0+unknown"
+__all__ = ["__version__", "analyze"]
 
 
 def analyze(source: Any, species: Any, **options: Any) -> Described:

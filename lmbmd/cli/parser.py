@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import lmbmd
 from lmbmd.cli import verbs
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.version import VERSION
 
 #: Adds a subcommand of that name and help, which calls the function of that name in ``verbs``.
 Add = Callable[..., argparse.ArgumentParser]
@@ -50,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lmbmd", description=lmbmd.__doc__)
-    parser.add_argument("--version", action="version", version=f"lmbmd {lmbmd.__version__}")
+    parser = argparse.ArgumentParser(
+        prog="lmbmd", description="How is Li⁺ solvated in this electrolyte, and does it form compact aggregates?"
+    )
+    parser.add_argument("--version", action="version", version=f"lmbmd {VERSION}")
     kinds = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, purpose: str, *, study: bool = False) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import lmbmd
+from lmbmd.core.version import VERSION
 
 _PACKAGES = ("numpy", "scipy", "numba", "MDAnalysis", "openmm", "packmol", "rdkit", "pandas", "pyarrow", "snakemake")
 
@@ -40,7 +40,7 @@ def derived_seed(*parts: object) -> int:
 
 def versions() -> dict[str, str]:
     """Versions of lmbmd, Python and the packages whose versions can change a number."""
-    found = {"lmbmd": lmbmd.__version__, "python": platform.python_version()}
+    found = {"lmbmd": VERSION, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import lmbmd
 from lmbmd.core.errors import LmbmdError
 
 
@@ -18,7 +17,7 @@ def shipped_folder(what: str, packaged: str, beside: str, holds: Iterable[str] =
     Raises:
         LmbmdError: if the installation has none.
     """
-    package = Path(lmbmd.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / packaged, package.parent / beside):
         if folder.is_dir() and all((folder / part).exists() for part in holds):
             return folder

@@ -4,12 +4,14 @@ import json
 import math
 import os
 import re
-import sys
 from pathlib import Path
 
+import derive
+import molecules
 import numpy as np
 import openmm
 import pytest
+import smirnoff
 import yaml
 from naive_energy import COULOMB, energies
 from openmm import unit
@@ -108,17 +110,6 @@ def _thirds():
     return [(math.cos(a), math.sin(a)) for a in (0.0, 2 * math.pi / 3, 4 * math.pi / 3)]
 
 
-@pytest.fixture
-def recipe(monkeypatch):
-    monkeypatch.syspath_prepend(str(force_fields_folder() / "recipes"))
-    for module in ("derive", "molecules", "overrides", "smirnoff"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    import molecules
-    import smirnoff
-
-    return molecules, smirnoff
-
-
 def _terms(system):
     """All terms of a System as plain sorted numbers."""
     out = {}
@@ -140,8 +131,7 @@ IONS = yaml.safe_load((force_fields_folder() / "recipes" / "ions.yaml").read_tex
 
 
 @pytest.mark.parametrize(("parameters", "name"), [p for p in EVERY if p.values[0] in SAGE_SETS and p.values[1] in IONS])
-def test_released_ions_are_what_the_table_of_published_values_gives(recipe, parameters, name):
-    molecules, _ = recipe
+def test_released_ions_are_what_the_table_of_published_values_gives(parameters, name):
     if parameters.systems[name] != SAGE_SETS[-1].systems[name]:
         pytest.skip("the recipe has moved on")
     entry = IONS[name]
@@ -159,9 +149,7 @@ def test_released_ions_are_what_the_table_of_published_values_gives(recipe, para
 @pytest.mark.parametrize(
     "path", sorted((force_fields_folder() / "recipes" / "quantum").glob("*.json")), ids=lambda p: p.stem
 )
-def test_derived_ions_follow_from_their_quantum_data(recipe, path):
-    import derive
-
+def test_derived_ions_follow_from_their_quantum_data(path):
     quantum = json.loads(path.read_text(encoding="utf-8"))
     entry, wanted, found = derive.derive(quantum)
     for kind, digit in (("atoms", 1e-4), ("bonds", 0.2), ("angles", 0.1), ("torsions", 0.05), ("impropers", 0.05)):
@@ -186,9 +174,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_terms_of_groups_follow_from_their_model_compounds(recipe, name):
-    import derive
-
+def test_terms_of_groups_follow_from_their_model_compounds(name):
     section, table, wanted = TAKEN[name]
     path = force_fields_folder() / "recipes" / "quantum" / "models" / f"{name}.json"
     entry, _, _ = derive.derive(json.loads(path.read_text(encoding="utf-8")))
@@ -216,8 +202,7 @@ SAGE = os.environ.get("LMBMD_SAGE_OFFXML")
 @pytest.mark.parametrize(
     ("parameters", "name"), [p for p in MOLECULES if p.values[0] in SAGE_SETS and p.values[1] not in IONS]
 )
-def test_released_molecules_are_what_the_sage_file_gives(recipe, parameters, name):
-    molecules, smirnoff = recipe
+def test_released_molecules_are_what_the_sage_file_gives(parameters, name):
     if parameters.version != "1.1.0" and parameters.systems[name] != SAGE_SETS[-1].systems[name]:
         pytest.skip("the recipe has moved on")
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))

@@ -1,16 +1,18 @@
 """Bonds and angles of the newest Sage set against GFN2-xTB, and what a set changes of the parameters it takes over."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
+import overrides
 import pytest
 import yaml
 from rdkit import Chem
+from smirnoff import Terms, graph_terms
 
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import load_set
+from lmbmd.validation import geometries
 
 ROOT = Path(__file__).parents[2]
 NEWEST = load_set("sage-clp-1.3.0")
@@ -24,30 +26,18 @@ NOT_COMPARED = {"TAPOMe", "TFAB", "TMSFNFSI"}
 POLYATOMIC = [name for name in NEWEST.species if len(NEWEST.names(name)) > 1]
 
 
-@pytest.fixture
-def recipe(monkeypatch):
-    for folder in ("force_fields/recipes", "benchmarks"):
-        monkeypatch.syspath_prepend(str(ROOT / folder))
-    for module in ("geometries", "overrides", "smirnoff"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-
-
 def test_every_molecule_is_compared_or_excused():
     assert set(POLYATOMIC) - set(GFN2) == NOT_COMPARED
 
 
 @pytest.mark.parametrize("name", [name for name in POLYATOMIC if name in GFN2])
-def test_bonds_and_angles_are_those_of_gfn2_or_the_difference_has_a_reason(recipe, name):
-    from lmbmd.validation import geometries
-
+def test_bonds_and_angles_are_those_of_gfn2_or_the_difference_has_a_reason(name):
     found = {what for what, *_ in geometries.misses(NEWEST, name, np.array(GFN2[name]))}
     excused = set().union(*(table.get(name, ()) for table in EXCEPTIONS.values()))
     assert found == excused
 
 
 def _terms(smiles):
-    from smirnoff import Terms, graph_terms
-
     graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
     bonds, angles, _ = graph_terms(graph)
     return graph, Terms(
@@ -67,9 +57,7 @@ REFIT = {
 }
 
 
-def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins(recipe):
-    import overrides
-
+def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins():
     graph, terms = _terms("FC(F)(F)OC(F)F")
     said, cited = overrides.refit(terms, graph, REFIT)
     by_atom = {i: lj for i, lj in enumerate(terms.lennard_jones) if lj != (0.3, 0.5)}
@@ -79,26 +67,20 @@ def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins(reci
     assert cited == REFIT["sources"]
 
 
-def test_a_refit_leaves_ions_and_other_molecules_alone(recipe):
-    import overrides
-
+def test_a_refit_leaves_ions_and_other_molecules_alone():
     for smiles in ("O=C([O-])C(F)(F)F", "COC"):
         graph, terms = _terms(smiles)
         assert overrides.refit(terms, graph, REFIT) == ([], [])
         assert set(terms.lennard_jones) == {(0.3, 0.5)}
 
 
-def test_no_refit_changes_nothing(recipe):
-    import overrides
-
+def test_no_refit_changes_nothing():
     graph, terms = _terms("FC(F)(F)OC(F)F")
     assert overrides.refit(terms, graph, {"atoms": [], "sources": REFIT["sources"]}) == ([], [])
     assert set(terms.lennard_jones) == {(0.3, 0.5)}
 
 
-def test_mending_sets_rest_values_of_the_numbered_atoms_and_says_so(recipe):
-    import overrides
-
+def test_mending_sets_rest_values_of_the_numbered_atoms_and_says_so():
     table = yaml.safe_load((force_fields_folder() / "recipes" / "mended.yaml").read_text(encoding="utf-8"))
     graph, terms = _terms("CN(C)S(=O)(=O)C(F)(F)F")
     said, _ = overrides.mend(terms, graph, table)

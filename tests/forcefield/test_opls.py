@@ -2,17 +2,19 @@
 
 import math
 import os
-import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import openmm
+import opls_clp
+import opls_table
 import pytest
 from openmm import unit
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolTransforms
 
-from lmbmd.data.library import force_fields_folder, load_library
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import mix_geometrically
 from lmbmd.forcefield.parameters import load_set
 
@@ -205,41 +207,26 @@ def test_lithium_binds_in_the_order_that_quantum_chemistry_has():
     assert energy["DME"] < energy["Et2O"] - 20 and energy["EC"] < energy["DMC"] - 20
 
 
-@pytest.fixture(scope="module")
-def recipe():
-    sys.path.insert(0, str(force_fields_folder() / "recipes"))
-    try:
-        import opls_clp
-        import opls_table
-
-        yield opls_clp, opls_table
-    finally:
-        sys.path.pop(0)
-
-
-def test_of_the_entries_that_fit_the_most_specific_is_taken(recipe):
-    _, table = recipe
+def test_of_the_entries_that_fit_the_most_specific_is_taken():
     rows = {"€€-CA-CA-€€": (7.25,), "HA-CA-CA-HA": (1.0,), "CT-CT#1": (0.85,), "CT-CT#2": (1.1,)}
-    assert table.lookup(rows, ("CT", "CA", "CA", "HA"), {}) == (7.25,)
-    assert table.lookup(rows, ("HA", "CA", "CA", "HA"), {}) == (1.0,)
-    assert table.lookup(rows, ("CT", "CM", "CA", "HA"), {}) is None
+    assert opls_table.lookup(rows, ("CT", "CA", "CA", "HA"), {}) == (7.25,)
+    assert opls_table.lookup(rows, ("HA", "CA", "CA", "HA"), {}) == (1.0,)
+    assert opls_table.lookup(rows, ("CT", "CM", "CA", "HA"), {}) is None
 
 
-def test_two_entries_of_one_name_are_refused_unless_one_is_chosen(recipe):
-    _, table = recipe
+def test_two_entries_of_one_name_are_refused_unless_one_is_chosen():
     rows = {"CT-OS#1": (0.85,), "CT-OS#2": (1.1,)}
     with pytest.raises(ValueError, match="CT-OS has more than one entry"):
-        table.lookup(rows, ("OS", "CT"), {})
-    assert table.lookup(rows, ("OS", "CT"), {"CT-OS": "CT-OS#2"}) == (1.1,)
+        opls_table.lookup(rows, ("OS", "CT"), {})
+    assert opls_table.lookup(rows, ("OS", "CT"), {"CT-OS": "CT-OS#2"}) == (1.1,)
 
 
-def test_a_term_that_the_table_lacks_is_refused_by_name(recipe):
-    _, table = recipe
+def test_a_term_that_the_table_lacks_is_refused_by_name():
     graph = Chem.AddHs(Chem.MolFromSmiles("CO"))
-    rows = table.Table({}, {}, {"CT-HC": (340.0, 1.09)}, {}, {}, {})
+    rows = opls_table.Table({}, {}, {"CT-HC": (340.0, 1.09)}, {}, {}, {})
     kinds = ["CT", "OH", "HC", "HC", "HC", "HO"]
-    with pytest.raises(table.Missing) as error:
-        table.terms_of(graph, kinds, rows, {"own": {}, "nil": [], "like": {}, "choices": {}})
+    with pytest.raises(opls_table.Missing) as error:
+        opls_table.terms_of(graph, kinds, rows, {"own": {}, "nil": [], "like": {}, "choices": {}})
     assert error.value.args[0] == ["CT-OH", "CT-OH-HO", "HC-CT-HC", "HC-CT-OH", "HC-CT-OH-HO", "HO-OH"]
 
 
@@ -261,17 +248,16 @@ def _numbers(system):
 
 @pytest.mark.skipif(not (TABLE and OFFXML), reason="LMBMD_OPLS_TABLE and LMBMD_SAGE_OFFXML do not name the tables")
 @pytest.mark.parametrize("name", OPLS.species)
-def test_the_released_numbers_are_what_the_recipe_gives(recipe, name):
-    made = _recipe(recipe[0]).make(
+def test_the_released_numbers_are_what_the_recipe_gives(name):
+    made = _recipe().make(
         name, {"smiles": OPLS.manifest["species"][name]["smiles"], "charge": OPLS.manifest["species"][name]["charge"]}
     )[0]
-    found, released = _numbers(recipe[0].system_of(made)), _numbers(OPLS.system(name))
+    found, released = _numbers(opls_clp.system_of(made)), _numbers(OPLS.system(name))
     assert found.keys() == released.keys()
     for kind, values in released.items():
         np.testing.assert_allclose(found[kind], values, rtol=1e-12, err_msg=kind)
 
 
-def _recipe(module, kept={}):  # noqa: B006
-    if not kept:
-        kept["recipe"] = module.Recipe(Path(TABLE), Path(OFFXML))
-    return kept["recipe"]
+@cache
+def _recipe():
+    return opls_clp.Recipe(Path(TABLE), Path(OFFXML))

@@ -6,6 +6,8 @@ import math
 import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +35,8 @@ from lmbmd.forcefield.parametrize.molecules import bare, equivalence
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import refit
 from lmbmd.study.study import load_study
+
+ROOT = Path(__file__).parents[2]
 
 RELEASED = available_sets()[-1]
 SAGE = os.environ.get("LMBMD_SAGE_OFFXML")
@@ -672,13 +676,16 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere():
     assert file.getvalue().splitlines() == [f"parametrize X: {text}" for text in ("charges", "geometry", "files")]
 
 
-def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path, monkeypatch):
+def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path):
     assert parametrize_module._installed_sage() is None or parametrize_module._installed_sage().is_file()
     file = tmp_path / "openforcefields" / "offxml" / "openff_unconstrained-2.2.1.offxml"
     file.parent.mkdir(parents=True)
     file.write_text("<SMIRNOFF/>", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert parametrize_module._installed_sage() == file
+    code = "from lmbmd.forcefield.parametrize import parametrize; print(parametrize._installed_sage())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+    assert found.stdout.strip() == str(file)
 
 
 def test_a_donor_site_that_is_no_smarts_is_said_so(tmp_path):

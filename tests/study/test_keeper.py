@@ -18,16 +18,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the keeper's sy
 OWNER = """
 import os, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
 from keeper import Keeper, words_of
-keeper = Keeper(Path(sys.argv[2]), dict(os.environ))
+keeper = Keeper(Path(sys.argv[1]), dict(os.environ))
 keeper.start("sh", "-c", "setsid sleep 3600 & exit")
 end = time.monotonic() + 300
 while [words_of(pid).split() for pid in keeper.children()] != [["sleep", "3600"]]:
     assert time.monotonic() < end, "what has detached itself is not to be found"
     time.sleep(0.05)
 print(*keeper.children(), flush=True)
-if sys.argv[3] == "end":
+if sys.argv[2] == "end":
     keeper.end()
 else:
     time.sleep(3600)
@@ -38,8 +37,9 @@ else:
 def test_what_has_detached_itself_does_not_outlive_its_test(tmp_path, how):
     folder = tmp_path / "kept"
     folder.mkdir()
-    command = [sys.executable, "-c", OWNER, Path(__file__).parents[1], folder, how]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as owner:
+    command = [sys.executable, "-c", OWNER, folder, how]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as owner:
         detached = int(owner.stdout.readline())
         if how == "killed":
             os.kill(owner.pid, signal.SIGKILL)
