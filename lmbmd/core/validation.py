@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines
-from lmbmd.formulation.amounts import shown
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

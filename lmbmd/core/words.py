@@ -6,3 +6,9 @@ from __future__ import annotations
 def counted(n: int, noun: str) -> str:
     """``"1 frame"``, ``"2 frames"``."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def shown(value: object) -> str:
+    """A value as error messages quote it: on one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…{text[-1]}"

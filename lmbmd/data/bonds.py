@@ -1,8 +1,41 @@
-"""How a molecule is put together again after a periodic boundary has cut it: along its bonds."""
+"""Molecules as elements and bonds: their formula, their graph, and how they are put together across a boundary."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdkit import Chem
+
+
+def hill_formula(elements: Iterable[str]) -> str:
+    """Molecular formula in Hill order, without a charge, as ``"C4H10O2"``."""
+    counts = Counter(elements)
+    first = [e for e in ("C", "H") if e in counts and "C" in counts]
+    return "".join(f"{e}{counts[e] if counts[e] > 1 else ''}" for e in [*first, *sorted(set(counts) - set(first))])
+
+
+def bare_molecule(elements: Iterable[str], bonds: Iterable[tuple[int, int]]) -> Chem.Mol:
+    """An RDKit molecule of elements and single bonds alone, without charges, bond orders or aromaticity.
+
+    Args:
+        elements: symbols, of all atoms with all hydrogens.
+        bonds: pairs of atoms.
+    """
+    from rdkit import Chem  # not at the top: most readers of this module need no chemistry
+
+    molecule = Chem.RWMol()
+    for element in elements:
+        atom = Chem.Atom(element)
+        atom.SetNoImplicit(True)
+        molecule.AddAtom(atom)
+    for i, j in bonds:
+        molecule.AddBond(i, j, Chem.BondType.SINGLE)
+    molecule.UpdatePropertyCache(strict=False)
+    return molecule.GetMol()
 
 
 @lru_cache(maxsize=1024)

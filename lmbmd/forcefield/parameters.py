@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,11 +17,10 @@ from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.provenance import sha256_of
+from lmbmd.data.bonds import bare_molecule
 from lmbmd.data.library import Library, force_fields_folder, load_library
 from lmbmd.forcefield.mixing import checked_rule
-from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
-
-_SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
+from lmbmd.forcefield.own import INHERITED, SET_NAME, OwnSet, how_to_get, read_own
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +106,7 @@ class ParameterSet:
         Raises:
             LmbmdError: if the set lacks the species, an atom belongs to two sites, or a pattern is none.
         """
-        graph = self._graph(species)
+        graph = bare_molecule(self.elements(species), self.bonds(species).tolist())
         sites = [""] * graph.GetNumAtoms()
         for site, smarts in self.library.find_species(species).sites.items():
             pattern = Chem.MolFromSmarts(smarts)
@@ -125,18 +123,6 @@ class ParameterSet:
                     )
                 sites[atom] = site
         return sites
-
-    def _graph(self, species: str) -> Chem.Mol:
-        """Elements and single bonds: enough for patterns that ask for no bond order."""
-        graph = Chem.RWMol()
-        for symbol in self.elements(species):
-            atom = Chem.Atom(symbol)
-            atom.SetNoImplicit(True)
-            graph.AddAtom(atom)
-        for i, j in self.bonds(species).tolist():
-            graph.AddBond(i, j, Chem.BondType.SINGLE)
-        graph.UpdatePropertyCache(strict=False)
-        return graph.GetMol()
 
     def _molecule(self, species: str) -> app.PDBFile:
         self._require(species)
@@ -157,7 +143,7 @@ class ParameterSet:
 def available_sets() -> tuple[str, ...]:
     """Names of the released sets, with versions; of each set the newest is last."""
     folders = force_fields_folder().glob("*/manifest.yaml")
-    names = (path.parent.name for path in folders if _SET_NAME.fullmatch(path.parent.name))
+    names = (path.parent.name for path in folders if SET_NAME.fullmatch(path.parent.name))
     return tuple(sorted(names, key=_by_version))
 
 

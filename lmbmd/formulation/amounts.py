@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.core.words import counted
+from lmbmd.core.words import counted, shown
 
 Basis = Literal[
     "mol/L of solution",
@@ -127,12 +127,6 @@ def parse_ratio(names: str, text: object) -> dict[str, Amount]:
         raise LmbmdError(f"{shown(text)} is a ratio, which has no {basis}.", remedy=_spell(PARTS, match[1]))
     values = [_checked(float(number), text) for number in numbers]
     return {s: Amount(v, basis, f"{n} {basis}") for s, v, n in zip(species, values, numbers, strict=True)}
-
-
-def shown(value: object) -> str:
-    """A value as error messages quote it: on one line and not too long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…{text[-1]}"
 
 
 def _plain(text: str) -> str:

@@ -23,8 +23,9 @@ from pydantic import (
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.validation import fault, place, saying, validated
+from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio, shown
+from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines
-from lmbmd.formulation.amounts import Amount, Basis, parse_amount, parse_ratio, shown
+from lmbmd.formulation.amounts import Amount, Basis, parse_amount, parse_ratio
 from lmbmd.formulation.models import NAME, SECTIONS, SWEPT, Formulation, amounts_of, put_together, read_formulation_file
 
 #: More bottles than this are made only where the sweep itself says ``at_most``.

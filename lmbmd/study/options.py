@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_va
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.validation import fault, saying
-from lmbmd.formulation.amounts import shown
+from lmbmd.core.words import shown
 from lmbmd.formulation.models import FROZEN, Number, Truth, Whole
 
 #: Largest time step, fs, that lets hydrogens keep their mass.

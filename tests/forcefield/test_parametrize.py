@@ -34,6 +34,7 @@ from lmbmd.forcefield.parametrize import parametrize as parametrize_module
 from lmbmd.forcefield.parametrize.molecules import bare, equivalence
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import refit
+from lmbmd.forcefield.parametrize.smirnoff import Unparametrised
 from lmbmd.study.study import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -444,7 +445,7 @@ def test_an_amber_topology_with_its_coordinates_is_taken_as_it_is(tmp_path):
     assert _energy(own.system("DMET"), x) == pytest.approx(_energy(theirs, x), rel=1e-6)
     terms, _ = ambertools.gaff2(molecule, 0)
     assert terms.scale14_coulomb == 1 / 1.2 and len(terms.bonds) == 8 and len(terms.angles) == 13
-    with pytest.raises(ValueError, match=r"GAFF2 has no types for Si"):
+    with pytest.raises(Unparametrised, match=r"GAFF2 has no types for Si"):
         ambertools.gaff2(chemistry.from_smiles("C[Si](C)(C)C"), 0)
 
 
@@ -542,6 +543,63 @@ def test_sage_that_is_not_there_is_said_so(tmp_path):
     broken.write_text("<SMIRNOFF aromaticity_model='OEAroModel_MDL'><VirtualSites/></SMIRNOFF>", encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"it has no Bonds, Angles"):
         parametrize(Request("NEW", "CCO", offxml=broken), tmp_path / "own-1.0.0", cache=None)
+
+
+#: A SMIRNOFF file with one parameter of each kind, for every molecule.
+OFFXML = """<SMIRNOFF version="0.3" aromaticity_model="OEAroModel_MDL">
+<Bonds version="0.4" potential="harmonic">
+<Bond smirks="[*:1]~[*:2]" id="b1" length="1.2 * angstrom" k="500 * kilocalorie_per_mole * angstrom ** -2"/></Bonds>
+<Angles version="0.3" potential="harmonic">
+<Angle smirks="[*:1]~[*:2]~[*:3]" id="a1" angle="110 * degree" k="100 * kilocalorie_per_mole * radian ** -2"/></Angles>
+<ProperTorsions version="0.4" potential="k*(1+cos(periodicity*theta-phase))">
+<Proper smirks="[*:1]~[*:2]~[*:3]~[*:4]" id="t1" periodicity1="3" phase1="0 * degree" k1="1 * kilocalorie_per_mole"
+ idivf1="1.0"/></ProperTorsions>
+<ImproperTorsions version="0.3" potential="k*(1+cos(periodicity*theta-phase))"/>
+<vdW version="0.4" potential="Lennard-Jones-12-6" scale14="0.5">
+<Atom smirks="[*:1]" id="n1" sigma="3 * angstrom" epsilon="0.1 * kilocalorie_per_mole"/></vdW>
+<Electrostatics version="0.4" scale14="0.8333333333"/></SMIRNOFF>"""
+
+
+def _made_by(tmp_path, text):
+    (tmp_path / "x.offxml").write_text(text, encoding="utf-8")
+    (tmp_path / "q.txt").write_text("0.0 -0.3 0.0 " + "0.05 " * 6, encoding="utf-8")  # dimethyl ether
+    request = Request("NEW", "COC", offxml=tmp_path / "x.offxml", charges=tmp_path / "q.txt")
+    return parametrize(request, tmp_path / "own-1.0.0", cache=None)
+
+
+def test_a_smirnoff_file_of_ones_own_is_applied(tmp_path):
+    _made_by(tmp_path, OFFXML)
+    terms = read_terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("NEW"), "NEW")
+    assert [len(rows) for rows in (terms.bonds, terms.angles, terms.torsions)] == [8, 13, 6]
+    assert terms.bonds[0][2:] == pytest.approx((0.12, 500 * 4.184 * 100))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("1.2 * angstrom", "1.2 * furlong", r"b1 has length '1\.2 \* furlong', whose unit lmbmd does not know"),
+        ("1.2 * angstrom", "long * angstrom", r"b1 has length 'long \* angstrom', which is no number"),
+        ("[*:1]~[*:2]~[*:3]~[*:4]", "[*:1]~[*:2", r"t1 has smirks '\[\*:1\]~\[\*:2', which is no SMARTS"),
+        ("[*:1]~[*:2]~[*:3]~[*:4]", "[*:1]~[*:2]", r"t1 tags 2 atoms, not 4"),
+        (' k="100 * kilocalorie_per_mole * radian ** -2"', "", r"a1 has no k"),
+        (' scale14="0.5"', "", r"vdW has no scale14"),
+        ('periodicity1="3"', 'periodicity1="three"', r"t1 has periodicity1 'three', which is no number"),
+        ("SMIRNOFF>", "SMIRNOF>", r"this is no XML"),
+    ],
+)
+def test_a_fault_of_a_smirnoff_file_is_told_with_its_place(tmp_path, old, new, fault):
+    assert old in OFFXML
+    with pytest.raises(LmbmdError, match=rf"x\.offxml: {fault}.*Give another SMIRNOFF file"):
+        _made_by(tmp_path, OFFXML.replace(old, new))
+
+
+def test_a_fault_of_our_own_is_not_blamed_on_the_smirnoff_file(tmp_path, monkeypatch):
+    def broken(graph):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(parametrize_module, "conformers", broken)
+    with pytest.raises(ValueError, match=r"^a bug$"):
+        parametrize(Request("NEW", "COC", valence="gaff2"), tmp_path / "own-1.0.0", cache=None)
 
 
 def test_missing_ambertools_is_said_with_what_to_install(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,11 +175,6 @@ def _matches(molecule: Chem.Mol, smarts: str) -> set[int]:
     return {match[0] for match in molecule.GetSubstructMatches(Chem.MolFromSmarts(smarts))}
 
 
-def hill_formula(molecule: Chem.Mol) -> str:
-    """Hill order, without the charge."""
-    return re.sub(r"[+-]\d*$", "", rdMolDescriptors.CalcMolFormula(molecule))
-
-
 def molar_mass_g_mol(molecule: Chem.Mol) -> float:
     """With natural isotopes, to three digits."""
     return round(Descriptors.MolWt(molecule), 3)
@@ -198,11 +192,6 @@ def estimated_density_g_cm3(molecule: Chem.Mol) -> float:
     denser = sum(len(molecule.GetSubstructMatches(Chem.MolFromSmarts(g))) for g in groups)
     denser += rdMolDescriptors.CalcNumRings(molecule)
     return round(Descriptors.MolWt(molecule) / (CM3_PER_UNIT * units) * (1 + min(DENSER * denser, MOST_DENSER)), 3)
-
-
-def elements(molecule: Chem.Mol) -> Counter[str]:
-    """Atoms of each element."""
-    return Counter(atom.GetSymbol() for atom in molecule.GetAtoms())
 
 
 def _sane(molecule: Chem.Mol, named: str, where: str) -> Chem.Mol:

@@ -13,6 +13,7 @@ from openmm import app, unit
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from lmbmd.data.bonds import bare_molecule
 from lmbmd.data.terms import NativeForces, PlainTerms
 from lmbmd.forcefield.parametrize.smirnoff import Terms
 
@@ -64,15 +65,8 @@ def equivalence(graph: Chem.Mol) -> list[int]:
 
 def bare(graph: Chem.Mol) -> Chem.Mol:
     """Elements and single bonds alone, without charges, bond orders or aromaticity."""
-    found = Chem.RWMol()
-    for atom in graph.GetAtoms():
-        copy = Chem.Atom(atom.GetAtomicNum())
-        copy.SetNoImplicit(True)
-        found.AddAtom(copy)
-    for bond in graph.GetBonds():
-        found.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
-    found.UpdatePropertyCache(strict=False)
-    return found.GetMol()
+    bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in graph.GetBonds()]
+    return bare_molecule([atom.GetSymbol() for atom in graph.GetAtoms()], bonds)
 
 
 def system_of(molecule: Molecule) -> openmm.System:

@@ -19,6 +19,7 @@ from rdkit import Chem
 from lmbmd.core import provenance
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import ROLES
+from lmbmd.data.bonds import hill_formula
 from lmbmd.data.library import Library, load_library
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
@@ -28,7 +29,7 @@ from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conf
 from lmbmd.forcefield.parametrize.imported import taken_over
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
 from lmbmd.forcefield.parametrize.refits import refit
-from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised, apply
+from lmbmd.forcefield.parametrize.smirnoff import OffxmlFault, Terms, Unparametrised, apply
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 SAGE_FILE = "openff_unconstrained-2.2.1.offxml"
@@ -238,7 +239,7 @@ def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
         "title": request.title or request.name,
         "aliases": list(request.aliases),
         "smiles": smiles,
-        "formula": chemistry.hill_formula(graph),
+        "formula": hill_formula(atom.GetSymbol() for atom in graph.GetAtoms()),
         "charge": charge,
         "molar_mass_g_mol": chemistry.molar_mass_g_mol(graph),
         "roles": [role],
@@ -286,8 +287,8 @@ def _compute(
 
 def _refuse_automatic(graph: Chem.Mol) -> None:
     """Anions, boron and silicon must not be typed by rules that were never fitted to them."""
-    found = chemistry.elements(graph)
-    if unknown := sorted(set(found) - ambertools.GAFF2_ELEMENTS):
+    found = {atom.GetSymbol() for atom in graph.GetAtoms()}
+    if unknown := sorted(found - ambertools.GAFF2_ELEMENTS):
         raise LmbmdError(
             f"there are no general parameters for {', '.join(unknown)}.",
             remedy=f"Neither Sage nor GAFF2 was fitted to {'it' if len(unknown) == 1 else 'them'}; GAFF2 would take "
@@ -332,7 +333,7 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
             where=f"--valence {valence}",
             remedy=f"The force field was never fitted to this group, and nothing is guessed. {NEEDED}",
         ) from error
-    except ValueError as error:
+    except OffxmlFault as error:
         raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
     source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {provenance.file_sha256(offxml)})"}
     used = {section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids}

@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 KCAL = 4.184
 NM_PER_A = 0.1
@@ -56,8 +57,12 @@ class Terms:
     used: dict[str, dict[tuple[int, ...], str]] = field(default_factory=dict)
 
 
-class Unparametrised(ValueError):
+class Unparametrised(Exception):
     """An atom, bond, angle or proper torsion finds no parameter; the text says which."""
+
+
+class OffxmlFault(Exception):
+    """The file is none that can be applied here; the text says which part of it, without a full stop."""
 
 
 #: Sections that are applied, or that change nothing for a flexible molecule whose charges come from elsewhere.
@@ -84,24 +89,24 @@ def read_offxml(offxml: Path) -> ElementTree.Element:
     """The file's root, after a check that everything in it is understood here.
 
     Raises:
-        ValueError: if it is no SMIRNOFF file, or has a section or a functional form that is not applied here.
+        OffxmlFault: if it is no SMIRNOFF file, or has a section or a functional form that is not applied here.
     """
     try:
         root = ElementTree.parse(offxml).getroot()
     except ElementTree.ParseError as error:
-        raise ValueError(f"this is no XML ({error})") from error
+        raise OffxmlFault(f"this is no XML ({error})") from error
     if root.tag != "SMIRNOFF" or root.get("aromaticity_model") != "OEAroModel_MDL":
-        raise ValueError("this is no SMIRNOFF file with the MDL model of aromaticity")
+        raise OffxmlFault("this is no SMIRNOFF file with the MDL model of aromaticity")
     found = {section.tag for section in root}
     if lacking := [name for name in APPLIED if name not in found]:
-        raise ValueError(f"it has no {', '.join(lacking)}")
+        raise OffxmlFault(f"it has no {', '.join(lacking)}")
     if unknown := sorted(found - {*APPLIED, *WITHOUT_EFFECT}):
-        raise ValueError(f"it has {', '.join(unknown)}, which lmbmd does not apply")
+        raise OffxmlFault(f"it has {', '.join(unknown)}, which lmbmd does not apply")
     for section, asked in FORMS.items():
         for key, valid in asked.items():
-            given = root.find(section).get(key, valid[0])
+            given = _section(root, section).get(key, valid[0])
             if given not in valid:
-                raise ValueError(f"{section} has {key} '{given}', which lmbmd does not apply")
+                raise OffxmlFault(f"{section} has {key} '{given}', which lmbmd does not apply")
     return root
 
 
@@ -113,7 +118,7 @@ def apply(offxml: Path, molecule: Chem.Mol, foreign: frozenset[str] = frozenset(
 
     Raises:
         Unparametrised: if an atom, bond, angle or proper torsion finds no parameter.
-        ValueError: if the file has what is not applied here.
+        OffxmlFault: if the file has what is not applied here, or a parameter of it cannot be read.
     """
     root = read_offxml(offxml)
     molecule = Chem.Mol(molecule)
@@ -132,11 +137,11 @@ def apply(offxml: Path, molecule: Chem.Mol, foreign: frozenset[str] = frozenset(
     found = {name: {k: p for k, p in table.items() if not strange & set(k)} for name, table in found.items()}
     _check_complete(molecule, found, strange)
     if any("bondorder" in key for p in found["Bonds"].values() for key in p):
-        raise ValueError("its bonds depend on fractional bond orders, which lmbmd does not compute")
+        raise OffxmlFault("its bonds depend on fractional bond orders, which lmbmd does not compute")
     for key, p in found["Bonds"].items():
-        terms.bonds[key] = (_value(p["length"]), _value(p["k"]))
+        terms.bonds[key] = (_quantity(p, "length"), _quantity(p, "k"))
     for key, p in found["Angles"].items():
-        terms.angles[key] = (_value(p["angle"]), _value(p["k"]))
+        terms.angles[key] = (_quantity(p, "angle"), _quantity(p, "k"))
     for key, p in found["ProperTorsions"].items():
         terms.torsions += [(*key, *series) for series in _series(p, divisor=None)]
     for (a, centre, b, c), p in found["ImproperTorsions"].items():
@@ -147,11 +152,11 @@ def apply(offxml: Path, molecule: Chem.Mol, foreign: frozenset[str] = frozenset(
             terms.lennard_jones.append((math.nan, math.nan))
             continue
         p = found["vdW"][(atom,)]
-        sigma = _value(p["sigma"]) if "sigma" in p else 2.0 * _value(p["rmin_half"]) / 2.0 ** (1 / 6)
-        terms.lennard_jones.append((sigma, _value(p["epsilon"])))
-    terms.scale14_lj = float(root.find("vdW").get("scale14"))
-    terms.scale14_coulomb = _five_sixths(float(root.find("Electrostatics").get("scale14")))
-    terms.used = {name: {key: p["id"] for key, p in section.items()} for name, section in found.items()}
+        sigma = _quantity(p, "sigma") if "sigma" in p else 2.0 * _quantity(p, "rmin_half") / 2.0 ** (1 / 6)
+        terms.lennard_jones.append((sigma, _quantity(p, "epsilon")))
+    terms.scale14_lj = _number(_section(root, "vdW").attrib, "scale14", "vdW")
+    terms.scale14_coulomb = _five_sixths(_number(_section(root, "Electrostatics").attrib, "scale14", "Electrostatics"))
+    terms.used = {name: {key: _label(p) for key, p in section.items()} for name, section in found.items()}
     return terms
 
 
@@ -160,34 +165,79 @@ def _five_sixths(scale: float) -> float:
     return 5.0 / 6.0 if abs(scale - 5.0 / 6.0) < 1e-9 else scale
 
 
-def _value(text: str) -> float:
+def _section(root: ElementTree.Element, name: str) -> ElementTree.Element:
+    section = root.find(name)
+    if section is None:
+        raise OffxmlFault(f"it has no {name}")
+    return section
+
+
+def _label(p: Mapping[str, str]) -> str:
+    """A parameter as messages name it."""
+    return p.get("id", p.get("smirks", "a parameter"))
+
+
+def _told(p: Mapping[str, str], key: str, owner: str) -> str:
+    if key not in p:
+        raise OffxmlFault(f"{owner} has no {key}")
+    return p[key]
+
+
+def _number(p: Mapping[str, str], key: str, owner: str, text: str | None = None) -> float:
+    """A finite number; ``text`` is the part of the value that must be one."""
+    told = _told(p, key, owner)
+    try:
+        number = float(told if text is None else text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise OffxmlFault(f"{owner} has {key} '{told}', which is no number")
+    return number
+
+
+def _quantity(p: Mapping[str, str], key: str) -> float:
     """``"1.5 * angstrom ** 1"`` → 0.15 (nm)."""
+    owner = _label(p)
+    text = _told(p, key, owner)
     number, *units = (part.strip() for part in re.split(r"(?<!\*)\*(?!\*)", text))
     powers = []
     for unit in units:
         name, _, power = (part.strip() for part in unit.partition("**"))
         powers.append(name if power in ("", "1") else f"{name}^{power}")
-    return float(number) * UNITS[" ".join(sorted(powers))]
+    factor = UNITS.get(" ".join(sorted(powers)))
+    if factor is None:
+        raise OffxmlFault(f"{owner} has {key} '{text}', whose unit lmbmd does not know")
+    return _number(p, key, owner, number) * factor
 
 
 def _series(p: dict[str, str], divisor: float | None) -> list[tuple[int, float, float]]:
     """(n, phase, k) of each term; ``divisor`` None means the file's own idivf, which must be given."""
     if any("bondorder" in key for key in p):
-        raise ValueError(f"{p['id']} depends on a fractional bond order, which lmbmd does not compute")
+        raise OffxmlFault(f"{_label(p)} depends on a fractional bond order, which lmbmd does not compute")
     out = []
     for i in range(1, 1 + sum(key.startswith("periodicity") for key in p)):
-        by = float(p[f"idivf{i}"]) if divisor is None else divisor
-        out.append((int(p[f"periodicity{i}"]), _value(p[f"phase{i}"]), _value(p[f"k{i}"]) / by))
+        by = _number(p, f"idivf{i}", _label(p)) if divisor is None else divisor
+        n = _number(p, f"periodicity{i}", _label(p))
+        if n != int(n) or by == 0:
+            raise OffxmlFault(f"{_label(p)} has periodicity{i} {n:g} and idivf{i} {by:g}")
+        out.append((int(n), _quantity(p, f"phase{i}"), _quantity(p, f"k{i}") / by))
     return out
 
 
-def _assign(root, section: str, molecule: Chem.Mol, n: int, improper: bool = False) -> dict[tuple, dict[str, str]]:
+def _assign(
+    root: ElementTree.Element, section: str, molecule: Chem.Mol, n: int, improper: bool = False
+) -> dict[tuple, dict[str, str]]:
     found: dict[tuple, dict[str, str]] = {}
-    for entry in root.find(section):
-        query = Chem.MolFromSmarts(entry.get("smirks"))
+    for entry in _section(root, section):
+        p = dict(entry.attrib)
+        smirks = _told(p, "smirks", f"a parameter of {section}")
+        with rdBase.BlockLogs():
+            query = Chem.MolFromSmarts(smirks)
+        if query is None:
+            raise OffxmlFault(f"{_label(p)} has smirks '{smirks}', which is no SMARTS")
         tagged = sorted((a.GetAtomMapNum(), a.GetIdx()) for a in query.GetAtoms() if a.GetAtomMapNum())
         if len(tagged) != n:
-            raise ValueError(f"{entry.get('id')} tags {len(tagged)} atoms, not {n}")
+            raise OffxmlFault(f"{_label(p)} tags {len(tagged)} atoms, not {n}")
         for match in molecule.GetSubstructMatches(query, uniquify=False, useChirality=True, maxMatches=100_000):
             key = tuple(match[i] for _, i in tagged)
             if improper:
@@ -195,7 +245,7 @@ def _assign(root, section: str, molecule: Chem.Mol, n: int, improper: bool = Fal
                 key = (a, key[1], b, c)
             elif key[0] > key[-1]:
                 key = key[::-1]
-            found[key] = dict(entry.attrib)
+            found[key] = p
     return found
 
 
@@ -209,7 +259,7 @@ def _check_complete(molecule: Chem.Mol, found: dict[str, dict], strange: set[int
             names = ["-".join(molecule.GetAtomWithIdx(i).GetSymbol() for i in key) for key in sorted(missing)]
             raise Unparametrised(f"no {section} parameter for {', '.join(sorted(set(names)))}")
         if section != "vdW" and (extra := set(found[section]) - keys):
-            raise ValueError(f"{section} matched atoms that are not bonded in a row: {sorted(extra)}")
+            raise OffxmlFault(f"{section} matched atoms that are not bonded in a row: {sorted(extra)}")
 
 
 def graph_terms(molecule: Chem.Mol) -> tuple[set, set, set]:
