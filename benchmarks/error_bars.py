@@ -10,7 +10,9 @@ import sys
 import numpy as np
 from scipy import signal
 
-from lmbmd.numbers.statistics import estimate_mean, stationarity
+from lmbmd.numbers.compare import interval
+from lmbmd.numbers.drift import stationarity
+from lmbmd.numbers.estimate import estimate_mean
 
 
 def gaussian(rng, shape, phi):
@@ -60,7 +62,7 @@ def main(trials: int) -> None:
         found = [estimate_mean(list(x)) for x in series]
         off = np.array([abs(e.value - p) for e in found])
         error = np.array([e.error for e in found])
-        inside = [np.mean([a <= p <= b for a, b in (e.interval(level) for e in found)]) for level in (0.6827, 0.95)]
+        inside = [np.mean([a <= p <= b for a, b in (interval(e, level) for e in found)]) for level in (0.6827, 0.95)]
         drift = np.mean([stationarity(list(x)).stationary is False for x in series])
         name = f"fraction {p}, φ = {phi}" if p else f"Gaussian, φ = {phi}"
         print(

@@ -446,12 +446,22 @@ def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFram
 def descriptors(bottle: dict) -> pd.DataFrame:
     method = "molecules with a donor atom within its first-shell cut-off of a Li, per Li"
     rows = [
-        ("anion_cn" if s == "FSI" else "solvent_cn", s, cn, 0.05, "1", 41.0, method) for s, cn in bottle["cn"].items()
+        ("anion_cn" if s == "FSI" else "solvent_cn", s, cn, 0.05, "1", 41.0, 14.0, method)
+        for s, cn in bottle["cn"].items()
     ]
     rows += [
-        ("cluster_size_weight_average", "Li", 9.4, 1.2, "ions", 12.0, "mean size of the cluster that an ion is in"),
-        ("largest_cluster_fraction", "Li", 0.21, 0.03, "1", 9.0, "share of all ions in the largest cluster"),
-        ("cluster_rg_nm", "Li", np.nan, np.nan, "nm", 0.0, "radius of gyration; no finite cluster was seen"),
-        ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, "−Σ p ln p; one block only: no error can be told"),
+        (
+            "cluster_size_weight_average",
+            "Li",
+            9.4,
+            1.2,
+            "ions",
+            12.0,
+            4.0,
+            "mean size of the cluster that an ion is in",
+        ),
+        ("largest_cluster_fraction", "Li", 0.21, 0.03, "1", 9.0, 3.0, "share of all ions in the largest cluster"),
+        ("cluster_rg_nm", "Li", np.nan, np.nan, "nm", 0.0, np.nan, "radius of gyration; no finite cluster was seen"),
+        ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, np.nan, "−Σ p ln p; one block only: no error can be told"),
     ]
     return pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))

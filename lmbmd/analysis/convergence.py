@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.formulation.composition import scarcity
-from lmbmd.numbers.statistics import estimate_mean, stationarity
+from lmbmd.numbers.drift import stationarity
+from lmbmd.numbers.estimate import estimate_mean
 
 #: Shorter runs are never called long enough, whatever the tests say: contacts of Li⁺ last 0.1–10 ns, and a run
 #: that never saw one end cannot know it.

@@ -44,8 +44,8 @@ from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.rdf import Rdf
-from lmbmd.numbers.rows import entry
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.doubt import entry
+from lmbmd.numbers.estimate import estimate_mean
 
 #: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
 TIMESERIES_POINTS = 500

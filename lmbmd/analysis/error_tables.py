@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lmbmd.numbers.rows import entry
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.doubt import entry
+from lmbmd.numbers.estimate import estimate_mean
 
 #: Lengths of run, evenly spaced up to the whole, at which a mean is told again.
 RUNNING_POINTS = 20

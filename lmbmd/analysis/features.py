@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lmbmd.numbers.rows import doubt_in
+from lmbmd.numbers.doubt import doubt_in
 from lmbmd.report.inputs import Results, StatePoint
 from lmbmd.report.words import narrative
 
@@ -34,6 +34,7 @@ COLUMNS = (
     Column("error", _NUMBER, "one standard error, in `unit`; 0 if exact, missing with the reason in `doubt`"),
     Column("unit", _TEXT, "its unit; `1` for a pure number"),
     Column("n_effective", _NUMBER, "independent samples behind it"),
+    Column("degrees_of_freedom", _NUMBER, "of the error, for Student's t; infinite if the number is exact"),
     Column("method", _TEXT, "the definition in short"),
     Column("doubt", _TEXT, "why the number or its error is not to be relied on; empty if it is"),
     Column("verdict", _TEXT, "of the run: `too short`, `not converged`, `borderline`, `long enough`, or `unknown`"),
@@ -83,17 +84,18 @@ def _state_point(one: Results, point: StatePoint) -> pd.DataFrame:
 
 
 def _own_rows(one: Results, point: StatePoint) -> list[tuple]:
-    rows = [("count", s, float(n), 0.0, "1", np.nan, "molecules in one box") for s, n in one.counts.items()]
+    rows = [("count", s, float(n), 0.0, "1", np.nan, np.inf, "molecules in one box") for s, n in one.counts.items()]
     density = point.described.descriptors.query("name == 'density_g_cm3'")
     start, edge = one.composition.get("density_g_cm3"), one.composition.get("box_edge_A")
     if len(density) and start and edge:
         row = density.iloc[0]
         value = 0.1 * float(edge) * (float(start) / row.value) ** (1 / 3)
+        known = row.n_effective, row.degrees_of_freedom
         method = "edge of the cube with the mean volume of the box"
-        rows.append(("box_edge_nm", "", value, value * row.error / row.value / 3, "nm", row.n_effective, method))
+        rows.append(("box_edge_nm", "", value, value * row.error / row.value / 3, "nm", *known, method))
     times = [replica.get("sampled_ns") for replica in point.described.facts.get("replicas", ())]
     if times and all(isinstance(t, int | float) for t in times):
-        rows.append(("sampled_ns", "", float(sum(times)), 0.0, "ns", np.nan, "analysed time of all replicas"))
+        rows.append(("sampled_ns", "", float(sum(times)), 0.0, "ns", np.nan, np.inf, "analysed time of all replicas"))
     return rows
 
 

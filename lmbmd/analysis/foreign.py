@@ -42,8 +42,8 @@ def analyze(
         workers: processes that read and search frames.
 
     Returns:
-        ``.descriptors`` is the tidy table (name, species, value, error, unit, n_effective, method), ``.tables`` hold
-        the curves and histograms, ``.notes`` what a reader must know.
+        ``.descriptors`` is the tidy table (name, species, value, error, unit, n_effective, degrees_of_freedom,
+        method), ``.tables`` hold the curves and histograms, ``.notes`` what a reader must know.
 
     Raises:
         LmbmdError: naming the file, key, frame or atom and the remedy.

@@ -13,8 +13,8 @@ from lmbmd.analysis.shells.coordination import kind
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import descriptor, doubt, scaled
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.doubt import descriptor, doubt
+from lmbmd.numbers.estimate import estimate_mean, scaled
 
 #: Quantities of a composition in whose terms a recipe may have been written: basis → (quantity, factor).
 _ASKED = {
@@ -50,7 +50,7 @@ def composition_table(
     """
     inverse = estimate_mean([1.0 / v for v in volumes_A3])
     if inverse.source == "constant":  # a box of fixed size: given, not sampled
-        inverse = replace(inverse, error=0.0, source="exact")
+        inverse = replace(inverse, error=0.0, degrees_of_freedom=np.inf, source="exact")
     volume = 1.0 / inverse.value
     relative = inverse.error / inverse.value
     if recipe is None:

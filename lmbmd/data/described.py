@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # at run time it is imported where it is needed: stages that 
     import pandas as pd
 
 #: Columns of the tidy descriptor table. A value is NaN only with a reason in ``method``.
-DESCRIPTOR_COLUMNS = ("name", "species", "value", "error", "unit", "n_effective", "method")
+DESCRIPTOR_COLUMNS = ("name", "species", "value", "error", "unit", "n_effective", "degrees_of_freedom", "method")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Descriptor:
         error: one standard error, NaN if it cannot be told (with the reason in ``method``).
         unit: "1" for a pure number.
         n_effective: number of statistically independent samples behind it.
+        degrees_of_freedom: of the error itself, for Student's t; infinite if the number is exact, NaN without an error.
         method: the definition in short: convention, cut-off and where it came from.
     """
 
@@ -43,6 +44,7 @@ class Descriptor:
     error: float
     unit: str
     n_effective: float
+    degrees_of_freedom: float
     method: str
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from lmbmd.core.errors import nearest
 from lmbmd.literature.claims import Claim, ClaimsFile
+from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
+from lmbmd.numbers.estimate import Estimate
 
 #: Every verdict there is, in the order of tables.
 VERDICTS = (
@@ -27,22 +27,12 @@ VERDICTS = (
 DECIDED = VERDICTS[:2]
 #: About claims that a study has no bottle for, or that no study of this kind answers.
 UNANSWERED = VERDICTS[4:]
-#: Confidence level of a verdict.
-LEVEL = 0.95
 #: Words of the convergence check whose numbers are not to be quoted, and so not judged.
 NOT_BELIEVED = ("too short", "not converged", "unknown")
 #: Doubt about a number that has no error of its own; a claim's ``reading_error`` may stand in.
 READ_OFF = "read off the mean curve"
 #: Independent runs in which a number must have been the same all the time to be taken at its value.
 CONSTANT_REPLICAS = 3
-
-
-class Estimate(NamedTuple):
-    """A number, its standard error, and the degrees of freedom of that error."""
-
-    value: float
-    error: float
-    degrees_of_freedom: float
 
 
 @dataclass(frozen=True)
@@ -64,32 +54,6 @@ class Decision:
     longer: float = math.nan
 
 
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a − b of two independent boxes, with the degrees of freedom of Welch and Satterthwaite.
-
-    References:
-        Welch, Biometrika 34, 28 (1947), doi:10.1093/biomet/34.1-2.28.
-    """
-    return Estimate(a.value - b.value, *_combined((a.error, a.degrees_of_freedom), (b.error, b.degrees_of_freedom)))
-
-
-def ratio(a: Estimate, b: Estimate) -> Estimate:
-    """a / b of two independent boxes, to first order in the errors; NaN if b is zero."""
-    if b.value == 0.0:
-        return Estimate(math.nan, math.nan, math.nan)
-    value = a.value / b.value
-    parts = (a.error / abs(b.value), a.degrees_of_freedom), (abs(value) * b.error / abs(b.value), b.degrees_of_freedom)
-    return Estimate(value, *_combined(*parts))
-
-
-def _combined(*parts: tuple[float, float]) -> tuple[float, float]:
-    """Error and degrees of freedom of a sum of independent contributions."""
-    variance = sum(error**2 for error, _ in parts)
-    if variance == 0.0:
-        return 0.0, math.inf
-    return math.sqrt(variance), variance**2 / sum(error**4 / freedom for error, freedom in parts if error)
-
-
 def decide(estimate: Estimate, claimed: tuple[float, float], level: float = LEVEL) -> Decision:
     """Whether the confidence interval of the estimate is inside the claimed interval, outside, or neither.
 
@@ -102,15 +66,15 @@ def decide(estimate: Estimate, claimed: tuple[float, float], level: float = LEVE
         claimed: (lowest, highest), open; infinite for no limit.
         level: of the two-sided interval.
     """
-    value, error, freedom = estimate
-    half = error * float(stats.t.ppf(0.5 + 0.5 * level, freedom)) if error else 0.0
+    value, error, freedom = estimate.value, estimate.error, estimate.degrees_of_freedom
+    half = float(half_width(error, freedom, level))
     distance = min(abs(value - limit) for limit in claimed)
-    p_value = 1.0 if distance == 0.0 else 2.0 * float(stats.t.sf(distance / error, freedom)) if error else 0.0
+    p = float(p_value(distance, error, freedom))
     low, high = value - half, value + half
     if distance > half:
         inside = claimed[0] < value < claimed[1]
-        return Decision("supported" if inside else "contradicted", low, high, p_value)
-    return Decision("undecided", low, high, p_value, (half / distance) ** 2 if distance else math.nan)
+        return Decision("supported" if inside else "contradicted", low, high, p)
+    return Decision("undecided", low, high, p, (half / distance) ** 2 if distance else math.nan)
 
 
 class _CannotTell(Exception):
@@ -155,10 +119,10 @@ class _Point:
             reason = str(row.method).partition("no value: ")[2] or str(row.method).rpartition("; ")[2]
             raise _CannotTell(f"{where} has no value: {reason}")
         if row.doubt == READ_OFF and reading_error:
-            return Estimate(row.value, reading_error, math.inf)
+            return Estimate(row.value, reading_error, math.nan, math.inf)
         if row.doubt == "never changed":
             if row.n_effective >= CONSTANT_REPLICAS:
-                return Estimate(row.value, 0.0, math.inf)
+                return Estimate(row.value, 0.0, row.n_effective, math.inf)
             raise _CannotTell(
                 f"{where} never changed: it has no error, and is taken at its value only if "
                 f"{CONSTANT_REPLICAS} independent runs agree"
@@ -167,20 +131,9 @@ class _Point:
             raise _CannotTell(f"{where}: {row.doubt}")
         if not math.isfinite(row.error):
             raise _CannotTell(f"{where} has no error")
-        exact = row.error == 0.0
-        freedom = math.inf if exact else degrees_of_freedom(row.n_effective, row.unit)
-        return Estimate(row.value, float(row.error), freedom)
-
-
-def degrees_of_freedom(n_effective: float, unit: str = "1") -> float:
-    """Degrees of freedom of an error from so many independent samples.
-
-    A third of them: the correlation time behind the error is itself an estimate. tests/literature/test_claims.py
-    measures the share of wrong verdicts that follows. The error of a time (``ps``) is a jackknife over a few groups of
-    frames or over the replicas, however many events it counts: no more than the two that three replicas give.
-    """
-    least = max(n_effective / 3.0, 1.0)
-    return min(least, 2.0) if unit == "ps" else least
+        if row.error and not row.degrees_of_freedom > 0.0:
+            raise _CannotTell(f"{where}: how well its error is known was not recorded")
+        return Estimate(row.value, float(row.error), row.n_effective, row.degrees_of_freedom)
 
 
 def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
@@ -345,17 +298,6 @@ def _reason(decision: Decision, estimate: Estimate, claim: Claim, points: Sequen
     lengths = [f"{point.formulation} {times * row.value:.3g} ns" for point, row in sampled if row is not None]
     total = f" ({', '.join(lengths)}, replicas together)" if lengths else ""
     return f"Runs {times} times longer{total} would decide, if the {claim.estimand} stays what it is."
-
-
-def holm(p_values: pd.Series) -> pd.Series:
-    """p-values corrected for their number, NaN staying NaN; valid however they depend on each other.
-
-    References:
-        Holm, Scand. J. Statist. 6, 65 (1979), https://www.jstor.org/stable/4615733.
-    """
-    known = p_values.dropna().astype(float).sort_values()
-    steps = known * np.arange(len(known), 0, -1)
-    return steps.cummax().clip(upper=1.0).reindex(p_values.index)
 
 
 def tally(judged: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.estimate import estimate_mean
 
 #: A drift within this many of its standard errors is none.
 SIGMAS = 2.0
@@ -43,7 +43,7 @@ class Drift:
 def drift(series: Sequence[float] | np.ndarray) -> Drift:
     """Compare the two halves of a series, equally spaced in time.
 
-    Each half's mean and its standard error are those of ``lmbmd.numbers.statistics``. Correlations are measured about
+    Each half's mean and its standard error are those of ``lmbmd.numbers.estimate``. Correlations are measured about
     the mean of each half, so that the drift itself does not count as noise between the halves.
     """
     x = np.asarray(series, dtype=float)

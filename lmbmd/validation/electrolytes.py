@@ -33,7 +33,7 @@ from lmbmd.data.rdf import Rdf
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.estimate import estimate_mean
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.trajectory import read_frames
 from lmbmd.validation import gromacs_liquid

@@ -19,7 +19,7 @@ from lmbmd.core.files import write_bytes
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.simulate.engines.mechanics import prepare
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.validation import gromacs_liquid

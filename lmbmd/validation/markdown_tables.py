@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 
 
 def table(header: str, rows: Iterable[str]) -> list[str]:

@@ -37,7 +37,7 @@ from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.forcefield.own import read_own
 from lmbmd.forcefield.parameters import ParameterSet, read_extended
 from lmbmd.forcefield.parametrize.refits import matches
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.estimate import estimate_mean
 from lmbmd.simulate.engines.mechanics import prepare
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.validation import gromacs_liquid

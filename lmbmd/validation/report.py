@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from lmbmd.core.files import write_bytes, write_text
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 from lmbmd.validation.electrolytes import folder as electrolytes_folder
 from lmbmd.validation.electrolytes_report import electrolytes
 from lmbmd.validation.liquids import (

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from lmbmd.core.files import write_bytes
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.numbers.statistics import Estimate, estimate_curve, estimate_mean
+from lmbmd.numbers.curve import estimate_curve
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.validation import liquids
 
 #: Simulated time between samples, and between savings, ps.

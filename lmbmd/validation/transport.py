@@ -31,7 +31,7 @@ from benchmarks.gromacs import LINCS, gmx
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 from lmbmd.validation import gromacs_liquid, liquids
 from lmbmd.validation.liquids import REFERENCE, SETS, WORK, Run
 from lmbmd.validation.validate_force_field import FULL_ATOMS

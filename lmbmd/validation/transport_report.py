@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 from lmbmd.validation.liquids import REFERENCE, SETS
 from lmbmd.validation.markdown_tables import of, table
 from lmbmd.validation.transport import LAGS_PS, MEMORY_PS, NATURAL, PARTS, REFERRED, Found, Transport, measure

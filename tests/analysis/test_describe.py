@@ -380,6 +380,14 @@ def test_every_missing_number_has_its_reason(liquid):
     assert not rows[["name", "species"]].duplicated().any()
 
 
+def test_every_error_says_how_well_it_is_known(liquid):
+    rows = liquid[-1].descriptors
+    sampled, exact = rows.error > 0, rows.error == 0
+    assert sampled.any() and exact.any()
+    assert (rows.degrees_of_freedom[sampled] > 0).all() and np.isfinite(rows.degrees_of_freedom[sampled]).all()
+    assert np.isposinf(rows.degrees_of_freedom[exact]).all() and rows.degrees_of_freedom[rows.error.isna()].isna().all()
+
+
 def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid):
     text = (Path(__file__).parents[2] / "docs/theory/descriptors.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `([a-zA-Z0-9_.]+)` \| [^|]* \| ([^|]*) \|", text, flags=re.M))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmbmd.analysis.error_tables import RUNNING_POINTS, error_tables
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.estimate import estimate_mean
 
 
 @pytest.fixture(scope="module")

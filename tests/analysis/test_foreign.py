@@ -9,6 +9,7 @@ import yaml
 import lmbmd
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.described import DESCRIPTOR_COLUMNS
 
 EDGE_A = 40.0
 SPECIES = {
@@ -74,7 +75,7 @@ EXACT = {
 
 def test_three_lines_of_python_describe_a_trajectory(files):
     result = lmbmd.analyze(mda.Universe(files / "topology.pdb", files / "traj.xtc"), files / "species.yaml")
-    assert list(result.descriptors.columns) == ["name", "species", "value", "error", "unit", "n_effective", "method"]
+    assert tuple(result.descriptors.columns) == DESCRIPTOR_COLUMNS
     values = result.descriptors.set_index(["name", "species"])["value"]
     for key, expected in EXACT.items():
         assert values[key] == pytest.approx(expected), key

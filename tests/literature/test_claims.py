@@ -20,16 +20,12 @@ from lmbmd.literature.claims import Claim, ClaimsFile, known_claims, load_claims
 from lmbmd.literature.judge import (
     CONSTANT_REPLICAS,
     VERDICTS,
-    Estimate,
     decide,
-    degrees_of_freedom,
-    difference,
-    holm,
     judge_claims,
-    ratio,
     tally,
 )
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.compare import difference
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.report.pages.claims_page import claims_page, claims_summary
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +51,7 @@ def numbers(*rows, verdict="long enough", **columns):
         "species": "",
         "unit": "1",
         "n_effective": 90.0,
+        "degrees_of_freedom": 30.0,
         "method": "",
         "doubt": "",
         "verdict": verdict,
@@ -89,7 +86,7 @@ def verdict(claim, *rows, **columns):
 def test_an_ordering_is_decided_by_the_interval_of_the_difference(a, b, direction, expected):
     row = verdict({**ORDERING, "direction": direction}, ("a", a, 0.1), ("b", b, 0.1))
     assert row.verdict == expected
-    half = stats.t.ppf(0.975, 60.0) * math.hypot(0.1, 0.1)  # 2 × 90 / 3 degrees of freedom
+    half = stats.t.ppf(0.975, 60.0) * math.hypot(0.1, 0.1)  # 2 × 30 degrees of freedom
     assert (row.estimate, row.estimate_error) == pytest.approx((a - b, math.hypot(0.1, 0.1)))
     assert (row.low, row.high) == pytest.approx((a - b - half, a - b + half))
     assert row.p_value == pytest.approx(2 * stats.t.sf(abs(a - b) / math.hypot(0.1, 0.1), 60.0))
@@ -128,27 +125,13 @@ def test_a_value_against_another_bottle_is_a_ratio():
     assert "there is no ratio" in verdict(claim, ("a", 60.0, 3.0), ("b", 0.0, 0.5)).reason
 
 
-def test_the_error_of_a_difference_and_a_ratio_is_that_of_many_draws():
-    """The naive twin: draw both numbers, take the difference and the ratio of every pair."""
-    rng = np.random.default_rng(5)
-    a, b = Estimate(5.0, 0.3, 40.0), Estimate(8.0, 0.4, 10.0)
-    x, y = a.value + a.error * rng.normal(size=200_000), b.value + b.error * rng.normal(size=200_000)
-    # A standard deviation of n draws is known to 1 / sqrt(2 n) = 0.16 %: five of those.
-    assert difference(a, b).error == pytest.approx(np.std(x - y), rel=0.008)
-    # To first order in the errors: the next order is (b.error / b.value)² = 0.25 % of it.
-    assert ratio(a, b).error == pytest.approx(np.std(x / y), rel=0.015)
-    # Welch and Satterthwaite: between the smaller of both and their sum.
-    assert 10.0 < difference(a, b).degrees_of_freedom < 50.0
-    assert difference(a, Estimate(8.0, 0.0, math.inf)).degrees_of_freedom == pytest.approx(40.0)
-
-
 def test_a_run_as_many_times_longer_as_is_said_decides():
     """The error falls as one over the root of the time; at exactly the time said the interval touches the limit."""
-    short = decide(Estimate(0.5, 0.6, 50.0), (0.0, math.inf))
+    short = decide(Estimate(0.5, 0.6, 150.0, 50.0), (0.0, math.inf))
     assert short.verdict == "undecided" and short.longer == pytest.approx((0.6 * stats.t.ppf(0.975, 50) / 0.5) ** 2)
     for times, expected in ((0.999 * short.longer, "undecided"), (1.001 * short.longer, "supported")):
-        assert decide(Estimate(0.5, 0.6 / math.sqrt(times), 50.0), (0.0, math.inf)).verdict == expected
-    assert math.isnan(decide(Estimate(0.0, 0.6, 50.0), (0.0, math.inf)).longer)
+        assert decide(Estimate(0.5, 0.6 / math.sqrt(times), 150.0, 50.0), (0.0, math.inf)).verdict == expected
+    assert math.isnan(decide(Estimate(0.0, 0.6, 150.0, 50.0), (0.0, math.inf)).longer)
     row = verdict(ORDERING, ("a", 1.1, 0.1), ("b", 1.0, 0.1))
     assert row.longer == pytest.approx((math.hypot(0.1, 0.1) * stats.t.ppf(0.975, 60) / 0.1) ** 2)
     assert row.reason == "Runs 9 times longer would decide, if the difference stays what it is."
@@ -164,12 +147,6 @@ def correlated(rng, frames, time, mean=0.0):
     return mean + lfilter([1], [1, -keep], noise)[10 * time :]
 
 
-def test_a_time_of_many_events_has_no_more_freedom_than_three_replicas_give():
-    assert degrees_of_freedom(900) == 300
-    assert degrees_of_freedom(900, "ps") == 2
-    assert degrees_of_freedom(4, "ps") == pytest.approx(4 / 3)
-
-
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_equal_liquids_are_told_apart_no_more_often_than_the_level_says(replicas):
     """From frames to verdict, for two liquids that are the same: the share of verdicts is the 5 % of the level."""
@@ -177,9 +154,8 @@ def test_equal_liquids_are_told_apart_no_more_often_than_the_level_says(replicas
     for _ in range(pairs):
         estimates = [estimate_mean([correlated(rng, 800, 20) for _ in range(replicas)]) for _ in "ab"]
         if all(e.reliable and e.source != "replicas disagree" for e in estimates):
-            a, b = (Estimate(e.value, e.error, degrees_of_freedom(e.n_effective)) for e in estimates)
             judged += 1
-            decided += decide(difference(a, b), (0.0, math.inf)).verdict != "undecided"
+            decided += decide(difference(*estimates), (0.0, math.inf)).verdict != "undecided"
     assert judged > 0.8 * pairs
     # Three binomial standard deviations above 5 %.
     assert decided / judged < 0.05 + 3 * math.sqrt(0.05 * 0.95 / judged)
@@ -191,7 +167,7 @@ def test_different_liquids_are_told_apart_by_a_long_run():
         rows = []
         for name, mean in (("a", 0.6), ("b", 0.0)):
             e = estimate_mean([correlated(rng, 8000, 20, mean) for _ in range(3)])
-            rows.append((name, e.value, e.error, {"n_effective": e.n_effective}))
+            rows.append((name, e.value, e.error, {"degrees_of_freedom": e.degrees_of_freedom}))
         assert verdict({**ORDERING, "direction": direction}, *rows).verdict == expected
 
 
@@ -246,6 +222,33 @@ def test_a_reading_error_stands_in_only_for_what_is_read_off_a_curve():
     assert verdict(claim, ("a", 1.95, 0.0, peak)).verdict == "undecided"
     assert verdict(claim, ("a", 1.5, 0.1, {"doubt": "limited by the box"})).verdict == "not with this run"
     assert verdict({**VALUE, "range": [1.0, 2.0]}, ("a", 1.5, 0.0, peak)).verdict == "not with this run"
+
+
+def test_numbers_that_were_read_off_curves_are_compared_by_their_reading_errors():
+    peak = {"doubt": "read off the mean curve", "error": math.nan, "degrees_of_freedom": math.nan}
+    read = {"reading_error": 0.05}
+    rows = [("a", 2.2, 0.0, peak), ("b", 2.0, 0.0, peak)]
+    row = verdict({**ORDERING, **read}, *rows)
+    assert row.verdict == "supported" and row.degrees_of_freedom == math.inf
+    assert row.p_value == pytest.approx(2 * stats.norm.sf(0.2 / math.hypot(0.05, 0.05)))
+    row = verdict({**VALUE, "versus": "b", "range": [1.0, 1.5], **read}, *rows)
+    assert (row.verdict, row.estimand) == ("supported", "ratio")
+    # One of the two sampled, the other read off.
+    row = verdict({**ORDERING, **read}, ("a", 2.2, 0.05), rows[1])
+    assert row.degrees_of_freedom == pytest.approx(4 * 30.0)
+
+
+def test_a_claim_about_a_number_of_which_no_samples_are_counted_is_judged_by_its_error():
+    """The fractal dimension: its error is a jackknife, and nobody counted independent samples."""
+    claim = {**VALUE, "number": {"name": "cluster_fractal_dimension", "species": "Li"}, "range": [2, 3]}
+    of = {"name": "cluster_fractal_dimension", "species": "Li", "n_effective": math.nan, "degrees_of_freedom": 9.0}
+    row = verdict(claim, ("a", 2.4, 0.1, of))
+    assert row.verdict == "supported" and row.low == pytest.approx(2.4 - 0.1 * stats.t.ppf(0.975, 9))
+
+
+def test_an_error_of_which_nothing_is_known_decides_nothing_and_says_so():
+    row = verdict(VALUE, ("a", 0.5, 0.1, {"degrees_of_freedom": math.nan}))
+    assert row.verdict == "not with this run" and "how well its error is known was not recorded" in row.reason
 
 
 def test_no_longer_run_is_promised_to_mend_a_reading_error():
@@ -310,12 +313,6 @@ def test_without_any_number_every_claim_is_still_listed():
 
 
 # --- many claims -------------------------------------------------------------------------------------------------
-
-
-def test_holm_is_what_its_definition_says():
-    """Naive twin: sort; the k-th smallest of m times m − k + 1, never below an earlier one, never above 1."""
-    p = [0.01, np.nan, 0.04, 0.03, 0.5]
-    assert holm(pd.Series(p)).tolist() == pytest.approx([0.04, np.nan, 0.09, 0.09, 0.5], nan_ok=True)
 
 
 def test_a_group_counts_once():

@@ -12,14 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import signal, stats
 
-from lmbmd.numbers.statistics import (
-    Estimate,
-    estimate_curve,
-    estimate_mean,
-    estimate_ratio,
-    stationarity,
-    statistical_inefficiency,
-)
+from lmbmd.numbers.compare import interval
+from lmbmd.numbers.curve import estimate_curve
+from lmbmd.numbers.drift import stationarity
+from lmbmd.numbers.estimate import Estimate, estimate_mean, estimate_ratio
 
 TRIALS = 1000
 ONE_SIGMA = 0.6827
@@ -52,7 +48,7 @@ def most_hits(coverage, trials=TRIALS):
 
 def hits(estimates, truth, level):
     """How often the interval of this level holds the truth."""
-    intervals = [e.interval(level) for e in estimates]
+    intervals = [interval(e, level) for e in estimates]
     return sum(low <= truth <= high for low, high in intervals)
 
 
@@ -144,7 +140,7 @@ def test_effective_samples_of_a_long_series_match_its_known_correlation():
     rng = np.random.default_rng(19)
     for phi in (0.5, 0.9):
         exact = (1 + phi) / (1 - phi)
-        found = np.mean([statistical_inefficiency(x) for x in ar1(rng, (50, 20000), phi)])
+        found = np.mean([20000 / estimate_mean([x]).n_effective for x in ar1(rng, (50, 20000), phi)])
         # Relative standard deviation of one estimate is about sqrt(2 (2 M + 1) / N) with M below 10 exact,
         # i.e. below 0.2 for phi = 0.9, and 0.03 for the mean of 50; four of these.
         assert found == pytest.approx(exact, rel=0.12)
@@ -194,7 +190,7 @@ def test_replica_scatter_is_the_error_where_replicas_disagree():
     assert found.source == "replicas disagree"
     assert found.error == pytest.approx(np.std(means, ddof=1) / np.sqrt(3), rel=1e-9)
     assert found.n_effective <= 3 and not found.reliable
-    low, high = found.interval(0.95)
+    low, high = interval(found)
     assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 2) * found.error)
 
 
@@ -211,7 +207,7 @@ def test_a_series_that_never_changed_counts_once_per_replica():
     assert (found.value, found.n_effective, found.source) == (0.25, 2.0, "constant")
     # An error of zero would be an infinite weight in any fit: that nothing happened is no precision.
     assert np.isnan(found.error) and not found.reliable
-    assert np.isnan(found.interval()).all()
+    assert np.isnan(interval(found)).all()
 
 
 def test_rounding_noise_is_no_fluctuation():
@@ -319,13 +315,6 @@ def test_errors_follow_units_order_of_replicas_and_time_reversal(seed, scale, sh
         assert other.error == pytest.approx(factor * plain.error, rel=1e-6)
         assert other.n_effective == pytest.approx(plain.n_effective, rel=1e-6)
         assert other.source == plain.source
-
-
-def test_statistical_inefficiency_of_the_degenerate():
-    assert statistical_inefficiency(np.full(7, 2.0)) == 7.0
-    assert statistical_inefficiency(np.array([1.0])) == 1.0
-    assert np.isnan(statistical_inefficiency(np.array([np.nan])))
-    assert statistical_inefficiency(np.array([1.0, -1.0] * 50)) == pytest.approx(1.0, abs=0.02)
 
 
 def test_reliability_needs_more_samples_of_a_skewed_quantity():

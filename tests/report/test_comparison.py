@@ -13,7 +13,8 @@ from browser import MISFITS, browse, examine, needs_chromium
 from scipy import stats
 
 from lmbmd.analysis.features import features
-from lmbmd.literature.judge import Estimate, difference, holm
+from lmbmd.numbers.compare import difference, holm
+from lmbmd.numbers.estimate import Estimate
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.comparison import comparison, embedded, label
 from lmbmd.report.pages.index import index_page, write_index
@@ -33,6 +34,7 @@ def described_as(point, **values):
             "error": abs(value) / 10,
             "unit": "1",
             "n_effective": 90.0,
+            "degrees_of_freedom": 30.0,
             "method": "made up",
         }
         for (name, species), value in values["rows"].items()
@@ -105,6 +107,7 @@ def test_a_number_that_one_state_point_alone_has_is_left_out(study):
                 "error": 0.1,
                 "unit": "1",
                 "n_effective": 50.0,
+                "degrees_of_freedom": 16.0,
                 "method": "m",
             }
         ]
@@ -239,11 +242,11 @@ def test_the_pair_view_says_what_the_judge_would(visit, data):
     wanted, ps = {}, []
     for k, number in enumerate(data["numbers"]):
         x, y = (next(c for c in p["cells"] if c[0] == k) for p in (a, b))
-        e = difference(*(Estimate(c[1], c[2], c[3] / 3) for c in (y, x)))
+        e = difference(*(Estimate(c[1], c[2], c[3], c[3] / 3) for c in (y, x)))
         wanted[number["label"]] = e
         if (number["name"], number["species"]) != ("free_solvent_fraction", ""):  # the same number as DME's
             ps.append((number["label"], 2 * stats.t.sf(abs(e.value) / e.error, e.degrees_of_freedom)))
-    corrected = dict(zip([name for name, _ in ps], holm(pd.Series([p for _, p in ps])), strict=True))
+    corrected = dict(zip([name for name, _ in ps], holm([p for _, p in ps]), strict=True))
     rows = {re.sub(r" \(.*?\)$", "", row[0]): row for row in visit["pair"]}
     assert len(rows) == len(corrected)
     for name, p in corrected.items():

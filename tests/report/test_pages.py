@@ -351,6 +351,7 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
         "error",
         "unit",
         "n_effective",
+        "degrees_of_freedom",
         "method",
         "doubt",
         "verdict",

@@ -13,7 +13,7 @@ from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 from scipy.signal import lfilter
 
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,9 @@ from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import counted
 from lmbmd.data.atoms import AtomTable
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.compare import interval
+from lmbmd.numbers.curve import leave_one_out_error
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 #: What a formulation can be called.
 COMPACT = "compact aggregates"
@@ -180,7 +182,7 @@ def call_of(share: Estimate, thresholds: CipaThresholds) -> str:
     replicas as the convergence verdict asks for.
     """
     if np.isfinite(share.error) and share.source != "constant":
-        low, high = share.interval()
+        low, high = interval(share)
     elif share.value == 0 or (share.source == "constant" and share.n_effective >= LEAST_REPLICAS):
         low = high = share.value
     else:
@@ -314,12 +316,14 @@ class FractalDimension:
 
     Attributes:
         value, error: d_f and its standard error; NaN if ``reason`` says so.
+        degrees_of_freedom: of the error.
         smallest, largest: sizes it spans, ions.
         reason: "" or why there is no value.
     """
 
     value: float
     error: float
+    degrees_of_freedom: float
     smallest: int
     largest: int
     reason: str
@@ -343,14 +347,14 @@ def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> Fra
     label, size, rg = np.concatenate(label), np.concatenate(x), np.concatenate(y)
     nan = float("nan")
     if not len(size):
-        return FractalDimension(nan, nan, 0, 0, "no finite cluster of five ions")
+        return FractalDimension(nan, nan, nan, 0, 0, "no finite cluster of five ions")
     classes = np.floor(2 * np.log2(size)).astype(int)
     used, where = np.unique(classes, return_inverse=True)
     full = np.bincount(where) >= LEAST_CLUSTERS
     keep = full[where]
     span = (int(size[keep].min()), int(size[keep].max())) if keep.any() else (0, 0)
     if not keep.any() or span[1] < span[0] * 2**LEAST_OCTAVES:
-        return FractalDimension(nan, nan, *span, f"sizes span less than {LEAST_OCTAVES} octaves")
+        return FractalDimension(nan, nan, nan, *span, f"sizes span less than {LEAST_OCTAVES} octaves")
     n_blocks = len(results) * blocks
     shape = (n_blocks, len(used))
     flat = label[keep] * len(used) + where[keep]
@@ -359,9 +363,8 @@ def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> Fra
     value = _inverse_slope(sums.sum(axis=1))
     filled = np.flatnonzero(sums[0].any(axis=1))
     left_out = np.array([_inverse_slope(sums.sum(axis=1) - sums[:, b]) for b in filled])
-    m = len(left_out)
-    error = float(np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum())) if m > 1 else nan
-    return FractalDimension(value, error, *span, "")
+    known = (float(leave_one_out_error(left_out)), len(left_out) - 1.0) if len(left_out) > 1 else (nan, nan)
+    return FractalDimension(value, *known, *span, "")
 
 
 def _inverse_slope(sums: np.ndarray) -> float:

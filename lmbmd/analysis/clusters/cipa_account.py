@@ -16,8 +16,8 @@ from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
 from lmbmd.analysis.shells.cutoffs import second_minimum
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import descriptor, doubt, entry
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.doubt import descriptor, doubt, entry
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 #: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
 PEAK_WINDOW_A, SMOOTHING_A = (3.0, 9.0), 0.3
@@ -97,6 +97,7 @@ def cipa_tables(
             dimension.error,
             "1",
             float("nan"),
+            dimension.degrees_of_freedom,
             f"Rg ~ N^(1/d_f); {scaling}",
         )
     )

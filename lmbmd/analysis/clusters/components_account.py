@@ -10,8 +10,8 @@ import pandas as pd
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, ClusterResult
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import descriptor, entry, scaled
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.estimate import estimate_mean, scaled
 
 #: Full diameter of a homogeneous sphere with a radius of gyration of one.
 SPHERE_DIAMETER_PER_RG = 2 * np.sqrt(5 / 3)

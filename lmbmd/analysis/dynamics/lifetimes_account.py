@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import NO_ERROR, NOT_RELIABLE
-from lmbmd.numbers.statistics import RELIABLE_N_EFFECTIVE
+from lmbmd.numbers.curve import jackknife
+from lmbmd.numbers.doubt import NO_ERROR, NOT_RELIABLE
+from lmbmd.numbers.estimate import RELIABLE_N_EFFECTIVE
 
 #: Points of a curve that go into a table, spaced logarithmically.
 MAX_POINTS = 200
@@ -70,37 +71,6 @@ def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) ->
     later = slice(min(cut // 2, cut - 1), None)
     slope = np.polyfit(t[later], np.log(y[later]), 1)[0]
     return float((mean * np.diff(t)).sum() - y[-1] / slope) if slope < 0.0 else float("nan")
-
-
-def jackknife(
-    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray | float],
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    replica: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A statistic of summed counts, and its standard error from leaving out one group at a time.
-
-    For three and more replicas, the larger of this and the error from leaving out one replica at a time.
-
-    Args:
-        statistic: function of the numerators and denominators summed over groups.
-        numerators, denominators: (n_groups, …), groups of all replicas.
-        replica: (n_groups,) which replica each group belongs to.
-
-    Returns:
-        value and error; the error is NaN with a single group, or where leaving one out leaves no value.
-    """
-    value = np.asarray(statistic(numerators.sum(axis=0), denominators.sum(axis=0)), float)
-    replicas = np.unique(replica)
-    error = np.full_like(value, np.nan)
-    for labels in [np.arange(len(replica)), replica][: 2 if len(replicas) >= 3 else 1]:
-        kept = [labels != i for i in np.unique(labels)]
-        if len(kept) < 2:
-            break
-        values = np.array([statistic(numerators[k].sum(axis=0), denominators[k].sum(axis=0)) for k in kept])
-        spread = np.sqrt((len(kept) - 1) / len(kept) * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
-        error = spread if labels is not replica else np.maximum(error, spread)
-    return value, error
 
 
 def residence_tables(
@@ -173,14 +143,14 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
     random = float(np.mean([c.random for _, c in found]))
     usable = first.lag[:n_lags] <= n_frames // 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        c, c_error = jackknife(np.divide, together, origins, replica)
+        c, c_error, _ = jackknife(np.divide, together, origins, replica)
         outcome = _outcome(time[usable], c[usable], _excess(c[usable], random))
-        tau, tau_error, integral, integral_error = 4 * [float("nan")]
+        tau, tau_error, integral, integral_error, freedom = 5 * [float("nan")]
         if outcome == "decayed":
-            tau, tau_error = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
+            tau, tau_error, freedom = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
         if outcome.startswith(("decayed", "no 1/e")):
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
-            integral, integral_error = jackknife(long, together, origins, replica)
+            integral, integral_error, freedom = jackknife(long, together, origins, replica)
     row = {
         "centre": first.centre,
         "partner": first.partner,
@@ -194,6 +164,7 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
         "random": random,
         "tolerance_ps": first.tolerance_ps,
         "departures": float(sum(c.departures for _, c in found)),
+        "jackknife_freedom": freedom,
     }
     points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
     curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
@@ -216,6 +187,14 @@ def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> str:
     return f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
 
 
+def _freedom(error: float, jackknifed: float, events: float) -> float:
+    """Degrees of freedom of a jackknife error; NaN without an error.
+
+    No more than a third of the events: contacts that break form again, so that events come several together.
+    """
+    return min(jackknifed, max(events / 3.0, 1.0)) if np.isfinite(error) else float("nan")
+
+
 def _named(row: dict, several: bool) -> str:
     return f"{row['centre']}-{row['partner']}" if several and row["centre"] else row["partner"]
 
@@ -233,6 +212,7 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         row["error"],
         "ps",
         events,
+        _freedom(row["error"], row["jackknife_freedom"], events),
         f"1/e time; {definition}{why}",
     )
     if row["state"] in ("CIP", "AGG"):
@@ -246,6 +226,7 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         row["integral_error"],
         "ps",
         events,
+        _freedom(row["integral_error"], row["jackknife_freedom"], events),
         f"integral of the excess over C at random ({row['random']:.2g}); {definition}{no_integral}",
     )
     return [time, integral]
@@ -262,7 +243,7 @@ def _exchange(
     bound_ps = np.concatenate([e.bound * (1 - 1 / n_frames[i]) * interval_ps for i, e in found])
     replica = np.repeat([i for i, _ in found], [len(e.losses) for _, e in found])
     total = float(losses.sum())
-    rate, rate_error, time, time_error = 4 * [float("nan")]
+    rate, rate_error, time, time_error, freedom = 5 * [float("nan")]
     if not observed_ns.sum() > 0.0:
         why = outcome = "a single frame shows no exchange"
     elif total == 0:
@@ -271,8 +252,8 @@ def _exchange(
         outcome = f"none was seen: longer than {bound_ps.sum() / 3.0:.2g} ps at 95 %"
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
-            rate, rate_error = map(float, jackknife(np.divide, losses, observed_ns, replica))
-            time, time_error = map(float, jackknife(np.divide, bound_ps, losses, replica))
+            rate, rate_error, freedom = map(float, jackknife(np.divide, losses, observed_ns, replica))
+            time, time_error, freedom = map(float, jackknife(np.divide, bound_ps, losses, replica))
         few = total < RELIABLE_N_EFFECTIVE
         why = outcome = f"{NOT_RELIABLE} ({total:g} losses)" if few else ""
         outcome = outcome if np.isfinite(time_error) else f"{NO_ERROR}all losses are in one group of centres"
@@ -282,6 +263,7 @@ def _exchange(
         f"mean time until a contact is lost: mean number of contacts × time / losses, {breaks}",
     )
     species = _named({"centre": first.centre, "partner": first.partner}, several)
+    known = [_freedom(error, freedom, total) for error in (rate_error, time_error)]
     method = ["; ".join(filter(None, parts)) for parts in zip(definitions, (why, outcome), strict=True)]
     row = {
         "centre": first.centre,
@@ -293,8 +275,8 @@ def _exchange(
         "tolerance_ps": first.tolerance_ps,
     }
     return [
-        Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, method[0]),
-        Descriptor("exchange_time_ps", species, time, time_error, "ps", total, method[1]),
+        Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, known[0], method[0]),
+        Descriptor("exchange_time_ps", species, time, time_error, "ps", total, known[1], method[1]),
     ], row
 
 
@@ -312,7 +294,8 @@ def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
         method = f"{method}; {row['outcome']}" if np.isnan(tau) else method
         species, events = _named(row, several), row["departures"]
         times, times_error = run_ps / tau, run_ps * error / tau**2
-        found.append(Descriptor("run_length_in_residence_times", species, times, times_error, "1", events, method))
+        known = events, _freedom(times_error, row["jackknife_freedom"], events)
+        found.append(Descriptor("run_length_in_residence_times", species, times, times_error, "1", *known, method))
     return found
 
 

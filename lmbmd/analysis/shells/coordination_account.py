@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,8 @@ from lmbmd.analysis.shells.coordination import STATES, ShellResult, kind, shell_
 from lmbmd.analysis.shells.entropy import mixing_entropy, random_shell_entropy, shell_entropy
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import descriptor, entry, last_used, shares
-from lmbmd.numbers.statistics import Estimate, estimate_mean, estimate_ratio
+from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.estimate import Estimate, estimate_mean, estimate_ratio, last_used, shares
 
 Tables = tuple[list[Descriptor], dict[str, pd.DataFrame]]
 
@@ -150,19 +151,10 @@ def _states(results: Sequence[ShellResult], kinds: dict[str, str]) -> list[Descr
 
 def _entropies(results: Sequence[ShellResult], centre: str, atoms: AtomTable) -> list[Descriptor]:
     shells, chance = shell_entropy(results), random_shell_entropy(results)
-    exact = lambda value: Estimate(value, 0.0, float(len(results)), source="exact")  # noqa: E731
-    moved = lambda shift: Estimate(  # noqa: E731
-        shells.value + shift,
-        shells.error,
-        shells.n_effective,
-        shells.degrees_of_freedom,
-        shells.source,
-        shells.skewness,
-    )
+    exact = lambda value: Estimate(value, 0.0, float(len(results)), np.inf, source="exact")  # noqa: E731
+    moved = lambda shift: replace(shells, value=shells.value + shift)  # noqa: E731
     number = np.exp(shells.value)
-    types = Estimate(
-        number, number * shells.error, shells.n_effective, shells.degrees_of_freedom, shells.source, shells.skewness
-    )
+    types = replace(shells, value=number, error=number * shells.error)
     formula = f"−Σ p ln p over first-shell compositions of {centre}, Miller–Madow corrected"
     drawn = "the same for shells of the observed sizes drawn at random from the box"
     mixing = mixing_entropy(np.bincount(atoms.molecule_species))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from lmbmd.analysis.shells.coordination import ShellResult
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 
 def mixing_entropy(n_molecules: np.ndarray) -> float:

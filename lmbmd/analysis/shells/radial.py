@@ -13,8 +13,9 @@ from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Descriptor
 from lmbmd.data.rdf import Rdf
-from lmbmd.numbers.rows import descriptor, doubt
-from lmbmd.numbers.statistics import Estimate, estimate_curve, estimate_mean
+from lmbmd.numbers.curve import estimate_curve
+from lmbmd.numbers.doubt import descriptor, doubt
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 
 def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
@@ -37,7 +38,7 @@ def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
 
 
 def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
-    """g(r) and running CN, each with one standard error (``statistics.estimate_curve``), of every pair.
+    """g(r) and running CN, each with one standard error (``numbers.curve.estimate_curve``), of every pair.
 
     ``doubt`` says why the errors are missing or not to be relied on: blocks are few samples.
 
@@ -78,13 +79,9 @@ def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: fl
     ]
     mean, error = estimate_curve(within, [r.frames for r in rdfs])
     blocks = sum(len(r.frames) for r in rdfs)
-    return Estimate(
-        float(mean[0]) - first_shell.value,
-        float(np.hypot(error[0], first_shell.error)),
-        float(blocks),
-        blocks - 1.0,
-        _of_blocks(blocks),
-    )
+    total = float(np.hypot(error[0], first_shell.error))
+    freedom = blocks - 1.0 if np.isfinite(total) else float("nan")
+    return Estimate(float(mean[0]) - first_shell.value, total, float(blocks), freedom, _of_blocks(blocks))
 
 
 def radial_tables(

@@ -11,8 +11,8 @@ from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.analysis.shells.speciation import CLASSES, CONVENTIONS, SpeciationResult
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.rows import descriptor, entry, last_used, shares
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.estimate import Estimate, estimate_mean, last_used, shares
 
 #: What follows the name of a quantity in the columns of a table that holds several: value, error, doubt.
 _PARTS = ("", "_error", "_doubt")

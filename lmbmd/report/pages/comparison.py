@@ -162,6 +162,7 @@ def _free_solvent(features: pd.DataFrame) -> pd.DataFrame:
                 "value": (weights * part.value).sum(skipna=False),
                 "error": (weights * part.error).sum(skipna=False),
                 "n_effective": part.n_effective.min(),
+                "degrees_of_freedom": part.degrees_of_freedom.min(),
                 "doubt": next(filter(None, part.doubt), ""),
             }
         )

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from lmbmd.core import stages
 from lmbmd.core.files import replacing, write_text
-from lmbmd.numbers.rows import DISAGREE, NO_ERROR, NOT_RELIABLE
+from lmbmd.numbers.doubt import DISAGREE, NO_ERROR, NOT_RELIABLE
 from lmbmd.report.figures import palette
 from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.inputs import Results

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from lmbmd.numbers.rows import doubt_in
+from lmbmd.numbers.doubt import doubt_in
 from lmbmd.report.figures.ions import CONVENTIONS, class_order
 from lmbmd.report.inputs import Results, StatePoint, doubt_of
 from lmbmd.report.tables.cells import Cell, Table, existing, told, unit, value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lmbmd.numbers.rows import doubt_in
+from lmbmd.numbers.doubt import doubt_in
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import formatting as fmt
 

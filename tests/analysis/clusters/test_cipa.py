@@ -26,8 +26,8 @@ from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.core.errors import LmbmdError
-from lmbmd.numbers.rows import doubt_in
-from lmbmd.numbers.statistics import estimate_mean
+from lmbmd.numbers.doubt import doubt_in
+from lmbmd.numbers.estimate import estimate_mean
 
 # ---------------------------------------------------------------- the six families
 

@@ -148,10 +148,38 @@ def test_correlated_groups_are_caught_by_the_scatter_of_replicas():
 
 def test_jackknife_of_a_mean_is_its_standard_error():
     x = np.random.default_rng(14).standard_normal((12, 3))
-    value, error = jackknife(np.divide, x, np.ones_like(x), np.arange(12) % 2)
+    value, error, freedom = jackknife(np.divide, x, np.ones_like(x), np.arange(12) % 2)
     np.testing.assert_allclose(value, x.mean(axis=0))
     np.testing.assert_allclose(error, x.std(axis=0, ddof=1) / np.sqrt(12))
+    assert freedom == 11 and jackknife(np.divide, x, np.ones_like(x), np.arange(12) % 3)[2] == 2
     assert np.isnan(jackknife(np.divide, x[:1], np.ones((1, 3)), np.zeros(1))[1]).all()
+
+
+def test_one_jackknife_has_the_same_freedom_whether_it_is_told_as_a_time_a_rate_or_a_ratio():
+    """Three runs leave two degrees of freedom, one run as many as its ten groups of centres, few events fewer."""
+    atoms, rng = atom_table((LI, 50), (FSI, 50)), np.random.default_rng(21)
+
+    def told(runs, frames):
+        results = []
+        for _ in range(runs):
+            on = two_state(rng, (30, frames), 0.02, 0.1)
+            pairs = [[(c, ("FSI", int(c)), 0) for c in np.flatnonzero(on[:, t])] for t in range(frames)]
+            results.append(fold(atoms, pairs, 2.0))
+        names = {"exchange_rate_per_ns", "exchange_time_ps", "run_length_in_residence_times"}
+        names |= {"residence_time_intermittent_ps", "residence_time_continuous_ps"}
+        rows = [d for d in residence_tables(results, atoms)[0] if d.name in names]
+        assert {d.name for d in rows} == names
+        return {d.unit: d.degrees_of_freedom for d in rows}, min(d.n_effective for d in rows)
+
+    for runs, frames, freedom in ((3, 100, 2.0), (1, 400, 9.0)):
+        found, events = told(runs, frames)
+        assert events > 30 and found == dict.fromkeys(("ps", "1/ns", "1"), freedom)
+    at = [(0, ("DME", 0), 0), (1, ("DME", 1), 0)]
+    rows = residence_tables(
+        [fold(BOX, ([at] * 10 + [[]] * 10) * 2, 10.0), fold(BOX, ([at] * 7 + [[]] * 7) * 3, 10.0)], BOX
+    )
+    rate = next(d for d in rows[0] if d.name == "exchange_rate_per_ns")
+    assert rate.n_effective == 10 and rate.degrees_of_freedom == 3.0  # four groups of one centre each
 
 
 def test_replicas_are_pooled_over_the_lags_of_the_shortest():

@@ -5,7 +5,7 @@ from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.analysis.shells.radial import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
-from lmbmd.numbers.statistics import Estimate
+from lmbmd.numbers.estimate import Estimate
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0])
 

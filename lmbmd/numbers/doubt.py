@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.estimate import Estimate
 
 #: How the doubts about an error begin at the end of a descriptor's method.
 NO_ERROR, NOT_RELIABLE, DISAGREE = "no error: ", "error not reliable", "replicas disagree beyond chance"
@@ -54,32 +52,5 @@ def descriptor(
         method = f"{method}; no value: {undefined}"
     elif why := doubt(estimate):
         method = f"{method}; {NO_ERROR if np.isnan(estimate.error) else ''}{why}"
-    return Descriptor(name, species, estimate.value, estimate.error, unit, estimate.n_effective, method)
-
-
-def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """The estimate of a quantity that is ``factor`` times this one."""
-    return Estimate(
-        estimate.value * factor,
-        abs(factor) * estimate.error,
-        estimate.n_effective,
-        estimate.degrees_of_freedom,
-        estimate.source,
-        estimate.skewness * np.sign(factor),
-    )
-
-
-def shares(counts: Sequence[np.ndarray], total: float) -> list[Estimate]:
-    """Mean share of each column: counts are one (n_frames, m) array per replica, ``total`` what they sum to.
-
-    Replicas may differ in m; missing columns are zeros.
-    """
-    width = max((c.shape[1] for c in counts), default=0)
-    column = lambda c, k: c[:, k] / total if k < c.shape[1] else np.zeros(len(c))  # noqa: E731
-    return [estimate_mean([column(c, k) for c in counts]) for k in range(width)] if total else []
-
-
-def last_used(estimates: Sequence[Estimate]) -> int:
-    """Number of entries up to the last that is not zero, at least one."""
-    used = [k for k, e in enumerate(estimates) if e.value]
-    return 1 + max(used, default=0)
+    known = estimate.n_effective, estimate.degrees_of_freedom
+    return Descriptor(name, species, estimate.value, estimate.error, unit, *known, method)

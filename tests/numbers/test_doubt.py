@@ -10,8 +10,8 @@ from lmbmd.analysis.shells.coordination import Shells
 from lmbmd.analysis.shells.coordination_account import shell_tables
 from lmbmd.analysis.shells.speciation import Speciation
 from lmbmd.analysis.shells.speciation_account import speciation_tables
-from lmbmd.numbers.rows import descriptor, doubt, doubt_in, entry
-from lmbmd.numbers.statistics import Estimate, estimate_mean
+from lmbmd.numbers.doubt import descriptor, doubt, doubt_in, entry
+from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 NAN = float("nan")
 CASES = [
