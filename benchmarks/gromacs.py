@@ -15,9 +15,7 @@ import math
 import re
 import shutil
 import statistics
-import subprocess
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,47 +26,9 @@ from lmbmd.box.formats.gromacs import topology
 from lmbmd.box.read import Box, read_box
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.engines.gromacs import MDP, gmx, pme, with_masses
 from lmbmd.simulate.engines.platform import PlatformOptions, cores
 from lmbmd.simulate.protocol import load_spec
-
-#: Iterations and order of LINCS. One iteration heats 4 fs and heavy hydrogens: DMC by 50 kJ/mol per ps in 1,000 atoms,
-#: 2 K at a friction of 1/ps; AN bursts without friction.
-LINCS = 2, 6
-MDP = (
-    f"""lincs-iter = {LINCS[0]}
-lincs-order = {LINCS[1]}
-"""
-    """integrator = sd
-dt = {step_ps}
-nsteps = {steps}
-cutoff-scheme = Verlet
-coulombtype = PME
-rcoulomb = {cutoff_nm}
-ewald-rtol = {ewald}
-fourier-nx = {grid}
-fourier-ny = {grid}
-fourier-nz = {grid}
-pme-order = 4
-vdwtype = Cut-off
-vdw-modifier = Potential-switch
-rvdw = {cutoff_nm}
-rvdw-switch = {switch_nm}
-DispCorr = EnerPres
-constraints = {constraints}
-tc-grps = System
-tau-t = {tau_ps}
-ref-t = {temperature_K}
-pcoupl = {barostat}
-tau-p = {barostat_ps}
-ref-p = {pressure_bar}
-compressibility = 1e-4
-nstcalcenergy = {every}
-nstenergy = {every}
-nstlog = {every}
-nstxout-compressed = {every}
-continuation = {go_on}
-"""
-)
 
 
 def main() -> None:
@@ -119,16 +79,6 @@ def write_inputs(folder: Path, box: Box) -> None:
         lines.append(label + "".join(f"{a:14.9f}" for a in x) + "".join(f"{a:14.10f}" for a in v))
     lines.append(" ".join(f"{a:.9f}" for a in np.diag(last.box_nm)))
     (folder / "conf.gro").write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def with_masses(box: Box, masses_amu: list[float]) -> Box:
-    """A box whose species have the masses that the first molecule of each has in the run."""
-    species, first = list(box.species), 0
-    for s, count in box.runs:
-        size = len(species[s].masses)
-        species[s] = replace(species[s], masses=masses_amu[first : first + size])
-        first += count * size
-    return replace(box, species=species)
 
 
 # ---- running
@@ -197,31 +147,6 @@ def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
     ):
         gmx(folder, command)
     return (folder / "run.log").read_text(encoding="utf-8")
-
-
-def gmx(folder: Path, command: list[str], answer: str = "") -> None:
-    """Run one of GROMACS' programs in a folder, telling it ``answer`` where it asks."""
-    done = subprocess.run(
-        ["gmx", "-nobackup", *command], cwd=folder, input=answer, capture_output=True, encoding="utf-8", check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
-
-
-def pme(nonbonded: openmm.NonbondedForce, edge_nm: float) -> tuple[float, int]:
-    """Width (1/nm) and grid points of PME in OpenMM, by the rule in its user's guide."""
-    tolerance = nonbonded.getEwaldErrorTolerance()
-    width_per_nm = math.sqrt(-math.log(2 * tolerance)) / nonbonded.getCutoffDistance()._value
-    least = math.ceil(2 * width_per_nm * edge_nm / (3 * tolerance**0.2))
-    return width_per_nm, next(n for n in range(least, 2 * least) if _fast(n))
-
-
-def _fast(n: int) -> bool:
-    """Whether a Fourier transform of n points is quick: no prime factor above seven."""
-    for factor in (2, 3, 5, 7):
-        while n % factor == 0:
-            n //= factor
-    return n == 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-# How good the force field is: docs/validation.md and its plot, from runs of its own.
+# How good the force field is: force_fields/<set>/validation.csv, docs/validation.md and its plot, from runs of its own. It
+# writes into the repository, and so needs a checkout of it.
 #   snakemake --snakefile workflow/validation.smk --cores 2                      small: hours on two cores
 #   snakemake --snakefile workflow/validation.smk --cores 8 --config full=true   full size: for a GPU
 #   snakemake --snakefile workflow/validation.smk --cores 2 --config engine=gromacs   liquids quicker without a GPU
@@ -25,7 +26,7 @@ PY = sys.executable
 REFERENCE = yaml.safe_load((ROOT / "force_fields/reference.yaml").read_text(encoding="utf-8"))
 SET = ROOT / "force_fields" / REFERENCE["sets"][0] / "manifest.yaml"
 LIQUIDS = expand("done/{set}/liquid-{liquid}", set=REFERENCE["sets"], liquid=REFERENCE["liquids"])
-ELECTROLYTES = ROOT / "benchmarks" / "electrolytes"
+ELECTROLYTES = ROOT / "force_fields" / "electrolytes"
 
 
 wildcard_constraints:
@@ -65,8 +66,8 @@ rule liquid:
         "logs/{set}-{liquid}.log",
     threads: 2
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field {FLAG} {ENGINE} --set {wildcards.set} --only {wildcards.liquid}"
-        " --work . --no-table > {log:q} 2>&1"
+        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd validate liquids {FLAG} {ENGINE} --set {wildcards.set}"
+        " --only {wildcards.liquid} --work . > {log:q} 2>&1"
 
 
 # Self-diffusion and viscosity in the default set, after the liquids that they start from. Only GROMACS can, and only this
@@ -80,7 +81,7 @@ rule transport:
         "logs/transport.log",
     threads: 2
     shell:
-        "OMP_NUM_THREADS={threads} {PY:q} -m lmbmd.validation.transport {FLAG} --work . > {log:q} 2>&1"
+        "OMP_NUM_THREADS={threads} {PY:q} -m lmbmd validate transport {FLAG} --work . > {log:q} 2>&1"
 
 
 # 4 fs against 2 and 1 fs, and the drift of the energy.
@@ -93,8 +94,7 @@ rule steps:
         "logs/steps.log",
     threads: 2
     shell:
-        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd.validation.validate_force_field --steps {ENGINE} --work . --no-table"
-        " > {log:q} 2>&1"
+        "OPENMM_CPU_THREADS={threads} {PY:q} -m lmbmd validate time-step {ENGINE} --work . > {log:q} 2>&1"
 
 
 # Li⁺ and every neutral molecule: force field, GFN2-xTB, and PBE0 for those whose order must hold.
@@ -106,8 +106,8 @@ rule pairs:
     log:
         "logs/pairs.log",
     shell:
-        "{{ {PY:q} -m lmbmd.validation.pairs --quantum --work ."
-        " && {PY:q} -m lmbmd.validation.pairs --dft --work .; }} > {log:q} 2>&1"
+        "{{ {PY:q} -m lmbmd validate pairs --quantum --work ."
+        " && {PY:q} -m lmbmd validate pairs --dft --work .; }} > {log:q} 2>&1"
 
 
 # Ordinary studies of lmbmd, in a folder of their own.
@@ -126,6 +126,8 @@ rule electrolytes:
         " --cores {threads} --config study={input.study:q} > {log:q} 2>&1"
 
 
+# Results of runs that nobody can repeat lie beside the sets, in validation.csv: they are added to, and so are no output here,
+# which Snakemake would delete first.
 rule report:
     input:
         rules.validation.input[:-1],
@@ -134,4 +136,4 @@ rule report:
         ROOT / "docs/validation.md",
         ROOT / "docs/images/parity.svg",
     shell:
-        "{PY:q} -m lmbmd.validation.report {FLAG} --work ."
+        "{PY:q} -m lmbmd validate report {FLAG} --work ."

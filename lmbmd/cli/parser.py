@@ -12,6 +12,7 @@ from pathlib import Path
 from lmbmd.cli import verbs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.version import VERSION
+from lmbmd.validation import PARTS
 
 #: Adds a subcommand of that name and help, which calls the function of that name in ``verbs``.
 Add = Callable[..., argparse.ArgumentParser]
@@ -187,6 +188,12 @@ def _add_questions(verb: Add) -> None:
     sub.add_argument("folder", type=Path, help="results/FORMULATION/rN, or results/FORMULATION/TEMPERATUREK/rN")
     sub.add_argument("--to", required=True, metavar="gromacs|lammps")
     sub.add_argument("--out", type=Path, required=True)
+
+    sub = verb("validate", "what the parameter sets are worth: run a part of the validation (docs/validation.md)")
+    sub.add_argument(
+        "part", choices=PARTS, metavar="PART", help="; ".join(f"{name}: {what}" for name, what in PARTS.items())
+    )
+    sub.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own; PART --help tells them")
 
     sub = verb("analyze", "describe a trajectory of any program")
     sub.add_argument("topology", help="any file that MDAnalysis reads")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -279,6 +280,10 @@ def export(options: argparse.Namespace) -> None:
     from lmbmd.box.export import export
 
     print(*export(options.folder, options.to, options.out), sep="\n")
+
+
+def validate(options: argparse.Namespace) -> None:
+    import_module(f"lmbmd.validation.{options.part.replace('-', '_')}").main(options.arguments)
 
 
 def analyze(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""How well the charges of two parameter sets give the Hartree-Fock potential around a molecule.
+"""How well the charges of parameter sets give the Hartree-Fock potential around a molecule.
 
-    python -m lmbmd.validation.charge_models ES TMP DMS FSNDM [--sets sage-clp-1.2.0 sage-clp-1.3.0]
+    lmbmd validate charge-models ES TMP DMS FSNDM [--sets sage-clp-1.3.0 opls-clp-1.1.0]
 
 prints, for the lowest conformer, the root mean square error of the potential relative to its own size, at the points
 that RESP is fitted at. Needs lmbmd's extra "parametrize"; half a minute a molecule.
@@ -9,6 +9,7 @@ that RESP is fitted at. Needs lmbmd's extra "parametrize"; half a minute a molec
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import openmm
@@ -16,6 +17,7 @@ from rdkit import Chem
 
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.forcefield.parametrize import charges, resp
+from lmbmd.validation.plan import SETS
 
 
 def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
@@ -24,11 +26,13 @@ def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
     return np.array([force.getParticleParameters(i)[0]._value for i in range(force.getNumParticles())])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate charge-models", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("species", nargs="+")
-    parser.add_argument("--sets", nargs="+", default=["sage-clp-1.2.0", "sage-clp-1.3.0"])
-    args = parser.parse_args()
+    parser.add_argument("--sets", nargs="+", default=SETS)
+    args = parser.parse_args(arguments)
     sets = [load_set(name) for name in args.sets]
     print("| molecule | " + " | ".join(args.sets) + " |\n|---|" + "---|" * len(sets))
     for name in args.species:
@@ -42,7 +46,3 @@ def main() -> None:
         inverse = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
         errors = [np.sqrt(np.mean((inverse @ charges_e(p, name) - quantum) ** 2) / np.mean(quantum**2)) for p in sets]
         print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

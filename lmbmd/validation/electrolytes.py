@@ -1,12 +1,11 @@
-"""The electrolytes of docs/validation.md in GROMACS, for computers without a GPU: structure against measurements.
+"""Electrolytes in GROMACS, for computers without a GPU: structure against measurements.
 
-    python -m lmbmd.validation.electrolytes [--only NAME ...] [--scales 0.8 1.0] [--ps 300] [--set NAME]
+    lmbmd validate electrolytes [--only NAME ...] [--scales 0.8 1.0] [--ps 300] [--set NAME]
 
-Each bottle of ``benchmarks/electrolytes`` is composed and built as lmbmd does, run in GROMACS
-(``gromacs_liquid.py``), and described by lmbmd's own analysis. Ions pair slowly: the box is first held at 400 K, then
-equilibrated and run at the bottle's temperature. A run this short still remembers its start; it shows first-shell
-distances and what the ions' charges do to coordination, not final shares of pairs. Every run goes on from where it was
-stopped.
+Each bottle of ``force_fields/electrolytes`` is composed and built as lmbmd does, run in GROMACS, and described by
+lmbmd's own analysis. Ions pair slowly: the box is first held at 400 K, then equilibrated and run at the bottle's
+temperature. A run this short still remembers its start; it shows first-shell distances and what the ions' charges do
+to coordination, not final shares of pairs. Every run goes on from where it was stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import argparse
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,52 +33,66 @@ from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
 from lmbmd.numbers.estimate import estimate_mean
+from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.trajectory import read_frames
-from lmbmd.validation import gromacs_liquid
-from lmbmd.validation.liquids import REFERENCE, ROOT, SET, SETS, WORK
+from lmbmd.validation.plan import (
+    ELECTROLYTE_ATOMS,
+    ELECTROLYTES,
+    FORMULATIONS,
+    HOT_K,
+    HOT_PS,
+    SET,
+    SETS,
+    WORK,
+    place,
+)
+from lmbmd.validation.results import ELECTROLYTE, Row
 
-ATOMS, HOT_K, HOT_PS, EQUILIBRATION_PS, FRAME_PS, RDF_A = 1500, 400.0, 100.0, 60.0, 0.8, 8.0
+EQUILIBRATION_PS, FRAME_PS, RDF_A = 60.0, 0.8, 8.0
+#: Folder, below the work folder, of what was run in GROMACS, and of studies of lmbmd.
+GROMACS, STUDIES = "electrolytes-gromacs", "electrolytes/results"
 #: What the second run needs of the first.
 KEPT = ("system.xml", "topol.top", "atoms.parquet")
 
 
 def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
-    """One bottle with the ions' charges times ``scale``; leaves the tables that ``validation_report.py`` reads."""
+    """One bottle with the ions' charges times ``scale``; leaves the tables that ``rows`` reads."""
     parameters = load_set(set_name)
-    place = folder(work, set_name) / f"{name}.scale-{scale:g}"
+    folder = place(work / GROMACS, set_name) / f"{name}.scale-{scale:g}"
     bottle = load_formulation(
-        ROOT / "benchmarks/electrolytes/formulations" / f"{name}.yaml",
-        {"size": {"atoms": ATOMS}, "ion_charge_scale": scale, "force_field": set_name},
+        FORMULATIONS / f"{name}.yaml",
+        {"size": {"atoms": ELECTROLYTE_ATOMS}, "ion_charge_scale": scale, "force_field": set_name},
     )
     cold = spec_at(bottle.temperature_K[0], name)
-    hot, last = replace(cold, temperature_K=HOT_K), place / "run"
-    contents = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
-    systems = {species: parameters.systems[species] for species in contents.counts}
-    facts = [systems, dict(contents.counts), scale, cold.temperature_K, gromacs_liquid.BAROSTAT_PS]
-    gromacs_liquid.fresh(place, sha256_of(canonical_json(facts).encode()))
-    if not (place / "hot" / "topol.top").is_file():
-        gromacs_liquid.write_box(place / "hot", parameters, contents, hot, scale)
+    hot, last = replace(cold, temperature_K=HOT_K), folder / "run"
+    composition = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
+    systems = {species: parameters.systems[species] for species in composition.counts}
+    facts = [systems, dict(composition.counts), scale, cold.temperature_K, gromacs.BAROSTAT_PS]
+    gromacs.fresh(folder, sha256_of(canonical_json(facts).encode()))
+    if not (folder / "hot" / "topol.top").is_file():
+        gromacs.write_box(folder / "hot", parameters, composition, hot, scale)
     if not (last / "settled.gro").is_file():
-        gromacs_liquid.simulate(place / "hot", hot, HOT_PS, FRAME_PS)
+        gromacs.simulate(folder / "hot", hot, HOT_PS, FRAME_PS)
         last.mkdir(exist_ok=True)
         for file in KEPT:
-            shutil.copy(place / "hot" / file, last / file)
-        shutil.copy(place / "hot" / "run.gro", last / "settled.gro")
-    rows = gromacs_liquid.simulate(last, cold, EQUILIBRATION_PS + ps, FRAME_PS)
+            shutil.copy(folder / "hot" / file, last / file)
+        shutil.copy(folder / "hot" / "run.gro", last / "settled.gro")
+    samples = gromacs.simulate(last, cold, EQUILIBRATION_PS + ps, FRAME_PS)
+    assert samples is not None, "a run without a limit of time is complete"
     first = round(EQUILIBRATION_PS / FRAME_PS) + 1
     atoms = AtomTable.read(last / "atoms.parquet")
     frames = read_frames(None, last / "run.xtc", atoms, start=first)
     found = run_contacts(frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A))
-    state = place / f"{cold.temperature_K:g}K"
+    state = folder / f"{cold.temperature_K:g}K"
     describe([found], atoms, DescribeOptions()).write(state)
     peaks = [f"{partner},{error!r}" for partner, error in peak_errors_A(found[1], state / "tables" / "cutoffs.csv")]
     write_text(state / "tables" / "peaks.csv", "\n".join(["partner,error", *peaks, ""]))
-    rho = estimate_mean([rows[first - 1 :, 0]])
+    rho = estimate_mean([samples[first - 1 :, 0]])
     row = f"component,quantity,simulated,error\n,density,{float(rho.value)!r},{float(rho.error)!r}\n"
     write_text(state / "tables" / "composition.csv", row)
     told = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
-    write_text(place / "composition.json", json.dumps(told) + "\n")
+    write_text(folder / "composition.json", json.dumps(told) + "\n")
 
 
 def peak_errors_A(rdf: Rdf, cutoffs: Path) -> Iterator[tuple[str, float]]:
@@ -90,11 +103,6 @@ def peak_errors_A(rdf: Rdf, cutoffs: Path) -> Iterator[tuple[str, float]]:
             near = int(np.argmin(np.abs(rdf.r_A - float(row["peak_A"]))))
             places = [summit(rdf.r_A, g, near)[0] for g in blocks]
             yield row["partner"], float(np.std(places, ddof=1) / len(places) ** 0.5)
-
-
-def folder(work: Path, set_name: str) -> Path:
-    """Where the runs of all versions of a set lie."""
-    return work / "electrolytes-gromacs" / set_name.rpartition("-")[0]
 
 
 def spec_at(temperature_K: float, name: str) -> RunSpec:
@@ -111,18 +119,67 @@ def spec_at(temperature_K: float, name: str) -> RunSpec:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = list(REFERENCE["electrolytes"])
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+def rows(work: Path, set_name: str) -> Iterator[Row]:
+    """What has run of the electrolytes in a set, as results: in GROMACS, or as studies of lmbmd."""
+    folders = [work / STUDIES, place(work / GROMACS, set_name)]
+    for name in ELECTROLYTES:
+        for state in _state_points(folders, name):
+            facts = json.loads((state.parent / "composition.json").read_text(encoding="utf-8"))
+            if facts["force_field"] != set_name:
+                continue
+            row = Row(
+                ELECTROLYTE,
+                name,
+                "",
+                temperature_K=float(state.name.removesuffix("K")),
+                ensemble="NPT",
+                timestep_fs=4.0,
+                hydrogens="heavy",
+                ion_charge_scale=float(facts["ion_charge_scale"]),
+                engine="gromacs" if "production_ps" in facts else "openmm",
+                length_ps=float(facts.get("production_ps", "nan")),
+                atoms=float(ELECTROLYTE_ATOMS) if "production_ps" in facts else float("nan"),
+            )
+            for (quantity, partner), value, error in _described(state / "tables"):
+                yield replace(row, quantity=quantity, partner=partner, simulated=value, error=error)
+
+
+def _state_points(folders: Iterable[Path], name: str) -> list[Path]:
+    found = (path for folder in folders for path in folder.glob(f"{name}*/*K"))
+    ready = (path for path in found if (path.parent / "composition.json").is_file())
+    return sorted(path for path in ready if path.parent.name.split(".scale")[0] == name)
+
+
+def _described(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
+    """(quantity, partner), value and error of what a described state point says about the first shell."""
+    rows = {
+        name: [*csv.DictReader((tables / f"{name}.csv").open(encoding="utf-8"))]
+        for name in ("composition", "cutoffs", "cn")
+    }
+    for row in rows["composition"]:
+        if row["quantity"] == "density":
+            yield ("density", ""), float(row["simulated"]), float(row["error"])
+    blocks = tables / "peaks.csv"
+    listed = csv.DictReader(blocks.open(encoding="utf-8")) if blocks.is_file() else ()
+    errors = {row["partner"]: float(row["error"]) for row in listed}
+    shells = [row for row in rows["cutoffs"] if row["centre"] == "Li" and row["rule"] == "first minimum"]
+    for row in shells:
+        yield ("first_peak", row["partner"]), float(row["peak_A"]), errors.get(row["partner"], float("nan"))
+    for row in rows["cn"]:
+        partner = f"{row['species']}:{row['site']}"
+        if row["centre"] == "Li" and partner in {shell["partner"] for shell in shells}:
+            yield ("coordination_number", partner), float(row["value"]), float(row["error"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate electrolytes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=ELECTROLYTES, default=ELECTROLYTES, metavar="NAME")
     parser.add_argument("--scales", nargs="+", type=float, default=[0.8])
     parser.add_argument("--set", choices=SETS, default=SET)
     parser.add_argument("--ps", type=float, default=300.0)
     parser.add_argument("--work", type=Path, default=WORK)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     for name, scale in tqdm([(n, s) for n in args.only for s in args.scales], unit="run"):
         run(name, scale, args.set, args.ps, args.work)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,17 +1,17 @@
 """Every bond and angle of a set's molecules against the minimum of GFN2-xTB nearest to the set's own.
 
-    python -m lmbmd.validation.geometries [--set sage-clp-1.3.0] [--only DME EC]
+    lmbmd validate geometries [--set sage-clp-1.3.0] [--only DME EC]
 
-prints where they are further apart than 0.05 Å or 8°, and keeps GFN2-xTB's minima (10.1021/acs.jctc.8b01176) in
-force_fields/recipes/geometries.json, where tests/forcefield/test_sets.py finds them; what is there is not
-computed again. Needs tblite (`pip install lmbmd[validation]`).
+prints where they are further apart than 0.05 Å or 8°. What is in force_fields/recipes/geometries.json is not computed
+again; with --keep, GFN2-xTB's minima (10.1021/acs.jctc.8b01176) of other molecules are added to it, for which a
+checkout of the repository is needed. Needs tblite (`pip install lmbmd[validation]`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from rdkit import Chem
@@ -21,8 +21,9 @@ from lmbmd.core.files import write_text
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.validation.pairs import gfn2, relax
+from lmbmd.validation.plan import SET, repository
 
-FILE = force_fields_folder() / "recipes" / "geometries.json"
+FILE = "recipes/geometries.json"
 BOND_A, ANGLE_DEG = 0.05, 8.0
 
 
@@ -64,24 +65,24 @@ def misses(parameters: ParameterSet, species: str, there: np.ndarray) -> list[tu
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.3.0")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate geometries", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", default=SET)
     parser.add_argument("--only", nargs="+", help="species")
-    parser.add_argument("--file", type=Path, default=FILE)
-    args = parser.parse_args()
+    parser.add_argument("--keep", action="store_true", help="add what is computed to the recipe's file")
+    args = parser.parse_args(arguments)
     parameters = load_set(args.set)
-    known = json.loads(args.file.read_text(encoding="utf-8")) if args.file.exists() else {}
+    path = (repository() / "force_fields" if args.keep else force_fields_folder()) / FILE
+    known = json.loads(path.read_text(encoding="utf-8"))
     every = [name for name in args.only or parameters.species if len(parameters.names(name)) > 1]
     for name in tqdm(every):
         if name not in known:
             known[name] = np.round(reference(parameters, name), 3).tolist()
-            text = ",\n".join(f"{json.dumps(key)}: {json.dumps(known[key])}" for key in sorted(known))
-            write_text(args.file, f"{{\n{text}\n}}\n")
+            if args.keep:
+                text = ",\n".join(f"{json.dumps(key)}: {json.dumps(known[key])}" for key in sorted(known))
+                write_text(path, f"{{\n{text}\n}}\n")
         for what, ours, theirs, unit in misses(parameters, name, np.array(known[name])):
             digits = 3 if unit == "Å" else 1
             print(f"| {name} | {what} | {ours:.{digits}f} {unit} | {theirs:.{digits}f} {unit} |")
-
-
-if __name__ == "__main__":
-    main()

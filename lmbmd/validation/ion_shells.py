@@ -1,7 +1,7 @@
 """How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
 
-    python -m lmbmd.validation.ion_shells [--set sage-clp-1.3.0]
-    python -m lmbmd.validation.ion_shells --lithium               the same for other published values of Li⁺
+    lmbmd validate ion-shells [--set sage-clp-1.3.0]
+    lmbmd validate ion-shells --lithium               the same for other published values of Li⁺
 
 prints the tables of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
 minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Cryst. A 1976, 32, 751
@@ -11,7 +11,8 @@ minimised, kept at 250 K for 4 ps and minimised again. Radii: Shannon, Acta Crys
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -19,8 +20,9 @@ import openmm
 from rdkit import Chem
 
 from lmbmd.data.library import load_library
-from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
+from lmbmd.validation.pairs import gfn2, relax, vacuum_system
+from lmbmd.validation.plan import SET
 
 #: Ion: coordination, effective ionic radius in Å.
 IONS = {
@@ -57,9 +59,7 @@ def shell_distances_A(parameters: ParameterSet, ion: str, ligand: str, scale: fl
 
 
 def gfn2_distances_A(parameters: ParameterSet, ion: str, ligand: str) -> np.ndarray:
-    """The same at GFN2-xTB's minimum, from that of the force field."""
-    from lmbmd.validation.pairs import gfn2, relax  # the extra "validation"
-
+    """The same at GFN2-xTB's minimum, from that of the force field; needs the extra "validation"."""
     elements = parameters.elements(ion) + parameters.elements(ligand) * IONS[ion][0]
     numbers = np.array([Chem.GetPeriodicTable().GetAtomicNumber(e) for e in elements])
     charge = load_library().species[ion].charge
@@ -82,7 +82,7 @@ def shell_A(parameters: ParameterSet, ion: str, ligand: str, scale: float) -> np
     positions = [np.zeros(3)]
     for direction in DIRECTIONS[count]:
         positions += list((x - x[donor]) @ _turned(x, donor, direction, rng).T + START_NM * direction)
-    system = cluster(parameters, ion, ligand, count, scale)
+    system = vacuum_system(parameters, [ion] + [ligand] * count, scale)
     integrator = openmm.LangevinMiddleIntegrator(TEMPERATURE_K, 2, 0.001)
     integrator.setRandomNumberSeed(SEED)
     context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"})
@@ -108,75 +108,27 @@ def _frame(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([a, b, np.cross(a, b)])
 
 
-def cluster(parameters: ParameterSet, ion: str, ligand: str, count: int, scale: float) -> openmm.System:
-    """The ion, its charge times ``scale``, and ``count`` molecules, in vacuum."""
-    system, forces = openmm.System(), {}
-    for name in [ion] + [ligand] * count:
-        part, offset = parameters.system(name), system.getNumParticles()
-        for i in range(part.getNumParticles()):
-            system.addParticle(part.getParticleMass(i))
-        for force in part.getForces():
-            kind = type(force).__name__
-            if kind not in forces:
-                forces[kind] = type(force)()
-            _append(forces[kind], force, offset, scale if load_library().species[name].charge else 1.0)
-    for force in forces.values():
-        system.addForce(force)
-    if parameters.combining_rule == GEOMETRIC:
-        system.addForce(mix_geometrically(forces["NonbondedForce"]))
-    return system
-
-
-def _append(into, force, offset: int, scale: float) -> None:
-    if isinstance(force, openmm.NonbondedForce):
-        for i in range(force.getNumParticles()):
-            q, *lj = force.getParticleParameters(i)
-            into.addParticle(scale * q, *lj)
-        for i in range(force.getNumExceptions()):
-            a, b, *rest = force.getExceptionParameters(i)
-            into.addException(a + offset, b + offset, *rest)
-        return
-    kind, atoms = {
-        "HarmonicBondForce": ("Bond", 2),
-        "HarmonicAngleForce": ("Angle", 3),
-        "PeriodicTorsionForce": ("Torsion", 4),
-    }[type(force).__name__]
-    for i in range(getattr(force, f"getNum{kind}s")()):
-        values = getattr(force, f"get{kind}Parameters")(i)
-        getattr(into, f"add{kind}")(*(a + offset for a in values[:atoms]), *values[atoms:])
-
-
-@dataclass(frozen=True)
-class OtherLithium:
+def with_lithium(base: ParameterSet, sigma_A: float, epsilon_kcal_mol: float) -> ParameterSet:
     """A parameter set with other values for Li⁺."""
-
-    base: ParameterSet
-    sigma_A: float
-    epsilon_kcal_mol: float
-
-    def __getattr__(self, name: str):
-        return getattr(self.base, name)
-
-    def system(self, species: str) -> openmm.System:
-        system = self.base.system(species)
-        if species == "Li":
-            force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-            charge = force.getParticleParameters(0)[0]
-            force.setParticleParameters(0, charge, 0.1 * self.sigma_A, 4.184 * self.epsilon_kcal_mol)
-        return system
+    system = base.system("Li")
+    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    force.setParticleParameters(0, force.getParticleParameters(0)[0], 0.1 * sigma_A, 4.184 * epsilon_kcal_mol)
+    return replace(base, systems={**base.systems, "Li": openmm.XmlSerializer.serialize(system)})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", default="sage-clp-1.3.0")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate ion-shells", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--set", default=SET)
     parser.add_argument("--lithium", action="store_true", help="other values of Li⁺, and GFN2-xTB, instead")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     parameters = load_set(args.set)
     columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
     if args.lithium:
         print(f"| Li⁺ | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
         for name, values in LITHIUM.items():
-            other = OtherLithium(parameters, *values)
+            other = with_lithium(parameters, *values)
             means = [shell_distances_A(other, "Li", *case).mean() for case in product(LIGANDS, (1.0, 0.8))]
             print(f"| {name} | {' | '.join(f'{r:.2f}' for r in means)} |", flush=True)
         quantum = [gfn2_distances_A(parameters, "Li", ligand).mean() for ligand in LIGANDS]
@@ -192,7 +144,3 @@ def main() -> None:
             inside = r[r < radius + OXYGEN_A + 0.6]
             cells.append(f"{inside.mean():.2f}" + (f" ({len(inside)})" if len(inside) < count else ""))
         print(f"| {ion} | {count} | {radius + OXYGEN_A:.2f} | {' | '.join(cells)} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

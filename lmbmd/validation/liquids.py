@@ -1,45 +1,61 @@
-"""Pure liquids and their vapours in a force field: run, go on with, and measure. See ``validate_force_field.py``."""
+"""Pure liquids and their vapours in a force field: run, go on with, and measure.
+
+    lmbmd validate liquids                     run what is missing
+    lmbmd validate liquids --only DME TTE      only these liquids
+    lmbmd validate liquids --ps 2000           longer production, for smaller errors
+    lmbmd validate liquids --full              larger boxes and longer runs, for a GPU
+    lmbmd validate liquids --engine gromacs    in GROMACS, on two cores several times quicker
+    lmbmd validate liquids --set NAME          of this parameter set instead of the default one
+    lmbmd validate liquids --minutes 5         stop after about five minutes; call again to go on
+
+Every run goes on from where it was stopped, however it was stopped. `lmbmd validate report` writes down what has run.
+"""
 
 from __future__ import annotations
 
+import argparse
 import io
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import openmm
-import yaml
 from openmm import unit
 from tqdm import tqdm
 
 from lmbmd.box.packing import pack
 from lmbmd.box.system import build_system
+from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_bytes
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.numbers.estimate import Estimate, estimate_mean
+from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.engines.mechanics import prepare
 from lmbmd.simulate.protocol import RunSpec, Seeds
-from lmbmd.validation import gromacs_liquid
+from lmbmd.validation import plan
+from lmbmd.validation.plan import (
+    COULOMB_KJ_NM_MOL,
+    ENGINES,
+    FRICTION_PER_PS,
+    G_CM3_PER_AMU_NM3,
+    GAS_KJ_MOL_K,
+    HEAVY_HYDROGEN_AMU,
+    LIGHT_HYDROGEN_AMU,
+    LIQUIDS,
+    PACKED_FRACTION,
+    PRESSURE_BAR,
+    SET,
+    SETS,
+    WORK,
+)
+from lmbmd.validation.results import LIQUID, Row
 
-ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "work" / "validation"
-REFERENCE = yaml.safe_load((ROOT / "force_fields" / "reference.yaml").read_text(encoding="utf-8"))
-SETS = tuple(REFERENCE["sets"])
-SET = SETS[0]
-LIQUIDS = tuple(REFERENCE["liquids"])
-ENGINES = ("openmm", "gromacs")
-ATOMS, EQUILIBRATION_PS, PRODUCTION_PS, VAPOUR_PS = 1000, 100.0, 240.0, 1000.0
-SAMPLE_PS, CHUNK_PS, COLUMNS = 0.4, 20.0, 6
-PRESSURE_BAR, FRICTION_PER_PS, BAROSTAT_PS = 1.0, 1.0, 0.1
-HEAVY_HYDROGEN_AMU, LIGHT_HYDROGEN_AMU = 3.0, 1.00794
-PACKED_FRACTION = 0.8
+COLUMNS = 6
 VAPOUR_FRICTION_PER_PS = 5.0
-G_CM3_PER_AMU_NM3 = 1.66053906660e-3
-GAS_KJ_MOL_K = 8.31446261815324e-3
-COULOMB_KJ_NM_MOL = 138.935457644  # e² / (4 π ε₀)
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class Run:
     species: str
     timestep_fs: float = 4.0
     repartitioned: bool = True
-    atoms: int = ATOMS
+    atoms: int = plan.ATOMS
     set_name: str = SET
     engine: str = ENGINES[0]
 
@@ -59,7 +75,7 @@ class Run:
 
     def place(self, work: Path) -> Path:
         """Folder of the runs of all versions of this set."""
-        return work / self.set_name.rpartition("-")[0]
+        return plan.place(work, self.set_name)
 
     @property
     def n_molecules(self) -> int:
@@ -72,21 +88,23 @@ class Run:
 
     @property
     def temperature_K(self) -> float:
-        return load_library().species[self.species].density_T_K
+        found = load_library().species[self.species].density_T_K
+        assert found is not None, f"the temperature of {self.species}'s density is known"
+        return found
 
     @property
     def fingerprint(self) -> str:
         """What the run rests on: a stored run with another one is not gone on with, nor reported."""
         system = self.parameters.systems[self.species]
-        facts = [system, self.atoms, SAMPLE_PS, self.temperature_K, self.timestep_fs]
+        facts = [system, self.atoms, plan.SAMPLE_PS, self.temperature_K, self.timestep_fs]
         return sha256_of(canonical_json(facts + self._of_engine).encode())
 
     @property
     def _of_engine(self) -> list[float]:
-        return [gromacs_liquid.BAROSTAT_PS] if self.engine == "gromacs" else []
+        return [gromacs.BAROSTAT_PS] if self.engine == "gromacs" else []
 
 
-def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
+def liquid(run: Run) -> tuple[openmm.System, np.ndarray, float]:
     """The System of a packed box with a barostat, its positions and its box edge (nm)."""
     parameters, n = run.parameters, run.n_molecules
     geometry = {run.species: (parameters.elements(run.species), parameters.geometry(run.species))}
@@ -101,7 +119,9 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, np.ndarray]:
 
 def packed_A3(run: Run) -> float:
     """Volume in which the molecules are packed, looser than the liquid."""
-    return run.n_molecules * load_library().species[run.species].molar_volume_cm3_mol / 0.602214076 / PACKED_FRACTION
+    molar_cm3 = load_library().species[run.species].molar_volume_cm3_mol
+    assert molar_cm3 is not None, f"the density of {run.species} is known"
+    return run.n_molecules * molar_cm3 / 0.602214076 / PACKED_FRACTION
 
 
 def spec(run: Run) -> RunSpec:
@@ -111,15 +131,15 @@ def spec(run: Run) -> RunSpec:
         temperature_K=run.temperature_K,
         pressure_bar=PRESSURE_BAR,
         seeds=Seeds(seed, seed, seed),
-        production_ns=1e-3 * PRODUCTION_PS,
-        frame_interval_ps=CHUNK_PS,
-        state_interval_ps=SAMPLE_PS,
-        equilibration_ns=1e-3 * EQUILIBRATION_PS,
-        max_equilibration_ns=1e-3 * EQUILIBRATION_PS,
+        production_ns=1e-3 * plan.PRODUCTION_PS,
+        frame_interval_ps=plan.CHUNK_PS,
+        state_interval_ps=plan.SAMPLE_PS,
+        equilibration_ns=1e-3 * plan.EQUILIBRATION_PS,
+        max_equilibration_ns=1e-3 * plan.EQUILIBRATION_PS,
         timestep_fs=run.timestep_fs,
         friction_per_ps=FRICTION_PER_PS,
         hydrogen_mass_amu=HEAVY_HYDROGEN_AMU if run.repartitioned else LIGHT_HYDROGEN_AMU,
-        barostat_interval=round(1e3 * BAROSTAT_PS / run.timestep_fs),
+        barostat_interval=round(1e3 * plan.BAROSTAT_PS / run.timestep_fs),
     )
 
 
@@ -145,19 +165,19 @@ def remove_barostat(system: openmm.System) -> None:
 
 def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> bool:
     """Run, or go on with, one liquid; samples and state are saved together. True when it is complete."""
-    total = EQUILIBRATION_PS + production_ps
-    if len(load(run, work)[1]) * SAMPLE_PS >= total - 1e-6:
+    total = plan.EQUILIBRATION_PS + production_ps
+    if len(load(run, work)[1]) * plan.SAMPLE_PS >= total - 1e-6:
         return True
     return {"openmm": _in_openmm, "gromacs": _in_gromacs}[run.engine](run, work, deadline, total)
 
 
 def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
     folder = run.place(work) / run.name
-    gromacs_liquid.fresh(folder, run.fingerprint)
+    gromacs.fresh(folder, run.fingerprint)
     if not (folder / "topol.top").is_file():
-        contents = gromacs_liquid.pure(run.species, run.n_molecules, packed_A3(run))
-        gromacs_liquid.write_box(folder, run.parameters, contents, spec(run))
-    samples = gromacs_liquid.simulate(folder, spec(run), total_ps, SAMPLE_PS, deadline - time.monotonic())
+        box = gromacs.pure(load_library().species[run.species], run.n_molecules, packed_A3(run))
+        gromacs.write_box(folder, run.parameters, box, spec(run))
+    samples = gromacs.simulate(folder, spec(run), total_ps, plan.SAMPLE_PS, deadline - time.monotonic())
     if samples is None:
         return False
     save(run, work, "", samples)
@@ -178,24 +198,24 @@ def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
         context.setVelocitiesToTemperature(run.temperature_K, derived_seed("velocities", run.name))
     else:
         context.setState(openmm.XmlSerializer.deserialize(state))
-    steps = round(SAMPLE_PS / (1e-3 * run.timestep_fs))
-    bar = tqdm(total=total, initial=len(samples) * SAMPLE_PS, desc=run.name, unit="ps")
-    while len(samples) * SAMPLE_PS < total - 1e-6:
+    steps = round(plan.SAMPLE_PS / (1e-3 * run.timestep_fs))
+    bar = tqdm(total=total, initial=len(samples) * plan.SAMPLE_PS, desc=run.name, unit="ps")
+    while len(samples) * plan.SAMPLE_PS < total - 1e-6:
         if time.monotonic() > deadline:
             return False
         chunk = []
-        for _ in range(round(CHUNK_PS / SAMPLE_PS)):
+        for _ in range(round(plan.CHUNK_PS / plan.SAMPLE_PS)):
             context.getIntegrator().step(steps)
-            chunk.append([*_sample(context, mass), *_dipole(context, charges)])
+            chunk.append([*sample(context, mass), *_dipole(context, charges)])
         samples = np.concatenate([samples, chunk])
         saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
         save(run, work, openmm.XmlSerializer.serialize(saved), samples)
-        bar.update(CHUNK_PS)
+        bar.update(plan.CHUNK_PS)
         bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
     return True
 
 
-def _sample(context: openmm.Context, mass_amu: float) -> list[float]:
+def sample(context: openmm.Context, mass_amu: float) -> list[float]:
     """Density (g/cm3), potential and kinetic energy (kJ/mol); the latter of velocities at the half step's middle."""
     state = context.getState(getEnergy=True)
     volume = state.getPeriodicBoxVolume().value_in_unit(unit.nanometer**3)
@@ -227,16 +247,16 @@ def save(run: Run, work: Path, state: str, samples: np.ndarray) -> None:
 def write_arrays(path: Path, run: Run, **arrays: np.ndarray) -> None:
     """Store arrays with the fingerprint of what they rest on."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays, fingerprint=np.array(run.fingerprint))
+    np.savez_compressed(buffer, fingerprint=np.array(run.fingerprint), **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 
 def vapour(run: Run, work: Path, length_ps: float) -> None:
     """One molecule in vacuum at the liquid's temperature and with its constraints; saved when complete."""
-    if len(vapour_energies(run, work)) * SAMPLE_PS >= length_ps - 1e-6:
+    if len(vapour_energies(run, work)) * plan.SAMPLE_PS >= length_ps - 1e-6:
         return
     seeds = derived_seed("vapour", run.name), derived_seed("vapour velocities", run.name)
-    energies, _ = in_vacuum(run.parameters, run.species, spec(run), seeds, EQUILIBRATION_PS, length_ps)
+    energies, _ = in_vacuum(run.parameters, run.species, spec(run), seeds, plan.EQUILIBRATION_PS, length_ps)
     write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies)
 
 
@@ -257,9 +277,9 @@ def in_vacuum(
     context.setPositions(0.1 * parameters.geometry(species))
     context.applyConstraints(1e-6)
     context.setVelocitiesToTemperature(spec.temperature_K, seeds[1])
-    steps, energies, places = round(SAMPLE_PS / step_ps), [], []
-    integrator.step(round(settle_ps / SAMPLE_PS) * steps)
-    for _ in tqdm(range(round(length_ps / SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
+    steps, energies, places = round(plan.SAMPLE_PS / step_ps), [], []
+    integrator.step(round(settle_ps / plan.SAMPLE_PS) * steps)
+    for _ in tqdm(range(round(length_ps / plan.SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
         integrator.step(steps)
         state = context.getState(getEnergy=True, getPositions=True)
         energies.append(state.getPotentialEnergy()._value)
@@ -305,7 +325,7 @@ def measure(run: Run, work: Path) -> Liquid | None:
     where <M> = 0 by symmetry. The vapour is ideal and the liquid's volume neglected beside its; what it costs a
     molecule to be polarised as the charges have it is not taken off ΔH; ε has no electronic part.
     """
-    samples = load(run, work)[1][round(EQUILIBRATION_PS / SAMPLE_PS) :]
+    samples = load(run, work)[1][round(plan.EQUILIBRATION_PS / plan.SAMPLE_PS) :]
     if len(samples) < 100:
         return None
     density, energy = estimate_mean([samples[:, 0]]), estimate_mean([samples[:, 1] / run.n_molecules])
@@ -322,7 +342,7 @@ def measure(run: Run, work: Path) -> Liquid | None:
     kinetic = estimate_mean([samples[:, 2]])
     per_K = 2 / (freedom * GAS_KJ_MOL_K)
     excess = replace(kinetic, value=per_K * kinetic.value - run.temperature_K, error=per_K * kinetic.error)
-    return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * SAMPLE_PS, run.engine)
+    return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * plan.SAMPLE_PS, run.engine)
 
 
 def longest(run: Run, work: Path) -> Liquid | None:
@@ -331,3 +351,64 @@ def longest(run: Run, work: Path) -> Liquid | None:
         return None
     found = [liquid for engine in ENGINES if (liquid := measure(replace(run, engine=engine), work))]
     return max(found, key=lambda liquid: liquid.production_ps, default=None)
+
+
+def rows(run: Run, work: Path) -> Iterator[Row]:
+    """What has run of a liquid, as results; nothing from a run shorter than 40 ps."""
+    found = longest(run, work)
+    if found is None:
+        return
+    weight = "heavy" if run.repartitioned else "natural"
+    row = Row(
+        LIQUID,
+        run.species,
+        "",
+        temperature_K=run.temperature_K,
+        ensemble="NPT",
+        timestep_fs=run.timestep_fs,
+        hydrogens=weight,
+        engine=found.engine,
+        length_ps=found.production_ps,
+        atoms=float(run.n_molecules * load_library().species[run.species].n_atoms),
+    )
+    for quantity, estimate in (
+        ("density", found.density_g_cm3),
+        ("potential_energy", found.energy_kJ_mol),
+        ("vaporisation", found.vaporisation_kJ_mol),
+        ("permittivity", found.permittivity),
+        ("kinetic_temperature_excess", found.excess_K),
+    ):
+        if np.isfinite(estimate.value):
+            yield row.of(estimate, quantity=quantity)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate liquids", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=LIQUIDS, default=LIQUIDS, metavar="LIQUID", help="of these liquids"
+    )
+    parser.add_argument("--full", action="store_true", help=f"{plan.FULL_ATOMS} atoms, {plan.FULL_PRODUCTION_PS:g} ps")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="what integrates the liquids")
+    parser.add_argument("--set", choices=SETS, default=SET, help="parameter set")
+    parser.add_argument("--ps", type=float, help=f"production, default {plan.PRODUCTION_PS:g}")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about this long")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
+    args = parser.parse_args(arguments)
+    deadline = time.monotonic() + 60 * args.minutes
+    atoms, ps, vapour_ps = (
+        (plan.FULL_ATOMS, plan.FULL_PRODUCTION_PS, plan.FULL_VAPOUR_PS)
+        if args.full
+        else (plan.ATOMS, plan.PRODUCTION_PS, plan.VAPOUR_PS)
+    )
+    for species in args.only:
+        run = Run(species, atoms=atoms, set_name=args.set, engine=args.engine)
+        if not simulate(run, args.work, deadline, args.ps or ps):
+            raise unfinished(run)
+        vapour(run, args.work, vapour_ps)
+
+
+def unfinished(run: Run) -> LmbmdError:
+    """Time was up."""
+    return LmbmdError(f"{run.name} is not complete.", where="--minutes", remedy="Call again to go on.")

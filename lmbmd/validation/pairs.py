@@ -1,11 +1,11 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found, force field and GFN2-xTB.
 
-    python -m lmbmd.validation.pairs [--set sage-clp-1.3.0]      prints the table of docs/force_fields.md
-    python -m lmbmd.validation.pairs --quantum [--only DME EC]   against GFN2-xTB
-    python -m lmbmd.validation.pairs --dft                       and PBE0, for the molecules whose order must hold
+    lmbmd validate pairs [--set sage-clp-1.3.0]      prints the table of docs/force_fields.md
+    lmbmd validate pairs --quantum [--only DME EC]   against GFN2-xTB
+    lmbmd validate pairs --dft                       and PBE0, for the molecules whose order must hold
 
 The last two need `pip install lmbmd[validation]`, go on from where they were stopped, and leave
-work/validation/<set>/lithium.json for docs/validation.md.
+work/validation/<set>/lithium.json for `lmbmd validate report`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ from tqdm import tqdm
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.data.library import load_library
+from lmbmd.data.terms import NativeForces, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.validation.liquids import SET, WORK
+from lmbmd.validation.plan import SET, WORK, place
+from lmbmd.validation.results import PAIR, Row
 
 STARTS, START_NM, SHAKE_NM, SEED = 25, 0.45, 0.03, 0
 #: Of the force field's minima, how many GFN2 starts from; two closer than this are one; none further up, kJ/mol.
@@ -34,27 +37,32 @@ QUANTUM_STARTS, SAME_KJ_MOL, WITHIN_KJ_MOL = 3, 0.5, 50.0
 NEAR_A = 2.5
 #: What the orderings that must hold are about; these are compared with PBE0 too.
 JUDGED = ("DME", "Et2O", "EC", "DMC", "ETFA")
+#: In the folder of a set's runs.
+FILE = "lithium.json"
+#: The methods, by their name in that file.
+METHODS = {"force_field": "force field", "gfn2": "GFN2-xTB", "pbe0": "PBE0"}
 BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
 
 
 def pair_system(parameters: ParameterSet, species: str, scale: float) -> openmm.System:
     """The molecule and then Li⁺ in vacuum, charges of ions times ``scale``."""
-    pair = parameters.system(species)
-    nonbonded = next(f for f in pair.getForces() if isinstance(f, openmm.NonbondedForce))
-    if load_library().species[species].charge:
-        for i in range(nonbonded.getNumParticles()):
-            q, *lj = nonbonded.getParticleParameters(i)
-            nonbonded.setParticleParameters(i, scale * q, *lj)
-        for k in range(nonbonded.getNumExceptions()):
-            i, j, qq, *lj = nonbonded.getExceptionParameters(k)
-            nonbonded.setExceptionParameters(k, i, j, scale**2 * qq, *lj)
-    lithium = parameters.system("Li")
-    q, *lj = next(iter(lithium.getForces())).getParticleParameters(0)
-    pair.addParticle(lithium.getParticleMass(0))
-    nonbonded.addParticle(scale * q, *lj)
+    return vacuum_system(parameters, [species, "Li"], scale)
+
+
+def vacuum_system(parameters: ParameterSet, species: Sequence[str], scale: float) -> openmm.System:
+    """Molecules and ions, one after another, without a cut-off; charges of ions times ``scale``."""
+    system, forces = openmm.System(), NativeForces.empty()
+    for name in species:
+        terms, offset = read_terms(parameters.system(name), name), system.getNumParticles()
+        for mass in terms.masses:
+            system.addParticle(mass)
+        charged = load_library().species[name].charge != 0
+        forces.add(terms.with_scaled_charges(scale) if charged else terms, offset)
+    for force in forces:
+        system.addForce(force)
     if parameters.combining_rule == GEOMETRIC:
-        pair.addForce(mix_geometrically(nonbonded))
-    return pair
+        system.addForce(mix_geometrically(forces.nonbonded))
+    return system
 
 
 def minima(system: openmm.System, starts: list[np.ndarray]) -> list[tuple[float, np.ndarray]]:
@@ -191,7 +199,7 @@ def by_quantum_chemistry(parameters: ParameterSet, species: str, pair: list, alo
 
 def distinct(found: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarray]]:
     """The lowest minima that differ in energy."""
-    kept = []
+    kept: list[tuple[float, np.ndarray]] = []
     for energy, positions in found:
         near = energy - found[0][0] < WITHIN_KJ_MOL
         if not kept or (near and energy - kept[-1][0] > SAME_KJ_MOL):
@@ -232,18 +240,35 @@ def run_comparison(parameters: ParameterSet, species: Sequence[str], path: Path,
         write_text(path, json.dumps(stored, indent=1, sort_keys=True) + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def rows(parameters: ParameterSet, work: Path) -> Iterator[Row]:
+    """What has run of a set, as results: binding energies, and then the distance of each donor, nearest first."""
+    scale = parameters.default_ion_charge_scale
+    for name, found in load(place(work, parameters.folder.name) / FILE, parameters).items():
+        for key, method in METHODS.items():
+            if f"{key}_kJ_mol" not in found:
+                continue
+            row = Row(PAIR, name, "binding_energy", ensemble="vacuum", ion_charge_scale=1.0, engine=method)
+            yield replace(row, simulated=found[f"{key}_kJ_mol"])
+            for element, distance_A in found[f"{key}_donors"]:
+                yield replace(row, quantity="donor_distance", partner=element, simulated=distance_A)
+            if key == "force_field" and scale != 1.0:
+                yield replace(row, ion_charge_scale=scale, simulated=found["force_field_scaled_kJ_mol"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate pairs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default=SET)
     parser.add_argument("--quantum", action="store_true", help="compare with GFN2-xTB")
     parser.add_argument("--dft", action="store_true", help="with PBE0 as well: minutes a molecule")
     parser.add_argument("--only", nargs="+", metavar="SPECIES", help="with --quantum or --dft: of these molecules")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the results")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     parameters = load_set(args.set)
     if args.quantum or args.dft:
         species = args.only or (JUDGED if args.dft else neutral(parameters))
-        run_comparison(parameters, species, args.work / args.set.rpartition("-")[0] / "lithium.json", args.dft)
+        run_comparison(parameters, species, place(args.work, args.set) / FILE, args.dft)
         return
     print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
     for species in parameters.species:
@@ -256,7 +281,3 @@ def neutral(parameters: ParameterSet) -> list[str]:
     """The molecules without charge, smallest first."""
     species = load_library().species
     return sorted((s for s in parameters.species if species[s].charge == 0), key=lambda s: species[s].n_atoms)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """Lennard-Jones terms of one kind of atom against liquids whose density and enthalpy of vaporisation are known.
 
-    python -m lmbmd.validation.refit FIT SET                    with the set as it is
-    python -m lmbmd.validation.refit FIT SET --terms FILE       with the terms of FILE (recipes/refit.yaml) instead
-    python -m lmbmd.validation.refit FIT SET --terms FILE --fit and propose better ones, from the training liquids alone
+    lmbmd validate refit FIT SET                    with the set as it is
+    lmbmd validate refit FIT SET --terms FILE       with the terms of FILE (recipes/refit.yaml) instead
+    lmbmd validate refit FIT SET --terms FILE --fit and propose better ones, from the training liquids alone
 
 FIT is one of those of ``force_fields/recipes/refit_liquids.yaml``, which has their liquids; the terms of the others in
 FILE stay. SET is the folder of an own set that holds those that the library lacks, made by ``lmbmd parametrize NAME
@@ -24,7 +24,8 @@ import argparse
 import copy
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,16 +35,18 @@ import yaml
 from rdkit import Chem
 
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
+from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.own import read_own
 from lmbmd.forcefield.parameters import ParameterSet, read_extended
 from lmbmd.forcefield.parametrize.refits import matches
 from lmbmd.numbers.estimate import estimate_mean
+from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.engines.mechanics import prepare
 from lmbmd.simulate.protocol import RunSpec, Seeds
-from lmbmd.validation import gromacs_liquid
-from lmbmd.validation.liquids import G_CM3_PER_AMU_NM3, GAS_KJ_MOL_K, ROOT, SAMPLE_PS, in_vacuum, remove_barostat
+from lmbmd.validation.liquids import in_vacuum, remove_barostat
+from lmbmd.validation.plan import G_CM3_PER_AMU_NM3, GAS_KJ_MOL_K, SAMPLE_PS
 
-FITS = yaml.safe_load((ROOT / "force_fields/recipes/refit_liquids.yaml").read_text(encoding="utf-8"))
+FITS = yaml.safe_load((force_fields_folder() / "recipes" / "refit_liquids.yaml").read_text(encoding="utf-8"))
 ATOMS, EQUILIBRATION_PS, VAPOUR_SETTLE_PS, VAPOUR_PS = 800, 60.0, 8.0, 392.0
 SCALE14 = 0.5
 WEIGHT_DENSITY, WEIGHT_KJ_MOL = 0.01, 1.5
@@ -52,33 +55,24 @@ NUDGE = 0.01
 AGAIN_A3 = 40.0**3  # of a box of which only the topology is used
 
 
-@dataclass(frozen=True)
-class Patched:
-    """A parameter set whose molecules take other Lennard-Jones terms (later entries win), 1–4 pairs included."""
-
-    base: ParameterSet
-    terms: tuple[dict, ...]
-
-    def __getattr__(self, name: str):
-        return getattr(self.base, name)
-
-    def system(self, species: str) -> openmm.System:
-        system = self.base.system(species)
-        graph = Chem.AddHs(Chem.MolFromSmiles(self.base.manifest["species"][species]["smiles"]))
-        force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-        changed = {}
-        for term in self.terms:
-            for (i,) in matches(graph, term["smarts"]):
-                changed[i] = (0.1 * term["sigma_A"], term["epsilon_kJ_mol"])
-        for i, lj in changed.items():
-            force.setParticleParameters(i, force.getParticleParameters(i)[0], *lj)
-        for k in range(force.getNumExceptions()):
-            i, j, charge, _, epsilon = force.getExceptionParameters(k)
-            if epsilon._value and {i, j} & set(changed):
-                (_, s1, e1), (_, s2, e2) = (force.getParticleParameters(x) for x in (i, j))
-                mixed = SCALE14 * np.sqrt(e1._value * e2._value)
-                force.setExceptionParameters(k, i, j, charge, (s1 + s2) / 2, mixed)
-        return system
+def patched(base: ParameterSet, terms: Sequence[dict], species: str) -> ParameterSet:
+    """The set with other Lennard-Jones terms on one species (later entries win), its 1–4 pairs included."""
+    system = base.system(species)
+    graph = Chem.AddHs(Chem.MolFromSmiles(base.manifest["species"][species]["smiles"]))
+    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    changed = {}
+    for term in terms:
+        for (i,) in matches(graph, term["smarts"]):
+            changed[i] = (0.1 * term["sigma_A"], term["epsilon_kJ_mol"])
+    for i, lj in changed.items():
+        force.setParticleParameters(i, force.getParticleParameters(i)[0], *lj)
+    for k in range(force.getNumExceptions()):
+        i, j, charge, _, epsilon = force.getExceptionParameters(k)
+        if epsilon._value and {i, j} & set(changed):
+            (_, s1, e1), (_, s2, e2) = (force.getParticleParameters(x) for x in (i, j))
+            mixed = SCALE14 * np.sqrt(e1._value * e2._value)
+            force.setExceptionParameters(k, i, j, charge, (s1 + s2) / 2, mixed)
+    return replace(base, systems={**base.systems, species: openmm.XmlSerializer.serialize(system)})
 
 
 @dataclass(frozen=True)
@@ -87,8 +81,13 @@ class Liquid:
 
     name: str
     facts: dict
-    parameters: Patched
+    base: ParameterSet
+    terms: tuple[dict, ...]
     work: Path
+
+    @cached_property
+    def parameters(self) -> ParameterSet:
+        return patched(self.base, self.terms, self.name)
 
     @cached_property
     def n_molecules(self) -> int:
@@ -97,7 +96,7 @@ class Liquid:
     @cached_property
     def folder(self) -> Path:
         system = openmm.XmlSerializer.serialize(self.parameters.system(self.name))
-        facts = [system, ATOMS, self.facts["T_K"], gromacs_liquid.BAROSTAT_PS]
+        facts = [system, ATOMS, self.facts["T_K"], gromacs.BAROSTAT_PS]
         return self.work / f"{self.name}-{sha256_of(canonical_json(facts).encode())[:12]}"
 
     @property
@@ -121,11 +120,14 @@ class Liquid:
     def samples(self, ps: float) -> np.ndarray:
         """Density and potential energy of the equilibrated liquid, (n, 2)."""
         if not (self.folder / "topol.top").is_file():
-            mass = self.parameters.library.find_species(self.name).molar_mass_g_mol
-            volume_A3 = 1000 * self.n_molecules * mass * G_CM3_PER_AMU_NM3 / self.facts["density_g_cm3"] / 0.8
-            contents = gromacs_liquid.pure(self.name, self.n_molecules, volume_A3)
-            gromacs_liquid.write_box(self.folder, self.parameters, contents, self.spec)
-        rows = gromacs_liquid.simulate(self.folder, self.spec, EQUILIBRATION_PS + ps, SAMPLE_PS)
+            facts = self.base.library.find_species(self.name)
+            volume_A3 = (
+                1000 * self.n_molecules * facts.molar_mass_g_mol * G_CM3_PER_AMU_NM3 / self.facts["density_g_cm3"] / 0.8
+            )
+            box = gromacs.pure(facts, self.n_molecules, volume_A3)
+            gromacs.write_box(self.folder, self.parameters, box, self.spec)
+        rows = gromacs.simulate(self.folder, self.spec, EQUILIBRATION_PS + ps, SAMPLE_PS)
+        assert rows is not None, "a run without a limit of time is complete"
         return rows[round(EQUILIBRATION_PS / SAMPLE_PS) :, :2]
 
     @cached_property
@@ -139,7 +141,7 @@ class Liquid:
         with np.load(path, allow_pickle=False) as data:
             return data["energies"], data["places"]
 
-    def vapour_energies(self, parameters: Patched) -> np.ndarray:
+    def vapour_energies(self, parameters: ParameterSet) -> np.ndarray:
         """Potential energy of every stored frame of the vapour with other parameters, kJ/mol."""
         integrator, reference = openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
         system = prepare(parameters.system(self.name), self.spec, 0)
@@ -151,15 +153,15 @@ class Liquid:
             energies.append(context.getState(getEnergy=True).getPotentialEnergy()._value)
         return np.array(energies)
 
-    def frame_energies(self, parameters: Patched) -> np.ndarray:
+    def frame_energies(self, parameters: ParameterSet) -> np.ndarray:
         """Potential energy of every stored frame after equilibration with other parameters."""
         folder = self.folder / "again"
         shutil.rmtree(folder, ignore_errors=True)
-        contents = gromacs_liquid.pure(self.name, self.n_molecules, AGAIN_A3)
-        gromacs_liquid.write_box(folder, parameters, contents, self.spec)
+        box = gromacs.pure(self.base.library.find_species(self.name), self.n_molecules, AGAIN_A3)
+        gromacs.write_box(folder, parameters, box, self.spec)
         (folder / "run.mdp").write_text((self.folder / "run.mdp").read_text(encoding="utf-8"), encoding="utf-8")
         shutil.copy(self.folder / "settled.gro", folder / "settled.gro")
-        return gromacs_liquid.energies_again(folder, self.folder / "run.xtc")[round(EQUILIBRATION_PS / SAMPLE_PS) + 1 :]
+        return gromacs.energies_again(folder, self.folder / "run.xtc")[round(EQUILIBRATION_PS / SAMPLE_PS) + 1 :]
 
 
 def measured(liquid: Liquid, ps: float) -> dict:
@@ -182,7 +184,7 @@ def derivatives(liquid: Liquid, ps: float, terms: list[dict], numbers: list[tupl
     for index, key in numbers:
         nudged = copy.deepcopy(terms)
         nudged[index][key] *= 1 + NUDGE
-        other = Patched(liquid.parameters.base, tuple(nudged))
+        other = patched(liquid.base, nudged, liquid.name)
         slope = (liquid.frame_energies(other) - base) / NUDGE
         n = min(len(slope), len(samples))
         rho, energy, slope = samples[:n, 0], samples[:n, 1], slope[:n]
@@ -215,16 +217,18 @@ def step(
     return widths * np.linalg.solve(normal, -jacobian.T @ np.array(residuals))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate refit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("which", choices=FITS, metavar="FIT", help=", ".join(FITS))
     parser.add_argument("set", type=Path)
     parser.add_argument("--terms", type=Path)
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of these liquids")
     parser.add_argument("--ps", type=float, default=160.0)
-    parser.add_argument("--work", type=Path, default=ROOT / "work" / "refit")
-    args = parser.parse_args()
+    parser.add_argument("--work", type=Path, default=Path("work/refit"))
+    args = parser.parse_args(arguments)
     if args.fit and not args.terms:
         parser.error("--fit needs --terms FILE to start from")
     if unknown := set(args.only or ()) - set(FITS[args.which]):
@@ -236,9 +240,9 @@ def main() -> None:
     liquids = {name: FITS[args.which][name] for name in args.only or FITS[args.which]}
     if args.fit and not any(facts["part"] == "training" for facts in liquids.values()):
         parser.error("none of these liquids is one to train on")
-    patched, training = Patched(read_extended(read_own(args.set)), tuple(terms)), []
+    base, training = read_extended(read_own(args.set)), []
     for name, facts in liquids.items():
-        liquid = Liquid(name, facts, patched, args.work)
+        liquid = Liquid(name, facts, base, tuple(terms), args.work)
         found = measured(liquid, args.ps)
         density = f"{found['density']:.4f} ± {found['density_error']:.4f} g/cm³ ({found['off'][0]:+.1%})"
         beside = f" ({found['off'][1]:+.2f})" if np.isfinite(found["off"][1]) else ""
@@ -251,7 +255,3 @@ def main() -> None:
         for (i, key), by in zip(numbers, change, strict=True):
             terms[i][key] = float(terms[i][key] * np.exp(by))
         print(json.dumps({"step": change.tolist(), "atoms": terms}, indent=1))
-
-
-if __name__ == "__main__":
-    main()

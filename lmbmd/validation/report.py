@@ -1,48 +1,68 @@
-"""docs/validation.md and its plot, from whatever of the validation has run.
+"""docs/validation.md and its plot, from the results beside each parameter set.
 
-python -m lmbmd.validation.report [--work work/validation] [--full]
+    lmbmd validate report                        collect what has run in validation.csv of each set, then write the page
+    lmbmd validate report --full                 of the larger boxes
+    lmbmd validate report --table                collect nothing: write the page from the results as they are
+    lmbmd validate report --out FOLDER           put results, page and plot there
+
+Without --out it changes the repository, and so needs a checkout; an installed lmbmd needs --out, and begins with the
+results that it came with.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Iterator
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from scipy.stats import spearmanr
 
 from lmbmd.core.files import write_bytes, write_text
-from lmbmd.data.library import load_library
+from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.numbers.estimate import Estimate
-from lmbmd.validation.electrolytes import folder as electrolytes_folder
-from lmbmd.validation.electrolytes_report import electrolytes
-from lmbmd.validation.liquids import (
+from lmbmd.validation import electrolytes as electrolyte_runs
+from lmbmd.validation import liquids, time_step, transport
+from lmbmd.validation import pairs as pair_runs
+from lmbmd.validation.plan import (
     ATOMS,
+    ELECTROLYTE_ATOMS,
+    ELECTROLYTES,
     EQUILIBRATION_PS,
+    FULL_ATOMS,
+    HEAVY,
     HEAVY_HYDROGEN_AMU,
+    HOT_K,
+    HOT_PS,
+    LAGS_PS,
     LIQUIDS,
+    MEMORY_PS,
+    MOVING,
+    NATURAL,
+    NVE_LIQUIDS,
+    NVE_PS,
     PRESSURE_BAR,
     REFERENCE,
-    ROOT,
     SET,
     SETS,
+    TRANSPORT_PARTS,
     WORK,
-    Liquid,
-    Run,
-    longest,
+    repository,
 )
-from lmbmd.validation.markdown_tables import of, table
-from lmbmd.validation.pairs import load as load_pairs
-from lmbmd.validation.transport_report import transport
-from lmbmd.validation.validate_force_field import FULL_ATOMS, NVE_LIQUIDS, NVE_PS, NVE_SAMPLE_PS, STEP_RUNS, drift_rows
+from lmbmd.validation.results import ELECTROLYTE, FILE, LIQUID, PAIR, Row, compared, merged, read_rows, write_rows
 
-PLOT = ROOT / "docs" / "images" / "parity.svg"
-GOAL_LIQUIDS, GOAL_MEAN, GOAL_WORST = 25, 0.015, 0.04
+GOAL_LIQUIDS, GOAL_MEAN, GOAL_WORST, GOAL_PEAK_A = 25, 0.015, 0.04, 0.08
+#: A viscosity less certain than this is marked.
+DOUBTFUL = 0.3
 #: The molecule that should be bound more strongly, and the one that should be bound less.
 ORDERINGS = (
     ("DME", "Et2O"),
@@ -52,13 +72,21 @@ ORDERINGS = (
     ("DMC", "ETFA"),
     ("DMC", "FEP"),
 )
-METHODS = {"force_field": "force field", "gfn2": "GFN2-xTB", "pbe0": "PBE0"}
+FORCE_FIELD, GFN2, PBE0 = pair_runs.METHODS.values()
 COLOURS = {"high": "#1b6ca8", "medium": "#e08e0b", "low": "#8c8c8c"}
+#: Of the rows of electrolytes and of their units on the page.
+NAMES = {"density": "density, g/cm³", "first_peak": "first peak, Å", "coordination_number": "coordination number"}
 HEAD = """# Validation of {sets}
 
-Written by `snakemake --snakefile workflow/validation.smk` from what has run; do not edit. The default is small, for two
-cores; `--config full=true` is for a GPU. What has not run says so. Numbers of reference, their sources and how far each
-is to be trusted (high, medium, low): `force_fields/reference.yaml` and, for densities, `force_fields/species.yaml`.
+This page is written by `lmbmd validate report` from the results that are kept beside each parameter set,
+`force_fields/<set>/validation.csv`; do not edit it. `snakemake --snakefile workflow/validation.smk` runs the
+simulations, at a size for two cores or, with `--config full=true`, for a GPU; a new run takes the place of one in the
+table that is not longer. What has not run says so. The measured numbers, their sources and how far each is to be
+trusted (high, medium, low) are in `force_fields/reference.yaml` and, for densities, `force_fields/species.yaml`.
+
+Only the results were kept, with the digits shown here, and not the trajectories and time series that they come from.
+Whatever else one may want of these runs, such as more digits, a radial distribution function, another way of averaging
+or the kinetic temperature of one liquid, can be had only by running them again.
 
 Liquids: boxes of about {atoms} atoms, packed at 80 % of the density sought, equilibrated for {equilibration:g} ps;
 NPT at {pressure:g} bar with LangevinMiddle (1/ps) and a Monte Carlo barostat in OpenMM, or (G) with GROMACS' Langevin
@@ -68,106 +96,169 @@ repartitioning. Errors are one standard error from the autocorrelation of the se
 meant to rank and to catch faults: a deviation below two standard errors is none.
 """
 
-
-#: By set and liquid.
-Found = dict[str, dict[str, Liquid]]
-
-
-def write(work: Path, atoms: int) -> None:
-    """Write docs/validation.md and its plot."""
-    found = {
-        s: {name: one for name in LIQUIDS if (one := longest(Run(name, atoms=atoms, set_name=s), work))} for s in SETS
-    }
-    write_text(ROOT / "docs" / "validation.md", report(work, atoms, found))
-    write_bytes(PLOT, plot(found))
+#: Rows of every set.
+Results = Mapping[str, Sequence[Row]]
 
 
-def report(work: Path, atoms: int, found: Found) -> str:
+# ---- collecting and writing
+
+
+def collect(work: Path, atoms: int, set_name: str) -> Iterator[Row]:
+    """What lies in the work folder of one set's runs, as results."""
+    parameters = load_set(set_name)
+    for name in parameters.species:
+        if name in LIQUIDS:
+            yield from liquids.rows(liquids.Run(name, atoms=atoms, set_name=set_name), work)
+        if name in MOVING:
+            for step in (HEAVY, NATURAL):
+                yield from transport.rows(transport.Transport(name, *step, atoms, set_name), work)
+    yield from electrolyte_runs.rows(work, set_name)
+    if set_name == SET:
+        yield from time_step.rows(work)
+        yield from pair_runs.rows(parameters, work)
+
+
+def released_results() -> dict[str, list[Row]]:
+    """The results that lie beside the parameter sets."""
+    return {name: read_rows(force_fields_folder() / name / FILE) for name in SETS}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
+    parser.add_argument("--full", action="store_true", help="the larger boxes")
+    parser.add_argument("--table", action="store_true", help="collect nothing")
+    parser.add_argument("--out", type=Path, help="folder for results, page and plot; by default the repository")
+    args = parser.parse_args(arguments)
+    sets, docs = (args.out, args.out) if args.out else (repository() / "force_fields", repository() / "docs")
+    results = {name: read_rows(sets / name / FILE) or rows for name, rows in released_results().items()}
+    if not args.table:
+        for name in SETS:
+            new = list(collect(args.work, FULL_ATOMS if args.full else ATOMS, name))
+            results[name] = [compared(row) for row in merged(results[name], new)]
+            write_rows(sets / name / FILE, results[name])
+    write_text(docs / "validation.md", report(results))
+    write_bytes(docs / "images" / "parity.svg", plot(results))
+
+
+def report(results: Results) -> str:
     """The text of docs/validation.md."""
+    head = HEAD.format(sets=" and ".join(SETS), atoms=ATOMS, equilibration=EQUILIBRATION_PS, pressure=PRESSURE_BAR)
     parts = (
-        HEAD.format(
-            sets=" and ".join(SETS), atoms=atoms, equilibration=EQUILIBRATION_PS, pressure=PRESSURE_BAR
-        ).splitlines(),
-        densities(found),
-        vaporisations(found),
-        permittivities(found),
-        electrolytes([work / "electrolytes" / "results", *(electrolytes_folder(work, name) for name in SETS)]),
-        pairs(work / SET.rpartition("-")[0] / "lithium.json"),
-        time_steps(work),
-        transport(work, atoms),
+        head.splitlines(),
+        densities(results),
+        vaporisations(results),
+        permittivities(results),
+        electrolytes(results),
+        pairs(results.get(SET, ())),
+        time_steps(results.get(SET, ())),
+        moving(results),
     )
     return "\n\n".join("\n".join(part).strip() for part in parts) + "\n"
 
 
-# ---- liquids
+# ---- tables of markdown
 
 
-def densities(found: Found) -> Iterator[str]:
-    yield from ("## Density of pure liquids", "")
-    rows, judged = [], {name: {} for name in SETS}
-    for name in LIQUIDS:
-        species, trust = load_library().species[name], REFERENCE["liquids"][name]["density"]
-        row = f"{name} | {species.density_T_K:g} | {species.density_g_cm3:g} | {trust} | {species.density_source}"
-        for set_name in SETS:
-            liquid = found.get(set_name, {}).get(name)
-            if liquid is None:
-                row += f" | {_absent(set_name, name)} | | "
-                continue
-            rho = liquid.density_g_cm3
-            deviation, error = rho.value / species.density_g_cm3 - 1, rho.error / species.density_g_cm3
-            judged[set_name][name] = deviation, error, trust
-            row += f" | {of(rho, 4)} | {deviation:+.1%} ± {error:.1%} | {_length(liquid)}"
-        rows.append(row)
-    columns = "".join(f" | {name}, g/cm³ | deviation | production, ps" for name in SETS)
-    yield from table("liquid | T, K | experiment, g/cm³ | trust | source" + columns, rows)
-    yield from ("(?): fewer independent samples than an error can be told from. G: run in GROMACS.", "")
-    for set_name, deviations in judged.items():
-        if deviations:
-            tried = REFERENCE["tried"].get(set_name, {})
-            others = {name: found for name, found in judged.items() if name != set_name}
-            fits = load_set(set_name).manifest.get("refit", {}).get("fits", {}).values()
-            fitted = [name for name in deviations if any(name in fit["training"] for fit in fits)]
-            yield from (f"### Of {set_name}", "", *_judgement(deviations, fitted, tried, others), "")
-    yield from (*_side_by_side(judged), *_temperatures(found), "")
-    yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
+def table(header: str, rows: Iterable[str]) -> list[str]:
+    """Lines of a markdown table."""
+    return [f"| {header} |", "|" + "---|" * (header.count("|") + 1), *(f"| {row} |" for row in rows), ""]
 
 
-def _length(liquid: Liquid) -> str:
-    return f"{liquid.production_ps:.0f}{' G' if liquid.engine == 'gromacs' else ''}"
+def of(estimate: Estimate, digits: int) -> str:
+    """A value with its standard error, and a mark where that error is not to be relied on."""
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}{'' if estimate.reliable else ' (?)'}"
 
 
-def _side_by_side(judged: dict[str, dict]) -> Iterator[str]:
-    common = sorted(set.intersection(*(set(deviations) for deviations in judged.values())))
-    if len(judged) > 1 and common:
-        means = (f"{name} {np.mean([abs(judged[name][n][0]) for n in common]):.1%}" for name in judged)
-        yield f"Mean absolute deviation over the {len(common)} liquids that all sets have run: {', '.join(means)}."
+def _length(row: Row) -> str:
+    if math.isnan(row.length_ps):
+        return "as the study"
+    return f"{row.length_ps:.0f}{' G' if row.engine == 'gromacs' else ''}"
 
 
-def _temperatures(found: Found) -> Iterator[str]:
-    by_engine: dict[str, list[tuple[float, str]]] = {}
-    for liquids in found.values():
-        for name, liquid in liquids.items():
-            by_engine.setdefault(liquid.engine, []).append((liquid.excess_K.value, name))
-    for engine, excesses in by_engine.items():
-        largest, name = max(excesses, key=lambda pair: abs(pair[0]))
-        mean = np.mean([excess for excess, _ in excesses])
-        yield f"Kinetic temperature in {engine}: {mean:+.1f} K from the thermostat's on average, {largest:+.1f} K at"
-        yield f"most ({name}); 1 K is about 0.1 % of a density. Part of it is how 4 fs sees velocities."
+def _list(names: Sequence[str]) -> str:
+    return f"{', '.join(names)}." if names else "none."
 
 
 def _absent(set_name: str, species: str) -> str:
     return "not run" if species in load_set(set_name).species else "not in the set"
 
 
+# ---- liquids
+
+
+def _liquids(rows: Iterable[Row], quantity: str, step_fs: float = 4.0, ensemble: str = "NPT") -> dict[str, Row]:
+    """The rows of a quantity by liquid, at a time step; at 4 fs, of runs with heavy hydrogens."""
+    weight = "heavy" if step_fs == 4.0 else "natural"
+    wanted = (LIQUID, quantity, step_fs, weight, ensemble)
+    return {r.name: r for r in rows if (r.kind, r.quantity, r.timestep_fs, r.hydrogens, r.ensemble) == wanted}
+
+
+def densities(results: Results) -> Iterator[str]:
+    yield from ("## Density of pure liquids", "")
+    found = {name: _liquids(results.get(name, ()), "density") for name in SETS}
+    lines = []
+    for name in LIQUIDS:
+        species, trust = load_library().species[name], REFERENCE["liquids"][name]["density"]
+        line = f"{name} | {species.density_T_K:g} | {species.density_g_cm3:g} | {trust} | {species.density_source}"
+        for set_name in SETS:
+            row = found[set_name].get(name)
+            if row is None:
+                line += f" | {_absent(set_name, name)} | | "
+            else:
+                deviation, error = row.relative
+                line += f" | {of(row.estimate, 4)} | {deviation:+.1%} ± {error:.1%} | {_length(row)}"
+        lines.append(line)
+    columns = "".join(f" | {name}, g/cm³ | deviation | production, ps" for name in SETS)
+    yield from table("liquid | T, K | experiment, g/cm³ | trust | source" + columns, lines)
+    yield from ("(?): fewer independent samples than an error can be told from. G: run in GROMACS.", "")
+    for set_name, rows in found.items():
+        if rows:
+            tried = REFERENCE["tried"].get(set_name, {})
+            others = {name: other for name, other in found.items() if name != set_name}
+            fits = load_set(set_name).manifest.get("refit", {}).get("fits", {}).values()
+            fitted = [name for name in rows if any(name in fit["training"] for fit in fits)]
+            yield from (f"### Of {set_name}", "", *_judgement(rows, fitted, tried, others), "")
+    yield from (*_side_by_side(found), *_temperatures(results), "")
+    yield "![Simulated against measured densities and enthalpies of vaporisation](images/parity.svg)"
+
+
+def _side_by_side(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
+    common = sorted(set.intersection(*(set(rows) for rows in found.values())))
+    if len(found) > 1 and common:
+        means = (f"{name} {np.mean([abs(found[name][n].relative[0]) for n in common]):.1%}" for name in found)
+        yield f"Mean absolute deviation over the {len(common)} liquids that all sets have run: {', '.join(means)}."
+
+
+def _temperatures(results: Results) -> Iterator[str]:
+    by_engine = defaultdict(list)
+    for rows in results.values():
+        for row in _liquids(rows, "kinetic_temperature_excess").values():
+            by_engine[row.engine].append(row)
+    for engine, rows in by_engine.items():
+        largest = max(rows, key=lambda row: abs(row.simulated))
+        mean = np.mean([row.simulated for row in rows])
+        yield f"Kinetic temperature in {engine}, {len(rows)} runs: {mean:+.1f} K from the thermostat's on average,"
+        yield f"{largest.simulated:+.1f} K at most ({largest.name})."
+    yield from REFERENCE["kinetic_temperature"].strip().splitlines()
+
+
 def _judgement(
-    judged: dict[str, tuple[float, float, str]], fitted: list[str], tried: dict[str, str], others: dict[str, dict]
+    rows: Mapping[str, Row],
+    fitted: Sequence[str],
+    tried: Mapping[str, str],
+    others: Mapping[str, Mapping[str, Row]],
 ) -> Iterator[str]:
+    judged = {name: (*row.relative, row.trust) for name, row in rows.items()}
     size = np.abs([deviation for deviation, _, _ in judged.values()])
     met = "met" if size.mean() <= GOAL_MEAN else "missed"
     bias = np.mean([deviation for deviation, _, _ in judged.values()])
+    few = "" if len(judged) >= GOAL_LIQUIDS else f" by those that have run, which are too few: {len(judged)}"
     yield f"- Mean absolute deviation over {len(judged)} of {len(LIQUIDS)} liquids: {size.mean():.1%};"
     yield f"  mean deviation {bias:+.1%}. Goal: at most {GOAL_MEAN:.1%} over at least {GOAL_LIQUIDS} liquids:"
-    yield f"  {met}{_so_far(judged)}."
+    yield f"  {met}{few}."
     sure = np.abs([deviation for deviation, _, trust in judged.values() if trust != "low"])
     if len(sure):
         yield f"- Over the {len(sure)} whose reference has high or medium trust: {sure.mean():.1%}."
@@ -182,19 +273,11 @@ def _judgement(
     yield f"- Beyond {GOAL_MEAN:.1%} and two standard errors: {_list(off)}"
     yield from (f"- Tried for {name}: {tried[name]}." for name in off if name in tried)
     for other, found in others.items():
-        beside = ", ".join(f"{name} {found[name][0]:+.1%}" for name in off if name in found)
+        beside = ", ".join(f"{name} {found[name].relative[0]:+.1%}" for name in off if name in found)
         yield f"- Of these {other} has: {beside or 'none run'}."
 
 
-def _so_far(judged: dict) -> str:
-    return "" if len(judged) >= GOAL_LIQUIDS else f" by those that have run, which are too few: {len(judged)}"
-
-
-def _list(names: list[str]) -> str:
-    return f"{', '.join(names)}." if names else "none."
-
-
-def vaporisations(found: Found) -> Iterator[str]:
+def vaporisations(results: Results) -> Iterator[str]:
     yield from ("## Enthalpy of vaporisation", "")
     yield "⟨U⟩ of one molecule in vacuum − ⟨U⟩/N of the liquid + RT. Measured at 298.15 K, simulated at the temperature"
     yield "of the density; a difference of 15 K is about 1 kJ/mol. The charges are those of a polarised molecule;"
@@ -203,181 +286,296 @@ def vaporisations(found: Found) -> Iterator[str]:
     yield "the same runs, are right, and single molecules taken from sage-clp's liquids have the vapour's energy (DMC,"
     yield "DME within 1 kJ/mol, G2 within 6). Phosphates are far off in both sets."
     yield ""
-    rows, deviations = [], {name: [] for name in SETS}
+    found = {name: _liquids(results.get(name, ()), "vaporisation") for name in SETS}
+    lines = []
+    deviations: dict[str, list[float]] = {name: [] for name in SETS}
     for name, facts in REFERENCE["liquids"].items():
         if "vaporisation" not in facts:
             continue
         value, source, trust = facts["vaporisation"]
-        row = f"{name} | {value:g} | {source} | {trust}"
+        line = f"{name} | {value:g} | {source} | {trust}"
         for set_name in SETS:
-            liquid = found.get(set_name, {}).get(name)
-            if liquid is None or not np.isfinite(liquid.vaporisation_kJ_mol.value):
-                row += f" | {_absent(set_name, name)} | "
-                continue
-            heat = liquid.vaporisation_kJ_mol
-            deviations[set_name].append(heat.value - value)
-            row += f" | {of(heat, 1)} | {heat.value - value:+.1f}"
-        rows.append(row)
+            row = found[set_name].get(name)
+            if row is None:
+                line += f" | {_absent(set_name, name)} | "
+            else:
+                deviations[set_name].append(row.simulated - value)
+                line += f" | {of(row.estimate, 1)} | {row.simulated - value:+.1f}"
+        lines.append(line)
     columns = "".join(f" | {name}, kJ/mol | deviation, kJ/mol" for name in SETS)
-    yield from table("liquid | experiment, kJ/mol | source | trust" + columns, rows)
+    yield from table("liquid | experiment, kJ/mol | source | trust" + columns, lines)
     for set_name, off in deviations.items():
         if off:
             mean = f"{np.mean(np.abs(off)):.1f} kJ/mol, mean deviation {np.mean(off):+.1f} kJ/mol"
             yield f"Mean absolute deviation of {set_name} over {len(off)} liquids: {mean}."
 
 
-def permittivities(found: Found) -> Iterator[str]:
+def permittivities(results: Results) -> Iterator[str]:
     yield from ("## Static permittivity", "")
     yield "From the fluctuation of the box's dipole, without the electronic part, which is about 0.9 to 1.1 in nature."
     yield "It takes nanoseconds to converge in polar liquids; runs this short give its order of magnitude."
     yield ""
-    rows = []
+    found = {name: _liquids(results.get(name, ()), "permittivity") for name in SETS}
+    lines = []
     for name, facts in REFERENCE["liquids"].items():
         if "permittivity" not in facts:
             continue
         value, temperature, source, trust = facts["permittivity"]
-        row = f"{name} | {value:g} ({temperature:g} K) | {source} | {trust}"
+        line = f"{name} | {value:g} ({temperature:g} K) | {source} | {trust}"
         for set_name in SETS:
-            liquid = found.get(set_name, {}).get(name)
-            known = liquid is not None and np.isfinite(liquid.permittivity.value)
-            row += f" | {of(liquid.permittivity, 1) if known else _absent(set_name, name)}"
-        rows.append(row)
-    yield from table("liquid | experiment | source | trust" + "".join(f" | {name}" for name in SETS), rows)
+            row = found[set_name].get(name)
+            line += f" | {of(row.estimate, 1) if row else _absent(set_name, name)}"
+        lines.append(line)
+    yield from table("liquid | experiment | source | trust" + "".join(f" | {name}" for name in SETS), lines)
 
 
-def plot(found: Found) -> bytes:
+def plot(results: Results) -> bytes:
     """Simulated against measured density and enthalpy of vaporisation, as SVG: a row for each set."""
-    style = {"svg.hashsalt": "lmbmd", "svg.fonttype": "none", "font.size": 8}
-    library, facts, buffer = load_library().species, REFERENCE["liquids"], io.BytesIO()
+    style: Any = {"svg.hashsalt": "lmbmd", "svg.fonttype": "none", "font.size": 8}
+    buffer = io.BytesIO()
     with matplotlib.rc_context(style):
         figure, axes = plt.subplots(len(SETS), 2, figsize=(9, 4.5 * len(SETS)), layout="constrained", squeeze=False)
-        for set_name, row in zip(SETS, axes, strict=True):
-            liquids = found.get(set_name, {})
-            density = [(n, library[n].density_g_cm3, m.density_g_cm3, facts[n]["density"]) for n, m in liquids.items()]
-            heat = [
-                (n, facts[n]["vaporisation"][0], m.vaporisation_kJ_mol, facts[n]["vaporisation"][2])
-                for n, m in liquids.items()
-                if "vaporisation" in facts[n] and np.isfinite(m.vaporisation_kJ_mol.value)
-            ]
-            _panel(row[0], "density, g/cm³", density)
-            _panel(row[1], "enthalpy of vaporisation, kJ/mol", heat)
-            row[0].set_title(set_name, loc="left")
-        handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=f"trust {t}") for t, c in COLOURS.items()]
+        for set_name, (left, right) in zip(SETS, axes, strict=True):
+            rows = results.get(set_name, ())
+            _panel(left, "density, g/cm³", _liquids(rows, "density"))
+            _panel(right, "enthalpy of vaporisation, kJ/mol", _liquids(rows, "vaporisation"))
+            left.set_title(set_name, loc="left")
+        handles = [Line2D([], [], marker="o", ls="", color=c, label=f"trust {t}") for t, c in COLOURS.items()]
         axes[0, 0].legend(handles=handles, frameon=False)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         plt.close(figure)
     return buffer.getvalue()
 
 
-def _panel(panel: plt.Axes, quantity: str, points: list[tuple[str, float, Estimate, str]]) -> None:
-    for name, x, estimate, trust in points:
-        panel.errorbar(x, estimate.value, estimate.error, fmt="o", ms=4, color=COLOURS[trust])
-        panel.annotate(name, (x, estimate.value), xytext=(4, -8), textcoords="offset points")
-    if points:
-        ends = [min(p[1] for p in points) * 0.95, max(p[1] for p in points) * 1.05]
+def _panel(panel: Axes, quantity: str, rows: Mapping[str, Row]) -> None:
+    known = [row for row in rows.values() if row.trust]
+    for row in known:
+        panel.errorbar(row.experiment, row.simulated, row.error, fmt="o", ms=4, color=COLOURS[row.trust])
+        panel.annotate(row.name, (row.experiment, row.simulated), xytext=(4, -8), textcoords="offset points")
+    if known:
+        ends = [min(row.experiment for row in known) * 0.95, max(row.experiment for row in known) * 1.05]
         panel.plot(ends, ends, color="black", lw=0.8)
     panel.set(xlabel=f"measured {quantity}", ylabel=f"simulated {quantity}")
+
+
+# ---- electrolytes
+
+
+def electrolytes(results: Results) -> Iterator[str]:
+    yield from ("## Electrolytes", "")
+    yield "Studies of `force_fields/electrolytes`, or (G) run in GROMACS by `lmbmd validate electrolytes` in boxes of"
+    yield f"{ELECTROLYTE_ATOMS} atoms, after {HOT_PS:g} ps at {HOT_K:g} K: first peak of g(r) about Li⁺ (interpolated"
+    yield "between bins of 0.05 Å; error between blocks) and coordination number by donor atom. Goal: peaks within"
+    yield f"{GOAL_PEAK_A} Å of experiment. Shares of ion pairs need longer runs than these."
+    yield ""
+    lines, peaks = [], defaultdict(list)
+    for name in ELECTROLYTES:
+        rows = [
+            (s, row) for s in sorted(SETS) for row in results.get(s, ()) if (row.kind, row.name) == (ELECTROLYTE, name)
+        ]
+        for set_name, row in rows:
+            margin = f" ± {row.error:.2g}" if np.isfinite(row.error) else ""
+            against, deviation = "", ""
+            if np.isfinite(row.experiment):
+                against, deviation = f"{row.experiment:g} ({row.source})", f"{row.simulated - row.experiment:+.3g}"
+                if row.quantity == "first_peak":
+                    peaks[row.ion_charge_scale].append(abs(row.simulated - row.experiment) <= GOAL_PEAK_A)
+            what = f"{NAMES[row.quantity]} {row.partner}".strip()
+            start = f"{name} | {set_name} | {row.ion_charge_scale:g} | {_length(row)}"
+            lines.append(f"{start} | {what} | {row.simulated:.4g}{margin} | {against} | {deviation}")
+        if not rows:
+            asked = "; ".join(
+                f"{NAMES[r['quantity']]} {r.get('partner', '')} {r['value']:g}" for r in REFERENCE["electrolytes"][name]
+            )
+            lines.append(f"{name} | | | | not run | | {asked} | ")
+    header = "electrolyte | set | ion charge scale | production, ps | quantity | simulated | experiment | deviation"
+    yield from table(header, lines)
+    if peaks:
+        met = ", ".join(f"{sum(peaks[scale])} of {len(peaks[scale])} at scale {scale:g}" for scale in sorted(peaks))
+        yield f"Peaks within the goal: {met}. Li⁺ was fitted to those of EC and PC at scale 0.8."
+    yield from ("", *REFERENCE["charge_scale"].strip().splitlines())
 
 
 # ---- Li⁺ and one molecule
 
 
-def pairs(path: Path) -> Iterator[str]:
-    parameters = load_set(SET)
-    rows = load_pairs(path, parameters)
+def pairs(rows: Iterable[Row]) -> Iterator[str]:
     yield from ("## Li⁺ and one molecule in vacuum", "")
     yield "Energy of binding, kJ/mol, and distance to the nearest donors within 2.5 Å at the lowest minimum found"
-    yield "(`python -m lmbmd.validation.pairs --quantum`, `--dft`); PBE0/def2-TZVP at geometries of PBE0/def2-SVP."
+    yield "(`lmbmd validate pairs --quantum`, `--dft`); PBE0/def2-TZVP at geometries of PBE0/def2-SVP."
     yield ""
-    if not rows:
+    energy: dict[str, dict[str, float]] = defaultdict(dict)
+    scaled: dict[str, float] = {}
+    donors: dict[tuple[str, str], list[tuple[str, float]]] = defaultdict(list)
+    for row in rows:
+        if row.kind != PAIR:
+            continue
+        if row.quantity == "donor_distance":
+            donors[row.name, row.engine].append((row.partner, row.simulated))
+        elif row.ion_charge_scale == 1.0:
+            energy[row.name][row.engine] = row.simulated
+        else:
+            scaled[row.name] = row.simulated
+    both = [name for name, methods in energy.items() if {FORCE_FIELD, GFN2} <= methods.keys()]
+    if not both:
         yield "Not run."
         return
-    scale = parameters.default_ion_charge_scale
+    scale = load_set(SET).default_ion_charge_scale
+    methods = (FORCE_FIELD, GFN2, PBE0)
+    lines = []
+    for name in sorted(both, key=lambda name: energy[name][GFN2]):
+        near = (", ".join(f"{element} {r:.2f}" for element, r in donors[name, m][:4]) for m in methods)
+        found = [
+            energy[name][FORCE_FIELD],
+            scaled.get(name, math.nan),
+            energy[name][GFN2],
+            energy[name].get(PBE0, math.nan),
+        ]
+        lines.append(" | ".join([name, *(f"{e:.0f}" if math.isfinite(e) else "" for e in found), *near]))
     yield from table(
         f"molecule | force field | charge of Li⁺ × {scale:g} | GFN2-xTB | PBE0 | donors, force field | GFN2-xTB | PBE0",
-        (_pair_row(name, rows[name]) for name in sorted(rows, key=lambda name: rows[name]["gfn2_kJ_mol"])),
+        lines,
     )
-    ours = [row["force_field_kJ_mol"] for row in rows.values()]
-    theirs = [row["gfn2_kJ_mol"] for row in rows.values()]
-    yield f"Rank correlation (Spearman) of force field and GFN2-xTB over {len(rows)} molecules: "
+    ours, theirs = ([energy[name][method] for name in both] for method in (FORCE_FIELD, GFN2))
+    yield f"Rank correlation (Spearman) of force field and GFN2-xTB over {len(both)} molecules:"
     yield f"{spearmanr(ours, theirs).statistic:.2f}; mean difference {np.mean(np.subtract(ours, theirs)):+.0f} kJ/mol."
     yield "With fixed charges the ion does not polarise the molecule, which in vacuum is a large part of the energy:"
     yield "the force field is expected to bind less than quantum chemistry."
     yield "How far GFN2-xTB itself is to be trusted with a bare Li⁺ is for PBE0 to say, where it has run."
     yield from ("", "Orderings looked at, with the difference in binding energy, kJ/mol:", "")
-    yield from table("ordering | " + " | ".join(METHODS.values()), (_ordering_row(rows, *pair) for pair in ORDERINGS))
-    chelates = {weaker for _, weaker in ORDERINGS if {"O", "F"} <= {e for e, _ in _donors(rows, weaker, "gfn2")}}
+    yield from table(
+        "ordering | " + " | ".join(methods),
+        (
+            f"{stronger} > {weaker} | "
+            + " | ".join(_ordering(energy[stronger].get(m), energy[weaker].get(m)) for m in methods)
+            for stronger, weaker in ORDERINGS
+        ),
+    )
+    chelates = sorted({weaker for _, weaker in ORDERINGS if {"O", "F"} <= {e for e, _ in donors[weaker, GFN2]}})
     if chelates:
-        yield f"Held by an oxygen and a fluorine at once, which a liquid need not do: {', '.join(sorted(chelates))}."
-    unlike = [name for name in rows if _nearest(rows, name, "force_field") != _nearest(rows, name, "gfn2")]
+        yield f"Held by an oxygen and a fluorine at once, which a liquid need not do: {_list(chelates)}"
+    nearest = [[[e for e, _ in donors[name, m][:1]] for m in (FORCE_FIELD, GFN2)] for name in sorted(both)]
+    unlike = [name for name, (a, b) in zip(sorted(both), nearest, strict=True) if a != b]
     yield f"Another nearest element in GFN2-xTB than in the force field: {_list(unlike)}"
 
 
-def _donors(rows: dict, name: str, method: str) -> list[list]:
-    return rows.get(name, {}).get(f"{method}_donors", [])
-
-
-def _nearest(rows: dict, name: str, method: str) -> list[str]:
-    return [element for element, _ in _donors(rows, name, method)[:1]]
-
-
-def _pair_row(name: str, row: dict) -> str:
-    near = [", ".join(f"{e} {r:.2f}" for e, r in _donors({name: row}, name, m)[:4]) for m in METHODS]
-    dft = f"{row['pbe0_kJ_mol']:.0f}" if "pbe0_kJ_mol" in row else ""
-    energies = [f"{row[key]:.0f}" for key in ("force_field_kJ_mol", "force_field_scaled_kJ_mol", "gfn2_kJ_mol")]
-    return " | ".join([name, *energies, dft, *near])
-
-
-def _ordering_row(rows: dict, stronger: str, weaker: str) -> str:
-    verdicts = []
-    for method in METHODS:
-        energies = [rows.get(name, {}).get(f"{method}_kJ_mol") for name in (stronger, weaker)]
-        if None in energies:
-            verdicts.append("not run")
-            continue
-        gap = energies[1] - energies[0]
-        verdicts.append(f"{'holds' if gap > 0 else '**does not hold**'} ({gap:+.0f})")
-    return f"{stronger} > {weaker} | " + " | ".join(verdicts)
+def _ordering(stronger: float | None, weaker: float | None) -> str:
+    if stronger is None or weaker is None:
+        return "not run"
+    gap = weaker - stronger
+    return f"{'holds' if gap > 0 else '**does not hold**'} ({gap:+.0f})"
 
 
 # ---- time step
 
 
-def time_steps(work: Path) -> Iterator[str]:
+def time_steps(rows: Sequence[Row]) -> Iterator[str]:
     yield from ("## 4 fs with hydrogen mass repartitioning against 2 fs and 1 fs", "")
     yield from (f"Hydrogens of {HEAVY_HYDROGEN_AMU:g} amu, their mass taken from the atom they are bound to.", "")
-    rows = []
-    for run in STEP_RUNS:
-        found = longest(run, work)
-        start = f"{run.species} | {run.timestep_fs:g} | {'heavy' if run.repartitioned else 'natural'}"
-        ran = found and f"{of(found.density_g_cm3, 4)} | {of(found.energy_kJ_mol, 3)} | {_length(found)}"
-        rows.append(f"{start} | {ran or 'not run | | '}")
+    lines = []
+    for run in time_step.STEP_RUNS:
+        name, step = run.species, run.timestep_fs
+        density, energy = (_liquids(rows, q, step).get(name) for q in ("density", "potential_energy"))
+        ran = density and energy and f"{of(density.estimate, 4)} | {of(energy.estimate, 3)} | {_length(density)}"
+        lines.append(f"{name} | {step:g} | {'heavy' if run.repartitioned else 'natural'} | {ran or 'not run | | '}")
     yield from table(
-        "liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol per molecule | production, ps", rows
+        "liquid | step, fs | hydrogens | density, g/cm³ | potential energy, kJ/mol per molecule | production, ps", lines
     )
     yield f"Energy conservation without thermostat or barostat (Verlet, {NVE_PS:g} ps): drift of the total energy, and"
     yield from ("its fluctuation from sample to sample, per degree of freedom.", "")
-    rows = []
+    lines = []
     for species in NVE_LIQUIDS:
-        found = drift_rows(species, work)
-        if found is None:
-            rows.append(f"{species} | | | not run | ")
-            continue
-        for step, heavy, slope, jitter in found:
-            # Of a line through N equally spaced points with independent noise: noise · √(12/N) / length.
-            error = jitter * np.sqrt(12 * NVE_SAMPLE_PS / NVE_PS) / (1e-3 * NVE_PS)
-            weight = "heavy" if heavy else "natural"
-            rows.append(f"{species} | {step:g} | {weight} | {slope:+.3f} ± {error:.3f} | {jitter:.1e}")
-    yield from table("liquid | step, fs | hydrogens | drift, kT/ns per d.o.f. | fluctuation, kT per d.o.f.", rows)
+        free = [row for row in rows if (row.kind, row.name, row.ensemble) == (LIQUID, species, "NVE")]
+        jitter = {row.run: row.simulated for row in free if row.quantity == "energy_fluctuation"}
+        drifts = [row for row in free if row.quantity == "energy_drift"]
+        for row in sorted(drifts, key=lambda row: (-row.timestep_fs, row.hydrogens)):
+            start = f"{species} | {row.timestep_fs:g} | {row.hydrogens}"
+            lines.append(f"{start} | {row.simulated:+.3f} ± {row.error:.3f} | {jitter[row.run]:.1e}")
+        if not drifts:
+            lines.append(f"{species} | | | not run | ")
+    yield from table("liquid | step, fs | hydrogens | drift, kT/ns per d.o.f. | fluctuation, kT per d.o.f.", lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
-    parser.add_argument("--full", action="store_true", help="the larger boxes")
-    args = parser.parse_args()
-    write(args.work, FULL_ATOMS if args.full else ATOMS)
+# ---- transport
+
+MOVING_HEAD = f"""## Self-diffusion and viscosity
+
+`lmbmd validate transport`: GROMACS at constant volume and the set's own mean density, 4 fs and heavy hydrogens
+where nothing else is said, a thermostat that rescales all velocities alike (Langevin friction, as in the other runs,
+slows molecules down). Both at 298.15 K. Self-diffusion: slope of the mean squared displacement of centres of mass
+between {LAGS_PS[0]:g} and {LAGS_PS[1]:g} ps, as it is in the small periodic box, and corrected to an unbounded one with
+the simulated viscosity (Yeh and Hummer, doi:10.1021/jp0477147). Viscosity: Green and Kubo's integral over the five
+components of the traceless pressure, mean of its running value between {MEMORY_PS[0]:g} and {MEMORY_PS[1]:g} ps. Errors
+are those of the mean of {TRANSPORT_PARTS} successive parts. (?): an error beyond {DOUBTFUL:.0%}."""
+#: What is judged, with its digits on the page.
+JUDGED = {"viscosity": 3, "self_diffusion": 2}
 
 
-if __name__ == "__main__":
-    main()
+def moving(results: Results) -> Iterator[str]:
+    """How liquids move: what has run, what of the liquids with a reference has not, and how far it is off."""
+    yield from (*MOVING_HEAD.splitlines(), "")
+    lines: dict[tuple[str, str], list[str]] = {}
+    off: dict[tuple[str, str], list[float]] = {}
+    missing = []
+    for set_name in SETS:
+        found = _moving(results.get(set_name, ()))
+        for name in (name for name in MOVING if name in found):
+            # Sets that share a species share its run.
+            lines.setdefault((name, _moving_cells(found[name])), []).append(set_name)
+            for quantity in JUDGED:
+                row = found[name][quantity]
+                if row.trust not in ("", "low"):
+                    off.setdefault((set_name, quantity), []).append(row.relative[0])
+        absent = [name for name in MOVING if name in load_set(set_name).species and name not in found]
+        if absent:
+            missing.append(f"{', '.join(absent)} ({set_name})" if found else f"any of {set_name}")
+    if lines:
+        yield from table(
+            "liquid | set | run, ps | viscosity, mPa s | experiment | deviation"
+            " | self-diffusion in the box, 10⁻⁹ m²/s | unbounded | experiment | deviation of unbounded",
+            (f"{name} | {', '.join(sets)} | {cells}" for (name, cells), sets in lines.items()),
+        )
+        for (set_name, quantity), values in off.items():
+            words = f"mean deviation {np.mean(values):+.0%}, mean absolute deviation {np.mean(np.abs(values)):.0%}"
+            name = quantity.replace("_", "-").capitalize()
+            yield f"- {name} of {set_name} over {len(values)} liquids (trust not low): {words}."
+        yield "- What lmbmd says of times in such a liquid, residence times above all, is off by about as much."
+        yield from _natural(results)
+    yield from (["", f"Not run: {'; '.join(missing)}."] if missing else [])
+
+
+def _moving(rows: Iterable[Row], step_fs: float = 4.0) -> dict[str, dict[str, Row]]:
+    """By liquid, the rows of how it moves."""
+    found: dict[str, dict[str, Row]] = defaultdict(dict)
+    for quantity in (*JUDGED, "self_diffusion_in_box"):
+        for name, row in _liquids(rows, quantity, step_fs, "NVT").items():
+            found[name][quantity] = row
+    return found
+
+
+def _moving_cells(found: Mapping[str, Row]) -> str:
+    cells = [f"{found['viscosity'].length_ps:.0f}"]
+    for quantity, digits in JUDGED.items():
+        row = found[quantity]
+        if quantity == "self_diffusion":
+            cells.append(of(found["self_diffusion_in_box"].estimate, digits))
+        cells.append(of(row.estimate, digits) + (" (?)" if row.error > DOUBTFUL * abs(row.simulated) else ""))
+        if np.isfinite(row.experiment):
+            deviation, error = row.relative
+            cells += [f"{row.experiment:g} ({row.source}, {row.trust})", f"{deviation:+.0%} ± {error:.0%}"]
+        else:
+            cells += ["", ""]
+    return " | ".join(cells)
+
+
+def _natural(results: Results) -> Iterator[str]:
+    """What 4 fs and heavy hydrogens change, where both have run."""
+    for set_name, rows in results.items():
+        heavy, natural = _moving(rows), _moving(rows, NATURAL[0])
+        for name in (name for name in MOVING if name in heavy and name in natural):
+            light, weighty = (
+                " and ".join(of(found[name][quantity].estimate, digits) for quantity, digits in JUDGED.items())
+                for found in (natural, heavy)
+            )
+            yield f"- {name} of {set_name} at 2 fs with hydrogens of their own mass (`--natural`):"
+            yield f"  {light} (mPa s and, unbounded, 10⁻⁹ m²/s) against {weighty} with heavier ones."

@@ -1,18 +1,19 @@
-"""Is a liquid the same at 4 fs with heavy hydrogens as at 2 fs with natural ones? Density, structure, conformations.
+"""Is a liquid the same at 4 fs with heavy hydrogens as at smaller steps with natural ones, and is energy conserved?
 
-    python -m lmbmd.validation.time_step [--liquid DME] [--ps 200] [--minutes 10]
+    lmbmd validate time-step [--engine gromacs] [--minutes 10]         densities and energies, then the drift without a
+                                                                       thermostat; goes on from where it was stopped
+    lmbmd validate time-step --structure DME [--ps 200]                structure and conformations at 4 and at 2 fs
 
-Goes on from where `lmbmd/validation/validate_force_field.py --steps` left its two equilibrated boxes, and from where it
-was stopped itself. Prints each quantity for both, and their difference with its standard error; the two runs share
-nothing.
+The last goes on from where the first left its two equilibrated boxes, and from where it was stopped itself. It prints
+each quantity for both, and their difference with its standard error; the two runs share nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,35 @@ import openmm
 from openmm import unit
 from tqdm import tqdm
 
-from lmbmd.core.files import write_bytes
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.provenance import derived_seed
+from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.numbers.curve import estimate_curve
 from lmbmd.numbers.estimate import Estimate, estimate_mean
+from lmbmd.simulate.engines.mechanics import degrees_of_freedom
 from lmbmd.validation import liquids
+from lmbmd.validation.liquids import Run
+from lmbmd.validation.plan import (
+    CHUNK_PS,
+    ENGINES,
+    GAS_KJ_MOL_K,
+    NVE_LIQUIDS,
+    NVE_PS,
+    NVE_SAMPLE_PS,
+    NVE_STEPS,
+    PRODUCTION_PS,
+    SAMPLE_PS,
+    SET,
+    WORK,
+)
+from lmbmd.validation.results import LIQUID, Row
 
-#: Simulated time between samples, and between savings, ps.
-SAMPLE_PS, CHUNK_PS = 0.4, 20.0
+#: Each of the 4 fs runs is also a row of the table of densities.
+STEP_RUNS = (
+    *(Run("DME", step, heavy) for step, heavy in ((4.0, True), (2.0, False), (1.0, False))),
+    *(Run("TTE", step, heavy) for step, heavy in ((4.0, True), (2.0, False))),
+)
 #: Structure: distances between heavy atoms of different molecules, in shells of this width up to this radius, nm.
 SHELL_NM, REACH_NM = 0.02, 1.0
 #: A dihedral angle of the backbone beyond this is trans.
@@ -44,35 +66,115 @@ class Samples:
     curves: np.ndarray = field(default_factory=lambda: np.empty((0, round(REACH_NM / SHELL_NM))))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--liquid", default="DME")
-    parser.add_argument("--ps", type=float, default=200.0)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--work", type=Path, default=liquids.ROOT / "work" / "validation")
-    options = parser.parse_args()
-    deadline = time.monotonic() + 60 * options.minutes
-    runs = [liquids.Run(options.liquid, 4.0, True), liquids.Run(options.liquid, 2.0, False)]
-    found = [simulate(run, options, deadline) for run in runs]
-    if all(len(samples.series) >= 50 for samples in found):
-        print(table(found))
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate time-step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="what integrates the liquids")
+    parser.add_argument("--structure", metavar="LIQUID", help="compare structure and conformations instead")
+    parser.add_argument("--ps", type=float, help=f"production, default {PRODUCTION_PS:g}, of --structure 200")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after about this long")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
+    args = parser.parse_args(arguments)
+    deadline = time.monotonic() + 60 * args.minutes
+    if args.structure:
+        runs = [Run(args.structure, 4.0, True), Run(args.structure, 2.0, False)]
+        found = [simulate(run, args.work, args.ps or 200.0, deadline) for run in runs]
+        if all(len(samples.series) >= 50 for samples in found):
+            print(table(found))
+        return
+    for run in sorted(STEP_RUNS, key=lambda run: -run.timestep_fs):  # quickest first
+        run = replace(run, engine=args.engine)
+        if not liquids.simulate(run, args.work, deadline, args.ps or PRODUCTION_PS):
+            raise liquids.unfinished(run)
+    for species in NVE_LIQUIDS:
+        drift(species, args.work)
 
 
-# ---- running
+def rows(work: Path) -> Iterator[Row]:
+    """What has run, as results of the default set; its 4 fs runs are among those of the liquids."""
+    for run in STEP_RUNS:
+        if not run.repartitioned:
+            yield from liquids.rows(run, work)
+    for species in NVE_LIQUIDS:
+        found = drift_rows(species, work)
+        for step, heavy, slope, jitter in found if found is not None else ():
+            # Of a line through N equally spaced points with independent noise: noise · √(12/N) / length.
+            error = jitter * np.sqrt(12 * NVE_SAMPLE_PS / NVE_PS) / (1e-3 * NVE_PS)
+            run = Run(species)
+            row = Row(
+                LIQUID,
+                species,
+                "energy_drift",
+                temperature_K=run.temperature_K,
+                ensemble="NVE",
+                timestep_fs=float(step),
+                hydrogens="heavy" if heavy else "natural",
+                simulated=float(slope),
+                error=float(error),
+                engine="openmm",
+                length_ps=NVE_PS,
+                atoms=float(run.n_molecules * load_library().species[species].n_atoms),
+            )
+            yield row
+            yield replace(row, quantity="energy_fluctuation", simulated=float(jitter), error=float("nan"))
 
 
-def simulate(run: liquids.Run, options: argparse.Namespace, deadline: float) -> Samples:
+# ---- the energy without a thermostat
+
+
+def drift(species: str, work: Path) -> None:
+    """NVE energy drift of one liquid for each time step, from where its 4 fs run stands; saved once."""
+    start = liquids.load(Run(species), work)[0]
+    if start is None or drift_rows(species, work) is not None:
+        return
+    state = openmm.XmlSerializer.deserialize(start)
+    rows = []
+    for timestep_fs, repartitioned in tqdm(NVE_STEPS, desc=f"{species} NVE", unit="run"):
+        run = Run(species, timestep_fs, repartitioned)
+        system, _, _ = liquids.liquid(run)
+        context = liquids.simulation(run, system, nve=True)
+        context.setPeriodicBoxVectors(*state.getPeriodicBoxVectors())
+        context.setPositions(state.getPositions())
+        context.applyConstraints(1e-7)
+        context.setVelocitiesToTemperature(run.temperature_K, derived_seed("nve", species))
+        steps, series = round(NVE_SAMPLE_PS / (1e-3 * timestep_fs)), []
+        for _ in range(round(NVE_PS / NVE_SAMPLE_PS)):
+            context.getIntegrator().step(steps)
+            found = context.getState(getEnergy=True)
+            series.append((found.getPotentialEnergy() + found.getKineticEnergy())._value)
+        t_ns = 1e-3 * steps * 1e-3 * timestep_fs * np.arange(len(series))
+        slope = np.polyfit(t_ns, series, 1)[0]
+        dof = degrees_of_freedom(system)
+        kT = GAS_KJ_MOL_K * run.temperature_K
+        rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
+    run = Run(species)
+    liquids.write_arrays(run.place(work) / f"{species}-nve.npz", run, rows=np.array(rows))
+
+
+def drift_rows(species: str, work: Path) -> np.ndarray | None:
+    path = Run(species).place(work) / f"{species}-nve.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as data:
+        return data["rows"] if str(data["fingerprint"]) == Run(species).fingerprint else None
+
+
+# ---- structure and conformations
+
+
+def simulate(run: Run, work: Path, ps: float, deadline: float) -> Samples:
     """Go on with one run until it is long enough or time is up."""
-    samples, path = load(run, options.work)
-    if len(samples.series) * SAMPLE_PS >= options.ps - 1e-6:
+    samples, path = load(run, work)
+    if len(samples.series) * SAMPLE_PS >= ps - 1e-6:
         return samples
     system, _, _ = liquids.liquid(run)
     mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
     context = liquids.simulation(run, system)
     context.setState(openmm.XmlSerializer.deserialize(samples.state))
     molecule = Molecule.of(run.species)
-    bar = tqdm(total=options.ps, initial=len(samples.series) * SAMPLE_PS, desc=run.name, unit="ps")
-    while len(samples.series) * SAMPLE_PS < options.ps - 1e-6 and time.monotonic() < deadline:
+    bar = tqdm(total=ps, initial=len(samples.series) * SAMPLE_PS, desc=run.name, unit="ps")
+    while len(samples.series) * SAMPLE_PS < ps - 1e-6 and time.monotonic() < deadline:
         rows, curve = [], np.zeros(samples.curves.shape[1])
         for _ in range(round(CHUNK_PS / SAMPLE_PS)):
             context.getIntegrator().step(round(SAMPLE_PS / (1e-3 * run.timestep_fs)))
@@ -85,16 +187,14 @@ def simulate(run: liquids.Run, options: argparse.Namespace, deadline: float) -> 
             np.concatenate([samples.series, rows]),
             np.concatenate([samples.curves, curve[None]]),
         )
-        buffer = io.BytesIO()
-        text = {"state": np.array(samples.state), "fingerprint": np.array(run.fingerprint)}
-        np.savez_compressed(buffer, series=samples.series, curves=samples.curves, **text)
-        write_bytes(path, buffer.getvalue())
+        arrays = {"state": np.array(samples.state), "series": samples.series, "curves": samples.curves}
+        liquids.write_arrays(path, run, **arrays)
         bar.update(CHUNK_PS)
     bar.close()
     return samples
 
 
-def load(run: liquids.Run, folder: Path) -> tuple[Samples, Path]:
+def load(run: Run, folder: Path) -> tuple[Samples, Path]:
     """What is stored of a run, else the state in which the force field's validation left it; and where to store it."""
     path = run.place(folder) / f"{run.name}-structure.npz"
     if path.exists():
@@ -103,9 +203,8 @@ def load(run: liquids.Run, folder: Path) -> tuple[Samples, Path]:
                 return Samples(str(data["state"]), data["series"], data["curves"]), path
     state, _ = liquids.load(run, folder)
     if state is None:
-        raise SystemExit(
-            f"{run.name} has not been equilibrated: python -m lmbmd.validation.validate_force_field --steps"
-        )
+        remedy = "Run `lmbmd validate time-step` first."
+        raise LmbmdError(f"{run.name} has not been equilibrated.", where=str(folder), remedy=remedy)
     return Samples(state), path
 
 
@@ -119,7 +218,7 @@ class Molecule:
 
     @classmethod
     def of(cls, species: str) -> Molecule:
-        parameters = load_set(liquids.SET)
+        parameters = load_set(SET)
         heavy = [i for i, element in enumerate(parameters.elements(species)) if element != "H"]
         bonds = {frozenset(map(int, bond)) for bond in parameters.bonds(species)}
         neighbours = {i: [j for j in heavy if frozenset((i, j)) in bonds] for i in heavy}
@@ -138,19 +237,19 @@ class Molecule:
     def measure(self, context: openmm.Context, mass_amu: float) -> tuple[list[float], np.ndarray]:
         """A row of the series, and g(r) of heavy atoms of different molecules."""
         state = context.getState(energy=True, positions=True)
-        density, potential, *_ = liquids._sample(context, mass_amu)
+        density, potential, *_ = liquids.sample(context, mass_amu)
         edge = state.getPeriodicBoxVectors()[0][0]._value
         x = state.getPositions(asNumpy=True)._value.reshape(-1, self.n_atoms, 3)
         molecules = len(x)
         heavy = x[:, self.heavy].reshape(-1, 3)
         owner = np.repeat(np.arange(molecules), len(self.heavy))
         counts = np.zeros(round(REACH_NM / SHELL_NM))
-        near = 0
+        near: int = 0
         for i in range(len(heavy) - 1):
             d = heavy[i + 1 :][owner[i + 1 :] != owner[i]] - heavy[i]
             r = np.sqrt(((d - edge * np.round(d / edge)) ** 2).sum(axis=1))
             counts += np.histogram(r, len(counts), (0, REACH_NM))[0]
-            near += np.count_nonzero(r < 0.5)
+            near += int(np.count_nonzero(r < 0.5))
         r = SHELL_NM * np.arange(len(counts) + 1)
         pairs = len(heavy) * (len(heavy) - len(self.heavy)) / 2
         g = counts / (pairs * 4 / 3 * np.pi * np.diff(r**3) / edge**3)
@@ -199,7 +298,3 @@ def _difference(a: Estimate, b: Estimate) -> Estimate:
 
 def _text(estimate: Estimate) -> str:
     return f"{estimate.value:.4f} ± {estimate.error:.4f}"
-
-
-if __name__ == "__main__":
-    main()

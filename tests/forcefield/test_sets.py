@@ -76,7 +76,7 @@ def test_the_newest_version_of_a_set_comes_last(tmp_path, monkeypatch):
 @pytest.mark.parametrize("parameters", SETS, ids=lambda s: s.name)
 def test_every_file_of_a_set_is_in_its_manifest(parameters):
     listed = {file for entry in parameters.manifest["species"].values() for file in entry["files"]}
-    assert {path.name for path in parameters.folder.iterdir()} == listed | {"manifest.yaml"}
+    assert {path.name for path in parameters.folder.iterdir()} == listed | {"manifest.yaml", "validation.csv"}
 
 
 @pytest.mark.parametrize(("parameters", "name"), EVERY)

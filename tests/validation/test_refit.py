@@ -1,6 +1,5 @@
 """The refit of Lennard-Jones terms to liquids: its derivatives, its step, and that it is what the released set has."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +8,10 @@ import pytest
 import yaml
 
 from lmbmd.forcefield.parameters import load_set
+from lmbmd.validation import refit
 
 ROOT = Path(__file__).parents[2]
 BETA = 0.4
-
-
-@pytest.fixture
-def refit(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for module in ("refit", "liquids", "gromacs_liquid", "gromacs", "throughput"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    from lmbmd.validation import refit
-
-    return refit
 
 
 def _samples(stiffness, pull, n=400_000):
@@ -29,7 +19,7 @@ def _samples(stiffness, pull, n=400_000):
     return np.random.default_rng(5).normal(-pull / stiffness, (BETA * stiffness) ** -0.5, n)
 
 
-def test_the_slope_of_a_mean_energy_is_that_of_a_harmonic_well(refit):
+def test_the_slope_of_a_mean_energy_is_that_of_a_harmonic_well():
     stiffness, pull = 2.0, 3.0
     x = _samples(stiffness, pull)
     energy = stiffness * x**2 / 2 + pull * x
@@ -38,7 +28,7 @@ def test_the_slope_of_a_mean_energy_is_that_of_a_harmonic_well(refit):
     assert refit.mean_slope(energy, x**2 / 2, BETA) == pytest.approx(by_stiffness, abs=0.03)
 
 
-def test_a_step_solves_a_linear_liquid_and_leaves_out_what_nobody_measured(refit, monkeypatch):
+def test_a_step_solves_a_linear_liquid_and_leaves_out_what_nobody_measured(monkeypatch):
     truth = np.array([0.01, 0.2])
     slopes = {"one": np.array([[-2.0, 0.1], [0.5, 8.0]]), "two": np.array([[-1.0, 0.3], [3.0, 4.0]])}
     monkeypatch.setattr(refit, "derivatives", lambda liquid, *_: slopes[liquid])
@@ -53,10 +43,11 @@ def test_a_step_solves_a_linear_liquid_and_leaves_out_what_nobody_measured(refit
 
 
 @pytest.mark.parametrize("name", ["benzene", "FB", "F3B", "DMSO"])
-def test_patched_with_the_recipe_is_what_was_released(refit, name):
+def test_patched_with_the_recipe_is_what_was_released(name):
     terms = yaml.safe_load((ROOT / "force_fields/recipes/refit.yaml").read_text(encoding="utf-8"))["atoms"]
-    before, released = load_set("sage-clp-1.2.0"), load_set("sage-clp-1.3.0")
-    systems = [refit.Patched(before, tuple(terms)).system(name), released.system(name)]
+    released = load_set("sage-clp-1.3.0")
+    before = refit.patched(released, [{**term, "sigma_A": 3.3, "epsilon_kJ_mol": 0.5} for term in terms], name)
+    systems = [refit.patched(before, terms, name).system(name), released.system(name)]
     ours, theirs = (next(f for f in s.getForces() if isinstance(f, openmm.NonbondedForce)) for s in systems)
     for count, get in (("getNumParticles", "getParticleParameters"), ("getNumExceptions", "getExceptionParameters")):
         for i in range(getattr(theirs, count)()):
