@@ -1,20 +1,15 @@
 # The study, validated before any job exists. Everything the rules ask of it is a method of `STUDY`.
-import atexit
-import gc
 import sys
 
 from lmbmd.core import stages
+from lmbmd.study.planning import collect_garbage_again, plan_without_garbage_collection
 from lmbmd.study.study import load_study_or_exit
 
-# Planning makes millions of objects that live to its end. Python would look for garbage among them meanwhile, and
-# again when it exits: a third of the time.
-gc.disable()
-atexit.register(gc.freeze)
+plan_without_garbage_collection()
 
 
 onstart:
-    gc.freeze()
-    gc.enable()
+    collect_garbage_again()
 
 
 # The interpreter that runs Snakemake runs the jobs. A global, not a param: its path must not rerun anything.
