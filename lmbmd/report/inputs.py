@@ -158,8 +158,7 @@ class Results:
     @property
     def assumptions(self) -> list[str]:
         """What the recipe assumes beyond its source, one sentence each."""
-        found = (*(self.recipe.get("assumptions") or ()), *(self.composition.get("assumptions") or ()))
-        return list(dict.fromkeys(map(str, found)))
+        return list(dict.fromkeys(map(str, self.recipe.get("assumptions") or ())))
 
     @property
     def salts(self) -> list[str]:

@@ -16,8 +16,9 @@ from lmbmd.analysis.features import features
 from lmbmd.numbers.compare import difference, holm
 from lmbmd.numbers.estimate import Estimate
 from lmbmd.report.inputs import load_results
-from lmbmd.report.pages.comparison import comparison, embedded, label
+from lmbmd.report.pages.comparison import comparison, label
 from lmbmd.report.pages.index import index_page, write_index
+from lmbmd.report.pages.scripts import embedded
 
 EVIL = "</script><script>alert('x')</script><!--"
 #: name → (free solvent, CIP + AGG, cluster size): the second is beaten by the first in every respect.

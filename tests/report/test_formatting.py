@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmbmd.core import rounding
 from lmbmd.report.figures import palette
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 NAN = math.nan
 
@@ -40,13 +41,13 @@ NAN = math.nan
     ],
 )
 def test_a_number_is_rounded_as_its_error_allows(value, error, text):
-    assert fmt.number(value, error) == text
+    assert rounding.number(value, error) == text
 
 
 @given(st.floats(-1e5, 1e5), st.floats(1e-3, 1e5))
 def test_rounding_moves_a_value_by_less_than_the_error(value, error):
     # The value is rounded at a place no coarser than half of the error's last digit, and that is ≤ error.
-    shown = fmt.number(value, error).replace("−", "-")
+    shown = rounding.number(value, error).replace("−", "-")
     assert abs(float(shown.split(" ± ")[0]) - value) <= 0.5 * error * (1 + 1e-9)
     assert abs(float(shown.split(" ± ")[1]) - error) <= 0.5 * error
 
@@ -67,13 +68,13 @@ def test_rounding_moves_a_value_by_less_than_the_error(value, error):
     ],
 )
 def test_a_number_with_an_unreliable_error_has_two_digits_at_most(value, error, text):
-    assert fmt.number(value, error, reliable=False) == text
+    assert rounding.number(value, error, reliable=False) == text
 
 
 def test_a_fraction_is_shown_in_per_cent_with_its_error():
-    assert fmt.percent(0.43, 0.051) == "43 ± 5 %"
-    assert fmt.percent(0.432, 0.0051, reliable=False) == "≈ 43 %"
-    assert fmt.percent(NAN, 0.1) == "–"
+    assert rounding.percent(0.43, 0.051) == "43 ± 5 %"
+    assert rounding.percent(0.432, 0.0051, reliable=False) == "≈ 43 %"
+    assert rounding.percent(NAN, 0.1) == "–"
 
 
 @pytest.mark.parametrize(
@@ -81,24 +82,24 @@ def test_a_fraction_is_shown_in_per_cent_with_its_error():
     [("Li", "Li⁺"), ("PF6", "PF₆⁻"), ("FSI", "FSI⁻"), ("DME", "DME"), ("<b>", "<b>"), ("MOL7x", "MOL7x")],
 )
 def test_species_are_printed_with_the_charge_the_library_knows(name, text):
-    assert fmt.species(name) == text
+    assert naming.species(name) == text
 
 
 def test_sites_shells_and_quantities_read_as_words():
-    assert fmt.site("EC:O_carbonyl") == "EC O (carbonyl)"
-    assert fmt.site("FSI:O") == "FSI⁻ O"
-    assert fmt.shell({"DME": 3, "PF6": 1, "TTE": 0}) == "3 DME · 1 PF₆⁻"
-    assert fmt.shell({"DME": 0}) == "bare"
-    assert fmt.quantity("agg_fraction_anion") == "AGG fraction by anion"
-    assert fmt.quantity("agg_ii_fraction_anion") == "AGG-II fraction by anion"
-    assert fmt.labelled("density_g_cm3") == "Density (g/cm³)"
-    assert fmt.labelled("residence_time_continuous_ps") == "Residence time continuous (ps)"
-    assert fmt.duration(1500.0) == "1.50 ns"
+    assert naming.site("EC:O_carbonyl") == "EC O (carbonyl)"
+    assert naming.site("FSI:O") == "FSI⁻ O"
+    assert naming.shell({"DME": 3, "PF6": 1, "TTE": 0}) == "3 DME · 1 PF₆⁻"
+    assert naming.shell({"DME": 0}) == "bare"
+    assert naming.quantity("agg_fraction_anion") == "AGG fraction by anion"
+    assert naming.quantity("agg_ii_fraction_anion") == "AGG-II fraction by anion"
+    assert naming.labelled("density_g_cm3") == "Density (g/cm³)"
+    assert naming.labelled("residence_time_continuous_ps") == "Residence time continuous (ps)"
+    assert rounding.duration(1500.0) == "1.50 ns"
 
 
 def test_a_slug_is_safe_in_a_path_and_an_anchor():
-    assert fmt.slug("../../etc/<x>:O") == "etc-x-O"
-    assert fmt.slug("") == "x"
+    assert naming.slug("../../etc/<x>:O") == "etc-x-O"
+    assert naming.slug("") == "x"
 
 
 # Machado, Oliveira, Fernandes 2009 (doi:10.1109/TVCG.2009.113), severity 1.0.

@@ -266,6 +266,22 @@ def test_figures_have_words_for_those_who_do_not_see_them(page):
     assert ">r (Å)<" in rdf.svg and ">g(r)<" in rdf.svg and ">running CN<" in rdf.svg
 
 
+def test_the_text_of_a_figure_has_the_font_of_the_page_around_it(page):
+    for drawing in page.drawings:
+        texts = re.findall(r"<text [^>]*>", drawing.inline())
+        assert all("font-family: var(--figure-font)" in text for text in texts), drawing.name
+    assert texts
+
+
+def test_what_a_figure_refers_to_is_in_it_under_a_name_of_its_own(page):
+    for drawing in page.drawings:
+        inline = drawing.inline()
+        named = re.findall(r' id="([^"]+)"', inline)
+        used = re.findall(r'(?:url\(|href=")#([^)"]+)', inline)
+        assert len(set(named)) == len(named) and set(used) <= set(named), drawing.name
+        assert all(name.startswith(f"{drawing.name}-") for name in named), drawing.name
+
+
 def test_a_species_has_one_colour_on_every_figure(page):
     colour = {d.name: d.svg for d in page.drawings}
     for name in ("rdf-Li-DME-O-ether", "cn-DME", "shells", "residence-continuous"):
@@ -424,14 +440,14 @@ def test_records_are_shown_with_versions_seeds_and_hashes(document):
 
 
 def test_percolating_clusters_are_drawn_apart(results):
-    from lmbmd.report.figures import ions as figures_ions
+    from lmbmd.report.figures import clusters
 
-    (drawing,) = figures_ions.cluster_sizes(results.state_points[0])
+    (drawing,) = clusters.cluster_sizes(results.state_points[0])
     assert ">percolating<" in drawing.svg and ">finite<" in drawing.svg
     table = results.state_points[0].described.tables["cluster_sizes"].assign(percolating=False)
     tables = {"cluster_sizes": table}
     point = dataclasses.replace(results.state_points[0], described=Described(pd.DataFrame(), tables))
-    assert ">percolating<" not in figures_ions.cluster_sizes(point)[0].svg
+    assert ">percolating<" not in clusters.cluster_sizes(point)[0].svg
 
 
 def test_an_unknown_error_draws_no_bar_and_prints_a_question_mark(results):

@@ -17,7 +17,7 @@ from pages import EVIL, Document, load
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.report.figures import palette, scenes
-from lmbmd.report.figures.scene import still
+from lmbmd.report.figures.stills import still
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.page import formulation_page
 

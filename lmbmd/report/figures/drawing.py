@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -133,6 +134,11 @@ def without_bars(frame: pd.DataFrame) -> str:
     return " No whisker: the error is not known, or not to be relied on." if doubtful(frame).any() else ""
 
 
+def headroom(values: pd.Series, error: np.ndarray) -> float:
+    """Upper end of an axis that leaves room above the tallest error bar."""
+    return 1.08 * max(float(np.nanmax(values.to_numpy(float) + np.nan_to_num(error), initial=0.0)), 1e-3)
+
+
 def drop_spine_grid(ax: Axes, *, axis: str) -> None:
     """Grid only along one axis ("x" or "y"), for horizontal or vertical bars."""
     ax.grid(False)
@@ -163,33 +169,55 @@ def _save(figure: Figure, kind: str) -> bytes:
 
 
 def _inline(svg: str, name: str, title: str, alt: str) -> str:
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
-    box = re.search(r'viewBox="([^"]+)"', body)[1]
-    body = re.sub(r"^<svg[^>]*>", "", body, count=1)
-    body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.S)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    keep = lambda m: f' id="{name}-{m[1]}"' if m[1] in used else ""  # noqa: E731
-    body = re.sub(r' id="([^"]+)"', keep, body)
-    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
-    # Hundredths of a point are invisible; dropping the rest halves the page.
-    body = re.sub(r'( (?:d|x|y|transform|points)=")([^"]*)"', lambda m: f'{m[1]}{_short(m[2])}"', body)
-    # Text is laid out in the page's own font, which is never wider than the one measured here.
-    body = re.sub(r"font: ((?:bold )?[\d.]+px)[^;\"]*", r"font: \1 var(--figure-font)", body)
-    body = re.sub(r"\s*\n\s*", "\n", body)
-    width = float(box.split()[2])
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
-        f'class="plot" style="max-width:{width * 96 / 72 * 1.15:.0f}px" role="img" '
-        f'aria-labelledby="{name}-title {name}-desc">'
-        f'<title id="{name}-title">{_escape(title)}</title><desc id="{name}-desc">{_escape(alt)}</desc>'
-    )
-    return head + body.strip()
+    """matplotlib's SVG as an element of an HTML page, which needs no namespaces and no ids that nothing refers to."""
+    root = ElementTree.fromstring(svg)
+    root[:] = [child for child in root if _local(child.tag) != "metadata"]
+    elements = list(root.iter())
+    for element in elements:
+        element.tag = _local(element.tag)
+        element.attrib = {_local(key): " ".join(value.split()) for key, value in element.attrib.items()}
+        if element.tag not in ("text", "tspan", "style"):
+            element.text = None
+        element.tail = "\n"
+    used = {
+        match[1] for element in elements for value in element.attrib.values() for match in _REFERENCE.finditer(value)
+    }
+    for element in elements:
+        for key, value in element.attrib.items():
+            element.attrib[key] = _REFERENCE.sub(lambda match: match[0].replace("#", f"#{name}-"), value)
+            if key in ("d", "x", "y", "transform", "points"):
+                # Hundredths of a point are invisible; dropping the rest halves the page.
+                element.attrib[key] = re.sub(r"(\.\d\d)\d+", r"\1", value)
+            elif key == "style" and element.tag == "text":
+                element.attrib[key] = _in_page_font(value)
+        if (own := element.attrib.pop("id", "")) in used:
+            element.attrib["id"] = f"{name}-{own}"
+    box = root.attrib["viewBox"]
+    root.attrib = {
+        "viewBox": box,
+        "class": "plot",
+        "style": f"max-width:{float(box.split()[2]) * 96 / 72 * 1.15:.0f}px",
+        "role": "img",
+        "aria-labelledby": f"{name}-title {name}-desc",
+    }
+    for tag, text in (("desc", alt), ("title", title)):
+        words = ElementTree.Element(tag, id=f"{name}-{tag}")
+        words.text = text
+        root.insert(0, words)
+    root.tail = None
+    return ElementTree.tostring(root, encoding="unicode")
 
 
-def _short(numbers: str) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", numbers)
+#: A place in an attribute that names another element of the same file.
+_REFERENCE = re.compile(r"(?:^|url\()#([^)]+)")
 
 
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _local(name: str) -> str:
+    """A tag or an attribute without its namespace."""
+    return name.rpartition("}")[2]
+
+
+def _in_page_font(style: str) -> str:
+    """Text is laid out in the page's own font, which is never wider than the one measured here."""
+    given = dict(part.split(": ", 1) for part in style.split("; "))
+    return "; ".join(f"{key}: {value}" for key, value in (given | {"font-family": "var(--figure-font)"}).items())

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from lmbmd.core import rounding
 from lmbmd.core.words import counted
 from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Scene:
             "title": self.title,
             "alt": self.alt,
             "species": names,
-            "shown": [fmt.species(name) for name in names],
+            "shown": [naming.species(name) for name in names],
             "colours": [colour.get(name, "#52606d") for name in names],
             "faint": [name in self.faint for name in names],
             "of": [names.index(name) for name in self.species],
@@ -74,10 +75,11 @@ def shell_scenes(point: StatePoint) -> list[Scene]:
         if record["label"] not in rows.index:
             continue
         row = rows.loc[record["label"]]
-        inside, centre = molecules_of(row), fmt.species(record["species"][0][0])
-        share = fmt.percent(row.fraction, row.error, not doubt_of(row))
-        title = f"{fmt.shell(inside)}"
-        caption = f"{share} of all shells, the {_ordinal(int(row['rank']))} most frequent. {_where(record)}"
+        inside, centre = molecules_of(row), naming.species(record["species"][0][0])
+        share = rounding.percent(row.fraction, row.error, not doubt_of(row))
+        title = f"{naming.shell(inside)}"
+        rank = "" if row["rank"] == 1 else f"{rounding.ordinal(int(row['rank']))} "
+        caption = f"{share} of all shells, the {rank}most frequent. {_where(record)}"
         alt = f"3-D picture of one {centre} with its first shell, {title}: {_seen(record)}."
         scenes.append(_scene(point, record, title, alt, caption, frozenset()))
     return scenes
@@ -103,13 +105,7 @@ def _records(point: StatePoint, kind: str) -> list[Mapping[str, Any]]:
 
 
 def _where(record: Mapping[str, Any]) -> str:
-    return f"Replica {record['replica']}, {fmt.duration(float(record['time_ps']))}."
-
-
-def _ordinal(rank: int) -> str:
-    if rank == 1:
-        return ""
-    return f"{rank}{'th' if 10 < rank % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(rank % 10, 'th')}"
+    return f"Replica {record['replica']}, {rounding.duration(float(record['time_ps']))}."
 
 
 def _seen(record: Mapping[str, Any]) -> str:
@@ -117,7 +113,7 @@ def _seen(record: Mapping[str, Any]) -> str:
     count: dict[str, int] = {}
     for name, _ in record["species"]:
         count[name] = count.get(name, 0) + 1
-    molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in count.items())
+    molecules = ", ".join(f"{n} {naming.species(name)}" for name, n in count.items())
     n = len(record["contacts"])
     return f"{molecules}; {counted(n, 'contact')} of centres with donor atoms"
 
@@ -130,10 +126,10 @@ def _scene(
     if record["bonds"] is None:
         caption += " Bonds are not drawn: this box was built without a list of them."
     return Scene(
-        key=f"{point.label}-view-{fmt.slug(record['name'])}",
+        key=f"{point.label}-view-{naming.slug(record['name'])}",
         title=title,
         alt=alt,
-        caption=caption.replace("  ", " "),
+        caption=caption,
         species=tuple(name for name, n in record["species"] for _ in range(n)),
         molecule=np.repeat(np.arange(len(sizes)), sizes),
         element=tuple(map(str, record["element"])),

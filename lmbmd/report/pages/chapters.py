@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmbmd.report.figures import ions as figures_ions
-from lmbmd.report.figures import scene as figures_scene
-from lmbmd.report.figures import scenes
-from lmbmd.report.figures import shell as figures_shell
-from lmbmd.report.figures import time as figures_time
+from lmbmd.report.figures import clusters, over_time, pairs, scenes, shells, stills
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
 from lmbmd.report.inputs import Results, StatePoint
@@ -57,13 +53,13 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
         "Who touches a centre: radial distribution functions (line, left axis) with the running coordination "
         "number (dashed, right axis), and the first shell inside the marked cut-off.",
         blocks(
-            _figures(figures_shell.rdf(point, colour, by_site=True), "small", "rdf"),
+            _figures(shells.rdf(point, colour, by_site=True), "small", "rdf"),
             table(findings.coordination(point), "coordination"),
-            _figures([*figures_shell.shells(point, colour), *figures_shell.solvent_states(point)], "medium", "shell"),
+            _figures([*shells.shells(point, colour), *shells.solvent_states(point)], "medium", "shell"),
             _views(scenes.shell_scenes(point), "The most frequent shells", "shell", colour),
-            _figures(figures_shell.cn_histogram(point, colour), "small", "cn"),
+            _figures(shells.cn_histogram(point, colour), "small", "cn"),
             table(findings.solvent_states(point), "solvent-states"),
-            _figures(figures_shell.rdf(point, colour, by_site=False), "small", "rdf"),
+            _figures(shells.rdf(point, colour, by_site=False), "small", "rdf"),
         ),
         tuple(point.notes("cutoff")),
     )
@@ -76,11 +72,11 @@ def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
         "How many ions of the other sign an ion touches. The three conventions answer three different questions "
         "and are never mixed.",
         blocks(
-            _figures(figures_ions.speciation(point), "medium", "speciation_anion"),
+            _figures(pairs.speciation(point), "medium", "speciation_anion"),
             table(findings.speciation(point), "speciation"),
-            _figures(figures_ions.ion_histogram(point, colour), "small", "ion_histogram"),
+            _figures(pairs.ion_histogram(point, colour), "small", "ion_histogram"),
             table(findings.separation(point), "separation"),
-            _figures(figures_ions.sensitivity(point), "small", "sensitivity"),
+            _figures(pairs.sensitivity(point), "small", "sensitivity"),
         ),
     )
 
@@ -93,13 +89,13 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
         "connectivity, against what chance alone would give; a high AGG fraction is not enough.",
         blocks(
             _figures(
-                [*figures_ions.cluster_sizes(point), *figures_ions.cluster_population(point)],
+                [*clusters.cluster_sizes(point), *clusters.cluster_population(point)],
                 "medium",
                 "cluster_sizes",
             ),
             _views(scenes.cluster_scenes(point, results.roles), "The largest cluster", "cluster", colour),
-            _figures([*figures_ions.cluster_charge(point), *figures_ions.centre_distances(point)], "small", "cluster"),
-            _figures(figures_ions.criteria(point), "medium", "cipa"),
+            _figures([*clusters.cluster_charge(point), *clusters.centre_distances(point)], "small", "cluster"),
+            _figures(clusters.criteria(point), "medium", "cipa"),
             table(findings.cipa(point, results), "cipa"),
             table(findings.cipa_background(point), "chance"),
             table(findings.cipa_sensitivity(point), "cipa-sensitivity", "Sensitivity of the call to every choice"),
@@ -114,7 +110,7 @@ def _dynamics(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
         "How long contacts last",
         "The chance that a partner in a shell at time 0 is there at time t (continuous: without ever having left).",
         blocks(
-            _figures(figures_time.residence(point, colour), "medium", "residence"),
+            _figures(over_time.residence(point, colour), "medium", "residence"),
             table(findings.residence(point), "residence"),
         ),
         tuple(point.notes("residence")),
@@ -127,10 +123,10 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
         "Is it converged?",
         "Production only. A quantity that still drifts has no mean to report.",
         blocks(
-            _figures(figures_time.state(point), "small", "state"),
-            _figures(figures_time.series(point), "small", "timeseries"),
+            _figures(over_time.state(point), "small", "state"),
+            _figures(over_time.series(point), "small", "timeseries"),
             table(findings.convergence(point), "checks"),
-            _figures(figures_time.running(point), "small", "running"),
+            _figures(over_time.running(point), "small", "running"),
             table(findings.errors(point), "errors"),
             table(findings.all_numbers(point), "numbers", "All descriptors with errors and independent samples"),
         ),
@@ -161,7 +157,7 @@ def _views(found: list[Scene], title: str, definition: str, colour: Mapping[str,
         "scenes": found,
         "title": title,
         "definition": definition,
-        "drawings": [figures_scene.still(scene, colour) for scene in found],
+        "drawings": [stills.still(scene, colour) for scene in found],
         "models": {scene.key: scene.model(colour) for scene in found},
     }
 

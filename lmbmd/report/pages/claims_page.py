@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmbmd.core import stages
+from lmbmd.core import rounding, stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.words import counted
 from lmbmd.literature.claims import ClaimsFile
@@ -19,7 +19,6 @@ from lmbmd.literature.judge import LEVEL, UNANSWERED, VERDICTS, judge_claims, ta
 from lmbmd.report.pages.comparison import label
 from lmbmd.report.pages.page import environment
 from lmbmd.report.pages.scripts import script, style
-from lmbmd.report.words import formatting as fmt
 
 _TONES = {"supported": "good", "contradicted": "bad", "mixed": "warn", "undecided": "warn"}
 _JUDGED = VERDICTS[:3]
@@ -140,12 +139,14 @@ def _claimed(row: Any) -> str:
     low, high = row.claimed_low, row.claimed_high
     if row.estimand == "difference":
         limits = {(0.0, math.inf): "greater", (-math.inf, 0.0): "less"}
-        said = limits.get((low, high)) or f"equal, within {fmt.exact(high)}{_unit(row)}"
+        said = limits.get((low, high)) or f"equal, within {rounding.exact(high)}{_unit(row)}"
     elif math.isinf(low):
-        said = f"below {fmt.exact(high)}{_unit(row)}"
+        said = f"below {rounding.exact(high)}{_unit(row)}"
     else:
         above = math.isinf(high)
-        said = (f"above {fmt.exact(low)}" if above else f"{fmt.exact(low)} to {fmt.exact(high)}") + _unit(row)
+        said = (
+            f"above {rounding.exact(low)}" if above else f"{rounding.exact(low)} to {rounding.exact(high)}"
+        ) + _unit(row)
     return f"{label(row.name, row.species)}{', ratio' if row.estimand == 'ratio' else ''}: {said}"
 
 
@@ -154,20 +155,22 @@ def _found(row: Any) -> tuple[str, str]:
     decided = pd.notna(row.estimate)  # then a number without an error never changed, and needs none
     pairs = ((row.value, row.error), (row.versus_value, row.versus_error))
     # Without a verdict an error may not be reliable, and is not shown.
-    parts = [fmt.number(v, None if decided and pd.isna(e) else e, reliable=decided) for v, e in pairs if pd.notna(v)]
-    unit = f" {fmt.unit(row.unit)}".rstrip() if parts else ""
+    parts = [
+        rounding.number(v, None if decided and pd.isna(e) else e, reliable=decided) for v, e in pairs if pd.notna(v)
+    ]
+    unit = f" {rounding.unit(row.unit)}".rstrip() if parts else ""
     text = " against ".join(parts) + unit
     if not decided:
         return text, ""
-    interval = f"{100 * LEVEL:g} %: {fmt.number(row.low)} to {fmt.number(row.high)}{_unit(row)}"
-    name = "" if row.estimand == "value" else f"{row.estimand} {fmt.number(row.estimate, row.estimate_error)}; "
+    interval = f"{100 * LEVEL:g} %: {rounding.number(row.low)} to {rounding.number(row.high)}{_unit(row)}"
+    name = "" if row.estimand == "value" else f"{row.estimand} {rounding.number(row.estimate, row.estimate_error)}; "
     return text, name + interval
 
 
 def _unit(row: Any) -> str:
     """The estimand's unit, after a space; nothing for a ratio or a pure number."""
     known = row.estimand != "ratio" and isinstance(row.unit, str)
-    return f" {fmt.unit(row.unit)}".rstrip() if known else ""
+    return f" {rounding.unit(row.unit)}".rstrip() if known else ""
 
 
 def _sentence(text: str) -> str:

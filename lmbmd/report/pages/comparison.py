@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +9,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from lmbmd.core import rounding
 from lmbmd.data.atoms import ROLES
 from lmbmd.report.inputs import Results, StatePoint
-from lmbmd.report.words import formatting as fmt
-from lmbmd.report.words import narrative
+from lmbmd.report.words import naming, narrative
 
 #: Numbers that the pair view shows first; the others are a click away.
 MAIN = (
@@ -81,27 +80,19 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
             cell = [k, _short(row.value, 7), _short(row.error, 4), _short(row.n_effective, 4), doubts[row.doubt]]
             cells.setdefault((row.formulation, float(row.temperature_K)), []).append(cell)
     numbers = [
-        {"name": n, "species": s, "label": label(n, s), "unit": fmt.unit(units[n, s]), "main": n in MAIN}
+        {"name": n, "species": s, "label": label(n, s), "unit": rounding.unit(units[n, s]), "main": n in MAIN}
         for n, s in keys
     ]
     points = [_facts(*pair) | {"cells": cells.get((pair[0].name, pair[1].temperature_K), [])} for pair in pairs]
     return {"points": points, "numbers": numbers, "doubts": list(doubts), "axes": AXES}
 
 
-def embedded(data: Any) -> str:
-    """JSON that can stand inside a <script> element of any page: no character of it ends or opens an element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
 def label(name: str, species: str) -> str:
     """A number as a reader sees it: ``"Anion CN, FSI⁻"``."""
     if (name, species) == (_FREE, ""):
-        return f"{fmt.quantity(name)}, all solvents"
-    whom = fmt.site(species) if ":" in species or " " not in species else species
-    return f"{fmt.quantity(name)}, {whom}" if species else fmt.quantity(name)
+        return f"{naming.quantity(name)}, all solvents"
+    whom = naming.site(species) if ":" in species or " " not in species else species
+    return f"{naming.quantity(name)}, {whom}" if species else naming.quantity(name)
 
 
 def href(one: Results, point: StatePoint) -> str:
@@ -124,8 +115,8 @@ def _facts(one: Results, point: StatePoint) -> dict[str, Any]:
         "T": point.temperature_K,
         "verdict": verdict.word,
         "tone": verdict.tone,
-        "base": " ".join(map(fmt.species, parts)),
-        "diluents": " ".join(map(fmt.species, diluents)),
+        "base": " ".join(map(naming.species, parts)),
+        "diluents": " ".join(map(naming.species, diluents)),
         "model": f"{one.composition.get('force_field') or '?'} × {'?' if scale is None else f'{scale:g}'}",
         "at": _axes(one, point),
     }

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from markupsafe import Markup
 
 from lmbmd.analysis.features import FEATURES, features
 from lmbmd.core import stages
@@ -22,11 +21,10 @@ from lmbmd.literature.judge import judge_claims
 from lmbmd.report.figures import palette
 from lmbmd.report.inputs import Results, StatePoint
 from lmbmd.report.pages.claims_page import ClaimsSummary, claims_page, claims_summary
-from lmbmd.report.pages.comparison import comparison, embedded
+from lmbmd.report.pages.comparison import comparison
 from lmbmd.report.pages.page import environment
-from lmbmd.report.pages.scripts import script, style
-from lmbmd.report.words import formatting as fmt
-from lmbmd.report.words import narrative
+from lmbmd.report.pages.scripts import embedded, script, style
+from lmbmd.report.words import naming, narrative
 from lmbmd.report.words.definitions import DEFINITIONS, Definition
 from lmbmd.report.words.narrative import Headline, Verdict
 
@@ -84,7 +82,7 @@ def index_page(
             has_call=any(row.call for row in rows),
             cutoffs=_other_cutoffs([row.point for row in rows]),
             claims=claims,
-            data=Markup(embedded(data)),
+            data=embedded(data),
             script=text,
             script_hash=digest,
             index_style=style("index.css"),
@@ -119,7 +117,7 @@ def _other_cutoffs(points: Sequence[StatePoint]) -> list[str]:
             for row in table[table.partner.str.contains(":")].itertuples():
                 found.setdefault((str(row.centre), str(row.partner)), []).append(float(row.cutoff_A))
     return [
-        f"{fmt.species(centre)} – {fmt.site(partner)} {min(radii):.2f} to {max(radii):.2f} Å"
+        f"{naming.species(centre)} – {naming.site(partner)} {min(radii):.2f} to {max(radii):.2f} Å"
         for (centre, partner), radii in found.items()
         if max(radii) - min(radii) > CUTOFF_SPREAD_A + 1e-9
     ]
@@ -130,7 +128,7 @@ def _own_words(rows: Sequence[Row], keys: set[str]) -> list[Definition]:
     entries: dict[str, Definition] = {}
     for row in rows:
         for one in row.point.described.descriptors.itertuples(index=False):
-            key = f"d-{fmt.slug(one.name)}"
+            key = f"d-{naming.slug(one.name)}"
             if key in keys:
                 entries.setdefault(key, Definition(key, str(one.name).replace("_", " "), str(one.method)))
     return [entries[key] for key in sorted(entries)]

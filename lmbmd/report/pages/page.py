@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,18 +15,17 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from lmbmd.core import stages
+from lmbmd.core import rounding, stages
 from lmbmd.core.files import replacing, write_text
 from lmbmd.numbers.doubt import DISAGREE, NO_ERROR, NOT_RELIABLE
 from lmbmd.report.figures import palette
 from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
 from lmbmd.report.pages.chapters import PLACED, blocks, chapters_of, table
-from lmbmd.report.pages.scripts import script, style
+from lmbmd.report.pages.scripts import embedded, script, style
 from lmbmd.report.tables import provenance
 from lmbmd.report.tables.cells import doubts
-from lmbmd.report.words import formatting as fmt
-from lmbmd.report.words import narrative, references
+from lmbmd.report.words import naming, narrative, references
 from lmbmd.report.words.choices import choices
 from lmbmd.report.words.definitions import CHAIN, DEFINITIONS, NOT_COMPUTED, Definition
 
@@ -67,7 +65,7 @@ def formulation_page(results: Results) -> Page:
     Args:
         results: from ``load_results`` (or made by hand).
     """
-    colour = palette.colours(results.roles or _species_seen(results))
+    colour = palette.colours(results.roles)
     drawings: list[Drawing] = []
     models: dict[str, Any] = {}
     points = []
@@ -99,7 +97,7 @@ def formulation_page(results: Results) -> Page:
                 definitions=_definitions(results),
                 choices=choices(results),
                 references=references.references(results),
-                scenes=_data(models),
+                scenes=embedded(models) if models else "",
                 not_computed=NOT_COMPUTED,
                 chain=CHAIN,
                 method=_method(results),
@@ -119,11 +117,11 @@ def _header(results: Results) -> list[tuple[str, str]]:
         ("temperature", ", ".join(f"{point.temperature_K:g} K" for point in results.state_points)),
         ("force field", results.composition.get("force_field") or "not recorded"),
         ("ion charges", "not recorded" if scale is None else f"× {scale:g}"),
-        ("production", " and ".join(map(fmt.duration, lengths)) or "not recorded"),
+        ("production", " and ".join(map(rounding.duration, lengths)) or "not recorded"),
         ("runs", str(len(runs)) if runs else "not recorded"),
     ]
     if results.counts:
-        facts.append(("box", ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())))
+        facts.append(("box", ", ".join(f"{n} {naming.species(name)}" for name, n in results.counts.items())))
     return [(name, str(value)) for name, value in facts]
 
 
@@ -164,27 +162,11 @@ def _definitions(results: Results) -> list[Definition]:
     seen: dict[str, Definition] = {}
     for point in results.state_points:
         for row in point.described.descriptors.itertuples(index=False):
-            key = f"d-{fmt.slug(row.name)}"
+            key = f"d-{naming.slug(row.name)}"
             title = str(row.name).replace("_", " ")
             method = _OUTCOME.sub("", str(row.method))
-            seen.setdefault(key, Definition(key, title, f"{method}. Unit: {fmt.unit(str(row.unit)) or '1'}."))
+            seen.setdefault(key, Definition(key, title, f"{method}. Unit: {rounding.unit(str(row.unit)) or '1'}."))
     return [*DEFINITIONS.values(), *(seen[key] for key in sorted(seen))]
-
-
-def _species_seen(results: Results) -> dict[str, str]:
-    """Without a composition: species named in the tables, without a role."""
-    seen: dict[str, str] = {}
-    for point in results.state_points:
-        table = point.table("cn")
-        for name in [] if table is None else [*table.centre, *table.species]:
-            seen.setdefault(str(name), "")
-    return seen
-
-
-def _data(models: Mapping[str, Any]) -> Markup:
-    """Plain data as JSON inside a script element, which nothing in it can end; empty if there is none."""
-    text = json.dumps(models, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026")) if models else Markup("")
 
 
 @cache
@@ -198,11 +180,11 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
-        "species": fmt.species,
-        "unit": fmt.unit,
-        "slug": fmt.slug,
-        "number": fmt.number,
-        "percent": fmt.percent,
+        "species": naming.species,
+        "unit": rounding.unit,
+        "slug": naming.slug,
+        "number": rounding.number,
+        "percent": rounding.percent,
         "href": lambda path: quote(str(path)),
         "linked": linked,
         "unbroken": unbroken,

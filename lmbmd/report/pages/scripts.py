@@ -1,11 +1,13 @@
-"""Scripts and styles that stand in a page, and the hashes by which its content security policy lets scripts run."""
+"""Scripts, styles and data that stand in a page, and the hashes by which its security policy lets scripts run."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from markupsafe import Markup
 
@@ -22,6 +24,14 @@ def script(*names: str, folder: str = "templates") -> tuple[Markup, str]:
 def style(name: str) -> Markup:
     """A stylesheet of the templates."""
     return Markup(_read(name))
+
+
+def embedded(data: Any) -> Markup:
+    """Data as JSON inside a <script> element of any page: no character of it ends or opens an element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
 
 
 def _read(name: str, folder: str = "templates") -> str:

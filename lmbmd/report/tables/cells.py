@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from lmbmd.core import rounding
 from lmbmd.report.inputs import doubt_of
-from lmbmd.report.words import formatting as fmt
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Table:
     def footnotes(self) -> list[str]:
         """What the signs in the table mean, of those that are there."""
         cells = [cell for row in self.rows for cell in row]
-        dash = [self.dash] if any(cell.text == fmt.DASH and not cell.remark for cell in cells) else []
+        dash = [self.dash] if any(cell.text == rounding.DASH and not cell.remark for cell in cells) else []
         return dash + [text for text in [doubts([cell.doubt for cell in cells])] if text]
 
 
@@ -62,9 +62,9 @@ def value(number: float, error: float | None = None, doubt: str = "", remark: st
     """A number. Where there is no error to print, the doubt stands below it; else it marks the number with ≈."""
     known = error is not None and not math.isnan(error)
     if doubt and not known:
-        return Cell(fmt.number(number), remark=doubt, numeric=True)
+        return Cell(rounding.number(number), remark=doubt, numeric=True)
     shown = remark if number is None or not math.isfinite(number) or (error is not None and not known) else ""
-    return Cell(fmt.number(number, error, not doubt), remark=shown, numeric=True, doubt=doubt)
+    return Cell(rounding.number(number, error, not doubt), remark=shown, numeric=True, doubt=doubt)
 
 
 def told(row: Any, quantity: str) -> Cell:
@@ -74,7 +74,7 @@ def told(row: Any, quantity: str) -> Cell:
 
 def unit(text: str) -> Cell:
     """A unit; a pure number says so, because an empty cell could be a forgotten one."""
-    return Cell(fmt.unit(text) or "1")
+    return Cell(rounding.unit(text) or "1")
 
 
 def existing(error: Any) -> float | None:

@@ -6,11 +6,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from lmbmd.core import rounding
 from lmbmd.numbers.doubt import doubt_in
-from lmbmd.report.figures.ions import CONVENTIONS, class_order
+from lmbmd.report.figures.pairs import CONVENTIONS, class_order
 from lmbmd.report.inputs import Results, StatePoint, doubt_of
 from lmbmd.report.tables.cells import Cell, Table, existing, told, unit, value
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 from lmbmd.report.words.choices import threshold_of
 
 
@@ -24,15 +25,15 @@ def asked(point: StatePoint, results: Results) -> Table | None:
     for row in table[table.asked.notna() | (table.quantity == "density")].itertuples():
         component, quantity = str(row.component), str(row.quantity)
         recipe = written.get(component, {})
-        rounding = recipe.get("relative_error")
+        deviation = recipe.get("relative_error")
         rows.append(
             (
-                Cell(fmt.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
+                Cell(naming.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
                 Cell(quantity),
-                Cell(str(recipe.get("text", "")) or fmt.DASH),
-                Cell(fmt.exact(row.asked), numeric=True),
+                Cell(str(recipe.get("text", "")) or rounding.DASH),
+                Cell(rounding.exact(row.asked), numeric=True),
                 value(row.realised),
-                Cell(fmt.DASH if rounding is None else f"{100 * rounding:+.2f} %".replace("-", "−"), numeric=True),
+                Cell(rounding.DASH if deviation is None else f"{100 * deviation:+.2f} %".replace("-", "−"), numeric=True),
                 value(row.simulated, existing(row.error), doubt_of(row)),
                 unit(str(row.unit)),
             )
@@ -64,9 +65,10 @@ def box(point: StatePoint) -> Table | None:
     for component in dict.fromkeys(c for c, q in found if c and q in shown):
         cells = [found.get((component, quantity)) for quantity in shown]
         values = (
-            value(c.simulated, existing(c.error), doubt_of(c)) if c else Cell(fmt.DASH, numeric=True) for c in cells
+            value(c.simulated, existing(c.error), doubt_of(c)) if c else Cell(rounding.DASH, numeric=True)
+            for c in cells
         )
-        rows.append((Cell(fmt.formula(component), "composition"), *values))
+        rows.append((Cell(naming.formula(component), "composition"), *values))
     caption = "The simulated box. Molality is per mass of solvents and diluents."
     return Table(caption, ("component", *(_BOX[q] for q in shown)), tuple(rows), dash="A dash: not defined.")
 
@@ -84,11 +86,16 @@ def coordination(point: StatePoint) -> Table | None:
         cutoff = found.get((str(row.centre), label))
         rows.append(
             (
-                Cell(f"{fmt.species(str(row.centre))} – {fmt.site(label) if site else fmt.species(species)}", "cn"),
+                Cell(
+                    f"{naming.species(str(row.centre))} – {naming.site(label) if site else naming.species(species)}",
+                    "cn",
+                ),
                 Cell("donor atoms" if site else "molecules", "cn"),
                 value(row.value, row.error, doubt_of(row)),
                 Cell("1"),
-                Cell(f"{fmt.number(cutoff.cutoff_A)} Å" if cutoff else "", "cutoff" if cutoff else "", numeric=True),
+                Cell(
+                    f"{rounding.number(cutoff.cutoff_A)} Å" if cutoff else "", "cutoff" if cutoff else "", numeric=True
+                ),
                 Cell(str(cutoff.rule) if cutoff else ""),
             )
         )
@@ -134,7 +141,7 @@ def solvent_states(point: StatePoint) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(fmt.species(str(row.species)), "solvent_states"),
+            Cell(naming.species(str(row.species)), "solvent_states"),
             *(told(row, state) for state in ("free", "bound", "bridging")),
             Cell("1"),
         )
@@ -143,8 +150,7 @@ def solvent_states(point: StatePoint) -> Table | None:
     return Table("States of the neutral molecules.", ("species", "free", "bound", "bridging", "unit"), rows)
 
 
-_SIGNS = {">=": "≥", "<=": "≤"}
-_MET = {"true": "yes", "1.0": "yes", "false": "no", "0.0": "no"}
+_MET = {"True": "yes", "False": "no"}
 
 
 def cipa(point: StatePoint, results: Results) -> Table | None:
@@ -156,9 +162,9 @@ def cipa(point: StatePoint, results: Results) -> Table | None:
         (
             Cell(str(row.criterion), "cipa"),
             value(row.value, row.error or None, doubt_of(row)),
-            Cell(_bound(row), threshold_of(str(row.criterion), results), numeric=True),
+            _threshold(row, results),
             unit(str(row.unit)),
-            Cell(_MET.get(str(row.met).lower(), "not judged")),
+            Cell(_MET.get(str(row.met), "not judged")),
             value(getattr(row, "share_met", math.nan)),
         )
         for row in table[table.threshold.notna()].itertuples()
@@ -170,8 +176,9 @@ def cipa(point: StatePoint, results: Results) -> Table | None:
     return Table(caption, ("criterion", "value", "threshold", "unit", "mean met", "share of centres"), rows)
 
 
-def _bound(row: Any) -> str:
-    return f"{_SIGNS.get(str(row.direction), row.direction)} {fmt.exact(row.threshold)}"
+def _threshold(row: Any, results: Results) -> Cell:
+    bound = f"{row.direction} {rounding.exact(row.threshold)}"
+    return Cell(bound, threshold_of(str(row.criterion), results), numeric=True)
 
 
 def cipa_background(point: StatePoint) -> Table | None:
@@ -187,7 +194,7 @@ def cipa_background(point: StatePoint) -> Table | None:
             value(row.value, row.error, doubt_of(row)),
             value(row.null, existing(row.null_sd)),
             Cell(str(model)),
-            Cell(fmt.fixed(row.z, 1), numeric=True),
+            Cell(rounding.fixed(row.z, 1), numeric=True),
             unit(str(row.unit)),
         )
         for row, model in zip(table.itertuples(), models, strict=True)
@@ -229,11 +236,11 @@ def separation(point: StatePoint) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(fmt.species(str(row.species)), "separation"),
+            Cell(naming.species(str(row.species)), "separation"),
             *(told(row, state) for state in ("solvent_separated", "isolated")),
             Cell("1"),
             Cell(_angstrom(getattr(row, "radius_A", math.nan)), "separation", numeric=True),
-            Cell(str(getattr(row, "rule", fmt.DASH))),
+            Cell(str(getattr(row, "rule", rounding.DASH))),
         )
         for row in table.itertuples()
     )
@@ -269,16 +276,16 @@ def residence(point: StatePoint) -> Table | None:
 
 
 def _angstrom(value: float) -> str:
-    return f"{value:.2f} Å" if math.isfinite(value) else fmt.DASH
+    return f"{value:.2f} Å" if math.isfinite(value) else rounding.DASH
 
 
 def _events(row: Any) -> str:
     found = getattr(row, "departures", getattr(row, "losses", math.nan))
-    return fmt.fixed(float(found), 0)
+    return rounding.fixed(float(found), 0)
 
 
 def _pair(row: Any) -> str:
-    return " – ".join(fmt.site(str(name)) for name in (row.centre, row.partner) if name) or "ions of one cluster"
+    return " – ".join(naming.site(str(name)) for name in (row.centre, row.partner) if name) or "ions of one cluster"
 
 
 def convergence(point: StatePoint) -> Table | None:
@@ -290,7 +297,7 @@ def convergence(point: StatePoint) -> Table | None:
         (
             Cell(str(row.rule)),
             value(row.value),
-            Cell(fmt.exact(row.threshold), numeric=True),
+            Cell(rounding.exact(row.threshold), numeric=True),
             Cell(str(row.verdict)),
             Cell(str(row.text)),
         )
@@ -309,14 +316,15 @@ def errors(point: StatePoint) -> Table | None:
     several = (table.replica > 1).any()
     rows = tuple(
         (
-            Cell(fmt.quantity(str(row.quantity)), "error"),
+            Cell(naming.quantity(str(row.quantity)), "error"),
             Cell(f"replica {int(row.replica)}" if row.replica else "all replicas" if several else "the only replica"),
             value(row.value, row.error, doubt_of(row)),
-            Cell(fmt.unit(fmt.unit_of(str(row.quantity))) or "1"),
+            Cell(rounding.unit(naming.unit_of(str(row.quantity))) or "1"),
             Cell(
-                fmt.number(row.n_effective) if row.n_effective < 100 else fmt.fixed(row.n_effective, 0), "n_effective"
+                rounding.number(row.n_effective) if row.n_effective < 100 else rounding.fixed(row.n_effective, 0),
+                "n_effective",
             ),
-            Cell(fmt.exact(row.frames), numeric=True),
+            Cell(rounding.exact(row.frames), numeric=True),
             Cell(str(row.source)),
         )
         for row in table.itertuples()
@@ -330,8 +338,8 @@ def all_numbers(point: StatePoint) -> Table:
     """The whole descriptor table."""
     rows = tuple(
         (
-            Cell(fmt.quantity(str(row.name)), f"d-{fmt.slug(row.name)}"),
-            Cell(fmt.site(str(row.species))),
+            Cell(naming.quantity(str(row.name)), f"d-{naming.slug(row.name)}"),
+            Cell(naming.site(str(row.species))),
             value(row.value, row.error, doubt_in(str(row.method))),
             unit(str(row.unit)),
             value(row.n_effective),

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lmbmd.core import rounding
 from lmbmd.report.inputs import Results
 from lmbmd.report.tables.cells import Cell, Table, value
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 
 def runs(results: Results) -> Table | None:
@@ -18,9 +19,9 @@ def runs(results: Results) -> Table | None:
             Cell(f"{point.temperature_K:g} K, replica {replica.number}"),
             Cell(_platform(replica.run.get("platform"))),
             value(_float(replica.run.get("ns_per_day"))),
-            Cell(fmt.duration(replica.production_ps or math.nan), numeric=True),
+            Cell(rounding.duration(replica.production_ps or math.nan), numeric=True),
             value(_float(replica.run.get("restarts"))),
-            Cell(replica.equilibrated or fmt.DASH),
+            Cell(replica.equilibrated or rounding.DASH),
         )
         for point in results.state_points
         for replica in point.replicas
@@ -40,7 +41,7 @@ def parameters(results: Results) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(fmt.species(name)),
+            Cell(naming.species(name)),
             Cell("; ".join(_citation(source) for source in entries[name].get("sources", ()))),
             Cell(_text(entries[name].get("charge_method"))),
         )
@@ -75,7 +76,7 @@ def _flat(values: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     if value is None or value == "":
-        return fmt.DASH
+        return rounding.DASH
     if isinstance(value, Mapping):
         return "; ".join(f"{str(k).replace('_', ' ')} {_text(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):

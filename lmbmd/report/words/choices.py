@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from lmbmd.core import rounding
 from lmbmd.report.inputs import Results
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 from lmbmd.report.words.definitions import Definition
 
 
@@ -34,7 +35,7 @@ def choices(results: Results) -> list[Definition]:
         key, title = path.rpartition(".")[2], words.get("title") or path.replace("_", " ")
         setting = "analysis: " + path.replace(".", ": ")
         told = " ".join(filter(None, [f"{text}.", words.get("text", ""), f"Set with “{setting}”."]))
-        found.append(Definition(f"choice-{fmt.slug(key)}", str(title), told))
+        found.append(Definition(f"choice-{naming.slug(key)}", str(title), told))
     return found
 
 
@@ -42,7 +43,7 @@ def threshold_of(criterion: str, results: Results) -> str:
     """The key of the definition that a CIPA criterion's threshold links to; that of CIPA where there is none."""
     for path, words in _known().items():
         if words.get("criterion") == criterion and any(path == p for p, _ in _options(results)):
-            return f"choice-{fmt.slug(path.rpartition('.')[2])}"
+            return f"choice-{naming.slug(path.rpartition('.')[2])}"
     return "cipa"
 
 
@@ -64,9 +65,9 @@ def _shown(value: Any, unit: str) -> str:
     if value in ("", None) or (isinstance(value, Mapping | list | tuple) and not value):
         return "Not given"
     if isinstance(value, Mapping):
-        text = ", ".join(f"{fmt.site(str(k))} {_shown(v, '')}" for k, v in value.items())
+        text = ", ".join(f"{naming.site(str(k))} {_shown(v, '')}" for k, v in value.items())
     elif isinstance(value, list | tuple):
         text = " to ".join(_shown(v, "") for v in value)
     else:
-        text = fmt.exact(value) if isinstance(value, int | float) else str(value)
+        text = rounding.exact(value) if isinstance(value, int | float) else str(value)
     return f"{text} {unit}".strip()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lmbmd.core import rounding
 from lmbmd.numbers.doubt import doubt_in
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Headline:
     def short(self) -> str:
         """The label in a column that says the rest: the species alone, or nothing for the density."""
         return (
-            fmt.species(self.species)
+            naming.species(self.species)
             if self.species
             else self.label.removesuffix(" cluster size").removesuffix(" cluster")
         )
@@ -47,7 +48,7 @@ class Headline:
     @property
     def shown(self) -> str:
         """The number without its unit; fractions are shown as per cent, sign included."""
-        shown = fmt.percent if self.unit == "%" else fmt.number
+        shown = rounding.percent if self.unit == "%" else rounding.number
         return shown(self.value, None if self._errorless else self.error, not self.doubt)
 
     @property
@@ -57,7 +58,7 @@ class Headline:
 
     @property
     def bare_unit(self) -> str:
-        return "" if self.unit == "%" else fmt.unit(self.unit)
+        return "" if self.unit == "%" else rounding.unit(self.unit)
 
     @property
     def remarks(self) -> str:
@@ -98,7 +99,7 @@ def _amounts(point: StatePoint, results: Results) -> list[Headline]:
             amount = (row.simulated, error, unit, "density", doubt_of(row), remark)
             found.append(Headline("liquid", "Density", "", *amount))
         elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
-            label = fmt.formula(str(row.component))
+            label = naming.formula(str(row.component))
             found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition", doubt_of(row)))
     return sorted((h for h in found if math.isfinite(h.value)), key=lambda h: h.label != "Density")
 
@@ -111,7 +112,7 @@ def _coordination(point: StatePoint) -> list[Headline]:
     return [
         Headline(
             "cn",
-            f"{fmt.species(str(r.species))} per {fmt.species(str(r.centre))}",
+            f"{naming.species(str(r.species))} per {naming.species(str(r.centre))}",
             str(r.species),
             r.value,
             r.error,
@@ -142,7 +143,7 @@ def _solvent(point: StatePoint, results: Results) -> list[Headline]:
     return [
         Headline(
             "free",
-            f"free {fmt.species(str(r.species))}",
+            f"free {naming.species(str(r.species))}",
             str(r.species),
             r.free,
             getattr(r, "free_error", math.nan),
@@ -171,7 +172,7 @@ def _clusters(point: StatePoint) -> list[Headline]:
             r.value,
             r.error,
             wanted[r.name][1],
-            f"d-{fmt.slug(r.name)}",
+            f"d-{naming.slug(r.name)}",
             doubt_in(str(r.method)),
             remark,
         )
@@ -248,8 +249,8 @@ def _setting(point: StatePoint, results: Results) -> str:
         return ""
     lengths = [replica.production_ps for replica in point.replicas]
     runs = "One run" if count == 1 else f"{count} independent runs"
-    length = f" of {fmt.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
-    molecules = ", ".join(f"{n} {fmt.species(name)}" for name, n in results.counts.items())
+    length = f" of {rounding.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
+    molecules = ", ".join(f"{n} {naming.species(name)}" for name, n in results.counts.items())
     return f"{runs}{length} at {point.temperature_K:g} K" + (
         f",{'' if count == 1 else ' each'} with {molecules}." if molecules else "."
     )
@@ -271,11 +272,10 @@ def _shell(found: list[Headline], results: Results) -> str:
     centre = shells[0].label.rpartition(" per ")[2]
     inner = [h for h in shells if results.roles.get(h.species) != "diluent"]
     outer = [h for h in shells if results.roles.get(h.species) == "diluent"]
-    text = (
-        f"On average {centre} has {_joined([f'{h.text} {fmt.species(h.species)}' for h in inner])} in its first shell"
-    )
+    partners = _joined([f"{h.text} {naming.species(h.species)}" for h in inner])
+    text = f"On average {centre} has {partners} in its first shell"
     if outer:
-        text += f"; of the diluent, {_joined([f'{h.text} {fmt.species(h.species)}' for h in outer])}"
+        text += f"; of the diluent, {_joined([f'{h.text} {naming.species(h.species)}' for h in outer])}"
     return f"{text}."
 
 
@@ -285,7 +285,7 @@ def _top_shell(point: StatePoint) -> str:
         return ""
     top = table.sort_values("rank").iloc[0]
     share = Headline("shell", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
-    return f"Its most frequent shell is {fmt.shell(molecules_of(top))}: {share} of all shells."
+    return f"Its most frequent shell is {naming.shell(molecules_of(top))}: {share} of all shells."
 
 
 def _classes(found: list[Headline]) -> str:
@@ -334,11 +334,11 @@ def _lasting(point: StatePoint) -> str:
     centre = point.described.facts.get("centre", table.centre.iloc[0])
     rows = table[(table.correlation == "intermittent") & (table.centre == centre)]
     seen = [
-        f"{fmt.number(r.tau_ps, r.error)} ps for {fmt.species(str(r.partner))}"
+        f"{rounding.number(r.tau_ps, r.error)} ps for {naming.species(str(r.partner))}"
         for r in rows.itertuples()
         if math.isfinite(r.tau_ps)
     ]
-    unseen = [fmt.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
+    unseen = [naming.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
     parts = [f"Residence times (to 1/e, breaks allowed) are {_joined(seen)}"] if seen else []
     if unseen:
         parts.append(f"{'for' if seen else 'For the residence times of'} {_joined(unseen)} the run is too short")
@@ -347,7 +347,7 @@ def _lasting(point: StatePoint) -> str:
 
 def _free(found: list[Headline]) -> str:
     free = [h for h in found if h.group == "free" and math.isfinite(h.value)]
-    return f"{_joined([f'{h.text} of {fmt.species(h.species)}' for h in free])} is free." if free else ""
+    return f"{_joined([f'{h.text} of {naming.species(h.species)}' for h in free])} is free." if free else ""
 
 
 def _cluster_words(found: list[Headline]) -> str:

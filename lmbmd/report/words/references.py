@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from lmbmd.report.inputs import Results
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>;,{}]+")
 #: Without hydrogens heavier than this, masses were not repartitioned, amu.
@@ -94,7 +94,7 @@ def _model(results: Results) -> Iterable[tuple[Mapping[str, str], str]]:
         entry = species.get(name) if isinstance(species, Mapping) else None
         for source in (entry or {}).get("sources", ()):
             plain = source if isinstance(source, Mapping) else {"what": str(source)}
-            yield {k: str(v) for k, v in plain.items()}, f"parameters of {fmt.species(name)}"
+            yield {k: str(v) for k, v in plain.items()}, f"parameters of {naming.species(name)}"
     scale = results.force_field.get("ion_charge_scale")
     if isinstance(scale, Mapping) and isinstance(scale.get("source"), Mapping):
         if results.composition.get("ion_charge_scale") == scale.get("default"):
@@ -130,10 +130,10 @@ def _known() -> Mapping[str, Mapping[str, Any]]:
 
 def _reference(doi: str, uses: tuple[str, ...], words: str) -> Reference:
     if doi.startswith("no DOI: "):
-        return Reference(f"ref-{fmt.slug(words)[:40]}", "", uses, {"note": words})
+        return Reference(f"ref-{naming.slug(words)[:40]}", "", uses, {"note": words})
     entry = _known().get(doi)
     if entry is None:
-        return Reference(f"doi-{fmt.slug(doi)}", doi, uses, {"note": words} if words else {})
+        return Reference(f"doi-{naming.slug(doi)}", doi, uses, {"note": words} if words else {})
     fields = {k: str(v) for k, v in entry.items() if k not in ("key", "type", "for", "when")}
     return Reference(str(entry["key"]), doi, uses, fields, str(entry.get("type", "article")))
 

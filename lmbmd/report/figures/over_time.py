@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import SMALL, Drawing, axes, doubtful, errors, thinned, titled
 from lmbmd.report.figures.palette import INK, LINES, MUTED
 from lmbmd.report.inputs import StatePoint, doubt_of
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 _STATE = {
     "density_g_cm3": ("Density", "density (g/cm³)"),
@@ -34,16 +35,16 @@ def running(point: StatePoint) -> list[Drawing]:
         ax.fill_between(t, mean - band, mean + band, color=LINES[0], alpha=0.2, linewidth=0)
         ax.plot(t, mean, color=LINES[0])
         ax.axhline(mean[-1], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        title = fmt.quantity(str(quantity))
-        ax.set(xlabel=f"run used ({unit})", ylabel=fmt.labelled(str(quantity)), title=title, xlim=(0, t.max() or 1))
+        title = naming.quantity(str(quantity))
+        ax.set(xlabel=f"run used ({unit})", ylabel=naming.labelled(str(quantity)), title=title, xlim=(0, t.max() or 1))
         first, last = rows.iloc[0], rows.iloc[-1]
-        words = [fmt.number(row.value, row.error, not doubt_of(row)) for row in (first, last)]
+        words = [rounding.number(row.value, row.error, not doubt_of(row)) for row in (first, last)]
         alt = (
-            f"{title} from the first part of the run: {words[0]} after {fmt.duration(float(first.time_ps))}, "
-            f"{words[1]} after {fmt.duration(float(last.time_ps))}."
+            f"{title} from the first part of the run: {words[0]} after {rounding.duration(float(first.time_ps))}, "
+            f"{words[1]} after {rounding.duration(float(last.time_ps))}."
         )
         caption = "No band: the error is not known, or not to be relied on." if doubtful(rows).any() else ""
-        name = f"{point.label}-running-{fmt.slug(quantity)}"
+        name = f"{point.label}-running-{naming.slug(quantity)}"
         drawings.append(Drawing(name, f"{title} as the run gets longer", alt, caption, rows, figure))
     return drawings
 
@@ -60,20 +61,19 @@ def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         words = []
         for partner, rows in curves.groupby("partner", sort=False):
             rows, _ = thinned(rows.sort_values("t_ps"))
-            who, ink = fmt.site(str(partner)), colour.get(str(partner).partition(":")[0], MUTED)
+            who, ink = naming.site(str(partner)), colour.get(str(partner).partition(":")[0], MUTED)
             t, c, error = rows.t_ps / scale, rows.c.to_numpy(float), np.nan_to_num(rows.c_error.to_numpy(float))
             ax.fill_between(t, np.clip(c - error, 0, None), c + error, color=ink, alpha=0.2, linewidth=0)
             ax.plot(t, c, color=ink, label=who)
-            words.append(
-                f"{who} ends at {fmt.number(c[-1], error[-1])} after {fmt.duration(float(rows.t_ps.iloc[-1]))}"
-            )
+            end = rounding.number(c[-1], error[-1])
+            words.append(f"{who} ends at {end} after {rounding.duration(float(rows.t_ps.iloc[-1]))}")
         ax.axhline(np.exp(-1), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         ax.text(1, np.exp(-1) + 0.015, "1/e ", color=MUTED, fontsize=8, ha="right", transform=ax.get_yaxis_transform())
         ax.set(xlabel=f"time ({unit})", ylabel="C(t)", ylim=(0, 1.03), title=str(correlation).capitalize())
         ax.set_xlim(0, float(curves.t_ps.max() / scale) or 1)
         ax.legend(loc="upper right")
         alt = f"{str(correlation).capitalize()} residence correlation: " + "; ".join(words)
-        name = f"{point.label}-residence-{fmt.slug(correlation)}"
+        name = f"{point.label}-residence-{naming.slug(correlation)}"
         drawings.append(Drawing(name, f"{str(correlation).capitalize()} residence", alt, "", curves, figure))
     return drawings
 
@@ -102,20 +102,16 @@ def _log_panel(
         ink = LINES[i % len(LINES)]
         ax.plot(rows.time_ps / per, values, color=ink, linewidth=0.7, alpha=0.8, label=f"replica {number}")
         kept.append(rows[["time_ps", column]].assign(replica=number))
-        words.append(f"replica {number} from {fmt.number(values.iloc[0])} to {fmt.number(values.iloc[-1])}")
+        words.append(f"replica {number} from {rounding.number(values.iloc[0])} to {rounding.number(values.iloc[-1])}")
     if column == "temperature_K":
         ax.axhline(point.temperature_K, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set(xlabel=f"time ({unit})", ylabel=label)
     ax.ticklabel_format(useOffset=False, style="plain", axis="y")
     titled(ax, title, min(len(logs), 3) if len(logs) > 1 else 0)
     alt = f"{title}, {label}, against time: " + "; ".join(words)
-    caption = f"Every {step}{_ordinal(step)} logged value." if step > 1 else ""
+    caption = f"Every {rounding.ordinal(step)} logged value." if step > 1 else ""
     data = pd.concat(kept, ignore_index=True)
-    return Drawing(f"{point.label}-{name or fmt.slug(column)}", title, alt, caption, data, figure)
-
-
-def _ordinal(n: int) -> str:
-    return "th" if 10 < n % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return Drawing(f"{point.label}-{name or naming.slug(column)}", title, alt, caption, data, figure)
 
 
 def series(point: StatePoint) -> list[Drawing]:
@@ -134,11 +130,10 @@ def series(point: StatePoint) -> list[Drawing]:
         for i, (replica, one) in enumerate(rows.groupby("replica", sort=True)):
             one, _ = thinned(one.sort_values("time_ps"))
             ax.plot(one.time_ps / per, one.value, color=LINES[i % len(LINES)], linewidth=0.7, alpha=0.8)
-            words.append(
-                f"replica {replica:g} from {fmt.number(one.value.iloc[0])} to {fmt.number(one.value.iloc[-1])}"
-            )
-        title = fmt.quantity(str(quantity))
-        ax.set(xlabel=f"time ({unit})", title=title, ylabel=fmt.labelled(str(quantity)))
+            first, last = (rounding.number(one.value.iloc[k]) for k in (0, -1))
+            words.append(f"replica {replica:g} from {first} to {last}")
+        title = naming.quantity(str(quantity))
+        ax.set(xlabel=f"time ({unit})", title=title, ylabel=naming.labelled(str(quantity)))
         alt = f"{title} against time: " + "; ".join(words)
-        drawings.append(Drawing(f"{point.label}-series-{fmt.slug(quantity)}", title, alt, "", rows, figure))
+        drawings.append(Drawing(f"{point.label}-series-{naming.slug(quantity)}", title, alt, "", rows, figure))
     return drawings

@@ -1,21 +1,12 @@
-"""Numbers and names as a reader sees them. Nothing here changes a number beyond rounding it."""
+"""Numbers as a reader sees them. Nothing here changes a number beyond rounding it."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from lmbmd.core.errors import LmbmdError
-from lmbmd.data.library import load_library
-
 DASH = "–"
-_SUPERSCRIPT = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
-_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-#: Units as the descriptor table spells them, and as a page prints them.
-_UNITS = {"1": "", "": "", "A": "Å", "A3": "Å³", "nm3": "nm³", "1/nm3": "nm⁻³", "g/cm3": "g/cm³", "1/A3": "Å⁻³"}
+SUPERSCRIPT = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 
 
 def number(value: float | None, error: float | None = None, reliable: bool = True) -> str:
@@ -70,7 +61,7 @@ def _rounded(value: float, places: int) -> str:
 
 
 def _super(power: int) -> str:
-    return str(power).translate(_SUPERSCRIPT)
+    return str(power).translate(SUPERSCRIPT)
 
 
 def exact(value: float) -> str:
@@ -91,8 +82,8 @@ def percent(value: float | None, error: float | None = None, reliable: bool = Tr
 
 
 def unit(text: str) -> str:
-    """A unit as printed; empty for a pure number."""
-    return _UNITS.get(text, text)
+    """A unit as printed: nothing for a pure number, whose unit is ``"1"`` in a table."""
+    return "" if text == "1" else text
 
 
 def duration(time_ps: float) -> str:
@@ -104,67 +95,6 @@ def duration(time_ps: float) -> str:
     return f"{number(time_ps / 1000)} ns" if abs(time_ps) >= 1000 else f"{number(time_ps)} ps"
 
 
-def formula(text: str) -> str:
-    """A chemical name with its digits as subscripts where they count atoms: PF6 → PF₆."""
-    return re.sub(r"(?<=[A-Za-z])\d+$", lambda m: m.group().translate(_SUBSCRIPT), text)
-
-
-def species(name: str) -> str:
-    """A species as printed, with the charge the library knows: ``Li`` → ``Li⁺``, ``PF6`` → ``PF₆⁻``.
-
-    A name that the library does not have (a foreign trajectory's) is printed as it is.
-    """
-    try:
-        charge = load_library().find_species(name).charge
-    except LmbmdError:
-        return name
-    size = "" if abs(charge) == 1 else str(abs(charge))
-    sign = "" if charge == 0 else f"{size}{'+' if charge > 0 else '-'}".translate(_SUPERSCRIPT)
-    return f"{formula(name)}{sign}"
-
-
-def site(label: str) -> str:
-    """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``."""
-    name, _, atom = label.partition(":")
-    element, _, kind = atom.partition("_")
-    return " ".join(filter(None, [species(name), element, f"({kind.replace('_', ' ')})" if kind else ""]))
-
-
-def shell(molecules: Mapping[str, int]) -> str:
-    """A shell type as printed: ``{"DME": 3, "FSI": 1}`` → ``"3 DME · 1 FSI⁻"``; a centre without partners is bare."""
-    return " · ".join(f"{n} {species(name)}" for name, n in molecules.items() if n) or "bare"
-
-
-_WORDS = {"cn": "CN", "ssip": "SSIP", "cip": "CIP", "agg": "AGG", "cipa": "CIPA", "rdf": "RDF", "rg": "Rg", "ii": "II"}
-_SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
-
-
-def quantity(name: str) -> str:
-    """A quantity's name in words, without its unit: ``"agg_fraction_anion"`` → ``"AGG fraction by anion"``."""
-    name = name.removesuffix(quantity_suffix(name))
-    words = [_WORDS.get(word, word) for word in name.split("_")]
-    if "fraction" in words[:-1] and words[-1] in ("centre", "anion", "cluster"):
-        words.insert(-1, "by")
-    text = " ".join(words).replace("AGG i ", "AGG-I ").replace("AGG II ", "AGG-II ").replace("CIP AGG", "CIP + AGG")
-    return text[:1].upper() + text[1:]
-
-
-def quantity_suffix(name: str) -> str:
-    """The unit at the end of a quantity's name, as it is spelt there; "" if there is none."""
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
-
-
-def unit_of(name: str) -> str:
-    """The unit at the end of a quantity's name, as printed; "" if there is none."""
-    return _SUFFIXES.get(quantity_suffix(name), "")
-
-
-def labelled(name: str) -> str:
-    """A quantity for an axis: its name in words and its unit in brackets if it has one."""
-    suffix = quantity_suffix(name)
-    return f"{quantity(name)} ({_SUFFIXES[suffix]})" if suffix else quantity(name)
-
-
-def slug(text: str) -> str:
-    """Text made safe for an anchor or a file name."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", str(text)).strip("-.") or "x"
+def ordinal(n: int) -> str:
+    """``"1st"``, ``"2nd"``, ``"11th"``."""
+    return f"{n}{'th' if 10 < n % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import (
     ERROR_BAR,
     MEDIUM,
@@ -15,12 +16,13 @@ from lmbmd.report.figures.drawing import (
     axes,
     drop_spine_grid,
     errors,
+    headroom,
     titled,
     without_bars,
 )
 from lmbmd.report.figures.palette import CLASSES, INK, MUTED, text_on
 from lmbmd.report.inputs import StatePoint, doubt_of, molecules_of
-from lmbmd.report.words import formatting as fmt
+from lmbmd.report.words import naming
 
 #: Å shown of an RDF to donor atoms, and to mass centres: the second shell has ended there.
 SITE_RANGE_A, SPECIES_RANGE_A = (1.0, 8.0), (1.0, 14.0)
@@ -64,7 +66,7 @@ def _rdf_panel(
     r, g, band, cn = (shown[column].to_numpy(float) for column in ("r_A", "g", "g_error", "cn"))
     band = np.nan_to_num(band)
     ink = colour.get(partner.partition(":")[0], MUTED)
-    title = f"{fmt.species(centre)} – {fmt.site(partner)}" + ("" if ":" in partner else ", mass centres")
+    title = f"{naming.species(centre)} – {naming.site(partner)}" + ("" if ":" in partner else ", mass centres")
     figure, ax = axes(SMALL)
     right = ax.twinx()
     ax.fill_between(r, g - band, g + band, color=ink, alpha=0.22, linewidth=0)
@@ -88,7 +90,7 @@ def _rdf_panel(
     # Twice the shell's own CN: the plateau is in the middle, where it can be read.
     right.set_ylim(0, max(1.0, 2.1 * at_cutoff))
     alt = f"Radial distribution function g(r) and running coordination number of {title}. {words}"
-    name = f"{point.label}-rdf-{fmt.slug(centre)}-{fmt.slug(partner)}"
+    name = f"{point.label}-rdf-{naming.slug(centre)}-{naming.slug(partner)}"
     return Drawing(name, f"RDF {title}", alt, words, pair, figure)
 
 
@@ -99,7 +101,7 @@ def _cutoff_words(cutoff: pd.Series | None) -> str:
     parts, second = [], cutoff.get("shell") == "second"
     if np.isfinite(cutoff.get("peak_A", np.nan)):
         which = "second-shell peak" if second else "first peak"
-        parts.append(f"{which} {cutoff.peak_A:.2f} Å, g = {fmt.number(cutoff.get('peak_g'))}")
+        parts.append(f"{which} {cutoff.peak_A:.2f} Å, g = {rounding.number(cutoff.get('peak_g'))}")
     shell = "second shell up to" if second else "cut-off"
     found = f"{shell} {cutoff.cutoff_A:.2f} Å" if np.isfinite(cutoff.cutoff_A) else "no cut-off"
     sentence = "; ".join([*parts, f"{found} ({cutoff.rule})"])
@@ -114,21 +116,21 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     drawings = []
     for species, rows in table.groupby("species", sort=False):
         rows = rows.sort_values("n")
-        who = fmt.species(str(species))
+        who = naming.species(str(species))
         figure, ax = axes(SMALL)
         ax.bar(
             rows.n, rows.fraction, yerr=errors(rows), width=0.72, color=colour.get(species, MUTED), error_kw=ERROR_BAR
         )
         ax.set(xlabel=f"{who} in the shell of one ion", ylabel="fraction of centres", title=who)
-        ax.set_ylim(0, _headroom(rows.fraction, errors(rows)))
+        ax.set_ylim(0, headroom(rows.fraction, errors(rows)))
         ax.set_xticks(np.arange(0, rows.n.max() + 1))
         ax.set_xlim(-0.6, max(rows.n.max(), 4) + 0.6)
         alt = f"Share of centres by number of {who} in the shell: " + "; ".join(
-            f"{int(row.n)}: {fmt.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
+            f"{int(row.n)}: {rounding.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         drawings.append(
             Drawing(
-                f"{point.label}-cn-{fmt.slug(species)}",
+                f"{point.label}-cn-{naming.slug(species)}",
                 f"{who} per centre",
                 alt,
                 without_bars(rows).strip(),
@@ -146,19 +148,19 @@ def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         return []
     rows = table.sort_values("rank").head(TOP_SHELLS)
     figure, ax = axes((MEDIUM[0], 0.8 + 0.4 * len(rows)))
-    top = 1.3 * _headroom(rows.fraction, errors(rows))
+    top = 1.3 * headroom(rows.fraction, errors(rows))
     words = []
     whiskers = np.nan_to_num(errors(rows))
     for y, ((_, row), whisker) in enumerate(zip(rows.iterrows(), whiskers, strict=True)):
         inside = molecules_of(row)
-        share = fmt.percent(row.fraction, row.error, not doubt_of(row))
-        ax.text(0.008 * top, y - 0.37, fmt.shell(inside), va="center", fontsize=8.5)
+        share = rounding.percent(row.fraction, row.error, not doubt_of(row))
+        ax.text(0.008 * top, y - 0.37, naming.shell(inside), va="center", fontsize=8.5)
         dots = [colour.get(name, MUTED) for name, n in inside.items() for _ in range(n)]
         # Dots end at the right edge, so that shells of one size line up.
         at = top * (1 - 0.036 * (np.arange(len(dots))[::-1] + 0.5))
         ax.scatter(at, np.full(len(dots), y - 0.36), s=30, c=dots or None, clip_on=False)
         ax.text(row.fraction + whisker + 0.015 * top, y, share, va="center", fontsize=8.5)
-        words.append(f"{fmt.shell(inside)} {share}")
+        words.append(f"{naming.shell(inside)} {share}")
     ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.32, error_kw=ERROR_BAR)
     ax.set(
         xlim=(0, top), ylim=(len(rows) - 0.7, -0.7), xlabel="fraction of centres", title="Most frequent first shells"
@@ -189,19 +191,14 @@ def solvent_states(point: StatePoint) -> list[Drawing]:
             if value >= 0.09:
                 ax.text(left + value / 2, y, f"{100 * value:.0f} %", ha="center", va="center", color=text_on(fill))
         start += share
-    ax.set_yticks(range(len(table)), [fmt.species(str(name)) for name in table.species])
+    ax.set_yticks(range(len(table)), [naming.species(str(name)) for name in table.species])
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xlabel="fraction of the species' molecules")
     ax.grid(False)
     titled(ax, "Free, bound and bridging solvent", 3)
     alt = "Solvent molecules: " + "; ".join(
-        f"{fmt.species(str(row.species))} free {fmt.percent(row.free)}, bound to one centre {fmt.percent(row.bound)}, "
-        f"bridging two or more {fmt.percent(row.bridging)}"
+        f"{naming.species(str(row.species))} free {rounding.percent(row.free)}, "
+        f"bound to one centre {rounding.percent(row.bound)}, bridging two or more {rounding.percent(row.bridging)}"
         for row in table.itertuples()
     )
     caption = "Free: no contact with a centre. Bound: contact with one. Bridging: contact with two or more."
     return [Drawing(f"{point.label}-solvent", "Free, bound and bridging solvent", alt, caption, table, figure)]
-
-
-def _headroom(values: pd.Series, error: np.ndarray) -> float:
-    """Upper end of an axis that leaves room above the tallest error bar."""
-    return 1.08 * max(float(np.nanmax(values.to_numpy(float) + np.nan_to_num(error), initial=0.0)), 1e-3)

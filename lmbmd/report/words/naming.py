@@ -1,0 +1,78 @@
+"""Names of species, sites, shells and quantities as a reader sees them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.rounding import SUPERSCRIPT
+from lmbmd.data.library import load_library
+
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def formula(text: str) -> str:
+    """A chemical name with its digits as subscripts where they count atoms: PF6 → PF₆."""
+    return re.sub(r"(?<=[A-Za-z])\d+$", lambda m: m.group().translate(_SUBSCRIPT), text)
+
+
+def species(name: str) -> str:
+    """A species as printed, with the charge the library knows: ``Li`` → ``Li⁺``, ``PF6`` → ``PF₆⁻``.
+
+    A name that the library does not have (a foreign trajectory's) is printed as it is.
+    """
+    try:
+        charge = load_library().find_species(name).charge
+    except LmbmdError:
+        return name
+    size = "" if abs(charge) == 1 else str(abs(charge))
+    sign = "" if charge == 0 else f"{size}{'+' if charge > 0 else '-'}".translate(SUPERSCRIPT)
+    return f"{formula(name)}{sign}"
+
+
+def site(label: str) -> str:
+    """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``."""
+    name, _, atom = label.partition(":")
+    element, _, kind = atom.partition("_")
+    return " ".join(filter(None, [species(name), element, f"({kind.replace('_', ' ')})" if kind else ""]))
+
+
+def shell(molecules: Mapping[str, int]) -> str:
+    """A shell type as printed: ``{"DME": 3, "FSI": 1}`` → ``"3 DME · 1 FSI⁻"``; a centre without partners is bare."""
+    return " · ".join(f"{n} {species(name)}" for name, n in molecules.items() if n) or "bare"
+
+
+_WORDS = {"cn": "CN", "ssip": "SSIP", "cip": "CIP", "agg": "AGG", "cipa": "CIPA", "rdf": "RDF", "rg": "Rg", "ii": "II"}
+_SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
+
+
+def quantity(name: str) -> str:
+    """A quantity's name in words, without its unit: ``"agg_fraction_anion"`` → ``"AGG fraction by anion"``."""
+    name = name.removesuffix(quantity_suffix(name))
+    words = [_WORDS.get(word, word) for word in name.split("_")]
+    if "fraction" in words[:-1] and words[-1] in ("centre", "anion", "cluster"):
+        words.insert(-1, "by")
+    text = " ".join(words).replace("AGG i ", "AGG-I ").replace("AGG II ", "AGG-II ").replace("CIP AGG", "CIP + AGG")
+    return text[:1].upper() + text[1:]
+
+
+def quantity_suffix(name: str) -> str:
+    """The unit at the end of a quantity's name, as it is spelt there; "" if there is none."""
+    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
+
+
+def unit_of(name: str) -> str:
+    """The unit at the end of a quantity's name, as printed; "" if there is none."""
+    return _SUFFIXES.get(quantity_suffix(name), "")
+
+
+def labelled(name: str) -> str:
+    """A quantity for an axis: its name in words and its unit in brackets if it has one."""
+    suffix = quantity_suffix(name)
+    return f"{quantity(name)} ({_SUFFIXES[suffix]})" if suffix else quantity(name)
+
+
+def slug(text: str) -> str:
+    """Text made safe for an anchor or a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", str(text)).strip("-.") or "x"
