@@ -26,6 +26,7 @@ def asked(point: StatePoint, results: Results) -> Table | None:
         component, quantity = str(row.component), str(row.quantity)
         recipe = written.get(component, {})
         deviation = recipe.get("relative_error")
+        shown = rounding.DASH if deviation is None else f"{100 * deviation:+.2f} %".replace("-", "−")
         rows.append(
             (
                 Cell(naming.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
@@ -33,7 +34,7 @@ def asked(point: StatePoint, results: Results) -> Table | None:
                 Cell(str(recipe.get("text", "")) or rounding.DASH),
                 Cell(rounding.exact(row.asked), numeric=True),
                 value(row.realised),
-                Cell(rounding.DASH if deviation is None else f"{100 * deviation:+.2f} %".replace("-", "−"), numeric=True),
+                Cell(shown, numeric=True),
                 value(row.simulated, existing(row.error), doubt_of(row)),
                 unit(str(row.unit)),
             )
