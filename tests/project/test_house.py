@@ -98,7 +98,6 @@ def test_an_arrow_up_and_a_circle_would_be_named():
     assert imported("lmbmd.data.atoms", hidden) == [(2, "lmbmd.cli.parser"), (4, "lmbmd.report.inputs")]
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_the_package_stands_without_what_is_beside_it():
     """An installed lmbmd has no benchmarks and no tests."""
     found = []
@@ -118,7 +117,6 @@ def test_every_folder_is_a_room_and_few_files_stand_beside_them():
     assert len(beside) <= 3, beside
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_no_folder_holds_more_than_a_reader_can_survey():
     crowded = {}
     for folder in (PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__")):
@@ -143,7 +141,6 @@ _PATH = re.compile(
 )
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_nobody_changes_where_python_looks_for_modules():
     found = []
     for path in tracked("*.py", "*.smk", "Snakefile"):
