@@ -227,7 +227,7 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
         {"topic": "cipa", "call": "none", "text": "No CIPA: 0 % of Li are in compact clusters of CIPA size."},
     )
     options = {"cutoff_shift_A": 0.3, "agg_ii_from": 3, "cipa": {"min_ions": 20.0, "max_anisotropy": 0.4}}
-    facts = {"stage": "describe/1", "centre": "Li", "options": options}
+    facts = {"stage": "describe/1", "centre": "Li", "options": options, "replicas": [{"frames": 500}] * 2}
     return Described(descriptors(bottle), tables, notes, facts)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lmbmd.data.described import Described
 from lmbmd.numbers.doubt import doubt_in
-from lmbmd.report.inputs import Results, StatePoint
-from lmbmd.report.words import narrative
 
 
 class Column(NamedTuple):
@@ -56,52 +55,58 @@ ROWS = (
 _SIZES = ("cluster_size", "largest_cluster", "cluster_rg", "cluster_longest", "cluster_diameter", "cluster_bare")
 
 
-def features(results: Iterable[Results]) -> pd.DataFrame:
+def features(points: Iterable[tuple[str, float, Mapping[str, Any], Described]]) -> pd.DataFrame:
     """Every descriptor of every state point, and the rows of ``ROWS``, in tidy form.
 
-    Columns are those of ``FEATURES``, always all of them. Rows are in order of formulation and temperature, then as
-    the describe stage wrote them.
+    Args:
+        points: formulation, temperature in K, content of composition.json, and what describe said, in the order of
+            the rows.
+
+    Returns:
+        The columns of ``FEATURES``, always all of them; the rows of a state point are in the order in which the
+        describe stage wrote them.
     """
-    parts = [_state_point(one, point) for one in results for point in one.state_points]
+    parts = [_state_point(*point) for point in points]
     return pd.concat(parts, ignore_index=True)[FEATURES.names] if parts else FEATURES.empty_table().to_pandas()
 
 
-def _state_point(one: Results, point: StatePoint) -> pd.DataFrame:
-    found = point.described.descriptors
-    own = pd.DataFrame(_own_rows(one, point), columns=found.columns).astype(found.dtypes)
+def _state_point(formulation: str, temperature_K: float, box: Mapping[str, Any], described: Described) -> pd.DataFrame:
+    found = described.descriptors
+    own = pd.DataFrame(_own_rows(box, described), columns=found.columns).astype(found.dtypes)
     rows = pd.concat([own, found], ignore_index=True)
-    scale = one.composition.get("ion_charge_scale")
+    scale = box.get("ion_charge_scale")
     return rows.assign(
-        formulation=one.name,
-        temperature_K=point.temperature_K,
-        doubt=_doubts(rows, point),
-        verdict=narrative.verdict(point).word,
-        replicas=len(point.replicas),
-        force_field=str(one.composition.get("force_field") or ""),
+        formulation=formulation,
+        temperature_K=temperature_K,
+        doubt=_doubts(rows, described),
+        verdict=described.verdict,
+        replicas=len(described.facts.get("replicas", ())),
+        force_field=str(box.get("force_field") or ""),
         ion_charge_scale=np.nan if scale is None else float(scale),
-        recipe_sha256=str(one.composition.get("recipe_sha256") or ""),
+        recipe_sha256=str(box.get("recipe_sha256") or ""),
     )
 
 
-def _own_rows(one: Results, point: StatePoint) -> list[tuple]:
-    rows = [("count", s, float(n), 0.0, "1", np.nan, np.inf, "molecules in one box") for s, n in one.counts.items()]
-    density = point.described.descriptors.query("name == 'density_g_cm3'")
-    start, edge = one.composition.get("density_g_cm3"), one.composition.get("box_edge_A")
+def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
+    counts = dict(box.get("counts") or {})
+    rows = [("count", s, float(n), 0.0, "1", np.nan, np.inf, "molecules in one box") for s, n in counts.items()]
+    density = described.descriptors.query("name == 'density_g_cm3'")
+    start, edge = box.get("density_g_cm3"), box.get("box_edge_A")
     if len(density) and start and edge:
         row = density.iloc[0]
         value = 0.1 * float(edge) * (float(start) / row.value) ** (1 / 3)
         known = row.n_effective, row.degrees_of_freedom
         method = "edge of the cube with the mean volume of the box"
         rows.append(("box_edge_nm", "", value, value * row.error / row.value / 3, "nm", *known, method))
-    times = [replica.get("sampled_ns") for replica in point.described.facts.get("replicas", ())]
+    times = [replica.get("sampled_ns") for replica in described.facts.get("replicas", ())]
     if times and all(isinstance(t, int | float) for t in times):
         rows.append(("sampled_ns", "", float(sum(times)), 0.0, "ns", np.nan, np.inf, "analysed time of all replicas"))
     return rows
 
 
-def _doubts(rows: pd.DataFrame, point: StatePoint) -> Sequence[str]:
+def _doubts(rows: pd.DataFrame, described: Described) -> Sequence[str]:
     """The doubt of each row; sizes of clusters also if a cluster is as long as the box lets it be."""
-    limited = bool(point.notes("box", "cluster"))
+    limited = bool(described.notes_on("box", "cluster"))
     found = []
     for name, method in zip(rows.name, rows.method, strict=True):
         parts = [doubt_in(str(method)), "limited by the box" if limited and str(name).startswith(_SIZES) else ""]

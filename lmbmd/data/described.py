@@ -69,6 +69,16 @@ class Described:
     notes: tuple[dict[str, str], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def notes_on(self, *topics: str) -> list[str]:
+        """Texts of the notes on these topics, each once, in order."""
+        return list(dict.fromkeys(note["text"] for note in self.notes if note.get("topic") in topics))
+
+    @property
+    def verdict(self) -> str:
+        """The word of the convergence check on the whole run, its first note; "unknown" if it was not made."""
+        found = (note.get("verdict", "unknown") for note in self.notes if note.get("topic") == "convergence")
+        return next(found, "unknown")
+
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write descriptors.parquet and .csv, tables/<name>.csv and, last, described.json (facts and notes).
 

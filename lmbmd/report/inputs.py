@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
@@ -130,7 +131,7 @@ class StatePoint:
 
     def notes(self, *topics: str) -> list[str]:
         """Texts of the notes on these topics, each once, in order."""
-        return list(dict.fromkeys(note["text"] for note in self.described.notes if note.get("topic") in topics))
+        return self.described.notes_on(*topics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,15 @@ class Results:
     def roles(self) -> dict[str, str]:
         """Role of each species in this bottle."""
         return dict(self.composition.get("roles") or {})
+
+
+def feature_table(results: Iterable[Results]) -> pd.DataFrame:
+    """The feature table of these formulations (``analysis.features``)."""
+    return features(
+        (one.name, point.temperature_K, one.composition, point.described)
+        for one in results
+        for point in one.state_points
+    )
 
 
 def molecules_of(row: pd.Series) -> dict[str, int]:

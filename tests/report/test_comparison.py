@@ -12,10 +12,9 @@ import report_inputs
 from browser import MISFITS, browse, examine, needs_chromium
 from scipy import stats
 
-from lmbmd.analysis.features import features
 from lmbmd.numbers.compare import difference, holm
 from lmbmd.numbers.estimate import Estimate
-from lmbmd.report.inputs import load_results
+from lmbmd.report.inputs import feature_table, load_results
 from lmbmd.report.pages.comparison import comparison, label
 from lmbmd.report.pages.index import index_page, write_index
 from lmbmd.report.pages.scripts import embedded
@@ -79,7 +78,7 @@ def study(bottle):
 
 @pytest.fixture(scope="module")
 def data(study):
-    return comparison(study, features(study))
+    return comparison(study, feature_table(study))
 
 
 def cell(data, point, name, species=""):
@@ -88,7 +87,7 @@ def cell(data, point, name, species=""):
 
 
 def test_every_number_of_every_state_point_is_there(study, data):
-    table = features(study)
+    table = feature_table(study)
     assert [(p["name"], p["T"]) for p in data["points"]] == [(n, T) for n in FRONT for T in (298.15, 320.0)]
     wanted = table[~table.name.isin(["count", "box_edge_nm", "sampled_ns"])]
     for row in wanted.itertuples():
@@ -118,7 +117,7 @@ def test_a_number_that_one_state_point_alone_has_is_left_out(study):
     described = dataclasses.replace(point.described, descriptors=rows)
     point = dataclasses.replace(point, described=described)
     one = dataclasses.replace(study[0], state_points=(point, study[0].state_points[1]))
-    names = [n["name"] for n in comparison([one, study[1]], features([one, study[1]]))["numbers"]]
+    names = [n["name"] for n in comparison([one, study[1]], feature_table([one, study[1]]))["numbers"]]
     assert "solvent_cn" not in names and "anion_cn" in names
 
 
@@ -139,7 +138,7 @@ def test_free_solvent_over_all_solvents_is_weighted_by_molecules(study, data):
     point = described_as(study[0].state_points[0], rows=rows)
     composition = {**study[0].composition, "counts": {"Li": 50, "FSI": 50, "DME": 60, "EC": 20}}
     two = [dataclasses.replace(study[0], name=n, composition=composition, state_points=(point,)) for n in "ab"]
-    found = comparison(two, features(two))
+    found = comparison(two, feature_table(two))
     assert cell(found, 0, "free_solvent_fraction")[1:3] == pytest.approx([16 / 80, (60 * 0.01 + 20 * 0.05) / 80])
 
 
@@ -162,7 +161,7 @@ def test_reading_only_what_the_comparison_shows_gives_the_same_page(tmp_path):
     folder = report_inputs.write_study(tmp_path, (298.15, 320.0))
     full, brief = ([load_results(folder / name, brief=b) for name in report_inputs.BOTTLES] for b in (False, True))
     assert index_page(brief) == index_page(full)
-    pd.testing.assert_frame_equal(features(brief), features(full))
+    pd.testing.assert_frame_equal(feature_table(brief), feature_table(full))
     assert len(brief[0].state_points[0].described.tables) < len(full[0].state_points[0].described.tables)
 
 

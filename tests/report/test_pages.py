@@ -11,10 +11,10 @@ import pytest
 import report_inputs
 from pages import EVIL, Document, load
 
-from lmbmd.analysis.features import FEATURES, features
+from lmbmd.analysis.features import FEATURES
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Described
-from lmbmd.report.inputs import load_results
+from lmbmd.report.inputs import feature_table, load_results
 from lmbmd.report.pages.index import index_page, write_index
 from lmbmd.report.pages.page import formulation_page, linked
 from lmbmd.report.tables import findings
@@ -383,7 +383,7 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
     assert (one.species, one.value, one.unit, one.replicas) == ("FSI", 2.86, "1", 2)
     counts = frame[(frame.formulation == "lifsi-dme") & (frame.name == "count")]
     assert dict(zip(counts.species, counts.value, strict=True)) == {"Li": 40, "FSI": 40, "DME": 350}
-    assert FEATURES.empty_table().to_pandas().columns.equals(features([]).columns)
+    assert FEATURES.empty_table().to_pandas().columns.equals(feature_table([]).columns)
 
 
 def test_an_index_of_nothing_is_refused(tmp_path):

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmbmd.analysis.features import FEATURES, features
+from lmbmd.analysis.features import FEATURES
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing, write_text
 from lmbmd.literature.claims import ClaimsFile, shipped_claims
 from lmbmd.literature.judge import judge_claims
 from lmbmd.report.figures import palette
-from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.inputs import Results, StatePoint, feature_table
 from lmbmd.report.pages.claims_page import ClaimsSummary, claims_page, claims_summary
 from lmbmd.report.pages.comparison import comparison
 from lmbmd.report.pages.page import environment
@@ -64,7 +64,7 @@ def index_page(
         claims: what to say about claims; nothing if not given.
     """
     text, digest = script("sort.js", "index.js", "plots.js")
-    data = comparison(results, features(results) if table is None else table)
+    data = comparison(results, feature_table(results) if table is None else table)
     roles = {name: role for one in results for name, role in one.roles.items()}
     rows = [_row(one, point) for one in results for point in one.state_points]
     found = [headline for row in rows for group in row.groups.values() for headline in group]
@@ -149,7 +149,7 @@ def write_index(
     """
     if not results:
         raise LmbmdError("there is no formulation to list.", where=str(folder), remedy="Run the report stage first.")
-    folder, found = Path(folder), features(results)
+    folder, found = Path(folder), feature_table(results)
     table = pa.Table.from_pandas(found, schema=FEATURES, preserve_index=False)
     with replacing(folder / "features.parquet") as partial:
         pq.write_table(table.replace_schema_metadata(None), partial)
