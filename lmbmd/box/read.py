@@ -107,7 +107,7 @@ def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
     start = first[atoms.molecule].tolist()
     molecule = atoms.molecule.tolist()
     n_ends = {"bonds": 2, "angles": 3, "torsions": 4, "exceptions": 2}
-    per_molecule = [{kind: [] for kind in n_ends} for _ in range(atoms.n_molecules)]
+    per_molecule: list[dict[str, list[tuple]]] = [{kind: [] for kind in n_ends} for _ in range(atoms.n_molecules)]
     for kind, ends in n_ends.items():
         for row in getattr(terms, kind):
             offset = start[row[0]]
@@ -156,4 +156,5 @@ def edges_nm(box: Box) -> tuple[float, float, float]:
     """Edges of a rectangular box, nm."""
     if not Cell(box.box_A).is_rectangular:
         raise LmbmdError("the box is not rectangular.", where="start.pdb", remedy="Export a box that lmbmd built.")
-    return tuple(float(e) for e in np.diag(box.box_A) / ANGSTROM_PER_NM)
+    x, y, z = (box.box_A.diagonal() / ANGSTROM_PER_NM).tolist()
+    return x, y, z

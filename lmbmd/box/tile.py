@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -22,9 +23,10 @@ def tiling(box_edge_A: float, tile_edge_A: float) -> tuple[int, int, int]:
     """How many tiles along each axis make a cube of that edge: the most whose volume is not below the smallest's."""
     most = int(box_edge_A // tile_edge_A) + 1
     # 1·1·1, 1·1·2, 1·2·2, 2·2·2, 2·2·3 …: as near to a cube as their number allows
-    shapes = [s for s in product(range(1, most + 1), repeat=3) if s[0] <= s[1] <= s[2] <= s[0] + 1]
-    fit = [s for s in shapes if box_edge_A**3 / np.prod(s) >= tile_edge_A**3]
-    return max(fit, key=np.prod, default=(1, 1, 1))
+    edges = range(1, most + 1)
+    shapes = [s for s in product(edges, edges, edges) if s[0] <= s[1] <= s[2] <= s[0] + 1]
+    fit = [s for s in shapes if box_edge_A**3 / math.prod(s) >= tile_edge_A**3]
+    return max(fit, key=math.prod, default=(1, 1, 1))
 
 
 def tile(composition: Composition, n_tiles: int) -> tuple[dict[str, int], float]:

@@ -85,11 +85,13 @@ def _build(events: Any, file: str) -> tuple[Any, Lines]:
             continue
         if event.anchor is not None:
             raise _refused("anchors and aliases ('&', '*') are not allowed", event, file, "Write the value out.")
-        if event.tag is not None:
-            raise _refused(f"the tag '{event.tag}' is not allowed", event, file, "Write plain values.")
+        tag = getattr(event, "tag", None)  # an alias has none
+        if tag is not None:
+            raise _refused(f"the tag '{tag}' is not allowed", event, file, "Write plain values.")
         container, path, key = stack[-1]
         if isinstance(container, dict) and key is None:
             stack[-1][2] = _key(event, container, file)
+            assert event.start_mark is not None, "PyYAML marks every event of a text"
             lines[(*path, stack[-1][2])] = event.start_mark.line + 1
             continue
         value = _value(event)

@@ -144,7 +144,7 @@ class AtomTable:
             "name": self.name.astype(str),
             "mass_amu": self.mass_amu.astype(float),
             "charge_e": self.charge_e.astype(float),
-            "parent": self.parent.astype(np.int32),
+            "parent": np.asarray(self.parent, np.int32),
         }
         table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
         if self.bonds is not None:  # in order of the later atom

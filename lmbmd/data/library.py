@@ -5,18 +5,20 @@ Imports nothing heavy, because Snakemake reads the library whenever it draws its
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.shipped import shipped_folder
+from lmbmd.core.words import shown
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
@@ -79,6 +81,13 @@ class Salt:
     source: str
     aliases: tuple[str, ...] = ()
     cas: str = ""
+
+
+_Entry = TypeVar("_Entry", Species, Salt)
+#: What each key of an entry is, as its class declares it.
+_TYPES: dict[Any, dict[str, Any]] = {
+    kind: {key: hint for key, hint in get_type_hints(kind).items() if key != "name"} for kind in (Species, Salt)
+}
 
 
 @dataclass(frozen=True)
@@ -175,18 +184,20 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
     base = base or Library({}, {})
     try:
         data = yaml.safe_load(text)
-        species = {name: _species(name, entry) for name, entry in (data.get("species") or {}).items()}
-        salts = {name: _salt(name, entry) for name, entry in (data.get("salts") or {}).items()}
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise LmbmdError(
-            f"this is no species file ({error}).", where=where, remedy="See force_fields/species.yaml."
-        ) from error
+    except yaml.YAMLError as error:
+        raise LmbmdError(f"this is no YAML ({error}).", where=where, remedy="See force_fields/species.yaml.") from error
+    if not isinstance(data, dict):
+        raise LmbmdError("this is no species file.", where=where, remedy="It begins with 'species:' and 'salts:'.")
+    parts = {key: _lines(data.get(key), f"{where}:{key}") for key in ("species", "salts", "ambiguous")}
+    species = {name: _species(name, entry, f"{where}:species.{name}") for name, entry in parts["species"].items()}
+    salts = {name: _entry(Salt, name, entry, f"{where}:salts.{name}") for name, entry in parts["salts"].items()}
     _check_names(species, salts, where)
     if twice := [name for name in (*species, *salts) if name in base.species or name in base.salts]:
         raise LmbmdError(f"{twice[0]} is in lmbmd's library.", where=where, remedy="Take another name, or none.")
     species, salts = {**base.species, **species}, {**base.salts, **salts}
     seen: dict[str, str] = {}
-    for name, entry in [*species.items(), *salts.items()]:
+    named: dict[str, Species | Salt] = {**species, **salts}
+    for name, entry in named.items():
         for key in {_plain(n) for n in (name, *entry.aliases)}:
             if key in seen:
                 raise LmbmdError(f"'{key}' names both {seen[key]} and {name}.", where=where, remedy="Keep one.")
@@ -195,10 +206,13 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
         unknown = [ion for ion in salt.ions if ion not in species]
         if unknown:
             raise LmbmdError(f"{salt.name} needs {unknown[0]}.", where=where, remedy=nearest(unknown[0], species))
+        if neutral := [ion for ion in salt.ions if species[ion].charge == 0]:
+            remedy = "A salt is made of ions alone; give the molecule an amount of its own."
+            raise LmbmdError(f"{salt.name} holds {neutral[0]}, which is no ion.", where=where, remedy=remedy)
         charge = sum(n * species[ion].charge for ion, n in salt.ions.items())
         if charge:
             raise LmbmdError(f"{salt.name} has charge {charge:+d}.", where=where, remedy="Mend the counts of its ions.")
-    return Library(species, salts, {**base.ambiguous, **data.get("ambiguous", {})})
+    return Library(species, salts, {**base.ambiguous, **parts["ambiguous"]})
 
 
 def _check_names(species: Mapping[Any, Species], salts: Mapping[Any, Salt], where: str) -> None:
@@ -211,20 +225,63 @@ def _check_names(species: Mapping[Any, Species], salts: Mapping[Any, Salt], wher
                 raise LmbmdError(f"{name!r} cannot name a {kind}.", where=where, remedy=remedy)
 
 
-def _species(name: str, entry: dict[str, Any]) -> Species:
-    entry = dict(entry)
-    density = entry.pop("density", {})
-    lists = {key: tuple(entry.pop(key, ())) for key in ("roles", "aliases")}
-    return Species(
-        name=name,
-        **lists,
-        **entry,
-        density_g_cm3=density.get("g_cm3"),
-        density_T_K=density.get("T_K"),
-        density_source=density.get("source", ""),
-    )
+def _species(name: str, entry: Any, where: str) -> Species:
+    entry = _lines(entry, where)
+    density = _lines(entry.pop("density", None), f"{where}.density")
+    return _entry(Species, name, {**entry, **{f"density_{key}": value for key, value in density.items()}}, where)
 
 
-def _salt(name: str, entry: dict[str, Any]) -> Salt:
-    entry = dict(entry)
-    return Salt(name=name, aliases=tuple(entry.pop("aliases", ())), **entry)
+def _entry(kind: type[_Entry], name: str, entry: Any, where: str) -> _Entry:
+    """A species or salt, every key of its entry being of the type that the class declares."""
+    entry, types = _lines(entry, where), _TYPES[kind]
+    for key, value in entry.items():
+        if key not in types:
+            raise LmbmdError(f"unknown key '{key}'.", where=where, remedy=nearest(str(key), types))
+        accepts, words = _ACCEPTED[types[key]]
+        if not accepts(value):
+            raise LmbmdError(f"{shown(value)} is not {words}.", where=f"{where}.{key}", remedy=f"Give {words}.")
+    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    if lacking := [key for key in needed if key not in entry and key != "name"]:
+        raise LmbmdError(f"the key '{lacking[0]}' is missing.", where=where, remedy=f"Add a line '{lacking[0]}: …'.")
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+    return kind(name=name, **values)
+
+
+def _lines(data: Any, where: str) -> dict[Any, Any]:
+    """A copy of a section; empty if it is not there."""
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        remedy = "Give lines of 'key: value', as force_fields/species.yaml has them."
+        raise LmbmdError(f"{shown(data)} is not lines of 'key: value'.", where=where, remedy=remedy)
+    return dict(data)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+#: By the type that ``Species`` and ``Salt`` declare: whether a value of the file is one, and what it must be, in words.
+_ACCEPTED: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    str: (_is_text, "text"),
+    int: (_is_whole, "a whole number"),
+    float: (_is_number, "a number"),
+    float | None: (_is_number, "a number"),
+    tuple[str, ...]: (lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of texts"),
+    Mapping[str, str]: (
+        lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+        "lines of 'name: text'",
+    ),
+    Mapping[str, int]: (
+        lambda value: isinstance(value, dict) and all(_is_whole(n) and n > 0 for n in value.values()),
+        "lines of 'name: whole number'",
+    ),
+}

@@ -83,6 +83,13 @@ class Amount:
     basis: Basis
     text: str = field(compare=False)
 
+    @property
+    def number(self) -> float:
+        """The value of an amount that has one. Raises ValueError for ``rest``."""
+        if self.value is None:
+            raise ValueError(f"'{self.text}' has no number")
+        return self.value
+
     def __str__(self) -> str:
         """The canonical spelling, which ``parse_amount`` reads back as an equal amount."""
         return self.basis if self.value is None else f"{str(self.value).removesuffix('.0')} {self.basis}"

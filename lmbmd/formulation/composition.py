@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
+from lmbmd.data.atoms import Role
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
@@ -89,7 +90,7 @@ class Composition:
     formulation: str
     recipe_sha256: str
     counts: dict[str, int]
-    roles: dict[str, str]
+    roles: dict[str, Role]
     charges: dict[str, int]
     ingredients: tuple[Ingredient, ...]
     asked_realised: tuple[Realised, ...]
@@ -193,11 +194,13 @@ class _Box:
         self.components, self.moles, self.size, self.where = components, moles, size, where
         self.atoms = np.array([c.n_atoms for c in components])
         self.volume_nm3 = Weights.of(components).volume * _NM3_PER_CM3_MOL
+        asked: float
         if size.atoms is not None:
             self.measure, asked, self.window = self.atoms, size.atoms, (1 - WINDOW, 1 + WINDOW)
         elif size.box_edge_nm is not None:
             self.measure, asked, self.window = self.volume_nm3, size.box_edge_nm**3, (1.0, 1 + WINDOW)
         else:
+            assert size.ion_pairs is not None, "Size has one of the three"
             self.measure, asked, self.window = np.array([c.cations for c in components]), size.ion_pairs, (1.0, 1.0)
         if not self.measure.any():
             raise LmbmdError(
@@ -341,12 +344,12 @@ def _composition(
         for c, n in zip(components, units, strict=True)
     )
     counts: dict[str, int] = {}
-    role: dict[str, str] = {}
+    role: dict[str, Role] = {}
     for i in ingredients:
         for species, n in i.species.items():
             charge = library.species[species].charge
             counts[species] = counts.get(species, 0) + n * i.units
-            role[species] = "cation" if charge > 0 else "anion" if charge < 0 else i.role
+            role[species] = "cation" if charge > 0 else "anion" if charge < 0 else cast(Role, i.role)
     order = ["cation", "anion", "solvent", "diluent", "additive"]
     names = sorted(counts, key=lambda s: (order.index(role[s]), s))
     values, errors, asked = realised_amounts(components, moles, units[None])

@@ -293,11 +293,11 @@ def _check_closed(components: Sequence[Component], where: str) -> None:
 def _closes(components: Sequence[Component]) -> bool:
     """Whether fixed amounts only might still agree: all in one kind of percent, adding up to 100."""
     bases = {c.amount.basis for c in components}
-    return bases in ({"wt%"}, {"vol%"}) and abs(sum(c.amount.value for c in components) - 100) < 1e-9
+    return bases in ({"wt%"}, {"vol%"}) and abs(sum(c.amount.number for c in components) - 100) < 1e-9
 
 
 def _contradiction(components: Sequence[Component], where: str) -> LmbmdError:
-    total = {b: sum(c.amount.value for c in components if c.amount.basis == b) for b in ("wt%", "vol%")}
+    total = {b: sum(c.amount.number for c in components if c.amount.basis == b) for b in ("wt%", "vol%")}
     sums = "".join(
         f" ({b} adds up to {t:g})" for b, t in total.items() if t and {c.amount.basis for c in components} == {b}
     )
@@ -312,20 +312,20 @@ def _check_room(components: Sequence[Component], where: str) -> None:
     """Refuse amounts per litre of solution, or in percent, that alone fill the bottle."""
     litre = [c for c in components if c.amount.basis == "mol/L of solution"]
     shares = [c for c in components if c.amount.basis == "vol%"]
-    filled = sum(c.amount.value * c.molar_volume_cm3_mol for c in litre) + sum(10 * c.amount.value for c in shares)
+    filled = sum(c.amount.number * c.molar_volume_cm3_mol for c in litre) + sum(10 * c.amount.number for c in shares)
     if litre and filled >= 1000:
         told = [
-            f"{c.amount.value:g} mol {c.name} ({c.amount.value * c.molar_mass_g_mol:.0f} g at "
+            f"{c.amount.number:g} mol {c.name} ({c.amount.number * c.molar_mass_g_mol:.0f} g at "
             f"{c.molar_volume_cm3_mol:.0f} cm³/mol)"
             for c in litre
-        ] + [f"{c.amount.value:g} vol% {c.name}" for c in shares]
+        ] + [f"{c.amount.number:g} vol% {c.name}" for c in shares]
         raise LmbmdError(
             f"one litre of solution cannot hold this: {_listed(told)} would fill {filled:.0f} cm³.",
             where=litre[0].where,
             remedy=_other_readings(components, where),
         )
     for basis in ("wt%", "vol%"):
-        total = sum(c.amount.value for c in components if c.amount.basis == basis)
+        total = sum(c.amount.number for c in components if c.amount.basis == basis)
         others = [c.name for c in components if c.amount.basis != basis]
         if total >= 100 - 1e-9 and others:
             what = f"the amounts in {basis} add up to {total:g}, which leaves nothing for {_listed(others)}."

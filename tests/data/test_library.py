@@ -146,6 +146,40 @@ def test_a_library_that_contradicts_itself_is_refused(text, message):
         read_library(text, where="species.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- A", "x.yaml: this is no species file. It begins with 'species:' and 'salts:'."),
+        (
+            f"species: {{A: {(ION % '').replace('aliases: []', 'aliases: ion')}}}",
+            "x.yaml:species.A.aliases: 'ion' is not a list of texts.",
+        ),
+        (
+            f"species: {{A: {(ION % '').replace('6.9', 'heavy')}}}",
+            "x.yaml:species.A.molar_mass_g_mol: 'heavy' is not a number.",
+        ),
+        (f"species: {{A: {(ION % '').replace('charge: 1', 'charge: 1.5')}}}", "species.A.charge: 1.5 is not a whole"),
+        (f"species: {{A: {(ION % '').replace('smiles', 'smile')}}}", "unknown key 'smile'. Did you mean 'smiles'?"),
+        (f"species: {{A: {(ION % '').replace('formula: Li, ', '')}}}", "species.A: the key 'formula' is missing."),
+        (f"species: {{A: {(ION % '')[:-1]}, density: 0.9}}}}", "species.A.density: 0.9 is not lines of 'key: value'."),
+        (
+            f"species: {{A: {(ION % '')[:-1]}, density: {{g: 0.9}}}}}}",
+            "species.A: unknown key 'density_g'.",
+        ),
+        ("species: {A: Li}", "species.A: 'Li' is not lines of 'key: value'."),
+        (f"species: {{A: {ION % ''}}}\nsalts: {{AX: {SALT % 'A'}}}".replace("A: 1}", "A: one}"), "salts.AX.ions: "),
+        (
+            f"species: {{A: {(ION % '').replace('charge: 1', 'charge: 0')}}}\nsalts: {{AX: {SALT % 'A'}}}",
+            "AX holds A, which is no ion.",
+        ),
+    ],
+)
+def test_a_fault_in_a_species_file_is_told_with_its_key(text, message):
+    with pytest.raises(LmbmdError) as caught:
+        read_library(text, where="x.yaml")
+    assert message in str(caught.value)
+
+
 def test_reading_the_library_imports_nothing_heavy():
     code = (
         "import sys; from lmbmd.data.library import load_library; load_library();"

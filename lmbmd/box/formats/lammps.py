@@ -109,16 +109,17 @@ def _lacks_near_pairs(terms: PlainTerms) -> bool:
 
 def _weights(terms: PlainTerms, types: list[int], kit: _Kit, name: str) -> dict[tuple[int, int], float]:
     """Coulomb factor of each 1–4 pair; enters σ and ε of the pair's types into the kit."""
-    weights, unscaled = {}, []
+    found: dict[tuple[int, int], float | None] = {}
+    unscaled = []
     for i, j, product, sigma, epsilon in terms.exceptions:
         if not (product or epsilon):
             continue
         charges = terms.nonbonded[i][0] * terms.nonbonded[j][0]
         pair = (min(i, j), max(i, j))
-        weights[pair] = round(product / charges, 9) if charges else None
+        found[pair] = round(product / charges, 9) if charges else None
         unscaled.append((pair, tuple(sorted((types[i], types[j]))), sigma, epsilon))
-    known = {w for w in weights.values() if w}
-    weights = {pair: max(known, default=1.0) if w is None else w for pair, w in weights.items()}
+    known = {w for w in found.values() if w}
+    weights = {pair: max(known, default=1.0) if w is None else w for pair, w in found.items()}
     for pair, kinds, sigma, epsilon in unscaled:
         if weights[pair] == 0 and epsilon:
             raise LmbmdError(

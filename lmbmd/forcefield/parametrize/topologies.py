@@ -180,7 +180,7 @@ def ordered_like(graph: Chem.Mol, imported: Imported, where: str) -> Chem.Mol:
     for i, j in imported.bonds:
         other.AddBond(i, j, Chem.BondType.SINGLE)
     params = Chem.AdjustQueryParameters.NoAdjustments()
-    params.makeBondsGeneric = True
+    params.makeBondsGeneric = True  # type: ignore[assignment]  # RDKit's stubs declare it as an enum
     query = Chem.AdjustQueryProperties(bare(graph), params)
     match = other.GetMol().GetSubstructMatch(query)
     if len(match) != len(symbols) or other.GetNumBonds() != graph.GetNumBonds():
