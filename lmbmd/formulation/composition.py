@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,11 +16,13 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
-from lmbmd.data.atoms import Role
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
 from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve
+
+if TYPE_CHECKING:  # its module reads Parquet, which planning a study must not wait for
+    from lmbmd.data.atoms import Role
 
 #: Counts are sought within this fraction of the size that was asked for.
 WINDOW = 0.05
@@ -349,7 +351,7 @@ def _composition(
         for species, n in i.species.items():
             charge = library.species[species].charge
             counts[species] = counts.get(species, 0) + n * i.units
-            role[species] = "cation" if charge > 0 else "anion" if charge < 0 else cast(Role, i.role)
+            role[species] = "cation" if charge > 0 else "anion" if charge < 0 else cast("Role", i.role)
     order = ["cation", "anion", "solvent", "diluent", "additive"]
     names = sorted(counts, key=lambda s: (order.index(role[s]), s))
     values, errors, asked = realised_amounts(components, moles, units[None])
