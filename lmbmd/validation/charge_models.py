@@ -1,4 +1,4 @@
-"""How well the charges of parameter sets give the Hartree-Fock potential around a molecule.
+"""How well AM1-BCC charges, and those of parameter sets, give the Hartree-Fock potential around a molecule.
 
     lmbmd validate charge-models ES TMP DMS FSNDM [--sets sage-clp-1.3.0 opls-clp-1.1.0]
 
@@ -17,7 +17,7 @@ from rdkit import Chem
 
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.forcefield.parametrize import charges, resp
-from lmbmd.validation.plan import SETS
+from lmbmd.validation.plan import SET
 
 
 def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "lmbmd validate charge-models", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("species", nargs="+")
-    parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--sets", nargs="+", default=[SET])
     args = parser.parse_args(arguments)
     sets = [load_set(name) for name in args.sets]
-    print("| molecule | " + " | ".join(args.sets) + " |\n|---|" + "---|" * len(sets))
+    print("| molecule | AM1-BCC | " + " | ".join(args.sets) + " |\n|---|---|" + "---|" * len(sets))
     for name in args.species:
         graph, energies = charges.conformers(
             Chem.AddHs(Chem.MolFromSmiles(sets[0].manifest["species"][name]["smiles"]))
@@ -44,5 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         points = resp.grid(symbols, x)
         quantum = resp.potential(symbols, x, Chem.GetFormalCharge(graph), points)
         inverse = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
-        errors = [np.sqrt(np.mean((inverse @ charges_e(p, name) - quantum) ** 2) / np.mean(quantum**2)) for p in sets]
+        bcc = np.array([float(q) for q in charges.charges(graph, "am1bcc")])
+        models = [bcc, *(charges_e(parameters, name) for parameters in sets)]
+        errors = [np.sqrt(np.mean((inverse @ q - quantum) ** 2) / np.mean(quantum**2)) for q in models]
         print(f"| {name} | " + " | ".join(f"{error:.2f}" for error in errors) + " |", flush=True)
