@@ -262,7 +262,7 @@ def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None
         LmbmdError: naming the file, the key, the value and the remedy. A sweep is several bottles and is refused.
     """
     name, data, lines = read_formulation_file(Path(path))
-    formulation = put_together(name, {**(defaults or {}), **data}, Path(path), lines)
+    formulation = make_formulation(name, {**(defaults or {}), **data}, Path(path), lines)
     if formulation.sweep:
         raise LmbmdError(
             "this file is a sweep, which makes several bottles.",
@@ -292,7 +292,7 @@ def read_formulation_file(path: Path) -> tuple[str, dict[str, Any], Lines]:
     return name, data, lines
 
 
-def put_together(name: str, data: Mapping[str, Any], path: Path, lines: Lines) -> Formulation:
+def make_formulation(name: str, data: Mapping[str, Any], path: Path, lines: Lines) -> Formulation:
     """A validated bottle from the keys of its file and the study's defaults."""
     formulation = validated(Formulation, {**data, "name": name}, path=path, lines=lines)
     formulation._path, formulation._lines = path, lines

@@ -14,7 +14,15 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines
 from lmbmd.formulation.amounts import Amount, Basis, parse_amount, parse_ratio
-from lmbmd.formulation.models import NAME, SECTIONS, SWEPT, Formulation, amounts_of, put_together, read_formulation_file
+from lmbmd.formulation.models import (
+    NAME,
+    SECTIONS,
+    SWEPT,
+    Formulation,
+    amounts_of,
+    make_formulation,
+    read_formulation_file,
+)
 
 #: More bottles than this are made only where the sweep itself says ``at_most``.
 AT_MOST = 100
@@ -72,7 +80,7 @@ def load_formulations(
     """
     path = Path(path)
     stem, own, lines = read_formulation_file(path)
-    base = put_together(stem, {**(defaults or {}), **own}, path, lines)
+    base = make_formulation(stem, {**(defaults or {}), **own}, path, lines)
     if not base.sweep:
         return [base]
     return _Sweep(base, {**(defaults or {}), **own}, lines, "sweep" in own).bottles(only)
@@ -112,7 +120,7 @@ class _Sweep:
             keys = value.put(keys)
         told = ", ".join(value.told for value in choice if value.told)
         title = f"{self.base.title or self.base.name}: {told}" if told else self.base.title
-        return put_together(name, {**keys, "title": title[:200]}, Path(self.base.where()), self.lines)
+        return make_formulation(name, {**keys, "title": title[:200]}, Path(self.base.where()), self.lines)
 
     def _values(self, key: str, values: Sequence[Any]) -> list[_Value]:
         """The values of one key, each tried by itself, so that an error can name it."""

@@ -12,18 +12,16 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
-import openmm
 from rdkit import Chem
 
+from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.forcefield.parametrize import charges, resp
 from lmbmd.validation.plan import SET
 
 
 def charges_e(parameters: ParameterSet, species: str) -> np.ndarray:
-    system = parameters.system(species)
-    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-    return np.array([force.getParticleParameters(i)[0]._value for i in range(force.getNumParticles())])
+    return np.array(read_terms(parameters.system(species), species).charges_e)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -16,13 +16,14 @@ import openmm
 import pytest
 import toy
 from openmm import unit
-from toy import SMALL, TINY, toy_box
+from toy import SMALL, TINY, toy_box, toy_positions
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint, equilibration, lock
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics, platform
+from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import PlatformOptions, create_context, is_processor
 from lmbmd.simulate.logs import Row, StateLog, Trajectory
 from lmbmd.simulate.protocol import parse_spec
@@ -70,6 +71,15 @@ def test_a_box_narrower_than_two_cutoffs_is_refused_by_its_perpendicular_width()
     oblique = np.array([[21.0, 0, 0], [10.5, 18.19, 0], [0, 0, 21.0]])
     with pytest.raises(LmbmdError, match=r"x: the box is 18\.19 Å wide, less than twice the cut-off \(20\.0 Å\)"):
         mechanics.check_box(oblique, 10.0, where="x")
+
+
+def test_a_box_that_has_become_too_narrow_is_told_by_its_narrowest_width():
+    built = toy_box(COUNTS, 30.0)
+    engine = Engine(built.system, SPEC, PlatformOptions("Reference"), "x")
+    engine.set_pace(SPEC.step_as)
+    engine.place(toy_positions(COUNTS, 30.0) / 10, np.array([[2.1, 0, 0], [1.05, 1.819, 0], [0, 0, 2.1]]))
+    with pytest.raises(LmbmdError, match=r"the box is 18\.19 Å wide, less than twice the cut-off \(20\.0 Å\)"):
+        engine.step(1)
 
 
 # ---- equilibration
