@@ -27,7 +27,8 @@ from lmbmd.box.read import Box, read_box
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.gromacs import MDP, gmx, pme, with_masses
-from lmbmd.simulate.engines.platform import PlatformOptions, cores
+from lmbmd.simulate.engines.platform import cores
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     options.frame_ps = None
     if not shutil.which("gmx"):
         parser.exit(1, "gmx is not installed (Debian: gromacs)\n")
-    chosen = PlatformOptions("CPU", threads=options.threads)
+    chosen = PlatformOptions(name="CPU", threads=options.threads)
     with tempfile.TemporaryDirectory(prefix="lmbmd-gromacs-") as text:
         folder = Path(text)
         run = throughput.prepared_run(folder, options, chosen)

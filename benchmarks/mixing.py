@@ -22,7 +22,8 @@ from lmbmd.box.tile import liquid, repeated
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC, LORENTZ_BERTHELOT
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.simulate.engines import mechanics
-from lmbmd.simulate.engines.platform import PlatformOptions, create_context
+from lmbmd.simulate.engines.platform import create_context
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 from lmbmd.study.study import load_study
 
@@ -57,7 +58,7 @@ def main() -> None:
         "custom": with_custom_force(systems[LORENTZ_BERTHELOT]),
     }
     spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=options.study)
-    chosen = PlatformOptions(options.platform, threads=options.threads)
+    chosen = PlatformOptions(name=options.platform, threads=options.threads)
     running = {way: begin(way, mechanics.prepare(s, spec, 1), positions, box, chosen) for way, s in timed.items()}
     clock = time.process_time if options.platform in ("CPU", "Reference") else time.perf_counter
     spent = {way: [] for way in running}

@@ -36,7 +36,7 @@ from lmbmd.formulation.composition import Composition
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.openmm import Engine
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.run import simulate
 from lmbmd.study.study import load_study
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--atoms", type=int, default=0, help="repeat the box until it has about so many")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="time N replicas at once, too")
     options = parser.parse_args()
-    chosen = PlatformOptions(options.platform, threads=options.threads)
+    chosen = PlatformOptions(name=options.platform, threads=options.threads, checkpoint_interval_s=options.checkpoint_s)
     with tempfile.TemporaryDirectory(prefix="lmbmd-throughput-") as folder:
         measure(Path(folder), options, chosen)
 
@@ -92,7 +92,6 @@ class Run:
     folder: Path
     spec: dict
     chosen: PlatformOptions
-    checkpoint_s: float = 60.0
     n_atoms: int = 0
     platform: str = ""
     spent_s: float = 0.0
@@ -102,7 +101,7 @@ class Run:
         self.spec["protocol"]["production_ns"] = round(total_ps / 1000, 9)
         paths = [self.folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out")]
         paths[0].write_text(json.dumps(self.spec), encoding="utf-8")
-        simulate(*paths, platform=self.chosen, checkpoint_interval_s=self.checkpoint_s, quiet=True)
+        simulate(*paths, platform=self.chosen, quiet=True)
         record = json.loads((self.folder / "out" / "run.json").read_text(encoding="utf-8"))
         self.n_atoms, self.platform = record["n_atoms"], record["platform"]["name"]
         before, self.spent_s = self.spent_s, record["wall_s"]["produce"]
@@ -140,7 +139,7 @@ def prepared_run(folder: Path, options: argparse.Namespace, chosen: PlatformOpti
     spec["protocol"] |= {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02}
     if options.frame_ps:
         spec["protocol"]["frame_interval_ps"] = options.frame_ps
-    return Run(folder, spec, chosen, getattr(options, "checkpoint_s", 60.0))
+    return Run(folder, spec, chosen)
 
 
 def write_repeated(folder: Path, composition: Composition, n_atoms: int) -> None:

@@ -12,8 +12,9 @@ from functools import cache
 
 import numpy as np
 
-from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import Clusters
+from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lmbmd.forcefield.parameters import available_sets, load_set
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.sets import available_sets
 
 SETS = [load_set(name) for name in available_sets()]
 EVERY = [pytest.param(s, name, id=f"{s.folder.name}-{name}") for s in SETS for name in s.species]

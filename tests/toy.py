@@ -16,7 +16,8 @@ from lmbmd.box.pdb import pdb_text, read_pdb, with_positions
 from lmbmd.box.system import BuiltSystem, build_system
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import runner
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
+from lmbmd.simulate.protocol import Protocol
 from lmbmd.simulate.run import simulate
 
 ROLES = {"Li": "cation", "AN": "anion", "SOL": "solvent", "CHAIN": "anion"}
@@ -159,6 +160,7 @@ def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: floa
         "pressure_bar": pressure_bar,
         "seeds": {"velocities": 1, "thermostat": 2, "barostat": 3},
         "protocol": {
+            **Protocol().model_dump(),
             "timestep_fs": 2.0,
             "production_ns": 0.002,
             "frame_interval_ps": 0.1,
@@ -198,8 +200,7 @@ def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s:
     options = {"threads": 1, **options}
     simulate(
         *paths,
-        platform=PlatformOptions(platform, **options),
-        checkpoint_interval_s=checkpoint_interval_s,
+        platform=PlatformOptions(name=platform, checkpoint_interval_s=checkpoint_interval_s, **options),
         quiet=True,
     )
 

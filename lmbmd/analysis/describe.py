@@ -7,27 +7,27 @@ docs/theory/descriptors.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lmbmd.analysis.clusters.cipa import CipaThresholds, compact_share
+from lmbmd.analysis.clusters.cipa import compact_share
 from lmbmd.analysis.clusters.cipa_account import cipa_tables
-from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
+from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import Clusters
 from lmbmd.analysis.clusters.components_account import cluster_tables
+from lmbmd.analysis.clusters.options import CipaThresholds
 from lmbmd.analysis.convergence import convergence, few_molecules
 from lmbmd.analysis.dynamics.lifetimes import Residence
 from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
 from lmbmd.analysis.error_tables import error_tables
 from lmbmd.analysis.liquid import Recipe, composition_table
+from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.shells.coordination import Shells, kind
 from lmbmd.analysis.shells.coordination_account import shell_tables
 from lmbmd.analysis.shells.cutoffs import (
-    LI_FALLBACK_A,
-    LI_WINDOW_A,
     Cutoff,
     Cutoffs,
     centre_species,
@@ -49,46 +49,6 @@ from lmbmd.numbers.estimate import estimate_mean
 
 #: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
 TIMESERIES_POINTS = 500
-
-
-@dataclass(frozen=True)
-class DescribeOptions:
-    """What can be chosen about a description; all radii in Å.
-
-    Attributes:
-        centre: the species whose shells are described; the lithium species, else the only centre, if empty.
-        cutoffs_A: first-shell radii by donor site (``"FSI:O"``); the others come from the RDFs.
-        cutoff_window_A, cutoff_fallback_A: see ``cutoffs.first_minimum``; for Li⁺, moved for other ions.
-        cutoff_shift_A: all cut-offs are moved by ± this for the sensitivity table.
-        top_shells: shell types that become descriptors.
-        agg_ii_from: centres from which on an anion is AGG-II.
-        cipa, compactness: thresholds of the CIPA call, and how compactness is measured.
-    """
-
-    centre: str = ""
-    cutoffs_A: Mapping[str, float] = field(default_factory=dict)
-    cutoff_window_A: tuple[float, float] = LI_WINDOW_A
-    cutoff_fallback_A: float = LI_FALLBACK_A
-    cutoff_shift_A: float = 0.3
-    top_shells: int = 10
-    agg_ii_from: int = 3
-    cipa: CipaThresholds = field(default_factory=CipaThresholds)
-    compactness: CompactnessOptions = field(default_factory=CompactnessOptions)
-
-    def __post_init__(self) -> None:
-        if self.agg_ii_from < 3:
-            raise LmbmdError(f"agg_ii_from = {self.agg_ii_from} leaves no AGG-I.", remedy="Give 3 or more.")
-        if not self.cutoff_shift_A > 0:
-            raise LmbmdError(f"cutoff_shift_A = {self.cutoff_shift_A} is no shift.", remedy="Give 0.3, for instance.")
-
-    @classmethod
-    def of(cls, options: Mapping) -> DescribeOptions:
-        """From plain data, such as a study's ``describe_options``."""
-        plain = dict(options)
-        plain["cutoff_window_A"] = tuple(plain.get("cutoff_window_A", LI_WINDOW_A))
-        plain["cipa"] = CipaThresholds(**plain.get("cipa", {}))
-        plain["compactness"] = CompactnessOptions(**plain.get("compactness", {}))
-        return cls(**plain)
 
 
 def primary_centre(atoms: AtomTable, name: str = "") -> str:
@@ -297,7 +257,7 @@ class _Account:
         return {
             "stage": stages.DESCRIBE,
             "centre": self.centre,
-            "options": {**asdict(self.options), "cutoffs_A": dict(self.options.cutoffs_A)},
+            "options": self.options.model_dump(),
             "replicas": [{"frames": len(r.time_ps), "sampled_ns": r.sampled_ns} for r in self.replicas],
         }
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lmbmd.analysis.describe import DescribeOptions, describe
-from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
+from lmbmd.analysis.describe import describe
+from lmbmd.analysis.options import AnalysisOptions
+from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.shells.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated
 from lmbmd.data.described import Described
-from lmbmd.study.options import AnalysisOptions
+from lmbmd.data.sites import named_cutoffs, site_keys
 from lmbmd.trajectory.species_map import from_mapping, load, open_foreign
 
 
@@ -51,16 +52,20 @@ def analyze(
     chosen = validated(AnalysisOptions, dict(options or {}), path=Path("analysis options"), lines={})
     species_map = from_mapping(species) if isinstance(species, Mapping) else load(species)
     atoms, frames = open_foreign(source, species_map, start, stop, step or chosen.frame_stride)
-    contacts, shown = chosen.contacts(), chosen.describing()
-    del contacts["frame_stride"]
-    shown["cutoffs_A"] = {**species_map.cutoffs_A, **shown["cutoffs_A"]}
-    shown["centre"] = shown["centre"] or species_map.centres[0]
+    keys = site_keys(species_map.centres, atoms.sites)
+    given = named_cutoffs(chosen.cutoffs_A, keys, where=lambda key: f"analysis options:cutoffs_A.{key}")
+    describing = chosen.describing.model_copy(
+        update={
+            "cutoffs_A": {**species_map.cutoffs_A, **given},
+            "centre": chosen.centre or species_map.centres[0],
+        }
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
         run = run_contacts(
-            frames, atoms, folder / "contacts.arrow", folder / "rdf.npz", ContactOptions(**contacts), workers=workers
+            frames, atoms, folder / "contacts.arrow", folder / "rdf.npz", chosen.contacts, workers=workers
         )
-        described = describe([run], atoms, DescribeOptions.of(shown))
+        described = describe([run], atoms, describing)
         facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, {}, trajectory=frames.name)}
         described = replace(described, facts=facts)
         if out:

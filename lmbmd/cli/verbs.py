@@ -113,21 +113,19 @@ def spec(options: argparse.Namespace) -> None:
 
 
 def contacts(options: argparse.Namespace) -> None:
-    from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
+    from lmbmd.analysis.scan.contacts import run_contacts
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable
     from lmbmd.study.study import load_study
     from lmbmd.trajectory import read_frames
 
-    chosen = load_study(options.study).contacts_options()
-    stride = chosen.pop("frame_stride")
+    chosen = load_study(options.study).analysis
+    stride = chosen.frame_stride
     atoms = AtomTable.read(options.atoms)
     frames = read_frames(None, options.trajectory, atoms, step=stride)
     inputs = {"atoms": options.atoms, "trajectory": options.trajectory}
     header = {"provenance": provenance.stamp(stages.CONTACTS, inputs, frame_stride=stride)}
-    run_contacts(
-        frames, atoms, options.contacts, options.rdf, ContactOptions(**chosen), workers=options.workers, header=header
-    )
+    run_contacts(frames, atoms, options.contacts, options.rdf, chosen.contacts, workers=options.workers, header=header)
 
 
 class _Logged:
@@ -149,23 +147,20 @@ class _Logged:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    from lmbmd.simulate.engines.platform import PlatformOptions
     from lmbmd.simulate.run import simulate
     from lmbmd.study.study import load_study
 
     if options.log:
         sys.stderr = _Logged(sys.stderr, options.log)
-    chosen = load_study(options.study).platform_options()
-    interval_s = chosen.pop("checkpoint_interval_s")
-    chosen["threads"] = chosen["threads"] or options.threads
+    platform = load_study(options.study).platform
+    platform = platform.model_copy(update={"threads": platform.threads or options.threads})
     simulate(
         options.spec,
         options.system,
         options.start,
         options.work,
         options.out,
-        platform=PlatformOptions(**chosen),
-        checkpoint_interval_s=interval_s,
+        platform=platform,
         fresh=options.fresh,
     )
 
@@ -186,7 +181,7 @@ def why(options: argparse.Namespace) -> None:
 
 
 def describe(options: argparse.Namespace) -> None:
-    from lmbmd.analysis.describe import DescribeOptions, describe
+    from lmbmd.analysis.describe import describe
     from lmbmd.analysis.shells.snapshots import export_snapshots
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable
@@ -198,7 +193,7 @@ def describe(options: argparse.Namespace) -> None:
 
     study = load_study(options.study)
     composition = Composition.read(options.composition)
-    chosen = DescribeOptions.of(study.describe_options(composition.formulation))
+    chosen = study.describe_options(composition.formulation)
     replicas = [options.folder / f"r{n}" / "contacts.arrow" for n in study.replicas(composition.formulation)]
     runs = [(ContactFile(path), Rdf.read(path.with_name("rdf.npz"))) for path in replicas]
     atoms = AtomTable.read(options.atoms)
@@ -208,7 +203,7 @@ def describe(options: argparse.Namespace) -> None:
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
     trajectory = options.folder / "r1" / "trajectory.xtc"
-    frames = read_frames(None, trajectory, atoms, step=study.contacts_options()["frame_stride"])
+    frames = read_frames(None, trajectory, atoms, step=study.analysis.frame_stride)
     export_snapshots(runs[0][0], frames, atoms, described, options.folder / "snapshots")
     described.write(options.folder)
 

@@ -8,7 +8,7 @@ it has the species that lmbmd's library lacks. Imports nothing heavy, because Sn
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import sha256_of
 from lmbmd.data.library import Library, force_fields_folder, load_library, read_library
+from lmbmd.forcefield.sets import SET_NAME, Coverage, available_sets, released_sets
+from lmbmd.formulation.models import Formulation
 
 FOLDER = "force_fields"
-SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
 INHERITED = ("nonbonded", "ion_charge_scale")
 
 
@@ -72,13 +73,13 @@ def check_place(folder: Path) -> None:
         raise LmbmdError(what, where=str(folder.parent), remedy=remedy)
 
 
-def check_set_name(name: str, where: str) -> set[str]:
+def check_set_name(name: str, where: str) -> tuple[str, ...]:
     """The released sets' names, none of which a set of one's own may bear.
 
     Raises:
         LmbmdError: if it is one of them, or no name and version.
     """
-    released = {path.parent.name for path in force_fields_folder().glob("*/manifest.yaml")}
+    released = available_sets()
     if name in released or not SET_NAME.fullmatch(name):
         fault = "is the name of a released set" if name in released else "cannot name a parameter set"
         remedy = "Name the folder like 'own-1.0.0': a name and a version."
@@ -177,3 +178,46 @@ def how_to_get(species: str, library: Library) -> str:
     automatic = entry is None or (entry.charge == 0 and not re.search(r"B(?!r)|Si", entry.formula))
     means = "" if automatic else " --topology FILE"
     return f"lmbmd parametrize {species} --smiles '{smiles}'{means}"
+
+
+def every_set(own: Mapping[str, OwnSet]) -> dict[str, Coverage]:
+    """Released sets and the user's own, each with all its species."""
+    sets = released_sets()
+    extended = {
+        name: Coverage(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
+        for name, one in own.items()
+    }
+    return {**sets, **extended}
+
+
+def coverage(formulation: Formulation, own: Mapping[str, OwnSet]) -> Coverage:
+    """Of the set that a bottle names.
+
+    Raises:
+        LmbmdError: if there is no such set.
+    """
+    sets, wanted = every_set(own), formulation.force_field
+    if wanted not in sets:
+        where = formulation.where("force_field")
+        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
+    return sets[wanted]
+
+
+def check_coverage(species: Iterable[str], formulation: Formulation, own: Mapping[str, OwnSet]) -> None:
+    """Refuse a bottle with a species that its force field does not have.
+
+    Args:
+        own: the user's own sets.
+
+    Raises:
+        LmbmdError: naming the sets that have all of the bottle's species, and the command that makes one's own.
+    """
+    species, chosen = list(species), coverage(formulation, own)
+    lacking = [s for s in species if s not in chosen.species]
+    if lacking:
+        others = [name for name, one in every_set(own).items() if set(species) <= one.species]
+        remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
+        library = own[formulation.force_field].library if formulation.force_field in own else load_library()
+        remedy += f" To make your own: {'; '.join(how_to_get(s, library) for s in lacking)} (docs/parametrize.md)."
+        what = f"{formulation.force_field} has no {', '.join(lacking)}."
+        raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)

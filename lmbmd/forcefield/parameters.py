@@ -20,7 +20,8 @@ from lmbmd.core.provenance import sha256_of
 from lmbmd.data.bonds import bare_molecule
 from lmbmd.data.library import Library, force_fields_folder, load_library
 from lmbmd.forcefield.mixing import checked_rule
-from lmbmd.forcefield.own import INHERITED, SET_NAME, OwnSet, how_to_get, read_own
+from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
+from lmbmd.forcefield.sets import available_sets, sets_covering
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,23 +141,6 @@ class ParameterSet:
         )
 
 
-def available_sets() -> tuple[str, ...]:
-    """Names of the released sets, with versions; of each set the newest is last."""
-    folders = force_fields_folder().glob("*/manifest.yaml")
-    names = (path.parent.name for path in folders if SET_NAME.fullmatch(path.parent.name))
-    return tuple(sorted(names, key=_by_version))
-
-
-def _by_version(name: str) -> tuple[str, list[int]]:
-    title, _, version = name.rpartition("-")
-    return title, [int(part) for part in version.split(".")]
-
-
-def sets_covering(*species: str) -> tuple[str, ...]:
-    """Names of the released sets that hold all of ``species``."""
-    return tuple(name for name in available_sets() if set(species) <= set(released_manifest(name)["species"]))
-
-
 def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
     """A set by its full name, ``"sage-clp-1.3.0"``: a released one, or one of the user's own in ``own_folder``.
 
@@ -170,12 +154,6 @@ def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
             f"there is no parameter set '{name}'.", where="force_field", remedy=nearest(name, available_sets())
         )
     return _load(name)
-
-
-@cache
-def released_manifest(name: str) -> dict[str, Any]:
-    """The manifest of a released set, its files not looked at; for reading only."""
-    return yaml.safe_load((force_fields_folder() / name / "manifest.yaml").read_text(encoding="utf-8"))
 
 
 @cache

@@ -11,27 +11,20 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
     PrivateAttr,
-    Strict,
     WithJsonSchema,
     model_validator,
 )
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.options import FROZEN, NAME, Number, Whole
 from lmbmd.core.validation import fault, place, saying, validated
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines, read_yaml
 from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio
-
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Strict()]
-Truth = Annotated[bool, Strict()]
-FROZEN = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-NAME = r"[a-z0-9][a-z0-9._-]{0,79}"
 
 Section = Literal["salts", "solvents", "diluents", "additives"]
 SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
@@ -91,11 +84,15 @@ def _many(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _temperature(T: float) -> float:
+    if not 100 <= T <= 1000:
+        remedy = "Temperatures are in kelvin, from 100 to 1000; 25 degrees Celsius are 298.15."
+        raise LmbmdError(f"{T:g} is out of range.", remedy=remedy)
+    return T
+
+
 def _temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
-    for T in values:
-        if not 100 <= T <= 1000:
-            remedy = "Temperatures are in kelvin, from 100 to 1000; 25 degrees Celsius are 298.15."
-            raise LmbmdError(f"{T:g} is out of range.", remedy=remedy)
+    for T in map(_temperature, values):
         if float(f"{T:g}") != T:
             raise LmbmdError(f"{T!r} has more than six digits.", remedy=f"Write {T:g}.")
     if len(set(values)) != len(values):
@@ -103,6 +100,12 @@ def _temperatures(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+Temperature = Annotated[
+    Number,
+    AfterValidator(saying(_temperature)),
+    Field(json_schema_extra={"minimum": 100, "maximum": 1000}),
+]
+Pressure = Annotated[Number, Field(gt=0, le=10_000)]
 Temperatures = Annotated[
     tuple[Number, ...],
     BeforeValidator(_many, json_schema_input_type=float | list[float]),
@@ -180,7 +183,7 @@ class Conditions(BaseModel):
     )
     ion_charge_scale: Number = Field(0.8, ge=0.5, le=1.0, description="factor on the charges of all ions")
     temperature_K: Temperatures = Field((298.15,), description="one temperature or a list of them")
-    pressure_bar: Number = Field(1.0, gt=0, le=10_000)
+    pressure_bar: Pressure = 1.0
     replicas: Whole = Field(1, ge=1, le=1000, description="independent packings and velocities")
     seed: Whole = Field(1, ge=0, le=2**31 - 1, description="all random numbers follow from it")
 

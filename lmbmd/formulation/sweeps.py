@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.options import NAME
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines
 from lmbmd.formulation.amounts import Amount, Basis, parse_amount, parse_ratio
-from lmbmd.formulation.models import (
-    NAME,
-    SECTIONS,
-    SWEPT,
-    Formulation,
-    amounts_of,
-    make_formulation,
-    read_formulation_file,
-)
+from lmbmd.formulation.models import SECTIONS, SWEPT, Formulation, amounts_of, make_formulation, read_formulation_file
 
 #: More bottles than this are made only where the sweep itself says ``at_most``.
 AT_MOST = 100

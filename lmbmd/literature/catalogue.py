@@ -16,15 +16,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.options import FROZEN
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.validation import validated
 from lmbmd.core.yamlfile import read_yaml
 from lmbmd.data.library import Library, Salt, Species, load_library
-from lmbmd.forcefield.own import OwnSet
+from lmbmd.forcefield.own import OwnSet, every_set
 from lmbmd.formulation.composition import Composition, compose
-from lmbmd.formulation.models import FROZEN, SECTIONS, Formulation, Listing
+from lmbmd.formulation.models import SECTIONS, Formulation, Listing
 from lmbmd.formulation.sweeps import load_formulations
-from lmbmd.study.study import every_set
 
 State = Literal["builds", "builds in part", "lacks parameters", "refused", "same as", "not simulated"]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.own import how_to_get
+from lmbmd.forcefield.sets import released_sets
 from lmbmd.formulation.models import SECTIONS, Formulation
 from lmbmd.literature.catalogue import Bottle, Entry, Standing
-from lmbmd.study.study import released_sets
 
 _STATUS = {
     "given": "every component, amount and ratio is printed by the source",

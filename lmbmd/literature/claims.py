@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.options import FROZEN, NAME, Number, Truth
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.validation import fault, place, validated
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.formulation.models import FROZEN, NAME, Number, Truth
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Test = Literal["md", "proxy", "not computed", "out of reach"]

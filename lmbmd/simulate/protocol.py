@@ -3,73 +3,99 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
 
 from lmbmd.core import stages
-from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.options import FROZEN, Number, Whole
 from lmbmd.core.provenance import canonical_json, sha256_of
+from lmbmd.core.validation import fault, validated
+from lmbmd.formulation.models import Pressure, Temperature
 
 #: Attoseconds in one fs, ps and ns: the unit in which times are exact.
 _FS, _PS, _NS = 10**3, 10**6, 10**9
+
+#: Largest time step, fs, that lets hydrogens keep their mass.
+_MAX_STEP_FS = 2.0
 
 #: What may grow when a run is continued. Everything else is physics and may not change.
 LENGTH = "production_ns"
 
 
-@dataclass(frozen=True)
-class Seeds:
+RandomSeed = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
+
+
+class Seeds(BaseModel):
     """Of the first velocities, of the random forces, and of the barostat."""
 
-    velocities: int
-    thermostat: int
-    barostat: int
+    model_config = FROZEN
+
+    velocities: RandomSeed
+    thermostat: RandomSeed
+    barostat: RandomSeed
 
 
-@dataclass(frozen=True)
-class Anneal:
-    """Heat from the run's temperature to ``temperature_K`` in ``heat_ns``, hold, and cool back; linear ramps."""
+class Anneal(BaseModel):
+    """Heat, hold and cool before equilibration, for viscous and concentrated liquids; linear ramps."""
 
-    temperature_K: float
-    heat_ns: float
-    hold_ns: float
-    cool_ns: float
+    model_config = FROZEN
+
+    temperature_K: Temperature = 400.0
+    heat_ns: Number = Field(0.1, gt=0, le=1000)
+    hold_ns: Number = Field(0.5, ge=0, le=1000)
+    cool_ns: Number = Field(0.5, gt=0, le=1000)
 
 
-@dataclass(frozen=True)
-class RunSpec:
-    """One run at constant temperature and pressure.
+class Protocol(BaseModel):
+    """The physics of every run of a study. Temperature, pressure and seeds are the formulation's.
 
-    Attributes:
-        production_ns: length of the production, a multiple of the frame interval. Frames are written at
-            ``frame_interval_ps``, twice that, … up to and including the end: time 0 is no frame.
-        state_interval_ps: between rows of the state log.
-        hydrogen_mass_amu: mass of hydrogens, taken from the atom that each is bonded to. 4 fs goes with 3 amu.
-        constraints: "h-bonds" fixes the length of every bond to a hydrogen.
-        barostat_interval: steps between attempts to change the volume.
-        equilibration_ns, max_equilibration_ns: equilibration ends between these, when density and potential energy
-            are stationary (``lmbmd.simulate.equilibration``).
-        anneal: before the equilibration; None for none.
+    Frames are written at ``frame_interval_ps``, twice that, … up to and including the end: time 0 is no frame.
+    Equilibration ends between its two bounds, when density and potential energy are stationary
+    (``lmbmd.simulate.equilibration``). ``constraints: h-bonds`` fixes the length of every bond to a hydrogen.
     """
 
-    temperature_K: float
-    pressure_bar: float
-    seeds: Seeds
-    production_ns: float
-    frame_interval_ps: float
-    state_interval_ps: float
-    equilibration_ns: float
-    max_equilibration_ns: float
-    timestep_fs: float = 4.0
-    hydrogen_mass_amu: float = 3.0
+    model_config = FROZEN
+
+    timestep_fs: Number = Field(4.0, ge=0.01, le=5)
+    hydrogen_mass_amu: Number = Field(3.0, ge=1.008, le=4, description="taken from the heavy atom that it is bonded to")
     constraints: Literal["h-bonds", "none"] = "h-bonds"
-    friction_per_ps: float = 1.0
-    barostat_interval: int = 25
-    anneal: Anneal | None = None
+    friction_per_ps: Number = Field(1.0, ge=0.001, le=100)
+    barostat_interval: Whole = Field(25, ge=1, le=10_000, description="steps between trials")
+    anneal: Anneal | None = Field(None, description="heat, hold and cool first; see below")
+    equilibration_ns: Number = Field(1.0, gt=0, le=10_000, description="at least so long at constant pressure")
+    max_equilibration_ns: Number = Field(5.0, gt=0, le=10_000, description="at most, if density or energy still drift")
+    production_ns: Number = Field(10.0, gt=0, le=100_000)
+    frame_interval_ps: Number = Field(2.0, gt=0, le=100_000, description="between frames of the trajectory")
+    state_interval_ps: Number = Field(1.0, gt=0, le=100_000, description="between rows of the state log")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        if self.timestep_fs > _MAX_STEP_FS and (self.constraints == "none" or self.hydrogen_mass_amu < 2):
+            raise fault(
+                f"timestep_fs = {self.timestep_fs:g} is too long for these hydrogens.",
+                "Keep constraints: h-bonds and hydrogen_mass_amu: 3, or give 2 fs (1 fs without constraints).",
+            )
+        if self.max_equilibration_ns < self.equilibration_ns:
+            raise fault(
+                f"max_equilibration_ns = {self.max_equilibration_ns:g} is less than equilibration_ns = "
+                f"{self.equilibration_ns:g}.",
+                "Raise it.",
+            )
+        step = _exact(self.timestep_fs, _FS)
+        if step is None:
+            raise fault(
+                f"timestep_fs = {self.timestep_fs:g} is no whole number of attoseconds.", "Give at most three decimals."
+            )
+        for key in ("frame_interval_ps", "state_interval_ps"):
+            _check_multiple(key, getattr(self, key), "ps", step, "time steps")
+        _check_multiple(LENGTH, self.production_ns, "ns", _whole(self.frame_interval_ps, _PS), "frame intervals")
+        return self
 
     @property
     def step_as(self) -> int:
@@ -100,29 +126,37 @@ class RunSpec:
     def n_frames(self) -> int:
         return self.production_steps // self.frame_steps
 
+
+class RunSpec(Protocol):
+    """One run at constant temperature and pressure: a protocol, and what the formulation says of this run."""
+
+    temperature_K: Temperature
+    pressure_bar: Pressure
+    seeds: Seeds
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data, in the shape of ``spec.json``."""
-        protocol = asdict(self)
-        top = {key: protocol.pop(key) for key in ("temperature_K", "pressure_bar", "seeds")}
-        return {**top, "protocol": protocol}
+        values = self.model_dump()
+        return {**{key: values.pop(key) for key in _CONDITIONS}, "protocol": values}
 
     def physics(self) -> dict[str, Any]:
         """Everything that may not change when a run is continued: the spec without its length, and the method."""
-        values = asdict(self)
-        del values[LENGTH]
-        return {"method": stages.SIMULATE, **values}
+        return {"method": stages.SIMULATE, **self.model_dump(exclude={LENGTH})}
 
     @property
     def physics_sha256(self) -> str:
         return sha256_of(canonical_json(self.physics()).encode())
 
 
+#: What ``spec.json`` has beside the section ``protocol``.
+_CONDITIONS = ("temperature_K", "pressure_bar", "seeds")
+
+
 def load_spec(path: str | os.PathLike[str]) -> RunSpec:
     """Read ``spec.json``: temperature_K, pressure_bar, seeds {…} and protocol {…}.
 
     Raises:
-        LmbmdError: for unknown or missing keys, values that make no sense, and intervals that are not whole
-            numbers of steps.
+        LmbmdError: as ``parse_spec`` does, or if the file cannot be read.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -134,106 +168,33 @@ def load_spec(path: str | os.PathLike[str]) -> RunSpec:
 
 
 def parse_spec(data: Any, *, where: str) -> RunSpec:
-    """A checked ``RunSpec`` from plain data. Raises LmbmdError as ``load_spec`` does."""
-    top = ("temperature_K", "pressure_bar", "seeds", "protocol")
-    _check_keys(data, top, top, where)
-    names = [f.name for f in fields(RunSpec) if f.name not in top]
-    needed = [f.name for f in fields(RunSpec) if f.name in names and f.default is MISSING]
-    _check_keys(data["protocol"], names, needed, f"{where}:protocol")
-    nested: dict[str, Any] = {}
-    for key, kind, place in (("seeds", Seeds, data), ("anneal", Anneal, data["protocol"])):
-        if place.get(key) is not None:
-            keys = [f.name for f in fields(kind)]
-            _check_keys(place[key], keys, keys, f"{where}:{key}")
-            nested[key] = kind(**place[key])
-    conditions = {key: data[key] for key in top[:2]}
-    spec = RunSpec(**conditions, **{**data["protocol"], **nested})
-    _check_numbers(spec, where)
-    _check_times(spec, where)
-    return spec
+    """A run's specification from plain data, checked by the model that also checks the study's file.
+
+    A specification is complete: what a default means may change, what a run was made of may not.
+
+    Raises:
+        LmbmdError: for unknown or missing keys, values that make no sense, and intervals that are not whole
+            numbers of steps.
+    """
+    protocol = data.get("protocol") if isinstance(data, Mapping) else None
+    if not isinstance(protocol, Mapping):
+        raise LmbmdError("this is no run specification.", where=where, remedy="Write it again: lmbmd spec.")
+    for key in Protocol.model_fields:
+        if key not in protocol:
+            raise LmbmdError(f"the key '{key}' is missing.", where=f"{where}:protocol", remedy=f"Add '{key}'.")
+    conditions = {key: value for key, value in data.items() if key != "protocol"}
+    if twice := sorted(conditions.keys() & protocol.keys()):
+        raise LmbmdError(f"'{twice[0]}' is given twice.", where=where, remedy="Write it again: lmbmd spec.")
+    return validated(RunSpec, {**conditions, **protocol}, path=Path(where), lines={})
 
 
-def _check_keys(data: Any, known: list[str] | tuple[str, ...], needed: list[str] | tuple[str, ...], where: str) -> None:
-    if not isinstance(data, dict):
-        raise LmbmdError("a table of values was expected.", where=where, remedy="Write it again: lmbmd spec.")
-    for key in data:
-        if key not in known:
-            raise LmbmdError(f"unknown key '{key}'.", where=where, remedy=nearest(key, known))
-    for key in needed:
-        if key not in data:
-            raise LmbmdError(f"the key '{key}' is missing.", where=where, remedy=f"Add '{key}'.")
-
-
-#: Least and greatest of each number.
-_RANGES = {
-    "temperature_K": (1.0, 2000.0),
-    "pressure_bar": (-1000.0, 1e5),
-    "timestep_fs": (0.01, 10.0),
-    "friction_per_ps": (0.001, 1000.0),
-    "hydrogen_mass_amu": (1.0, 5.0),
-    "barostat_interval": (1, 100_000),
-    "equilibration_ns": (0.0, 1e6),
-    "max_equilibration_ns": (0.0, 1e6),
-    "production_ns": (0.0, 1e6),
-    "frame_interval_ps": (1e-6, 1e8),
-    "state_interval_ps": (1e-6, 1e8),
-    "heat_ns": (0.0, 1e6),
-    "hold_ns": (0.0, 1e6),
-    "cool_ns": (0.0, 1e6),
-    "velocities": (1, 2**31 - 1),
-    "thermostat": (1, 2**31 - 1),
-    "barostat": (1, 2**31 - 1),
-}
-_WHOLE = ("barostat_interval", "velocities", "thermostat", "barostat")
-
-
-def _check_numbers(spec: RunSpec, where: str) -> None:
-    places = [("", spec), ("seeds:", spec.seeds), *([("anneal:", spec.anneal)] if spec.anneal else [])]
-    for prefix, place in places:
-        for key, value in vars(place).items():
-            if key not in _RANGES:
-                continue
-            low, high = _RANGES[key]
-            number = isinstance(value, int if key in _WHOLE else (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or not low <= value <= high:
-                kind = "a whole number" if key in _WHOLE else "a number"
-                advice = f"Give {kind} from {low:g} to {high:g}."
-                raise LmbmdError(f"{key} is {value!r}.", where=f"{where}:{prefix}{key}", remedy=advice)
-    if spec.constraints not in ("h-bonds", "none"):
-        advice = nearest(spec.constraints, ("h-bonds", "none"))
-        raise LmbmdError(f"constraints is {spec.constraints!r}.", where=f"{where}:constraints", remedy=advice)
-    if spec.max_equilibration_ns < spec.equilibration_ns:
-        raise LmbmdError(
-            f"max_equilibration_ns ({spec.max_equilibration_ns:g}) is less than equilibration_ns "
-            f"({spec.equilibration_ns:g}).",
-            where=f"{where}:max_equilibration_ns",
-            remedy="Raise the one or lower the other.",
-        )
-
-
-def _check_times(spec: RunSpec, where: str) -> None:
-    step = _exact(spec.timestep_fs, _FS)
-    if step is None:
-        raise LmbmdError(
-            f"timestep_fs {spec.timestep_fs} is no whole number of attoseconds.",
-            where=f"{where}:timestep_fs",
-            remedy="Give at most three decimals.",
-        )
-    _check_multiple("frame_interval_ps", spec.frame_interval_ps, _PS, step, "time steps", where)
-    _check_multiple("state_interval_ps", spec.state_interval_ps, _PS, step, "time steps", where)
-    frame = _whole(spec.frame_interval_ps, _PS)
-    _check_multiple(LENGTH, spec.production_ns, _NS, frame, "frame intervals", where)
-
-
-def _check_multiple(key: str, value: float, unit: int, part: int, parts: str, where: str) -> None:
-    time = _exact(value, unit)
+def _check_multiple(key: str, value: float, unit: Literal["ps", "ns"], part: int, parts: str) -> None:
+    size = {"ps": _PS, "ns": _NS}[unit]
+    time = _exact(value, size)
     if time is None or time % part:
-        near = max(1, round(value * unit / part)) * part / unit
-        raise LmbmdError(
-            f"{key} {value:g} is no whole number of {parts}.",
-            where=f"{where}:{key}",
-            remedy=f"The nearest that is: {near:.12g}.",
-        )
+        count = value * size / part
+        near = max(1, round(count)) * part / size
+        raise fault(f"{key} = {value:g} is {count:.6g} {parts}, not a whole number.", f"Give {near:.10g} {unit}.")
 
 
 def _exact(value: float, unit: int) -> int | None:

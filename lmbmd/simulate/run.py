@@ -15,9 +15,9 @@ from lmbmd.simulate import checkpoint
 from lmbmd.simulate.aside import make_room
 from lmbmd.simulate.engines.mechanics import check_box
 from lmbmd.simulate.engines.openmm import Engine
-from lmbmd.simulate.engines.platform import PlatformOptions
 from lmbmd.simulate.interrupts import Interrupts
 from lmbmd.simulate.lock import holding
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.publish import check_writable, detach, publish
 from lmbmd.simulate.resume import Inputs, Place, find
@@ -35,7 +35,6 @@ def simulate(
     out_dir: StrPath,
     *,
     platform: PlatformOptions = _AUTO,
-    checkpoint_interval_s: float = 60.0,
     fresh: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -46,7 +45,7 @@ def simulate(
     the run's own: checkpoints, growing files, lock. Kept, it allows the run to be extended by a longer spec.
 
     Args:
-        checkpoint_interval_s: seconds between checkpoints, longer if they take more than 0.5 % of the time.
+        platform: where to run, and how often to write a checkpoint (less often if that takes over 0.5 % of the time).
         fresh: set a run of other physics in ``work_dir`` aside (``lmbmd.simulate.aside``) instead of refusing.
         quiet: no progress on stderr.
 
@@ -54,7 +53,6 @@ def simulate(
         NotFinished: after SIGTERM or SIGINT; exit code 85; the same command goes on.
         LmbmdError: for bad inputs, a changed physical parameter, a folder in use, a full disk, a run that explodes.
     """
-    platform.checked()
     work, out = Path(work_dir), Path(out_dir)
     inputs = Inputs(load_spec(spec_path), _read(system_xml), _read(start_pdb))
     files = {"spec": spec_path, "system": system_xml, "start": start_pdb}
@@ -65,7 +63,7 @@ def simulate(
     with holding(work, progress.say), Interrupts() as interrupts:
         found = find(work, inputs, progress.say)
         if not (found and Place.of(found).finished(inputs.spec)):
-            _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoint_interval_s)
+            _go_on(inputs, files, work, found, platform, progress, interrupts)
         publish(work, out, checkpoint.load(work / checkpoint.CURRENT), inputs.spec, files)
 
 
@@ -84,7 +82,7 @@ def why(spec_path: StrPath, system_xml: StrPath, start_pdb: StrPath, work_dir: S
         ) from error
 
 
-def _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoint_interval_s) -> None:
+def _go_on(inputs, files, work, found, platform, progress, interrupts) -> None:
     system = _system(inputs.system_xml, str(files["system"]))
     positions, box = read_pdb(inputs.start_pdb, where=str(files["start"]))
     if len(positions) != system.getNumParticles():
@@ -98,7 +96,9 @@ def _go_on(inputs, files, work, found, platform, progress, interrupts, checkpoin
     check_box(box, engine.cutoff_A, where=str(files["start"]))
     progress.say(engine.report.sentence())
     detach(work)
-    Runner(inputs, engine, work, progress, interrupts, checkpoint_interval_s).run(positions / 10, box / 10, found)
+    Runner(inputs, engine, work, progress, interrupts, platform.checkpoint_interval_s).run(
+        positions / 10, box / 10, found
+    )
 
 
 def _read(path: StrPath) -> str:

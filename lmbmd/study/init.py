@@ -17,7 +17,7 @@ from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.words import counted
 from lmbmd.formulation.models import Conditions
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
-from lmbmd.study.options import Protocol
+from lmbmd.simulate.protocol import Protocol
 from lmbmd.study.study import Study, load_study
 
 _SNAKEFILE = """\

@@ -12,9 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lmbmd.analysis.clusters.options import CipaThresholds, CompactnessOptions
+from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
-from lmbmd.study.options import AnalysisOptions, Anneal, CipaThresholds, CompactnessOptions, PlatformOptions, Protocol
+from lmbmd.simulate.options import PlatformOptions
+from lmbmd.simulate.protocol import Anneal, Protocol
 from lmbmd.study.study import StudyFile
 
 _TABLES = {

@@ -5,23 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
 from lmbmd.core.validation import place, validated
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.data.library import Library, force_fields_folder, load_library
-from lmbmd.forcefield.own import FOLDER, OwnSet, how_to_get, own_sets
+from lmbmd.data.library import Library, load_library
+from lmbmd.data.sites import named_cutoffs, site_keys
+from lmbmd.forcefield.own import FOLDER, OwnSet, check_coverage, coverage, own_sets
 from lmbmd.formulation.composition import Composition, compose
-from lmbmd.formulation.models import FROZEN, NAME, Conditions, Formulation
+from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.literature.claims import known_claims, shipped_files
-from lmbmd.study.options import AnalysisOptions, PlatformOptions, Protocol
+from lmbmd.simulate.options import PlatformOptions
+from lmbmd.simulate.protocol import Protocol
 
 _OneOrMany = Annotated[
     tuple[str, ...],
@@ -141,25 +144,14 @@ class Study:
         """The seed of one packing, which all temperatures share."""
         return derived_seed(self.formulation(name).seed, name, int(replica), "packing")
 
-    def contacts_options(self) -> dict[str, Any]:
-        """Options of the contacts stage: the frame stride, and the fields of ``analysis.contacts.ContactOptions``."""
-        return self.analysis.contacts()
-
-    def describe_options(self, name: str | None = None) -> dict[str, Any]:
-        """Options of the describe stage, in the shape of ``analysis.describe.DescribeOptions``.
-
-        A study's cut-offs are for all its bottles; those for species that the bottle lacks are left out.
-        """
-        options = self.analysis.describing()
-        if name is not None and options["cutoffs_A"]:
-            present, needed = self.composition(name).counts, site_keys(self.library)
-            cutoffs = options["cutoffs_A"].items()
-            options["cutoffs_A"] = {key: radius for key, radius in cutoffs if needed[key] <= set(present)}
-        return options
-
-    def platform_options(self) -> dict[str, Any]:
-        """The fields of ``simulate.PlatformOptions``, and ``checkpoint_interval_s``."""
-        return self.platform.model_dump(mode="json")
+    def describe_options(self, name: str) -> DescribeOptions:
+        """How a bottle is described: with those of the study's cut-offs whose sites it has."""
+        options = self.analysis.describing
+        if not options.cutoffs_A:
+            return options
+        keys = cutoff_keys(self.library, self.composition(name).counts)
+        kept = {key: radius for key, radius in options.cutoffs_A.items() if key in keys}
+        return options.model_copy(update={"cutoffs_A": kept})
 
     def recipe_text(self, name: str) -> str:
         """``recipe`` as canonical JSON; a change of it composes and builds anew."""
@@ -182,12 +174,13 @@ class Study:
         return canonical_json([file_sha256(path) for path in (*shipped_files(), *self.claims)])
 
     def contacts_text(self) -> str:
-        """``contacts_options`` as canonical JSON."""
-        return canonical_json(self.contacts_options())
+        """Options of the contacts stage as canonical JSON; a change searches contacts anew."""
+        options = self.analysis.contacts.model_dump(mode="json")
+        return canonical_json({"frame_stride": self.analysis.frame_stride, **options})
 
-    def describe_text(self, name: str | None = None) -> str:
-        """``describe_options`` as canonical JSON."""
-        return canonical_json(self.describe_options(name))
+    def describe_text(self, name: str) -> str:
+        """``describe_options`` as canonical JSON; a change describes anew."""
+        return canonical_json(self.describe_options(name).model_dump(mode="json"))
 
 
 def load_study(path: str | Path, library: Library | None = None, only: str | None = None) -> Study:
@@ -209,7 +202,11 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     own = own_sets(own_folder)
     everyone = {name: s for one in own.values() for name, s in one.library.species.items()} | dict(base.species)
     library = replace(base, species=everyone)
-    _check_sites(file.analysis.cutoffs_A, library, path, lines)
+    named_cutoffs(
+        file.analysis.cutoffs_A,
+        cutoff_keys(library, library.species),
+        where=lambda key: f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
+    )
     claims = tuple(path.parent / entry for entry in file.claims)
     if claims:
         known_claims(claims)
@@ -231,7 +228,7 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     compositions = {}
     for name, formulation in sorted(formulations.items()):
         chosen = own.get(formulation.force_field)
-        cutoff_nm = _parameter_set(formulation, own).cut_off_A / 10
+        cutoff_nm = coverage(formulation, own).cut_off_A / 10
         composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
         compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
         check_coverage(composition.counts, formulation, own)
@@ -273,63 +270,6 @@ def _exit(error: LmbmdError) -> NoReturn:
     raise SystemExit(error.exit_code)
 
 
-def check_coverage(species: Iterable[str], formulation: Formulation, own: Mapping[str, OwnSet] | None = None) -> None:
-    """Refuse a bottle with a species that its force field does not have.
-
-    Args:
-        own: the user's own sets.
-
-    Raises:
-        LmbmdError: naming the sets that have all of the bottle's species, and the command that makes one's own.
-    """
-    own = own or {}
-    species, chosen = list(species), _parameter_set(formulation, own)
-    lacking = [s for s in species if s not in chosen.species]
-    if lacking:
-        others = [name for name, one in every_set(own).items() if set(species) <= one.species]
-        remedy = f"All of them are in {', '.join(others)}." if others else "No released set has them all."
-        library = own[formulation.force_field].library if formulation.force_field in own else load_library()
-        remedy += f" To make your own: {'; '.join(how_to_get(s, library) for s in lacking)} (docs/parametrize.md)."
-        what = f"{formulation.force_field} has no {', '.join(lacking)}."
-        raise LmbmdError(what, where=formulation.where("force_field"), remedy=remedy)
-
-
-class _Released(NamedTuple):
-    """What a study must know of a parameter set before anything is built."""
-
-    species: frozenset[str]
-    cut_off_A: float
-
-
-def every_set(own: Mapping[str, OwnSet]) -> dict[str, _Released]:
-    """Released sets and the user's own, each with all its species."""
-    sets = released_sets()
-    extended = {
-        name: _Released(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
-        for name, one in own.items()
-    }
-    return {**sets, **extended}
-
-
-def _parameter_set(formulation: Formulation, own: Mapping[str, OwnSet]) -> _Released:
-    sets, wanted = every_set(own), formulation.force_field
-    if wanted not in sets:
-        where = formulation.where("force_field")
-        raise LmbmdError(f"there is no force field '{wanted}'.", where=where, remedy=nearest(wanted, sets))
-    return sets[wanted]
-
-
-@cache
-def released_sets() -> dict[str, _Released]:
-    """Released sets. Species are told by their files: opening and verifying a set takes long for a dry-run."""
-    found = {}
-    for manifest in sorted(force_fields_folder().glob("*/manifest.yaml")):
-        nonbonded = read_yaml(manifest)[0]["nonbonded"]
-        species = frozenset(xml.stem for xml in manifest.parent.glob("*.xml"))
-        found[manifest.parent.name] = _Released(species, float(nonbonded["cut_off_A"]))
-    return found
-
-
 def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
     """The formulation files that a study names, relative to its own folder."""
     found: list[Path] = []
@@ -348,25 +288,8 @@ def _files(entries: Iterable[str], path: Path, lines: Lines) -> list[Path]:
     return found
 
 
-def site_keys(library: Library) -> dict[str, frozenset[str]]:
-    """Every way to name a donor site, with the species it needs: ``FSI:O`` and ``FSI-O``, ``Li-FSI:O`` for one ion."""
-    ions = [s.name for s in library.species.values() if s.charge > 0]
-    keys = {}
-    for species in library.species.values():
-        for site in species.sites:
-            for text in (f"{species.name}:{site}", f"{species.name}-{site}"):
-                keys[text] = frozenset({species.name})
-                keys |= {f"{ion}-{text}": frozenset({ion, species.name}) for ion in ions}
-    return keys
-
-
-def _check_sites(cutoffs: Mapping[str, float], library: Library, path: Path, lines: Lines) -> None:
-    """Refuse a cut-off for a donor site that no species has."""
-    valid = site_keys(library)
-    for key in cutoffs:
-        if key not in valid:
-            raise LmbmdError(
-                f"no species has a donor site '{key}'.",
-                where=f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
-                remedy=nearest(key, [site for site in valid if ":" in site]),
-            )
+def cutoff_keys(library: Library, species: Iterable[str]) -> dict[str, str]:
+    """``data.sites.site_keys`` of these species: their cations are looked from, their donor sites looked at."""
+    chosen = [library.species[name] for name in species]
+    sites = [f"{s.name}:{site}" for s in chosen for site in s.sites]
+    return site_keys([s.name for s in chosen if s.charge > 0], sites)

@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.core.validation import validated
+from lmbmd.core.validation import place, validated
 from lmbmd.core.yamlfile import Lines, read_yaml
 from lmbmd.data.atoms import ROLES, AtomTable, Role
+from lmbmd.data.sites import CutoffRadius, named_cutoffs, site_keys
 from lmbmd.trajectory.frames import Frames, open_universe, read_frames
 from lmbmd.trajectory.matching import match
 
@@ -69,7 +70,7 @@ class _Map(BaseModel):
 
     centre: str | list[str]
     species: dict[str, dict[str, Any]]
-    cutoffs: dict[str, float | int] = {}
+    cutoffs: dict[str, CutoffRadius] = {}
     elements: dict[str, str] = {}
     frame_interval_ps: float | int | None = Field(None, gt=0)
 
@@ -81,7 +82,7 @@ class SpeciesMap(BaseModel):
         path: the file it came from, for messages.
         centres: the ions looked from.
         species: species by name, in the order of the file.
-        cutoffs_A: first-shell radii by site (``"FSI:O"``), Å.
+        cutoffs_A: first-shell radii by site, ``"FSI:O"``, or by centre and site, ``"Li-FSI:O"``, Å.
         elements: element of each atom name or type, where the topology does not tell.
         frame_interval_ps: time between stored frames, where the trajectory does not tell.
     """
@@ -134,6 +135,7 @@ def from_mapping(
             )
     for name, entry in species.items():
         _check_entry(name, entry, name in centres, f"{path}:species.{name}")
+    sites = [f"{name}:{site}" for name, entry in species.items() for site in entry.sites]
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
         path=str(path),
@@ -141,7 +143,9 @@ def from_mapping(
         species=species,
         elements=raw.elements,
         frame_interval_ps=interval,
-        cutoffs_A=_cutoffs(raw.cutoffs, species, str(path)),
+        cutoffs_A=named_cutoffs(
+            raw.cutoffs, site_keys(centres, sites), where=lambda key: f"{path}:{place(('cutoffs', key), lines)}"
+        ),
     )
 
 
@@ -170,28 +174,6 @@ def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) ->
     for site in entry.sites:
         if not _NAME.fullmatch(site):
             refuse(f"'{site}' is no site name.", "Use letters, digits, '_', '.' and '+'.")
-
-
-def _cutoffs(given: Mapping[str, float], species: Mapping[str, SpeciesEntry], path: str) -> dict[str, float]:
-    """Cut-offs by site label; ``FSI-O`` and ``FSI:O`` both name site O of FSI."""
-    labels = {
-        f"{name}{mark}{site}": f"{name}:{site}" for name, e in species.items() for site in e.sites for mark in "-:"
-    }
-    found: dict[str, float] = {}
-    for key, radius in given.items():
-        where = f"{path}:cutoffs.{key}"
-        if key not in labels:
-            raise LmbmdError(
-                f"the cut-off '{key}' is for no site.",
-                where=where,
-                remedy=nearest(key, [k for k in labels if "-" in k]),
-            )
-        if not 0 < radius < 20:
-            raise LmbmdError(f"a cut-off of {radius} Å.", where=where, remedy="Give it in Å, between 0 and 20.")
-        if labels[key] in found:
-            raise LmbmdError(f"'{key}' stands here twice.", where=where, remedy="Keep one of the two.")
-        found[labels[key]] = float(radius)
-    return found
 
 
 def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:

@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lmbmd.analysis.describe import DescribeOptions, describe
-from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
+from lmbmd.analysis.describe import describe
+from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.shells.cutoffs import summit
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of

@@ -20,7 +20,8 @@ from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC
-from lmbmd.forcefield.parameters import available_sets, load_set
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.sets import available_sets
 
 GMX = shutil.which("gmx_d") or shutil.which("gmx")
 LMP = shutil.which("lmp") or shutil.which("lammps")

@@ -9,7 +9,8 @@ import systems
 
 from lmbmd.box.system import build_system
 from lmbmd.data.atoms import AtomTable
-from lmbmd.forcefield.parameters import available_sets, load_set
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.sets import available_sets
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from lmbmd.box.system import build_system
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.mixing import COMBINING_RULES, DISPERSION, GEOMETRIC, LORENTZ_BERTHELOT, mixed, unmix
-from lmbmd.forcefield.parameters import available_sets, load_set, read_set
+from lmbmd.forcefield.parameters import load_set, read_set
+from lmbmd.forcefield.sets import available_sets
 from lmbmd.simulate.engines import mechanics
 
 COUNTS = {"Li": 3, "AN": 3, "SOL": 12}

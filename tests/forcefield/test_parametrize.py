@@ -28,13 +28,14 @@ from lmbmd.core.steps import Steps
 from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import add_species, own_sets, read_own
-from lmbmd.forcefield.parameters import available_sets, load_set, read_extended, read_set
+from lmbmd.forcefield.parameters import load_set, read_extended, read_set
 from lmbmd.forcefield.parametrize import ambertools, charges, chemistry, resp
 from lmbmd.forcefield.parametrize import parametrize as parametrize_module
 from lmbmd.forcefield.parametrize.molecules import bare, equivalence
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import refit
 from lmbmd.forcefield.parametrize.smirnoff import Unparametrised
+from lmbmd.forcefield.sets import available_sets
 from lmbmd.study.study import load_study
 
 ROOT = Path(__file__).parents[2]

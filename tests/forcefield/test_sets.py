@@ -14,9 +14,10 @@ from released import EVERY, MOLECULES, SETS
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.library import load_library
-from lmbmd.forcefield import parameters as parameters_module
+from lmbmd.forcefield import sets as sets_module
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
-from lmbmd.forcefield.parameters import available_sets, load_set, read_set, sets_covering
+from lmbmd.forcefield.parameters import load_set, read_set
+from lmbmd.forcefield.sets import available_sets, sets_covering
 
 LIBRARY = load_library()
 SAGE = load_set("sage-clp-1.3.0")
@@ -62,7 +63,7 @@ def test_the_newest_version_of_a_set_comes_last(tmp_path, monkeypatch):
     for name in ("b-1.0.0", "a-1.10.0", "a-1.9.0", "a-2.0.0", "notes"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.yaml").touch()
-    monkeypatch.setattr(parameters_module, "force_fields_folder", lambda: tmp_path)
+    monkeypatch.setattr(sets_module, "force_fields_folder", lambda: tmp_path)
     assert available_sets() == ("a-1.9.0", "a-1.10.0", "a-2.0.0", "b-1.0.0")
 
 
@@ -321,14 +322,14 @@ def test_a_species_in_another_set_names_that_set(tmp_path, monkeypatch):
     shutil.copytree(SAGE.folder, tmp_path / "sage-clp-1.3.0")
     text = (older / "manifest.yaml").read_text(encoding="utf-8")
     (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")], encoding="utf-8")
-    monkeypatch.setattr(parameters_module, "force_fields_folder", lambda: tmp_path)
-    parameters_module.released_manifest.cache_clear()
+    monkeypatch.setattr(sets_module, "force_fields_folder", lambda: tmp_path)
+    sets_module.released_manifest.cache_clear()
     try:
         assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-1.3.0")
         with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-1\.3\.0\."):
             read_set(older).system("TTE")
     finally:
-        parameters_module.released_manifest.cache_clear()
+        sets_module.released_manifest.cache_clear()
 
 
 def test_each_call_gives_a_new_system():

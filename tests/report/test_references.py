@@ -155,9 +155,8 @@ def test_choices_that_differ_between_temperatures_are_both_told(results):
 
 
 def test_every_option_of_an_analysis_has_words():
-    from dataclasses import asdict
 
-    from lmbmd.analysis.describe import DescribeOptions
+    from lmbmd.analysis.options import DescribeOptions
     from lmbmd.report.words.choices import _flat, _known
 
-    assert {path for path, _ in _flat(asdict(DescribeOptions()))} == set(_known())
+    assert {path for path, _ in _flat(DescribeOptions().model_dump())} == set(_known())

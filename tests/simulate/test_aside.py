@@ -13,7 +13,7 @@ from toy import relaxed_run, simulate_here, write_spec
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.run import simulate
 
 
@@ -44,7 +44,7 @@ def start_again(folder: Path) -> None:
     """What Snakemake does: the results are deleted, then the run is asked for with ``fresh``."""
     shutil.rmtree(folder / "out", ignore_errors=True)
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
-    simulate(*paths, platform=PlatformOptions("CPU", threads=1), fresh=True)
+    simulate(*paths, platform=PlatformOptions(name="CPU", threads=1), fresh=True)
 
 
 def record(folder: Path) -> dict:

@@ -15,7 +15,7 @@ from runs import N_FRAMES, N_ROWS, assert_complete, checkpointed_ns, wait_for_pr
 from toy import simulate_elsewhere, simulate_here, write_spec
 
 from benchmarks import throughput
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
 
 PLATFORM = "CUDA"
 here = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
@@ -29,7 +29,7 @@ STUDY = Path(__file__).parents[2] / "config" / "config.yaml"
 def prepared(folder: Path, atoms: int) -> throughput.Run:
     """A box of about so many atoms, ready to run on the GPU."""
     options = argparse.Namespace(study=STUDY, formulation=None, atoms=atoms, frame_ps=None)
-    return throughput.prepared_run(folder, options, PlatformOptions(PLATFORM))
+    return throughput.prepared_run(folder, options, PlatformOptions(name=PLATFORM))
 
 
 @pytest.mark.parametrize("atoms", [10_000, 50_000])

@@ -24,8 +24,9 @@ from lmbmd.simulate import checkpoint, equilibration, lock
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics, platform
 from lmbmd.simulate.engines.openmm import Engine
-from lmbmd.simulate.engines.platform import PlatformOptions, create_context, is_processor
+from lmbmd.simulate.engines.platform import create_context, is_processor
 from lmbmd.simulate.logs import Row, StateLog, Trajectory
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 
 SPEC = parse_spec(toy.SPEC, where="x")
@@ -161,7 +162,7 @@ def test_a_density_that_is_only_roughly_known_does_not_pass():
 
 def context_on(name: str, **options):
     system = toy_box(SMALL, 19.0, cutoff_nm=0.6).system
-    return create_context(system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name, **options))
+    return create_context(system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name=name, **options))
 
 
 def usable(name: str) -> bool:

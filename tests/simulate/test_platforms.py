@@ -21,8 +21,10 @@ from lmbmd.box.system import build_system
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import GEOMETRIC
-from lmbmd.forcefield.parameters import available_sets, load_set
-from lmbmd.simulate.engines.platform import PLATFORMS, PlatformOptions, create_context
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.sets import available_sets
+from lmbmd.simulate.engines.platform import create_context
+from lmbmd.simulate.options import PLATFORMS, PlatformOptions
 from lmbmd.study.forecast.speed import liquid
 from lmbmd.study.study import load_study
 
@@ -68,7 +70,7 @@ class Sample:
 def sampled(name: str, precision: str, sample: Sample, configurations) -> list[tuple[float, np.ndarray]]:
     """Energy (kJ/mol) and forces (n, 3) in kJ/mol/nm of configurations of one System, in one Context."""
     context, _, _ = create_context(
-        sample.system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name, precision)
+        sample.system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name=name, precision=precision)
     )
     found = []
     for positions in configurations:

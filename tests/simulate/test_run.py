@@ -23,7 +23,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines.openmm import Engine
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.resume import Inputs
 from lmbmd.simulate.run import why
@@ -331,7 +331,7 @@ def test_reference_goes_on_to_the_bit(fresh):
     positions, box = read_pdb((fresh / "start.pdb").read_text(encoding="utf-8"), where="x")
 
     def begin() -> Engine:
-        found = Engine(system, inputs.spec, PlatformOptions("Reference"), "x")
+        found = Engine(system, inputs.spec, PlatformOptions(name="Reference"), "x")
         found.place(positions / 10, box / 10)
         found.set_pace(inputs.spec.step_as)
         return found

@@ -16,7 +16,8 @@ from planning import planned
 
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
-from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
+from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.box import tile
 from lmbmd.box.packing import closest_contact_A
 from lmbmd.box.pdb import pdb_text
@@ -26,7 +27,8 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import ENOUGH_MOLECULES
 from lmbmd.simulate import runner
-from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores
+from lmbmd.simulate.engines.platform import PlatformReport, cores
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 from lmbmd.simulate.run import simulate
 from lmbmd.study.forecast import cost, forecast, speed
@@ -139,7 +141,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     box, said = study.composition("tiny"), []
     start = (box.counts, load_set(box.force_field), box.box_edge_A)
     start = (*start, tile.liquid(box, *start))
-    options = PlatformOptions("CPU")
+    options = PlatformOptions(name="CPU")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed, "liquid", lambda *_: start[-1])  # packed once for all tests
         timed = speed.measure(box, spec_of(study), options, seconds=0.5, say=said.append)
@@ -199,7 +201,7 @@ def run(tiny) -> Path:
         patch.setattr(runner, "SOFT_STEPS", ((500, 20), (1000, 20), (2000, 20)))
         patch.setattr(runner, "MINIMISE_ITERATIONS", 10)
         paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
-        simulate(*paths, platform=PlatformOptions("CPU"), quiet=True)
+        simulate(*paths, platform=PlatformOptions(name="CPU"), quiet=True)
     frames = read_frames(None, folder / "out" / "trajectory.xtc", built.atoms)
     chosen = tiny.study.contacts_options()
     del chosen["frame_stride"]

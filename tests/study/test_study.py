@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from bottles import LIBRARY, bottle, bottle_file
-from pydantic import BaseModel
 
+from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.library import Salt, Species, load_library
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.resolve import find_components
-from lmbmd.study.options import AnalysisOptions, PlatformOptions, Protocol
+from lmbmd.simulate.options import PlatformOptions
+from lmbmd.simulate.protocol import Protocol
 from lmbmd.study.schemas import generated
 from lmbmd.study.study import Run, load_study, load_study_or_exit
 
@@ -192,45 +193,11 @@ def test_reading_a_study_needs_no_engine():
     assert not heavy & set(done.stdout.split())
 
 
-def fields_with_defaults(options: type) -> dict[str, object]:
-    """Names and defaults of a dataclass' or a model's fields; nested options as their own."""
-    if dataclasses.is_dataclass(options):
-        missing = dataclasses.MISSING
-        found = {
-            f.name: f.default_factory() if f.default is missing and f.default_factory is not missing else f.default
-            for f in dataclasses.fields(options)
-        }
-    else:
-        found = {name: info.default for name, info in options.model_fields.items()}
-    nested = {k: v for k, v in found.items() if dataclasses.is_dataclass(v) or isinstance(v, BaseModel)}
-    return {**found, **{k: fields_with_defaults(type(v)) for k, v in nested.items()}}
-
-
-def test_the_studys_options_are_those_of_the_stages():
-    """The analysis and the simulation have their own frozen options; these are how a file gives them."""
-    from lmbmd.analysis.describe import DescribeOptions
-    from lmbmd.analysis.scan.contacts import ContactOptions
-    from lmbmd.simulate.engines import platform
-
-    analysis = fields_with_defaults(AnalysisOptions)
-    assert analysis == {
-        "frame_stride": 1,
-        **fields_with_defaults(ContactOptions),
-        **fields_with_defaults(DescribeOptions),
-    }
-    assert fields_with_defaults(PlatformOptions) == {
-        "checkpoint_interval_s": 60.0,
-        **fields_with_defaults(platform.PlatformOptions),
-    }
-
-
 def test_the_analysis_takes_a_studys_options(tmp_path):
-    from lmbmd.analysis.scan.contacts import ContactOptions
-
-    study = load_study(study_file(tmp_path, "analysis: {bins_per_A: 16, frame_stride: 3}\n"))
-    options = study.contacts_options()
-    assert options.pop("frame_stride") == 3
-    assert ContactOptions(**options) == ContactOptions(bins_per_A=16)
+    analysis = load_study(study_file(tmp_path, "analysis: {bins_per_A: 16, frame_stride: 3}\n")).analysis
+    assert analysis.frame_stride == 3
+    assert analysis.contacts == ContactOptions(bins_per_A=16)
+    assert analysis.describing == DescribeOptions()
 
 
 def test_the_simulation_takes_a_studys_spec(tmp_path):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.library import load_library
-from lmbmd.study.study import _Released, check_coverage, load_study, released_sets
+from lmbmd.data.library import force_fields_folder
+from lmbmd.forcefield.own import check_coverage
+from lmbmd.forcefield.sets import Coverage, released_sets
+from lmbmd.study.study import load_study
 
 GOOD = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 12}\n"
 STUDY = "study: test\nformulations: bottles\n"
@@ -407,7 +409,7 @@ STUDIES = {
     "unknown site": (
         STUDY + "analysis: {cutoffs_A: {'FSI:Q': 2.8}}",
         "analysis.cutoffs_A.FSI:Q (line 3)",
-        "no species has a donor site 'FSI:Q'",
+        "there is no donor site 'FSI:Q'",
         "mean 'FSI:",
     ),
     "cut-off beyond the search": (
@@ -515,25 +517,22 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
         "other-2.0.0": {"Li", "FSI", "DME"},
         "half-1.0.0": {"DME"},
     }
-    sets = {name: _Released(frozenset(species), 9.0) for name, species in sets.items()}
-    monkeypatch.setattr("lmbmd.study.study.released_sets", lambda: sets)
+    sets = {name: Coverage(frozenset(species), 9.0) for name, species in sets.items()}
+    monkeypatch.setattr("lmbmd.forcefield.own.released_sets", lambda: sets)
     with pytest.raises(
         LmbmdError, match=r"has no DME. All of them are in other-2.0.0. To make your own: lmbmd pa"
     ) as e:
-        check_coverage(["Li", "FSI", "DME"], formulation)
+        check_coverage(["Li", "FSI", "DME"], formulation, {})
     assert "lmbmd parametrize DME --smiles 'COCCOC' (" in str(e.value)
     with pytest.raises(LmbmdError, match=r"sage-clp-1.3.0 has no EC. No released set has them all"):
-        check_coverage(["EC"], formulation)
-    check_coverage(["Li", "FSI"], formulation)
+        check_coverage(["EC"], formulation, {})
+    check_coverage(["Li", "FSI"], formulation, {})
 
 
 def test_the_released_sets_cover_what_their_manifests_list():
-    from lmbmd.forcefield.parameters import available_sets, sets_covering
-
-    sets = released_sets()
-    assert set(sets) == set(available_sets())
-    for species in load_library().species:
-        assert {name for name, one in sets.items() if species in one.species} == set(sets_covering(species))
+    folders = [path.parent for path in force_fields_folder().glob("*/manifest.yaml")]
+    listed = {folder.name: {xml.stem for xml in folder.glob("*.xml")} for folder in folders}
+    assert {name: one.species for name, one in released_sets().items()} == listed
 
 
 @pytest.mark.parametrize("bottle", ["solvents: {%s: rest}", "solvents: {DME: %s}", "size: %s", "%s: 3", "title: [%s]"])

@@ -6,15 +6,14 @@ Pure functions of what ``Clusters`` and ``Compactness`` measured. Theory: docs/t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lmbmd.analysis.clusters.compactness import CompactnessResult
 from lmbmd.analysis.clusters.components import ClusterResult
-from lmbmd.analysis.clusters.nulls import NULL_MODELS, NullModel
+from lmbmd.analysis.clusters.options import NULL_MODELS, CipaThresholds
 from lmbmd.analysis.convergence import LEAST_REPLICAS
-from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import counted
 from lmbmd.data.atoms import AtomTable
 from lmbmd.numbers.compare import interval
@@ -28,70 +27,6 @@ SMALL = "compact clusters, but smaller than CIPA"
 NETWORK = "network, not a finite cluster"
 BOX_TOO_SMALL = "box too small to tell"
 UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True)
-class CipaThresholds:
-    """Every number that the CIPA call rests on. All are choices (docs/theory/cipa.md says why these).
-
-    Attributes:
-        min_ions: a compact aggregate has at least this many ions,
-        min_diameter_nm, max_diameter_nm: an equivalent-sphere diameter, bound solvent included, between these,
-        min_contacts_per_ion: at least this many contacts per ion (2.5 is a quarter of a ring per ion),
-        min_density_ratio: this many times the box's number density of centres round its centres,
-        min_z: by at least this many standard deviations of the null model,
-        max_anisotropy: and at most this relative shape anisotropy.
-        null_model: which null model z is taken against, "labels" or "pairs".
-        min_share: compact aggregates are called present above this share of the centres, absent below it.
-        max_percolating_fraction: above this share of percolating frames the call is "network".
-        min_box_width_nm, min_rarest_molecules: below either the call is "box too small to tell".
-        threshold_shift: each of the criteria is moved by ± this share of itself in the sensitivity table.
-    """
-
-    min_ions: float = 20
-    min_diameter_nm: float = 2.5
-    max_diameter_nm: float = 5.0
-    min_contacts_per_ion: float = 2.5
-    min_density_ratio: float = 1.3
-    min_z: float = 3.0
-    max_anisotropy: float = 0.4
-    null_model: NullModel = "pairs"
-    min_share: float = 0.1
-    max_percolating_fraction: float = 0.1
-    min_box_width_nm: float = 8.0
-    min_rarest_molecules: int = 10
-    threshold_shift: float = 0.2
-
-    def __post_init__(self) -> None:
-        if self.null_model not in NULL_MODELS:
-            raise LmbmdError(
-                f"there is no null model '{self.null_model}'.", remedy=nearest(self.null_model, NULL_MODELS)
-            )
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "null_model" and not 0 <= value < np.inf:
-                raise LmbmdError(f"{field.name} = {value} is no threshold.", remedy="Give a number of at least 0.")
-        if self.min_diameter_nm >= self.max_diameter_nm:
-            raise LmbmdError(
-                f"min_diameter_nm = {self.min_diameter_nm:g} is not below max_diameter_nm = {self.max_diameter_nm:g}."
-            )
-        if not 0 < self.threshold_shift < 1:
-            raise LmbmdError(
-                f"threshold_shift = {self.threshold_shift:g} is no relative shift.", remedy="Give 0.2, for instance."
-            )
-
-    @property
-    def criteria(self) -> tuple[Criterion, ...]:
-        """What a finite cluster must meet, all of it."""
-        return (
-            Criterion("ions", "min_ions", "≥", "ions", True),
-            Criterion("diameter_nm", "min_diameter_nm", "≥", "nm", True),
-            Criterion("diameter_nm", "max_diameter_nm", "≤", "nm"),
-            Criterion("contacts_per_ion", "min_contacts_per_ion", "≥", "1"),
-            Criterion("density_ratio", "min_density_ratio", "≥", "1"),
-            Criterion(f"z_{self.null_model}", "min_z", "≥", "1"),
-            Criterion("anisotropy", "max_anisotropy", "≤", "1"),
-        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +48,19 @@ class Criterion:
         return np.asarray(values) >= bound if self.direction == "≥" else np.asarray(values) <= bound
 
 
+def criteria(thresholds: CipaThresholds) -> tuple[Criterion, ...]:
+    """What a finite cluster must meet, all of it."""
+    return (
+        Criterion("ions", "min_ions", "≥", "ions", True),
+        Criterion("diameter_nm", "min_diameter_nm", "≥", "nm", True),
+        Criterion("diameter_nm", "max_diameter_nm", "≤", "nm"),
+        Criterion("contacts_per_ion", "min_contacts_per_ion", "≥", "1"),
+        Criterion("density_ratio", "min_density_ratio", "≥", "1"),
+        Criterion(f"z_{thresholds.null_model}", "min_z", "≥", "1"),
+        Criterion("anisotropy", "max_anisotropy", "≤", "1"),
+    )
+
+
 def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: bool = False) -> np.ndarray:
     """Share of the centres that are in compact clusters, for each sampled frame; (F,).
 
@@ -122,7 +70,7 @@ def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: 
     table = result.clusters
     # A percolating cluster has no diameter and no shape, so it meets neither of these.
     size, packing = np.ones((2, len(table)), bool)
-    for criterion in thresholds.criteria:
+    for criterion in criteria(thresholds):
         met = criterion.met(table[criterion.column], thresholds)
         if criterion.is_size:
             size &= met
@@ -209,7 +157,7 @@ def sensitivity(
         return Variation(choice, setting, share, call_of(share, changed))
 
     variations = [vary("as set", "", measured, thresholds)]
-    for name in dict.fromkeys(c.threshold for c in thresholds.criteria):
+    for name in dict.fromkeys(c.threshold for c in criteria(thresholds)):
         for shift in (-thresholds.threshold_shift, thresholds.threshold_shift):
             value = getattr(thresholds, name) * (1 + shift)
             if {
@@ -217,9 +165,9 @@ def sensitivity(
                 "max_diameter_nm": value <= thresholds.min_diameter_nm,
             }.get(name):
                 continue
-            variations.append(vary(name, f"{value:g}", measured, replace(thresholds, **{name: value})))
+            variations.append(vary(name, f"{value:g}", measured, thresholds.model_copy(update={name: value})))
     for model in NULL_MODELS:
-        variations.append(vary("null_model", model, measured, replace(thresholds, null_model=model)))
+        variations.append(vary("null_model", model, measured, thresholds.model_copy(update={"null_model": model})))
     for shift, results in sorted((shifted or {}).items()):
         variations.append(vary("cutoff", f"{shift:+g} Å", results, thresholds))
     return tuple(variations)

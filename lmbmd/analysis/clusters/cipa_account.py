@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from lmbmd.analysis.clusters.cipa import CipaThresholds, Criterion, Verdict, decide, fractal_dimension
-from lmbmd.analysis.clusters.compactness import BIN_A, DENSITY_RADII_A, CompactnessResult
+from lmbmd.analysis.clusters.cipa import Criterion, Verdict, criteria, decide, fractal_dimension
+from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, CompactnessResult
 from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.components_account import Tables, centre_names
-from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
+from lmbmd.analysis.clusters.nulls import poisson_nearest_A
+from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, CipaThresholds
 from lmbmd.analysis.shells.cutoffs import second_minimum
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
@@ -163,7 +164,7 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
         "max_anisotropy": "shape anisotropy",
     }
     rows = []
-    for c in thresholds.criteria:
+    for c in criteria(thresholds):
         bound = getattr(thresholds, c.threshold)
         model = thresholds.null_model if c.threshold == "min_z" else ""
         mean = cluster_mean(measured, c.column)

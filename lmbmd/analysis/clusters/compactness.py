@@ -14,14 +14,12 @@ import pandas as pd
 from lmbmd.analysis.clusters import nulls
 from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ion_graph, ions_of
 from lmbmd.analysis.clusters.graph import pair_counts
+from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, REACH_A, CompactnessOptions
 from lmbmd.analysis.clusters.voronoi import cell_volumes
-from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import FrameContacts
 
-#: Extent and bin of the centre–centre pair histogram, Å.
-REACH_A, BIN_A = 15.0, 0.1
 #: Radii of the spheres in which local density is reported, Å.
 DENSITY_RADII_A = (6.0, 8.0, 10.0, 15.0)
 
@@ -45,35 +43,6 @@ CLUSTER_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class CompactnessOptions:
-    """How compactness is measured.
-
-    Attributes:
-        frames: at most this many evenly spaced frames of each replica are measured.
-        shuffles: drawings of each null model per frame.
-        neighbourhoods: random neighbourhoods per drawing, for the z of single clusters.
-        density_radius_A: radius of the sphere whose density decides; a multiple of 0.1 Å, at most 15 Å.
-        seed: of the drawings; a drawing depends on it and on the frame's index alone.
-    """
-
-    frames: int = 25
-    shuffles: int = 10
-    neighbourhoods: int = 32
-    density_radius_A: float = 8.0
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least in (("frames", 1), ("shuffles", 2), ("neighbourhoods", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise LmbmdError(f"{name} = {getattr(self, name)} is too small.", remedy=f"Give at least {least}.")
-        if not BIN_A <= self.density_radius_A <= REACH_A:
-            raise LmbmdError(
-                f"density_radius_A = {self.density_radius_A:g} is out of reach.",
-                remedy=f"Give a radius from {BIN_A:g} to {REACH_A:g} Å, such as 8.",
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class CompactnessResult:
     """Measurements of one replica on F sampled frames, with S drawings of each of the null models.
@@ -83,7 +52,7 @@ class CompactnessResult:
         time_ps, volume_A3, width_A: (F,); the width is the smallest perpendicular one.
         pairs: (F, n_bins) int64, centre–centre pairs in bins of ``BIN_A`` from 0 to ``REACH_A``.
         nearest_A: (F, n_centres) distance from each centre to the nearest other centre.
-        null_pairs: (F, 2, S, n_bins) int64, in the order of ``nulls.NULL_MODELS``.
+        null_pairs: (F, 2, S, n_bins) int64, in the order of ``options.NULL_MODELS``.
         null_nearest_A: (F, 2, S), means over the centres.
         clusters: one row per cluster that holds a centre, columns ``CLUSTER_COLUMNS``.
     """
@@ -206,7 +175,7 @@ def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions
     pairs, neighbours, nearest = count(shell.centre.astype(float))
     anion, offset = nulls.pair_up(shell, atoms, ions)
     null_pairs, null_nearest, means = [], [], []
-    for model in nulls.NULL_MODELS:
+    for model in NULL_MODELS:
         drawn = []
         for _ in range(options.shuffles):
             if model == "labels":
@@ -289,7 +258,7 @@ def _density_and_z(
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = fits * np.bincount(label, weights=neighbours, minlength=len(graph.size)) / graph.n_centres
         columns = {"density_ratio": mean * volume_A3 / (ball * (ions.n_centres - 1))}
-        for model, groups in zip(nulls.NULL_MODELS, means, strict=True):
+        for model, groups in zip(NULL_MODELS, means, strict=True):
             column = np.maximum(graph.n_centres, 1) - 1
             # Sums are integers: if D drawings agree, a step of one must be rarer than about 1/D.
             unseen = 1 / (np.maximum(graph.n_centres, 1) * np.sqrt(len(groups)))

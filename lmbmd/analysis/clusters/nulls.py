@@ -7,17 +7,12 @@ density of the liquid. Theory: docs/theory/cipa.md.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from lmbmd.analysis.clusters.components import Ions
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
-
-#: "labels": centres dealt over all molecular centres. "pairs": the same with centre–anion pairs kept rigid.
-NullModel = Literal["labels", "pairs"]
-NULL_MODELS: tuple[NullModel, ...] = ("labels", "pairs")
 
 #: Mean distance to the nearest of random (Poisson) points of unit density, Γ(4/3) (4π/3)^(−1/3) = 0.55396.
 POISSON_NEAREST = math.gamma(4 / 3) * (4 * math.pi / 3) ** (-1 / 3)

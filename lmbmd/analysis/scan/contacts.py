@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lmbmd.analysis.scan import kernels
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
@@ -32,37 +33,6 @@ from lmbmd.data.contacts import (
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import Frames
-
-
-@dataclass(frozen=True)
-class ContactOptions:
-    """How far contacts and RDFs reach.
-
-    Attributes:
-        search_radius_A: every centre–site pair up to here is kept as a contact.
-        rdf_radius_A: upper end of the RDFs; a smaller box cuts them shorter (``Rdf.reach_A``).
-        bins_per_A: RDF bins per Å; a power of two keeps their edges exact.
-        n_blocks: blocks of consecutive frames in which RDFs are kept, fewer if there are fewer frames.
-    """
-
-    search_radius_A: float = 5.0
-    rdf_radius_A: float = 10.0
-    bins_per_A: int = 20
-    n_blocks: int = 10
-
-    def __post_init__(self) -> None:
-        if not 0 < self.search_radius_A <= self.rdf_radius_A:
-            raise LmbmdError(
-                f"search_radius_A = {self.search_radius_A:g} must be positive and at most rdf_radius_A = "
-                f"{self.rdf_radius_A:g}.",
-                remedy="Contacts are found in the same search as the RDFs.",
-            )
-        if self.bins_per_A < 1 or self.n_blocks < 1:
-            raise LmbmdError(f"bins_per_A = {self.bins_per_A} and n_blocks = {self.n_blocks} must be at least 1.")
-
-    @property
-    def n_bins(self) -> int:
-        return round(self.rdf_radius_A * self.bins_per_A)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +252,7 @@ def run_contacts(
     n, size = len(frames), _part_size(len(atoms))
     parts = [(first, min(first + size, n)) for first in range(0, n, size)]
     total = _empty_rdf(atoms, options, n)
-    header = {"search_radius_A": options.search_radius_A, "options": asdict(options), **(header or {})}
+    header = {"search_radius_A": options.search_radius_A, "options": options.model_dump(), **(header or {})}
     bar = tqdm(total=n, unit="frame", desc="contacts", disable=None if progress else True)
     with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
         before_ps = -np.inf

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import convolve1d
 
-from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.analysis.shells.options import LI_FALLBACK_A, LI_WINDOW_A
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
 from lmbmd.data.rdf import Rdf
+from lmbmd.data.sites import named_cutoffs, site_keys
 
-#: Where the first minimum around Li⁺ must lie, and what is used where there is none, Å.
-LI_WINDOW_A = (2.3, 3.5)
-LI_FALLBACK_A = 2.8
 #: Where the second minimum of Li⁺ – mass-centre functions must lie, and the fallback, Å.
 LI_SECOND_WINDOW_A = (6.0, 10.0)
 LI_SECOND_FALLBACK_A = 7.5
@@ -306,31 +304,6 @@ def second_minimum(
     return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), "second minimum")
 
 
-def _given_radii(
-    given_A: Mapping[str, float], centres: list[str], sites: tuple[str, ...]
-) -> dict[tuple[str, str], float]:
-    """Cut-offs by (centre, site) from a user's mapping, in which ``FSI:O``, ``FSI-O`` and ``Li-FSI-O`` are one."""
-    spellings: dict[str, list[tuple[str, str]]] = {}
-    for centre in centres:
-        for site in sites:
-            for text in (site, site.replace(":", "-")):
-                spellings.setdefault(text, []).append((centre, site))
-                spellings.setdefault(f"{centre}-{text}", []).append((centre, site))
-    radii = {}
-    # General keys first, so that "Na-FSI:O" overrides "FSI:O" whatever their order.
-    for key, radius in sorted(given_A.items(), key=lambda item: -len(spellings.get(item[0], ()))):
-        if key not in spellings:
-            raise LmbmdError(
-                f"there is no donor site '{key}' in this box.", where="cutoffs", remedy=nearest(key, spellings)
-            )
-        if not 0 < float(radius) < 20:
-            raise LmbmdError(
-                f"{radius} is no cut-off for '{key}'.", where="cutoffs", remedy="Give a radius in Å, such as 2.8."
-            )
-        radii.update(dict.fromkeys(spellings[key], float(radius)))
-    return radii
-
-
 def centre_species(atoms: AtomTable) -> list[str]:
     """Names of the species looked from, in the order of the table."""
     present = set(atoms.species_id[atoms.centres].tolist())
@@ -358,19 +331,18 @@ def first_shell_cutoffs(
         window_A, fallback_A: for Li⁺; other ions move both by the difference of the ionic radii.
 
     Raises:
-        LmbmdError: if a given cut-off names no site of the box or is no radius.
+        LmbmdError: if a given cut-off names no site of the box, or one that another names.
     """
     centres = centre_species(atoms)
-    given = _given_radii(given_A or {}, centres, atoms.sites)
+    keys = site_keys(centres, atoms.sites)
+    given = named_cutoffs(given_A or {}, keys, where=lambda key: f"cutoffs_A.{key}")
     rows = []
     for centre in centres:
         window, fallback = shifted_window(_element(atoms, centre), window_A, fallback_A)
         for site in atoms.sites:
             row = _from_rdf(first_minimum, rdf, atoms, centre, site, window, fallback)
-            if (centre, site) in given:
-                row = Cutoff(
-                    centre, site, given[centre, site], row.peak_A, row.peak_g, row.minimum_A, row.minimum_g, "given"
-                )
+            if (radius := given.get(f"{centre}-{site}", given.get(site))) is not None:
+                row = replace(row, cutoff_A=radius, rule="given")
             rows.append(row)
     return Cutoffs.of(rows, atoms)
 

@@ -23,13 +23,13 @@ from lmbmd.data.bonds import hill_formula
 from lmbmd.data.library import Library, load_library
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
-from lmbmd.forcefield.parameters import available_sets, released_manifest
 from lmbmd.forcefield.parametrize import ambertools, chemistry
 from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.parametrize.imported import taken_over
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
 from lmbmd.forcefield.parametrize.refits import refit
 from lmbmd.forcefield.parametrize.smirnoff import OffxmlFault, Terms, Unparametrised, apply
+from lmbmd.forcefield.sets import available_sets, released_manifest
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 SAGE_FILE = "openff_unconstrained-2.2.1.offxml"

@@ -14,8 +14,9 @@ from lmbmd.core.provenance import derived_seed
 from lmbmd.data.cell import Cell
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics
-from lmbmd.simulate.engines.platform import PlatformOptions, create_context
+from lmbmd.simulate.engines.platform import create_context
 from lmbmd.simulate.logs import Row
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import RunSpec
 
 #: A kinetic temperature beyond this multiple of the thermostat's means that the run is exploding. Fluctuations are
@@ -80,7 +81,7 @@ class Engine:
 
     def _minimise_elsewhere(self, iterations: int) -> None:
         here = self._context.getState(positions=True)
-        context, _, _ = create_context(self.system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions("CPU"))
+        context, _, _ = create_context(self.system, lambda: openmm.VerletIntegrator(0.001), PlatformOptions(name="CPU"))
         context.setState(here)
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=iterations)
         self._context.setPositions(context.getState(positions=True).getPositions(asNumpy=True))

@@ -11,37 +11,8 @@ from typing import Any
 
 import openmm
 
-from lmbmd.core.errors import LmbmdError, nearest
-
-#: From the fastest to the slowest.
-PLATFORMS = ("CUDA", "OpenCL", "CPU", "Reference")
-PRECISIONS = ("single", "mixed", "double")
-
-
-@dataclass(frozen=True)
-class PlatformOptions:
-    """How to compute. Nothing here is physics: it may change whenever a run is continued.
-
-    Attributes:
-        name: one of ``PLATFORMS``, or "auto" for the first of them that works here.
-        precision: on CUDA and OpenCL.
-        device_index: which GPU, e.g. "0"; None for OpenMM's choice.
-        threads: on CPU; None for the cores this process may use.
-        deterministic: sum forces in a fixed order, so that equal starts give equal runs (slower).
-    """
-
-    name: str = "auto"
-    precision: str = "mixed"
-    device_index: str | None = None
-    threads: int | None = None
-    deterministic: bool = False
-
-    def checked(self, where: str = "platform") -> PlatformOptions:
-        """Itself. Raises LmbmdError for an unknown name or precision."""
-        for key, value, valid in (("name", self.name, ("auto", *PLATFORMS)), ("precision", self.precision, PRECISIONS)):
-            if value not in valid:
-                raise LmbmdError(f"there is no {key} '{value}'.", where=f"{where}:{key}", remedy=nearest(value, valid))
-        return self
+from lmbmd.core.errors import LmbmdError
+from lmbmd.simulate.options import PLATFORMS, PlatformOptions
 
 
 @dataclass(frozen=True)
@@ -89,7 +60,6 @@ def create_context(
     Raises:
         LmbmdError: if the platform asked for does not work here, with the reason.
     """
-    options.checked()
     wanted = PLATFORMS if options.name == "auto" else (options.name,)
     refused: list[tuple[str, str]] = []
     for name in wanted:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil, pi
 from typing import Any
 
+from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
@@ -84,7 +84,7 @@ def cost_of(study: Study, name: str, speed: Speed) -> Cost:
     spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=str(study.path))
     n_temperatures, n_replicas = len(study.temperatures(name)), len(study.replicas(name))
     runs, atoms = n_temperatures * n_replicas, composition.n_atoms
-    disk = run_disk(composition, spec, donor_sites(composition), study.contacts_options())
+    disk = run_disk(composition, spec, donor_sites(composition), study.analysis)
     rate = speed.steps_per_s_of(atoms)
     least, most = (steps / rate / 3600 for steps in steps_of_run(spec))
     return Cost(
@@ -120,7 +120,7 @@ def donor_sites(composition: Composition) -> int:
     return sum(n * sum(map(bool, parameters.site_of_atom(s))) for s, n in composition.counts.items() if n)
 
 
-def run_disk(composition: Composition, spec: RunSpec, n_sites: int, contacts: Mapping[str, Any]) -> Disk:
+def run_disk(composition: Composition, spec: RunSpec, n_sites: int, analysis: AnalysisOptions) -> Disk:
     """Bytes of one run. Trajectory and contacts grow with its frames, the rest hardly.
 
     Files in ``work`` share their bytes with those in ``results`` and count once.
@@ -128,12 +128,12 @@ def run_disk(composition: Composition, spec: RunSpec, n_sites: int, contacts: Ma
     atoms, molecules = composition.n_atoms, sum(composition.counts.values())
     centres = sum(n for s, n in composition.counts.items() if composition.roles[s] == "cation")
     density = n_sites / composition.box_edge_A**3
-    n_contacts = CROWDING * centres * density * 4 / 3 * pi * contacts["search_radius_A"] ** 3
+    n_contacts = CROWDING * centres * density * 4 / 3 * pi * analysis.search_radius_A**3
     of_frame = CONTACTS_MOLECULE * molecules + CONTACTS_CENTRE * centres + CONTACT * n_contacts
     equilibration_steps = _anneal_steps(spec) + spec.steps_in_ns(spec.max_equilibration_ns)
     return Disk(
         trajectory=spec.n_frames * (XTC_FRAME + XTC_ATOM * atoms),
-        contacts=ceil(spec.n_frames / contacts["frame_stride"]) * of_frame + CONTACTS_FILE + CONTACTS_NAME * molecules,
+        contacts=ceil(spec.n_frames / analysis.frame_stride) * of_frame + CONTACTS_FILE + CONTACTS_NAME * molecules,
         logs=LOG_ROW * (spec.production_steps + equilibration_steps) / spec.state_steps,
         rest=(PDB_ATOM + 2 * CHECKPOINT_ATOM) * atoms + RDF_RUN,
     )

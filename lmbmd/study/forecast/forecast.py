@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmbmd.simulate.engines.platform import PlatformOptions
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 from lmbmd.study.forecast.cautions import Caution, cautions, disk_caution, longest_residence_ns, speed_caution
 from lmbmd.study.forecast.cost import Cost, Disk, cost_of, jobs
@@ -124,9 +124,7 @@ def _chosen(study: Study, names: Sequence[str]) -> list[str]:
 
 
 def _platform(study: Study, threads: int | None) -> PlatformOptions:
-    options = study.platform_options()
-    del options["checkpoint_interval_s"]
-    return PlatformOptions(**{**options, "threads": options["threads"] or threads})
+    return study.platform.model_copy(update={"threads": study.platform.threads or threads})
 
 
 def _bottle(study: Study, name: str) -> dict[str, Any]:

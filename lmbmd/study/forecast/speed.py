@@ -17,7 +17,8 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines.openmm import Engine, Exploded
-from lmbmd.simulate.engines.platform import PlatformOptions, PlatformReport, cores, processor_name
+from lmbmd.simulate.engines.platform import PlatformReport, cores, processor_name
+from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import RunSpec
 from lmbmd.simulate.runner import SOFT_FRICTION_PER_PS, SOFT_STEPS
 

@@ -205,7 +205,8 @@ def test_magnesium_contacts_of_mdproptools_data_keep_their_published_correlation
     import MDAnalysis as mda
     import pandas as pd
 
-    from lmbmd.analysis.scan.contacts import ContactOptions, find_contacts
+    from lmbmd.analysis.scan.contacts import find_contacts
+    from lmbmd.analysis.scan.options import ContactOptions
     from lmbmd.data.atoms import AtomTable, SpeciesInfo
 
     folder = Path(os.environ["LMBMD_REFERENCE_DATA"]) / "mg_tfsi_dme"

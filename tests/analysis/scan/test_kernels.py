@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmbmd.analysis.scan import kernels
-from lmbmd.analysis.scan.contacts import ContactOptions, Search, frame_contacts
+from lmbmd.analysis.scan.contacts import Search, frame_contacts
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.data.frames import Frame
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,8 @@ import systems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmbmd.analysis.scan.contacts import ContactOptions, Search, find_contacts
+from lmbmd.analysis.scan.contacts import Search, find_contacts
+from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.frames import Frame

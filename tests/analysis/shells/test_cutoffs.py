@@ -5,6 +5,7 @@ import pytest
 import systems
 
 from lmbmd.analysis.shells import cutoffs
+from lmbmd.analysis.shells.options import LI_FALLBACK_A
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 
@@ -99,7 +100,7 @@ def test_noise_of_a_short_run_moves_the_coordination_number_by_less_than_its_own
 def test_diluent_without_a_shell_falls_back_with_the_reason(n_samples):
     for seed in range(20):
         found = cutoffs.first_minimum(R, *measured(TRUE["diluent"], n_samples, seed))
-        assert found.cutoff_A == cutoffs.LI_FALLBACK_A
+        assert found.cutoff_A == LI_FALLBACK_A
         assert found.rule.startswith("fallback: no first shell, the first maximum is at 5.") or (
             n_samples == 200 and found.rule.startswith("fallback: ")
         ), found
@@ -137,7 +138,7 @@ def test_first_maximum_below_the_bulk_density_is_no_shell(height, rule):
     found = cutoffs.first_minimum(R, *measured(g, 1e6))
     assert found.rule == rule
     assert found.peak_A == pytest.approx(2.1, abs=0.02) and found.peak_g == pytest.approx(height, rel=0.01)
-    assert (found.cutoff_A == cutoffs.LI_FALLBACK_A) == rule.startswith("fallback")
+    assert (found.cutoff_A == LI_FALLBACK_A) == rule.startswith("fallback")
 
 
 def test_maximum_below_the_bulk_density_before_the_shell_is_passed_over():
@@ -261,9 +262,8 @@ def test_given_cutoff_of_one_centre_overrides_the_general_one_in_any_order(box, 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"FSI:0": 2.8}, "there is no donor site 'FSI:0' in this box. Did you mean 'FSI:O'?"),
-        ({"FSI:O": -1}, "-1 is no cut-off for 'FSI:O'. Give a radius in Å, such as 2.8."),
-        ({"FSI:O": 280}, "280 is no cut-off for 'FSI:O'."),
+        ({"FSI:0": 2.8}, "cutoffs_A.FSI:0: there is no donor site 'FSI:0'. Did you mean 'FSI:O'?"),
+        ({"FSI:O": 2.8, "FSI-O": 2.7}, "cutoffs_A.FSI-O: 'FSI-O' is given twice."),
     ],
 )
 def test_bad_cutoffs_are_refused_with_the_nearest_name(box, rdf, given, message):

@@ -7,8 +7,9 @@ import pytest
 import systems
 from systems import DME, FSI, LI, TTE
 
-from lmbmd.analysis.clusters.compactness import CompactnessOptions
-from lmbmd.analysis.describe import DescribeOptions, describe
+from lmbmd.analysis.clusters.options import CompactnessOptions
+from lmbmd.analysis.describe import describe
+from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.shells.coordination import Shells, shell_label
 from lmbmd.analysis.shells.cutoffs import Cutoffs, first_shell_cutoffs
