@@ -67,7 +67,7 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
         {"size": {"atoms": ELECTROLYTE_ATOMS}, "ion_charge_scale": scale, "force_field": set_name},
     )
     cold = spec_at(bottle.temperature_K[0], name)
-    hot, last = replace(cold, temperature_K=HOT_K), folder / "run"
+    hot, last = cold.model_copy(update={"temperature_K": HOT_K}), folder / "run"
     composition = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
     systems = {species: parameters.systems[species] for species in composition.counts}
     facts = [systems, dict(composition.counts), scale, cold.temperature_K, gromacs.BAROSTAT_PS]
@@ -112,7 +112,7 @@ def spec_at(temperature_K: float, name: str) -> RunSpec:
     return RunSpec(
         temperature_K=temperature_K,
         pressure_bar=1.0,
-        seeds=Seeds(seed, seed, seed),
+        seeds=Seeds(velocities=seed, thermostat=seed, barostat=seed),
         production_ns=1.0,
         frame_interval_ps=FRAME_PS,
         state_interval_ps=FRAME_PS,

@@ -130,7 +130,7 @@ def spec(run: Run) -> RunSpec:
     return RunSpec(
         temperature_K=run.temperature_K,
         pressure_bar=PRESSURE_BAR,
-        seeds=Seeds(seed, seed, seed),
+        seeds=Seeds(velocities=seed, thermostat=seed, barostat=seed),
         production_ns=1e-3 * plan.PRODUCTION_PS,
         frame_interval_ps=plan.CHUNK_PS,
         state_interval_ps=plan.SAMPLE_PS,

@@ -105,7 +105,7 @@ class Liquid:
         return RunSpec(
             temperature_K=self.facts["T_K"],
             pressure_bar=1.0,
-            seeds=Seeds(seed, seed, seed),
+            seeds=Seeds(velocities=seed, thermostat=seed, barostat=seed),
             production_ns=0.1,
             frame_interval_ps=SAMPLE_PS,
             state_interval_ps=SAMPLE_PS,
