@@ -141,7 +141,10 @@ class RunSpec(Protocol):
 
     def physics(self) -> dict[str, Any]:
         """Everything that may not change when a run is continued: the spec without its length, and the method."""
-        return {"method": stages.SIMULATE, **self.model_dump(exclude={LENGTH})}
+        conditions = self.to_dict()
+        protocol = conditions.pop("protocol")
+        del protocol[LENGTH]
+        return {"method": stages.SIMULATE, **conditions, **protocol}
 
     @property
     def physics_sha256(self) -> str:

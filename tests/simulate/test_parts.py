@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import time
-from dataclasses import replace
 
 import MDAnalysis
 import numpy as np
@@ -57,13 +56,13 @@ def test_repartitioning_moves_mass_and_keeps_the_total():
 def test_degrees_of_freedom_leave_out_constraints_and_the_whole():
     flexible = toy_box(COUNTS, 20.0).system
     assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, SPEC, 1)) == 3 * 88 - 40 - 3
-    free = replace(SPEC, constraints="none")
+    free = SPEC.model_copy(update={"constraints": "none"})
     assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, free, 1)) == 3 * 88 - 3
 
 
 def test_hydrogens_too_heavy_for_their_neighbours_are_refused():
     with pytest.raises(LmbmdError, match=r"hydrogens of 16 amu, atom \d+ would keep -2\.99 amu"):
-        mechanics.prepare(toy_box(COUNTS, 20.0).system, replace(SPEC, hydrogen_mass_amu=16.0), 1)
+        mechanics.prepare(toy_box(COUNTS, 20.0).system, SPEC.model_copy(update={"hydrogen_mass_amu": 16.0}), 1)
 
 
 def test_a_box_narrower_than_two_cutoffs_is_refused_by_its_perpendicular_width():

@@ -17,7 +17,6 @@ from planning import planned
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
 from lmbmd.analysis.scan.contacts import run_contacts
-from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.box import tile
 from lmbmd.box.packing import closest_contact_A
 from lmbmd.box.pdb import pdb_text
@@ -93,13 +92,13 @@ def test_the_trajectory_grows_with_frames_and_contacts_with_every_second_of_them
     study = study_of(tmp_path, PROTOCOL % (10, ", frame_interval_ps: 2"), tiny=TINY)
     box, sites = study.composition("tiny"), cost.donor_sites(study.composition("tiny"))
     assert sites == 7 * box.counts["FSI"] + 2 * box.counts["DME"]  # four O, two F, one N; two O
-    options = study.contacts_options()
+    options = study.analysis
     disk = cost.run_disk(box, spec_of(study), sites, options)
     assert disk.trajectory == pytest.approx(5000 * (92 + 3.95 * box.n_atoms))
     assert disk.logs == pytest.approx(60 * (10_000 + 3000))
-    half = cost.run_disk(box, spec_of(study), sites, {**options, "frame_stride": 2})
+    half = cost.run_disk(box, spec_of(study), sites, options.model_copy(update={"frame_stride": 2}))
     assert half.contacts == pytest.approx(disk.contacts / 2, rel=1e-3)
-    wide = cost.run_disk(box, spec_of(study), sites, {**options, "search_radius_A": 10.0})
+    wide = cost.run_disk(box, spec_of(study), sites, options.model_copy(update={"search_radius_A": 10.0}))
     ideal = 7 * sites / box.box_edge_A**3 * 4 / 3 * np.pi * 125
     assert wide.contacts - disk.contacts == pytest.approx(5000 * 4 * 1.2 * 7 * ideal)
 
@@ -203,9 +202,7 @@ def run(tiny) -> Path:
         paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
         simulate(*paths, platform=PlatformOptions(name="CPU"), quiet=True)
     frames = read_frames(None, folder / "out" / "trajectory.xtc", built.atoms)
-    chosen = tiny.study.contacts_options()
-    del chosen["frame_stride"]
-    run_contacts(frames, built.atoms, folder / "contacts.arrow", folder / "rdf.npz", ContactOptions(**chosen))
+    run_contacts(frames, built.atoms, folder / "contacts.arrow", folder / "rdf.npz", tiny.study.analysis.contacts)
     return folder
 
 
@@ -219,7 +216,7 @@ def test_the_speed_is_that_of_the_simulate_stage_on_the_same_box(tiny, run):
 
 
 def test_disk_is_that_of_a_real_runs_files_within_20_percent(tiny, run):
-    found = cost.run_disk(tiny.box, spec_of(tiny.study), cost.donor_sites(tiny.box), tiny.study.contacts_options())
+    found = cost.run_disk(tiny.box, spec_of(tiny.study), cost.donor_sites(tiny.box), tiny.study.analysis)
 
     def size(*names: str) -> int:
         return sum((run / name).stat().st_size for name in names)
