@@ -237,7 +237,7 @@ def index(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     from lmbmd.literature.claims import known_claims
-    from lmbmd.report.pages.claims_page import claim_lines, verdict_lines
+    from lmbmd.literature.claims_text import claim_lines, verdict_lines
     from lmbmd.study.study import load_study
 
     known = known_claims(load_study(options.study).claims if options.study.is_file() else ())

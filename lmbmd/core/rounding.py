@@ -25,7 +25,7 @@ def number(value: float | None, error: float | None = None, reliable: bool = Tru
         text = _rounded(value, _places_without_error(value))
         return text if error is None or error == 0 else f"{text} ± ?"
     if not reliable:
-        most = 1 - int(f"{value:.1e}".partition("e")[2]) if value else math.inf
+        most = 1 - int(f"{value:.1e}".partition("e")[2]) if value else _places(error)
         return f"≈ {_rounded(value, min(_places(error), most))}"
     power = math.floor(math.log10(max(abs(value), error)))
     if power >= 6 or power < -4:

@@ -104,8 +104,9 @@ class Claim(BaseModel):
         if self.kind == "value":
             low, high = self.range or (None, None)
             return -math.inf if low is None else low, math.inf if high is None else high
-        margin = self.margin or 0.0
-        return {"greater": (0.0, math.inf), "less": (-math.inf, 0.0), "equal": (-margin, margin)}[self.direction]
+        if self.direction == "equal":
+            return -(self.margin or 0.0), self.margin or 0.0
+        return (0.0, math.inf) if self.direction == "greater" else (-math.inf, 0.0)
 
     @property
     def estimand(self) -> str:

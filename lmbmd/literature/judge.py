@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.core.errors import nearest
-from lmbmd.literature.claims import Claim, ClaimsFile
+from lmbmd.literature.claims import Claim, ClaimsFile, Measured
 from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
 from lmbmd.numbers.estimate import Estimate
 
@@ -31,8 +32,6 @@ UNANSWERED = VERDICTS[4:]
 NOT_BELIEVED = ("too short", "not converged", "unknown")
 #: Doubt about a number that has no error of its own; a claim's ``reading_error`` may stand in.
 READ_OFF = "read off the mean curve"
-#: Independent runs in which a number must have been the same all the time to be taken at its value.
-CONSTANT_REPLICAS = 3
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,11 @@ class _Point:
         if row.doubt == READ_OFF and reading_error:
             return Estimate(row.value, reading_error, math.nan, math.inf)
         if row.doubt == "never changed":
-            if row.n_effective >= CONSTANT_REPLICAS:
+            if row.n_effective >= LEAST_REPLICAS:
                 return Estimate(row.value, 0.0, row.n_effective, math.inf)
             raise _CannotTell(
                 f"{where} never changed: it has no error, and is taken at its value only if "
-                f"{CONSTANT_REPLICAS} independent runs agree"
+                f"{LEAST_REPLICAS} independent runs agree"
             )
         if row.doubt:
             raise _CannotTell(f"{where}: {row.doubt}")
@@ -228,7 +227,7 @@ def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> It
     if not shared:
         yield {**facts, "verdict": "not run", "reason": _missing(claim, bottles, points)}
     for T in sorted(shared):
-        yield {**facts, "temperature_K": T, **_verdict(claim, [points[b, T] for b in bottles], level)}
+        yield {**facts, "temperature_K": T, **_verdict(claim, number, [points[b, T] for b in bottles], level)}
 
 
 def _missing(claim: Claim, bottles: Sequence[str], points: Mapping) -> str:
@@ -241,9 +240,11 @@ def _missing(claim: Claim, bottles: Sequence[str], points: Mapping) -> str:
     return f"{' and '.join(bottles)} have no temperature in common"
 
 
-def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, Any]:
+_COMPARED = {"difference": difference, "ratio": ratio}
+
+
+def _verdict(claim: Claim, number: Measured, points: Sequence[_Point], level: float) -> dict[str, Any]:
     """The columns that depend on numbers; the numbers are given even where they are no ground for a verdict."""
-    number = claim.number
     species = [number.species, number.species if number.versus_species is None else number.versus_species]
     found: dict[str, Any] = {}
     for point, prefix, who in zip(points, ("", "versus_"), species, strict=False):
@@ -254,7 +255,7 @@ def _verdict(claim: Claim, points: Sequence[_Point], level: float) -> dict[str, 
             point.check(claim)
         _same_model(points)
         parts = [p.estimate(number.name, who, claim.reading_error) for p, who in zip(points, species, strict=False)]
-        estimate = {"difference": difference, "ratio": ratio, "value": lambda x: x}[claim.estimand](*parts)
+        estimate = parts[0] if claim.estimand == "value" else _COMPARED[claim.estimand](*parts)
         if not math.isfinite(estimate.value):
             raise _CannotTell(f"{points[-1].formulation}: {number.name} is zero, so there is no ratio")
     except _CannotTell as error:

@@ -278,7 +278,7 @@ def _data_files(folder: Path) -> list[str]:
 
 def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
     """The records of the snapshots; none if there are none."""
-    records = _json(path) or []
+    records: Any = _json(path) or []
     try:
         for record in records:
             atoms = len(record["element"])

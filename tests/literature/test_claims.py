@@ -11,6 +11,7 @@ import yaml
 from scipy import stats
 from scipy.signal import lfilter
 
+from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.analysis.features import COLUMNS, FEATURES, ROWS
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
@@ -18,7 +19,6 @@ from lmbmd.formulation.models import SECTIONS
 from lmbmd.literature.catalogue import load_catalogue
 from lmbmd.literature.claims import Claim, ClaimsFile, known_claims, load_claims, shipped_claims
 from lmbmd.literature.judge import (
-    CONSTANT_REPLICAS,
     VERDICTS,
     decide,
     judge_claims,
@@ -209,7 +209,7 @@ def test_a_borderline_run_is_judged():
 
 
 def test_a_number_that_never_changed_in_three_runs_is_taken_at_its_value():
-    constant = {"doubt": "never changed", "error": math.nan, "n_effective": float(CONSTANT_REPLICAS)}
+    constant = {"doubt": "never changed", "error": math.nan, "n_effective": float(LEAST_REPLICAS)}
     assert verdict(VALUE, ("a", 0.0, 0.0, constant)).verdict == "supported"
     row = verdict(ORDERING, ("a", 1.0, 0.0, constant), ("b", 1.0, 0.0, constant))
     assert row.verdict == "undecided" and "exactly at the limit" in row.reason

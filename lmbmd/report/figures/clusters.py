@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import (
@@ -27,6 +27,11 @@ from lmbmd.report.figures.palette import ACCENT, INK, MUTED, text_on
 from lmbmd.report.inputs import StatePoint, doubt_of
 
 _SEQUENTIAL = LinearSegmentedColormap.from_list("lmbmd", ["#e3edf5", "#7fa8c9", "#2f6690", "#12344d"])
+
+
+def _whole_numbers() -> MaxNLocator:
+    """matplotlib's own choice of ticks, of which only whole numbers."""
+    return MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True)
 
 
 def cluster_sizes(point: StatePoint) -> list[Drawing]:
@@ -49,7 +54,7 @@ def cluster_sizes(point: StatePoint) -> list[Drawing]:
         width = 0.07 * part.n_ions if wide else 0.8
         share = part.ion_fraction
         ax.bar(part.n_ions, share, width, base, yerr=errors(part), color=ink, error_kw=bars, label=label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(_whole_numbers())
     if wide:
         ax.set_xscale("log")
         ticks = [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if n <= 1.5 * rows.n_ions.max()]
@@ -106,7 +111,7 @@ def cluster_population(point: StatePoint) -> list[Drawing]:
     bar.outline.set_visible(False)
     ax.set(xlabel="centres in the cluster", ylabel="anions in the cluster", title="Population matrix", box_aspect=1)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(_whole_numbers())
     ax.grid(False)
     top = rows.nlargest(6, "per_frame")
     alt = "Most frequent clusters per frame: " + "; ".join(
@@ -130,7 +135,7 @@ def cluster_charge(point: StatePoint) -> list[Drawing]:
     yerr = errors(rows) if "error" in rows.columns else None
     ax.bar(rows.charge_e, rows.per_frame, width=0.8, color=fill, yerr=yerr, error_kw=ERROR_BAR)
     ax.set(xlabel="net charge (e)", ylabel="clusters per frame", title="Cluster charge")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(_whole_numbers())
     alt = "Clusters per frame by net charge: " + "; ".join(
         f"{row.charge_e:+.0f} e: {rounding.number(row.per_frame, getattr(row, 'error', None), not doubt_of(row))}"
         for row in rows.itertuples()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import matplotlib
@@ -24,7 +24,7 @@ from lmbmd.report.figures.palette import INK, MUTED, RULE
 SMALL = (3.3, 2.5)
 MEDIUM = (4.7, 3.0)
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lmbmd",
     "text.parse_math": False,
@@ -139,7 +139,7 @@ def headroom(values: pd.Series, error: np.ndarray) -> float:
     return 1.08 * max(float(np.nanmax(values.to_numpy(float) + np.nan_to_num(error), initial=0.0)), 1e-3)
 
 
-def drop_spine_grid(ax: Axes, *, axis: str) -> None:
+def drop_spine_grid(ax: Axes, *, axis: Literal["x", "y"]) -> None:
     """Grid only along one axis ("x" or "y"), for horizontal or vertical bars."""
     ax.grid(False)
     ax.grid(True, axis=axis)
@@ -156,7 +156,7 @@ def titled(ax: Axes, title: str, columns: int = 0) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, **spacing)
 
 
-ERROR_BAR = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5, "capthick": 1.0}
+ERROR_BAR: dict[str, Any] = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5, "capthick": 1.0}
 
 
 def _save(figure: Figure, kind: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def _shift_panel(point: StatePoint, title: str, rows: pd.DataFrame) -> Drawing:
         line = line.sort_values("cutoff_shift_A")
         label = naming.quantity(str(quantity)).partition(" fraction")[0]
         ink = CLASSES.get(label, ACCENT)
-        style = {"color": ink, "marker": marker, "markersize": 4, "capsize": 2.5, "label": label}
+        style: dict[str, Any] = {"color": ink, "marker": marker, "markersize": 4, "capsize": 2.5, "label": label}
         ax.errorbar(line.cutoff_shift_A, line.value, yerr=errors(line), **style)
         values = (
             f"{rounding.number(r.value, r.error, not doubt_of(r))} at {r.cutoff_shift_A:+.1f} Å"

@@ -66,12 +66,14 @@ def _paint(ax: Axes, scene: Scene, colour: Mapping[str, str], shown: np.ndarray,
             here = bonds[:, end][layer[bonds[:, end]] == level]
             ends = np.stack([x[here, :2], middle[layer[bonds[:, end]] == level][:, :2]], axis=1)
             width = 2 * 0.13 * points_per_A * thin[here]
-            ax.add_collection(LineCollection(ends, colors=pale[here], linewidths=width, zorder=2 + level))
+            ax.add_collection(LineCollection(list(ends), colors=pale[here], linewidths=width, zorder=2 + level))
         atoms = np.flatnonzero((layer == level) & shown)
         size = (2 * radius[atoms] * points_per_A) ** 2
         edges = 0.75 * pale[atoms]
-        ax.scatter(*x[atoms, :2].T, s=size, c=pale[atoms], edgecolors=edges, linewidths=0.5, zorder=2.5 + level)
+        ax.scatter(
+            x[atoms, 0], x[atoms, 1], s=size, c=pale[atoms], edgecolors=edges, linewidths=0.5, zorder=2.5 + level
+        )
     if len(scene.contacts):
-        lines = LineCollection(x[scene.contacts][:, :, :2], colors=INK, linewidths=0.9, zorder=2 + _LAYERS)
+        lines = LineCollection(list(x[scene.contacts][:, :, :2]), colors=INK, linewidths=0.9, zorder=2 + _LAYERS)
         lines.set_linestyle((0, (1.5, 1.5)))
         ax.add_collection(lines)
