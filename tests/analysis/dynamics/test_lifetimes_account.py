@@ -162,7 +162,7 @@ def test_one_jackknife_has_the_same_freedom_whether_it_is_told_as_a_time_a_rate_
     def told(runs, frames):
         results = []
         for _ in range(runs):
-            on = two_state(rng, (30, frames), 0.02, 0.1)
+            on = two_state(rng, (80, frames), 0.02, 0.1)
             pairs = [[(c, ("FSI", int(c)), 0) for c in np.flatnonzero(on[:, t])] for t in range(frames)]
             results.append(fold(atoms, pairs, 2.0))
         names = {"exchange_rate_per_ns", "exchange_time_ps", "run_length_in_residence_times"}
