@@ -6,14 +6,15 @@ Theory: docs/theory/convergence.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 
 from lmbmd.formulation.composition import scarcity
-from lmbmd.numbers.drift import stationarity
-from lmbmd.numbers.estimate import estimate_mean
+from lmbmd.numbers.compare import holm
+from lmbmd.numbers.drift import Stationarity, stationarity
+from lmbmd.numbers.estimate import estimate_mean, independent_samples, p_replicas_agree
 
 #: Shorter runs are never called long enough, whatever the tests say: contacts of Li⁺ last 0.1–10 ns, and a run
 #: that never saw one end cannot know it.
@@ -24,6 +25,9 @@ RESIDENCE_TIMES = 10.0
 LEAST_CENTRES = 20
 LEAST_REPLICAS = 3
 LEAST_SAMPLES = 10.0
+#: Probability that a state point whose series are all stationary, and the same in all replicas, is called "not
+#: converged": all its tests are one family, corrected for their number by Holm's method.
+FAMILY_LEVEL = 0.05
 #: More molecules of a diluent per centre than this are contacts that a diluent should not have, and are asked about.
 DILUENT_CN = 0.05
 
@@ -40,13 +44,21 @@ _OPENING = {
 
 @dataclass(frozen=True)
 class Check:
-    """One rule applied: ``verdict`` is what it says on its own, ``text`` a sentence for the reader."""
+    """One rule applied: ``verdict`` is what it says on its own, ``text`` a sentence for the reader.
+
+    ``p_value`` is that of a test, ``p_corrected`` the same corrected for the number of tests (Holm).
+    """
 
     rule: str
     value: float
     threshold: float
     verdict: str
     text: str
+    p_value: float = float("nan")
+    p_corrected: float = float("nan")
+
+
+_ABBREVIATED = {"cn": "CN", "cip": "CIP", "agg": "AGG"}
 
 
 def convergence(
@@ -69,12 +81,13 @@ def convergence(
 
     Returns:
         notes of topic "convergence", the overall verdict first, each with its ``verdict``; the table
-        ``convergence`` (rule, value, threshold, verdict, text).
+        ``convergence`` (rule, value, threshold, verdict, text, p_value, p_corrected: of a test, alone and as one of
+        all tests).
     """
     checks = [
         _length(min(run_ns)),
         *(_residence(anion, *found) for anion, found in residence_times.items()),
-        *(check for name, values in series.items() for check in _quantity(name, values)),
+        *_quantities(series),
         *_amount(n_centres, centre, len(run_ns)),
     ]
     too_short = any(c.verdict == "too short" for c in checks)
@@ -84,7 +97,7 @@ def convergence(
     notes += [
         {"topic": "convergence", "verdict": c.verdict, "text": c.text} for c in checks if c.verdict != "long enough"
     ]
-    columns = ["rule", "value", "threshold", "verdict", "text"]
+    columns = [field.name for field in fields(Check)]
     return notes, pd.DataFrame([[getattr(c, name) for name in columns] for c in checks], columns=columns)
 
 
@@ -124,33 +137,73 @@ def _diluent(name: str, centre: str, cn: float, outcome: str, too_short: bool) -
     return Check(f"contacts of {name}", cn, DILUENT_CN, verdict, text)
 
 
-def _quantity(name: str, values: Sequence[np.ndarray]) -> list[Check]:
-    """Number of independent samples and, if there are enough to ask, stationarity of one series."""
-    words = " ".join(
-        {"cn": "CN", "cip": "CIP", "agg": "AGG"}.get(word, word) for word in name.removesuffix("_g_cm3").split("_")
-    )
-    title = words[0].upper() + words[1:]
-    test, mean = stationarity(values), estimate_mean(values)
-    if mean.source == "constant":
+@dataclass(frozen=True)
+class _Watched:
+    """What is asked of one series: independent samples, and the p-values of its tests (NaN: not asked)."""
+
+    name: str
+    title: str
+    constant: bool
+    mean: float
+    samples: float
+    drift: Stationarity
+    p_agree: float
+
+    @classmethod
+    def of(cls, quantity: str, values: Sequence[np.ndarray]) -> _Watched:
+        words = " ".join(_ABBREVIATED.get(word, word) for word in quantity.removesuffix("_g_cm3").split("_"))
+        mean, drift = estimate_mean(values), stationarity(values)
+        constant = mean.source == "constant"
+        samples = mean.n_effective if constant else independent_samples(values)
+        p_agree = float("nan") if constant else p_replicas_agree(values)
+        if samples < LEAST_SAMPLES:
+            drift = replace(drift, p_value=float("nan"))
+        return cls(words, words[0].upper() + words[1:], constant, mean.value, samples, drift, p_agree)
+
+
+def _quantities(series: Mapping[str, Sequence[np.ndarray]]) -> list[Check]:
+    """Independent samples of each series and, if there are enough to ask, whether it drifts and its replicas agree.
+
+    Both tests of all series are one family, so that a study is not called "not converged" for having many series.
+    """
+    watched = [_Watched.of(name, values) for name, values in series.items()]
+    corrected = holm([p for w in watched for p in (w.drift.p_value, w.p_agree)]).reshape(-1, 2)
+    return [check for w, p in zip(watched, corrected, strict=True) for check in _quantity(w, *p)]
+
+
+def _quantity(w: _Watched, p_drift: float, p_agree: float) -> list[Check]:
+    """The checks of one series from its p-values, corrected for the number of tests."""
+    if w.constant:
         # A fraction of zero is an answer; any other value that never changes may just be stuck.
-        verdict = "long enough" if mean.value == 0 else "borderline"
-        return [Check(f"drift of {words}", test.drift, np.nan, verdict, f"{title} never changed.")]
-    rule, samples = f"independent samples of {words}", mean.n_effective
-    text = f"{title} rests on {samples:.1f} independent samples; an error bar needs {LEAST_SAMPLES:g}."
-    if samples < LEAST_SAMPLES:
-        return [Check(rule, samples, LEAST_SAMPLES, "not converged", text)]
-    if test.stationary is None:
-        verdict, drift = "borderline", f"Whether {words} drifts cannot be told"
-        drift = f"{drift} ({test.reason.removeprefix('cannot tell: ')})."
-    elif test.stationary:
-        verdict, drift = "long enough", f"No drift is seen in {words} (p = {test.p_value:.2g})."
+        verdict = "long enough" if w.mean == 0 else "borderline"
+        return [Check(f"drift of {w.name}", w.drift.drift, np.nan, verdict, f"{w.title} never changed.")]
+    rule = f"independent samples of {w.name}"
+    text = f"{w.title} rests on {w.samples:.1f} independent samples; an error bar needs {LEAST_SAMPLES:g}."
+    few = w.samples < LEAST_SAMPLES
+    checks = [Check(rule, w.samples, LEAST_SAMPLES, "not converged" if few else "long enough", text)]
+    told = {"p_value": w.drift.p_value, "p_corrected": p_drift}
+    if few:
+        pass  # a drift of so few samples means nothing
+    elif w.drift.stationary is None:
+        drift = f"Whether {w.name} drifts cannot be told ({w.drift.reason.removeprefix('cannot tell: ')})."
+        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "borderline", drift))
+    elif p_drift >= FAMILY_LEVEL:
+        drift = f"No drift is seen in {w.name} ({_p(p_drift)})."
+        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "long enough", drift, **told))
     else:
-        verdict = "not converged"
-        drift = f"{title} drifts by {test.drift:+.2g} over the run (p = {test.p_value:.1g})."
-    return [
-        Check(rule, samples, LEAST_SAMPLES, "long enough", text),
-        Check(f"drift of {words}", test.drift, np.nan, verdict, drift),
-    ]
+        drift = f"{w.title} drifts by {w.drift.drift:+.2g} over the run ({_p(p_drift)})."
+        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "not converged", drift, **told))
+    if np.isfinite(p_agree):
+        agree = p_agree >= FAMILY_LEVEL
+        text = f"Replicas agree in {w.name}" if agree else f"Replicas disagree in {w.name} beyond chance"
+        verdict = "long enough" if agree else "not converged"
+        told = {"p_value": w.p_agree, "p_corrected": p_agree}
+        checks.append(Check(f"replicas agree in {w.name}", np.nan, np.nan, verdict, f"{text} ({_p(p_agree)}).", **told))
+    return checks
+
+
+def _p(corrected: float) -> str:
+    return f"p = {corrected:.2g}, corrected for the number of tests"
 
 
 def _amount(n_centres: int, centre: str, n_replicas: int) -> list[Check]:

@@ -18,6 +18,8 @@ from lmbmd.numbers.autocovariance import as_series, geyer_window, is_constant, l
 #: is printed as "error not reliable" (a fraction p needs about 10 + 5 / p).
 RELIABLE_N_EFFECTIVE = 10.0
 RELIABLE_PER_SKEWNESS = 5.0
+#: Replicas whose means would scatter so far by chance with a lower probability than this are said to disagree.
+DISAGREEMENT_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Estimate:
         degrees_of_freedom: of the error itself, for Student's t (``compare.interval``); infinite for exact quantities,
             NaN where there is no error.
         source: where the error comes from: "within replicas", "between replicas" (the larger of the two is
-            used), "replicas disagree" (beyond chance, 1 %: each counts as one sample), "constant" (never changed),
-            "one sample", "no samples", or "exact" (not sampled at all).
+            used), "replicas disagree" (beyond ``DISAGREEMENT_LEVEL``: each counts as one sample), "constant" (never
+            changed), "one sample", "no samples", or "exact" (not sampled at all).
         skewness: of the values; a mean of few samples of a skewed quantity (a rare state) is not Gaussian.
     """
 
@@ -78,6 +80,44 @@ def estimate_mean(series: Sequence[np.ndarray]) -> Estimate:
         return Estimate(float("nan"), float("nan"), 0.0, source="no samples")
     mean = float(values.mean())
     return _with_error(mean, [x - mean for x in series])
+
+
+def independent_samples(series: Sequence[np.ndarray]) -> float:
+    """Independent samples as the autocovariance tells them; how far the replica means scatter is left out.
+
+    Use it beside ``p_replicas_agree``: ``estimate_mean`` counts fewer where the means happen to scatter far.
+
+    Args:
+        series: as for ``estimate_mean``; it must not be constant.
+    """
+    within, of_one, _ = _within(_deviations(series))
+    frames = sum(int(np.isfinite(np.asarray(x, float)).sum()) for x in series)
+    return float(np.clip((of_one + within) / within, 1.0, frames))
+
+
+def p_replicas_agree(series: Sequence[np.ndarray]) -> float:
+    """Probability that the means of the replicas scatter this far if every run samples the same liquid (F test).
+
+    A low one says that something changes too slowly to be seen in any one run. F compares the scatter of the R
+    means with what the fluctuations inside the replicas explain, and has R − 1 degrees of freedom and those of that
+    autocovariance.
+
+    Args:
+        series: as for ``estimate_mean``.
+
+    Returns:
+        NaN for fewer than three replicas, or if nothing ever varies.
+    """
+    deviations = [y for y in _deviations(series) if np.isfinite(y).any()]
+    if len(deviations) < 3 or not _between(deviations) > 0.0:
+        return float("nan")
+    return _p_of_scatter(deviations, _between(deviations))
+
+
+def _deviations(series: Sequence[np.ndarray]) -> list[np.ndarray]:
+    arrays = [as_series(x) for x in series]
+    mean = float(np.concatenate([x[np.isfinite(x)] for x in arrays]).mean())
+    return [x - mean for x in arrays]
 
 
 def estimate_ratio(numerators: Sequence[np.ndarray], denominators: Sequence[np.ndarray]) -> Estimate:
@@ -141,24 +181,29 @@ def _with_error(value: float, deviations: Sequence[np.ndarray]) -> Estimate:
         return Estimate(value, float("nan"), 1.0, source="one sample")
     if is_constant(defined, max(abs(value), float(np.abs(defined).max()))):
         return Estimate(value, float("nan"), float(replicas), source="constant")
-    products, pairs = lagged_products(deviations)
-    window, frames = geyer_window(products / np.maximum(pairs, 1)), float(pairs[0])
-    fraction = min(two_sided(pairs[:window]) / frames**2, 0.9)
-    within = two_sided(products[:window]) / frames**2 / (1.0 - fraction)
-    within = max(within, products[0] / (frames * (frames - 1.0)))
-    variance, freedom, source = within, max(frames / (2.0 * window), 1.0), "within replicas"
+    within, of_one, freedom = _within(deviations)
+    variance, source = within, "within replicas"
     if replicas >= 3:
         between = _between(deviations)
         # Where the window spans all replicas both are the same sum, and rounding must not choose.
         if between > within * (1.0 + 1e-9):
             variance, source = between, "between replicas"
-        if _replicas_disagree(deviations, between):
+        if _p_of_scatter(deviations, between) < DISAGREEMENT_LEVEL:
             source, freedom = "replicas disagree", replicas - 1.0
-    spread = products[0] / frames + variance
-    most = replicas if source == "replicas disagree" else frames
-    n_effective = float(np.clip(spread / variance, 1.0, most))
+    most = replicas if source == "replicas disagree" else len(defined)
+    n_effective = float(np.clip((of_one + variance) / variance, 1.0, most))
     skewness = float(np.mean(defined**3) / np.mean(defined**2) ** 1.5)
     return Estimate(value, float(np.sqrt(variance)), n_effective, float(freedom), source, skewness)
+
+
+def _within(deviations: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """Variance of the mean told by the autocovariance of all replicas, that of one frame, and degrees of freedom."""
+    products, pairs = lagged_products(deviations)
+    window, frames = geyer_window(products / np.maximum(pairs, 1)), float(pairs[0])
+    fraction = min(two_sided(pairs[:window]) / frames**2, 0.9)
+    within = two_sided(products[:window]) / frames**2 / (1.0 - fraction)
+    within = max(within, products[0] / (frames * (frames - 1.0)))
+    return within, products[0] / frames, max(frames / (2.0 * window), 1.0)
 
 
 def _between(deviations: Sequence[np.ndarray]) -> float:
@@ -168,17 +213,14 @@ def _between(deviations: Sequence[np.ndarray]) -> float:
     return float((sums**2).sum() / (frames.sum() ** 2 - (frames**2).sum()))
 
 
-def _replicas_disagree(deviations: Sequence[np.ndarray], between: float) -> bool:
-    """Whether the replica means scatter beyond what the fluctuations inside the replicas explain (F test, 1 %).
-
-    If so, something changes too slowly to be seen in any one run, and each replica is one sample.
-    """
+def _p_of_scatter(deviations: Sequence[np.ndarray], between: float) -> float:
+    """Probability that replica means scatter this far if only the fluctuations inside the replicas scatter them."""
     replicas = len(deviations)
     products, pairs = lagged_products([y - np.nanmean(y) for y in deviations])
     if products[0] <= 0.0:
-        return True
+        return 0.0
     window, frames = geyer_window(products / np.maximum(pairs, 1)), pairs[0]
     fraction = min(replicas * two_sided(pairs[:window]) / frames**2, 0.9)
     within = max(two_sided(products[:window]), products[0]) / frames**2 / (1.0 - fraction)
     freedom = max(frames / (2.0 * window) - replicas, 1.0)
-    return between > within * stats.f.ppf(0.99, replicas - 1, freedom)
+    return float(stats.f.sf(between / within, replicas - 1, freedom))

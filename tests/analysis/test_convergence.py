@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import signal, stats
 
-from lmbmd.analysis.convergence import LEAST_RUN_NS, convergence, few_molecules
+from lmbmd.analysis.convergence import FAMILY_LEVEL, LEAST_RUN_NS, convergence, few_molecules
 
 
 def noise(seed=0, n=2000, drift=0.0, correlation=0.0):
@@ -68,13 +69,70 @@ def test_slow_quantity_with_few_independent_samples_is_not_converged():
     assert table.value["independent samples of cluster size weight average"] < 10
 
 
+# --- many series, one verdict ------------------------------------------------------------------------------------
+
+
+def studies(seed, n, shared=0.0, drift=0.0, offset=0.0, frames=256, phi=0.75):
+    """Made-up studies, (n, 9 series, 3 replicas, frames), some 110 independent samples of each series.
+
+    ``shared`` is the correlation between series, ``drift`` what the first of them gains over the run and ``offset``
+    what its first replica is off, in standard deviations.
+    """
+    rng = np.random.default_rng(seed)
+
+    def correlated(shape):
+        noise = rng.standard_normal(shape)
+        noise[..., 1:] *= np.sqrt(1 - phi**2)
+        return signal.lfilter([1.0], [1.0, -phi], noise, axis=-1)
+
+    x = np.sqrt(1 - shared) * correlated((n, 9, 3, frames)) + np.sqrt(shared) * correlated((n, 1, 3, frames))
+    x[:, 0] += drift * np.linspace(-0.5, 0.5, frames)
+    x[:, 0, 0] += offset
+    return x
+
+
+def share_not_converged(made):
+    found = 0
+    for series in made:
+        named = {f"quantity_{k}": list(runs) for k, runs in enumerate(series)}
+        notes, _ = convergence((20.0,) * 3, 100, "Li", named, {})
+        found += notes[0]["verdict"] == "not converged"
+    return found
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.7])
+def test_a_converged_study_is_called_so_whatever_the_number_of_its_series(shared):
+    """Nine stationary series, eighteen tests: no more false alarms than the rate of the family, correlated or not."""
+    n = 200
+    found = share_not_converged(studies(41, n, shared))
+    # The p-values themselves are good to about a fifth this far out (tests/numbers/test_statistics.py).
+    assert found <= stats.binom.ppf(0.9999, n, 1.2 * FAMILY_LEVEL)
+
+
+@pytest.mark.parametrize("change", [{"drift": 2.0}, {"offset": 2.0}])
+def test_one_series_that_drifts_or_sits_elsewhere_in_one_replica_is_found_among_nine(change):
+    n = 60
+    assert share_not_converged(studies(42, n, **change)) >= stats.binom.ppf(1e-4, n, 0.9)
+
+
+def test_replicas_that_disagree_are_named_with_the_p_value_that_counts():
+    notes, table = judge(
+        series={"anion_cn": [noise(1), noise(2), noise(3) + 0.01], "total_cn": GOOD["agg_fraction_centre"]}
+    )
+    assert notes[0]["verdict"] == "not converged"
+    text = notes[-1]["text"]
+    assert text.startswith("Replicas disagree in anion CN beyond chance (p = ") and "number of tests" in text
+    row = table.loc["replicas agree in anion CN"]
+    assert row.p_value < row.p_corrected < FAMILY_LEVEL
+
+
 def test_fraction_that_is_always_zero_needs_no_more_samples():
     notes, _ = judge(series={"agg_fraction_centre": [np.zeros(100)] * 3})
     assert [n["verdict"] for n in notes] == ["long enough"]
 
 
 def test_few_centres_and_few_replicas_are_said():
-    notes, _ = judge(run_ns=(20.0,), n_centres=10, series={"x": [noise(1)]})
+    notes, _ = judge(run_ns=(20.0,), n_centres=10, series={"x": [noise(2)]})
     assert notes[0]["verdict"] == "borderline"
     assert {n["text"].split(";")[0] for n in notes[1:]} == {"The box holds 10 Li", "There is 1 replica"}
 
