@@ -155,7 +155,7 @@ def lmbmd(folder: Path, stop: int) -> str:
     from lmbmd.trajectory import read_frames
 
     atoms = AtomTable.read(folder / "atoms.parquet")
-    frames = read_frames(None, folder / "box.xtc", atoms, stop=stop)
+    frames = read_frames(folder / "box.xtc", atoms, stop=stop)
     contacts, rdf = run_contacts(frames, atoms, folder / "c.arrow", folder / "rdf.npz", progress=False)
     size = (folder / "c.arrow").stat().st_size / contacts.n_frames / 1024
     return f"{len(rdf.pairs)} RDFs to 10 Å, contacts to 5 Å, files ({size:.0f} KiB/frame)"

@@ -17,7 +17,8 @@ from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated
 from lmbmd.data.described import Described
 from lmbmd.data.sites import named_cutoffs, site_keys
-from lmbmd.trajectory.species_map import from_mapping, load, open_foreign
+from lmbmd.trajectory.foreign import open_foreign
+from lmbmd.trajectory.species_map import from_mapping, load
 
 
 def analyze(

@@ -122,7 +122,7 @@ def contacts(options: argparse.Namespace) -> None:
     chosen = load_study(options.study).analysis
     stride = chosen.frame_stride
     atoms = AtomTable.read(options.atoms)
-    frames = read_frames(None, options.trajectory, atoms, step=stride)
+    frames = read_frames(options.trajectory, atoms, step=stride)
     inputs = {"atoms": options.atoms, "trajectory": options.trajectory}
     header = {"provenance": provenance.stamp(stages.CONTACTS, inputs, frame_stride=stride)}
     run_contacts(frames, atoms, options.contacts, options.rdf, chosen.contacts, workers=options.workers, header=header)
@@ -203,7 +203,7 @@ def describe(options: argparse.Namespace) -> None:
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
     trajectory = options.folder / "r1" / "trajectory.xtc"
-    frames = read_frames(None, trajectory, atoms, step=study.analysis.frame_stride)
+    frames = read_frames(trajectory, atoms, step=study.analysis.frame_stride)
     export_snapshots(runs[0][0], frames, atoms, described, options.folder / "snapshots")
     described.write(options.folder)
 

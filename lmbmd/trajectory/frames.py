@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,12 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.frames import Frame
+from lmbmd.trajectory import clock, headers, xtc
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
 _DENSEST_PER_A3 = 1.0
 #: A box whose length differs from that of the first frame by more than this factor has changed its unit.
 _UNIT_JUMP = 4.0
-
-
-# Frames without a clock are refused or numbered by the interval told; MDAnalysis' guess of 1 ps is never used.
-warnings.filterwarnings("ignore", message="Reader has no dt information", category=UserWarning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +31,11 @@ class Frames:
     Attributes:
         source: path of an XTC file, read directly, or an MDAnalysis reader.
         name: what to call it in messages.
-        n_atoms: atoms per frame, as the atom table has them.
+        n_atoms: atoms per frame of the file, sites that are no atoms among them.
         numbers: the frames wanted, counted from 0 in the trajectory.
-        order: (n_atoms,) where each atom of the atom table stands in the trajectory, or None if in the same order.
+        order: where each atom of the atom table stands in the trajectory, or None if all are in the same order.
         interval_ps: time between stored frames where the file does not know it; None to believe the file.
+        box_A: (3, 3) lattice vectors told for a trajectory without a box, Å.
         first_volume_A3: volume of the first wanted frame of the trajectory, against which every frame is checked.
         offsets: (n_frames,) where each wanted frame of an XTC file begins, so that no part scans the file again.
     """
@@ -47,6 +46,7 @@ class Frames:
     numbers: range
     order: np.ndarray | None = None
     interval_ps: float | None = None
+    box_A: np.ndarray | None = None
     first_volume_A3: float | None = None
     offsets: np.ndarray | None = None
 
@@ -72,6 +72,7 @@ class Frames:
                 time_ps = number * self.interval_ps
             self.check_time(number, time_ps, before_ps)
             before_ps = time_ps
+            box = self._told_box(box, number)
             _check_box(box, self.n_atoms, self.first_volume_A3, f"{self.name}, frame {number}")
             if not np.isfinite(positions.sum(dtype=float)):
                 raise LmbmdError(
@@ -80,6 +81,18 @@ class Frames:
                     remedy="The simulation blew up, or the file is damaged; use only the frames before it.",
                 )
             yield Frame(number, time_ps, positions if self.order is None else positions[self.order], box)
+
+    def _told_box(self, box: np.ndarray, number: int) -> np.ndarray:
+        """The frame's box, or the one told where it has none."""
+        if self.box_A is None:
+            return box
+        if np.any(box):
+            raise LmbmdError(
+                "the trajectory has a box of its own.",
+                where=f"{self.name}, frame {number}",
+                remedy="Take 'box' out of the species map, or write the trajectory without its box if that is wrong.",
+            )
+        return self.box_A
 
     def check_time(self, number: int, time_ps: float, before_ps: float) -> None:
         """Refuse a frame that is not later than the one before it: joined or repeated pieces of a run."""
@@ -93,26 +106,11 @@ class Frames:
 
 
 def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
-    """Decode XTC frames straight into fresh arrays, without MDAnalysis' index files beside the trajectory."""
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
-
-    try:
-        file = XTCFile(str(frames.source))
-    except OSError as error:
-        raise _unreadable(frames, frames.numbers[0], error) from error
-    with file:
-        # The reader takes frame 0 to begin at byte 0, whatever it is told; so these frames are numbered from 1.
-        file.set_offsets(np.append(0, frames.offsets))
-        for k, number in enumerate(frames.numbers):
-            positions = np.empty((frames.n_atoms, 3), np.float32)
-            try:
-                if k == 0 or frames.numbers.step != 1:
-                    file.seek(k + 1)
-                found = file.read_direct_x(positions)
-            except (OSError, StopIteration) as error:
-                raise _unreadable(frames, number, error) from error
-            positions *= 10.0
-            yield number, float(found.time), positions, found.box.astype(float) * 10.0
+    """XTC frames, read by lmbmd itself: quicker than through a Universe, without index files, and safe."""
+    assert isinstance(frames.source, Path) and frames.offsets is not None
+    for start, number in zip(frames.offsets, frames.numbers, strict=True):
+        time_ps, positions, box = xtc.read(frames.source, number, int(start), frames.n_atoms)
+        yield number, time_ps, positions, box
 
 
 def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:
@@ -124,12 +122,25 @@ def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.
                 step = reader[number]
             except (OSError, EOFError, ValueError, IndexError, StopIteration) as error:
                 raise _unreadable(frames, number, error) from error
+            if not step.has_positions:
+                raise _without_positions(reader, frames, number)
             box = step.triclinic_dimensions
             time_ps = float(step.time) if frames.interval_ps is None else 0.0
             box = header_box if box is None else np.array(box, float)
             yield number, time_ps, np.array(step.positions, np.float32), box
     finally:
         reader.close()
+
+
+def _without_positions(reader: Any, frames: Frames, number: int) -> LmbmdError:
+    """A frame of velocities or forces only, and which frames to take instead if they follow a rule."""
+    having = [k for k in range(min(reader.n_frames, 1000)) if reader[k].has_positions]
+    gaps = set(np.diff(having).tolist())
+    remedy = "Write the trajectory anew with positions only (gmx trjconv)."
+    if len(gaps) == 1:
+        start = f"start = {having[0]} and " if having[0] else ""
+        remedy = f"Analyse with {start}step = {gaps.pop()}: these frames have positions."
+    return LmbmdError("the frame holds no positions.", where=f"{frames.name}, frame {number}", remedy=remedy)
 
 
 def _pdb_box(reader: Any) -> np.ndarray:
@@ -188,7 +199,6 @@ def _check_box(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, whe
 
 
 def read_frames(
-    topology: str | os.PathLike[str] | None,
     trajectory: Any,
     atoms: AtomTable,
     start: int | None = None,
@@ -196,16 +206,17 @@ def read_frames(
     step: int | None = None,
     order: np.ndarray | None = None,
     interval_ps: float | None = None,
+    box: Sequence[float] | None = None,
 ) -> Frames:
     """Open a trajectory.
 
     Args:
-        topology: a topology file, needed only where the trajectory does not stand alone; else None.
         trajectory: a file that MDAnalysis reads, or an MDAnalysis Universe.
         atoms: who every atom is.
         start, stop, step: which frames, as in a slice.
         order: where each atom of ``atoms`` stands in the trajectory, from ``species_map.atom_table``.
         interval_ps: time between stored frames, for files that do not know it.
+        box: edges (Å) and angles (degrees) where the trajectory has no box.
 
     Returns:
         The frames: iterable, sized, and divisible into parts.
@@ -214,11 +225,13 @@ def read_frames(
         LmbmdError: if the file cannot be read, has another number of atoms than the atom table, has no frame, or
             its first frame has no box or lengths in nm.
     """
+    from MDAnalysis.lib.mdamath import triclinic_vectors
+
     if hasattr(trajectory, "atoms") and not hasattr(trajectory, "trajectory"):
         raise LmbmdError("the Universe has no trajectory.", remedy="Give a trajectory file beside the topology.")
     name = str(getattr(getattr(trajectory, "trajectory", None), "filename", None) or trajectory)
-    source, n_atoms, n_frames, offsets = _open(topology, trajectory, len(atoms), name)
-    if n_atoms != len(atoms):
+    source, n_atoms, n_frames, offsets = _open(trajectory, len(atoms), name)
+    if n_atoms != len(atoms) if order is None else n_atoms <= int(np.max(order)):
         raise LmbmdError(
             f"the trajectory has {n_atoms} atoms, the atom table {len(atoms)}.",
             where=name,
@@ -233,55 +246,36 @@ def read_frames(
         )
     if offsets is not None:
         offsets = offsets[numbers.start : numbers.stop : numbers.step]
-    interval_ps = _checked_interval(source, len(numbers), interval_ps, name)
-    frames = Frames(source, name, n_atoms, numbers, order, interval_ps, offsets=offsets)
-    first = next(iter(frames))
+    if not isinstance(source, Path):
+        interval_ps = clock.interval_ps(source, len(numbers), interval_ps, name)
+    vectors = None if box is None else triclinic_vectors(list(box)).astype(float)
+    frames = Frames(source, name, n_atoms, numbers, order, interval_ps, vectors, offsets=offsets)
+    first, *second = itertools.islice(frames, 2)
+    if second and interval_ps is None:
+        clock.plausible(first.time_ps, second[0].time_ps, name)
     _check_bonds(first, atoms, name)
     return replace(frames, first_volume_A3=first.volume_A3)
 
 
-def _checked_interval(source: Any, n_frames: int, interval_ps: float | None, name: str) -> float | None:
-    """The time between frames where the file does not know it; None where it does.
-
-    MDAnalysis would silently call one LAMMPS step, or one model of a PDB file, a picosecond.
-    """
-    if interval_ps is not None or isinstance(source, Path):
-        return interval_ps
-    told = set(getattr(source, "_ts_kwargs", ()))
-    # Of a LAMMPS dump only the step is known, unless the Universe was told a time per step.
-    known = told if source.format == "LAMMPSDUMP" else told | set(source.ts.data)
-    if known & {"time", "dt"}:
-        return None
-    if n_frames > 1:
-        raise LmbmdError(
-            "this kind of file does not say how much time passes between its frames.",
-            where=name,
-            remedy="Give frame_interval_ps in the species map: for a LAMMPS dump, the steps between its frames times "
-            "the time step.",
-        )
-    return 1.0
-
-
-def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.ndarray | None]:
+def _open(trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.ndarray | None]:
     """The source, its number of atoms and of frames, and for XTC where each frame begins."""
     import MDAnalysis as mda
-    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
+    for path in _files_of(trajectory):
+        headers.checked(path)
     try:
         if hasattr(trajectory, "trajectory"):
             reader = trajectory.trajectory
         elif Path(trajectory).suffix.lower() == ".xtc":
             reader = None
-        elif topology is not None:
-            reader = open_universe(topology, trajectory).trajectory
         else:
-            kind = mda.coordinates.core.get_reader_for(str(trajectory))
+            kind = mda.coordinates.core.get_reader_for(str(trajectory), headers.lammps_kind(Path(trajectory)))
             reader = kind(str(trajectory), n_atoms=n_atoms)
         if reader is not None and (reader.format != "XTC" or reader.transformations):
             return reader, reader.n_atoms, reader.n_frames, None
         path = Path(trajectory if reader is None else reader.filename)
-        with XTCFile(str(path)) as file:
-            return path, file.n_atoms, len(file.offsets), file.offsets
+        found, starts = xtc.scan(path)
+        return path, found, len(starts), starts
     except LmbmdError:
         raise
     except Exception as error:  # readers raise whatever their format makes them stumble over
@@ -292,6 +286,15 @@ def _open(topology: Any, trajectory: Any, n_atoms: int, name: str) -> tuple[Any,
         ) from error
 
 
+def _files_of(trajectory: Any) -> list[Path]:
+    """Files that a trajectory is read from, as far as it has names for them."""
+    reader = getattr(trajectory, "trajectory", None)
+    if reader is None:
+        return [Path(trajectory)]
+    names = [getattr(part, "filename", None) for part in getattr(reader, "readers", [reader])]
+    return [Path(name) for name in names if isinstance(name, (str, os.PathLike)) and Path(name).exists()]
+
+
 def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLike[str] | None = None) -> Any:
     """An MDAnalysis Universe, with LAMMPS files recognised by their usual names.
 
@@ -300,25 +303,27 @@ def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLik
     """
     import MDAnalysis as mda
 
-    kinds = {".dump": "LAMMPSDUMP", ".lammpstrj": "LAMMPSDUMP", ".lammpsdump": "LAMMPSDUMP"}
-    lammps = {".data": "DATA", ".lmp": "DATA", ".lammps": "DATA", **kinds}
-    top_kind = lammps.get(Path(topology).suffix.lower())
+    files = [Path(topology)] + ([] if trajectory is None else [Path(trajectory)])
+    for path in files:
+        headers.checked(path)
+    top_kind = headers.lammps_kind(files[0])
     options = {"topology_format": top_kind} if top_kind else {}
-    files = [str(topology)]
     if trajectory is not None:
-        suffix = Path(trajectory).suffix.lower()
         # A DCD beside a LAMMPS topology counts time as LAMMPS does.
-        kind = "LAMMPS" if suffix == ".dcd" and top_kind else kinds.get(suffix)
+        kind: Any = "LAMMPS" if files[1].suffix.lower() == ".dcd" and top_kind else headers.lammps_kind(files[1])
+        if files[1].suffix.lower() == ".dcd" and headers.dcd_steps(files[1]) == 0:
+            from lmbmd.trajectory.dcd import DcdWithoutSteps
+
+            kind = DcdWithoutSteps
         options |= {"format": kind} if kind else {}
-        files.append(str(trajectory))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return mda.Universe(*files, **options)
+            return mda.Universe(*map(str, files), **options)
     except Exception as error:  # parsers raise whatever their format makes them stumble over
         raise LmbmdError(
             f"MDAnalysis cannot read it ({_short(error)}).",
-            where=" + ".join(files),
+            where=" + ".join(map(str, files)),
             remedy="Check that the files exist, belong together, and that their names end with their formats.",
         ) from error
 

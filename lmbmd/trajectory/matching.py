@@ -1,56 +1,131 @@
-"""From a foreign topology and a species map to an atom table: elements, molecules, sites, charges."""
+"""From a foreign topology and a species map to an atom table: elements, molecules, sites, charges.
+
+Nothing is guessed: what a file does not state is told by the map, or follows from two independent signs, or is asked.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
-from lmbmd.data.bonds import parents
-from lmbmd.trajectory.graphs import (
-    Graph,
-    elements,
-    formula,
-    graph_of_smiles,
+from lmbmd.data.bonds import hill_formula, parents
+from lmbmd.trajectory import molecules as who
+from lmbmd.trajectory.elements import (
+    Evidence,
+    assigned,
+    by_mass,
+    by_name,
+    ion_by_name,
     is_element,
-    masses,
-    matched_atoms,
-    same_graph,
+    is_meant,
+    weights,
+    without_repartition,
 )
-
-if TYPE_CHECKING:
-    from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
+from lmbmd.trajectory.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
+from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
 
 #: Charges of ions that need no ``charge`` in a species map.
 _ION_CHARGE = {"Li": 1, "Na": 1, "K": 1, "Rb": 1, "Cs": 1, "Mg": 2, "Ca": 2, "Sr": 2, "Ba": 2, "Zn": 2, "Al": 3}
+#: Files that may list some of their bonds only. Others are what a simulation was run from, or name all bonds.
+_SOME_BONDS = (".pdb", ".ent", ".brk", ".pdbqt", ".xpdb", ".pqr", ".cif", ".mmcif", ".mmtf", ".gro", ".xyz")
+#: Masses of a file are used where a molecule's differs by more than this share from that of its elements.
+_OTHER_MASS = 0.005
 
 
 class Topology:
-    """The arrays of a Universe that matching needs, with "" or None where the file does not tell."""
+    """The arrays of a Universe that matching needs, with "" or None where the file does not tell.
 
-    def __init__(self, universe: Any, overrides: dict[str, str], where: str) -> None:
-        atoms = universe.atoms
-        self.n = len(atoms)
-        self.resindex = np.asarray(atoms.resindices)
-        self.resname = _text(atoms, "resnames", self.n)
-        self.resid = _text(atoms, "resids", self.n)
-        self.name = _text(atoms, "names", self.n)
-        self.type = _text(atoms, "types", self.n)
-        self.charge = np.asarray(atoms.charges, float) if hasattr(atoms, "charges") else np.full(self.n, np.nan)
-        bonds = atoms.bonds.indices if hasattr(atoms, "bonds") else ()
-        self.bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    Attributes:
+        real: (n,) where each atom stands in the file; sites that the map calls no atoms are left out.
+        bonds: (m, 2) bonds of the file between atoms, without those that touch an ion of one atom.
+        all_bonds: whether the file names every bond.
+        near: (m, 2) pairs of atoms as near as bonded ones in the first frame, or None if positions tell nothing.
+        mass: (n,) masses that the file states, amu, or None.
+    """
+
+    def __init__(self, universe: Any, species_map: SpeciesMap) -> None:
+        every = universe.atoms
+        names, kinds = _text(every, "names"), _text(every, "types")
+        self.n_file = len(every)
+        drop = _not_atoms(names, kinds, species_map)
+        self.real = np.flatnonzero(~drop)
+        self.n = len(self.real)
+        self.resindex = np.asarray(every.resindices)[self.real]
+        self.resname = _text(every, "resnames")[self.real]
+        self.resid = _text(every, "resids")[self.real]
+        self.name, self.type = names[self.real], kinds[self.real]
+        links, self.all_bonds = _file_bonds(universe)
+        charge = np.asarray(every.charges, float) if hasattr(every, "charges") else np.full(self.n_file, np.nan)
+        mass = _told_masses(universe)
+        keeper = _keepers(drop, links, np.asarray(every.resindices)) if drop.any() else None
+        self.charge = _returned(charge, keeper, drop)[self.real]
+        self.mass = None if mass is None else _returned(mass, keeper, drop)[self.real]
+        place = np.full(self.n_file, -1)
+        place[self.real] = np.arange(self.n)
+        links = place[links]
+        self.bonds = links[(links >= 0).all(axis=1)] if len(links) else links
+        told = _text(every, "elements")[self.real] if not _guessed(universe, "elements") else np.full(self.n, "")
         alone = (np.bincount(self.resindex) == 1)[self.resindex]
-        self.element = elements(
-            _text(atoms, "elements", self.n), self.name, self.type, _told_masses(universe), alone, overrides, where
+        if self.all_bonds and len(self.bonds):
+            alone |= np.bincount(self.bonds.ravel(), minlength=self.n) == 0
+        ion = np.array(
+            [a and ion_by_name(*x) is not None for a, *x in zip(alone, self.name, self.resname, strict=True)]
+        )
+        self.bonds = self._between_atoms(ion)
+        mass = self.mass if self.mass is None else without_repartition(self.mass, self.bonds, self.name)
+        rough = np.array([self._rough(i, told[i], mass) for i in range(self.n)], dtype=object)
+        self.bonds = self.bonds[~np.isin(rough[self.bonds], who.NEVER_BONDED).any(axis=1)]
+        self.near, self.overlapping = _near(universe, self.real, rough)
+        if self.near is not None:
+            self.near = self.near[~ion[self.near].any(axis=1)]
+        degree = self._degrees()
+        self.element = assigned(
+            [
+                Evidence(
+                    told[i],
+                    self.name[i],
+                    self.type[i],
+                    self.resname[i],
+                    None if mass is None else round(float(mass[i]), 4),
+                    bool(alone[i]),
+                    None if degree is None else int(degree[i]),
+                )
+                for i in range(self.n)
+            ],
+            species_map.elements,
+            species_map.where("elements"),
+            self.describe,
         )
 
+    def _between_atoms(self, ion: np.ndarray) -> np.ndarray:
+        """Bonds that touch no ion of one atom: such a bond is a contact, whatever the file calls it."""
+        return self.bonds[~ion[self.bonds].any(axis=1)] if len(self.bonds) else self.bonds
+
+    def _rough(self, i: int, told: str, mass: np.ndarray | None) -> str:
+        """An element for the reach of bonds and for nothing else."""
+        if is_element(told.capitalize()):
+            return told.capitalize()
+        found = by_mass(float(mass[i]))[0] if mass is not None else None
+        return found or next(iter(by_name(self.name[i], self.type[i])), "")
+
+    def _degrees(self) -> np.ndarray | None:
+        """Bonds of each atom, by the file where it names all, else by distances; None if neither tells."""
+        pairs = self.bonds if self.all_bonds and len(self.bonds) else self.near
+        if pairs is None:
+            return None
+        pairs = pairs[self.resindex[pairs[:, 0]] == self.resindex[pairs[:, 1]]] if pairs is self.near else pairs
+        return np.bincount(pairs.ravel(), minlength=self.n)
+
     def describe(self, atom: int) -> str:
-        """An atom as a message names it, numbered from 1."""
-        facts = [f"atom {atom + 1}"]
+        """An atom as a message names it, numbered from 1 as in the file."""
+        facts = [f"atom {self.real[atom] + 1}"]
         if self.name[atom]:
             facts.append(f"name {self.name[atom]}")
         if self.type[atom] and self.type[atom] != self.name[atom]:
@@ -59,27 +134,136 @@ class Topology:
         return ", ".join(facts)
 
 
-def _text(atoms: Any, attribute: str, n: int) -> np.ndarray:
+def _text(atoms: Any, attribute: str) -> np.ndarray:
     values = getattr(atoms, attribute, None)
+    n = len(atoms)
     return np.full(n, "", dtype=object) if values is None else np.array([str(v).strip() for v in values], dtype=object)
 
 
+def _guessed(universe: Any, attribute: str) -> bool:
+    """Whether MDAnalysis made an attribute up; its guesses are no source."""
+    found = getattr(universe._topology, attribute, None)
+    return bool(np.all(found.is_guessed)) if found is not None else False
+
+
 def _told_masses(universe: Any) -> np.ndarray | None:
-    """Masses that the topology file states; MDAnalysis' guesses are no source of elements."""
-    attribute = getattr(universe._topology, "masses", None)
-    return None if attribute is None or attribute.is_guessed else np.asarray(universe.atoms.masses, float)
+    """Masses that the topology file states, amu; None also where all are alike, a reader's stand-in for no mass."""
+    if getattr(universe._topology, "masses", None) is None or _guessed(universe, "masses"):
+        return None
+    mass = np.asarray(universe.atoms.masses, float)
+    return None if len(mass) > 1 and np.ptp(mass) == 0.0 else mass
 
 
-def match(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:
-    """See ``species_map.atom_table``."""
-    topology = Topology(universe, species_map.elements, species_map.where("elements"))
-    fragment = _components(topology.n, topology.bonds) if len(topology.bonds) else None
+def _file_bonds(universe: Any) -> tuple[np.ndarray, bool]:
+    """Bonds of the file, (m, 2), and whether it names all of them. Bonds that MDAnalysis guessed are none."""
+    if not hasattr(universe.atoms, "bonds") or not len(universe.atoms.bonds):
+        return np.empty((0, 2), np.int64), False
+    attribute = universe._topology.bonds
+    made_up = np.array(attribute._guessed, bool) if hasattr(attribute, "_guessed") else np.zeros(0, bool)
+    values = np.asarray(attribute.values, np.int64).reshape(-1, 2)
+    if len(made_up) == len(values):
+        values = values[~made_up]
+    name = universe.filename
+    suffix = Path(name).suffix.lower() if isinstance(name, str) else ""
+    return values, suffix not in _SOME_BONDS
+
+
+def _not_atoms(names: np.ndarray, kinds: np.ndarray, species_map: SpeciesMap) -> np.ndarray:
+    """Which sites of the file are no atoms, by the map's word for them."""
+    drop = np.zeros(len(names), bool)
+    for k, label in enumerate(species_map.not_atoms):
+        mine = (names == label) | (kinds == label)
+        if not mine.any():
+            raise LmbmdError(
+                f"no site has the name or type '{label}'.",
+                where=species_map.where("not_atoms", str(k)),
+                remedy=nearest(label, sorted((set(names) | set(kinds)) - {""})),
+            )
+        drop |= mine
+    if drop.all():
+        raise LmbmdError("every site of the file is said to be no atom.", where=species_map.where("not_atoms"))
+    return drop
+
+
+def _keepers(drop: np.ndarray, links: np.ndarray, resindex: np.ndarray) -> np.ndarray:
+    """The atom that takes over the mass and charge of each dropped site: the one it is bonded to, else the first of
+    its residue, so that at least the molecule's sums are right; −1 for none."""
+    keeper = np.full(len(drop), -1)
+    for i, j in links:
+        for a, b in ((i, j), (j, i)):
+            if drop[a] and not drop[b] and keeper[a] < 0:
+                keeper[a] = b
+    for i in np.flatnonzero(drop & (keeper < 0)):
+        mine = np.flatnonzero((resindex == resindex[i]) & ~drop)
+        keeper[i] = mine[0] if len(mine) else -1
+    return keeper
+
+
+def _returned(values: np.ndarray, keeper: np.ndarray | None, drop: np.ndarray) -> np.ndarray:
+    if keeper is None:
+        return values
+    found = values.copy()
+    mine = np.flatnonzero(drop & (keeper >= 0))
+    np.add.at(found, keeper[mine], values[mine])
+    return found
+
+
+def _near(universe: Any, real: np.ndarray, rough: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Pairs as near as bonded atoms, and pairs nearer than any, in the frame at hand; None if it tells nothing."""
+    from MDAnalysis.exceptions import NoDataError
+
+    try:
+        step = universe.trajectory.ts
+        positions = np.asarray(step.positions, np.float32)[real]
+    except (NoDataError, AttributeError):
+        return None, np.empty((0, 2), np.int64)
+    return who.by_distance(positions, step.dimensions, rough)
+
+
+def _check_overlaps(topology: Topology, owner: np.ndarray, species_map: SpeciesMap) -> None:
+    """Refuse a species most of whose residues have two atoms on top of each other: one of them is no atom."""
+    if topology.near is None or not len(topology.overlapping):
+        return
+    residue, pairs = topology.resindex, topology.overlapping
+    pairs = pairs[(residue[pairs[:, 0]] == residue[pairs[:, 1]]) & (owner[pairs[:, 0]] == owner[pairs[:, 1]])]
+    for s, name in enumerate(species_map.species):
+        mine = pairs[owner[pairs[:, 0]] == s]
+        if len(np.unique(residue[mine])) > len(np.unique(residue[owner == s])) / 2:
+            i, j = mine[0]
+            raise LmbmdError(
+                f"{topology.describe(i)} and {topology.describe(j)} are less than {who.TOO_NEAR_A} Å apart, and so in "
+                "most of its molecules.",
+                where=species_map.where("species", name),
+                remedy="One of them is no atom (a virtual site, a lone pair, a Drude particle, a shell): name it in "
+                "not_atoms. Its charge and mass go to the atom that it is bonded to.",
+            )
+
+
+def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:
+    """Who every atom of a foreign topology is.
+
+    Args:
+        universe: an MDAnalysis Universe.
+        species_map: from ``species_map.load``.
+
+    Returns:
+        The atom table, and where each of its atoms stands in the trajectory (None if in the same order). Molecules
+        come in order of their first atom; one whose atoms are scattered is gathered, sites that the map calls no
+        atoms are left out.
+
+    Raises:
+        LmbmdError: if an atom belongs to no species or to two; if an element, or which atoms are one molecule, is
+            neither told nor agreed upon by two signs; if a species finds nothing, a centre has more than one atom, a
+            site finds nothing or claims another's atom, or the charges do not add up.
+    """
+    topology = Topology(universe, species_map)
+    fragment = who.components(topology.n, topology.bonds) if len(topology.bonds) else None
     owner = _owners(topology, fragment, species_map)
+    _check_overlaps(topology, owner, species_map)
     molecules: list[tuple[int, np.ndarray]] = []
     for s, (name, entry) in enumerate(species_map.species.items()):
         mine = np.flatnonzero(owner == s)
-        split = _molecules(topology, fragment, mine, entry, species_map, name)
-        molecules += [(s, members) for members in split]
+        molecules += [(s, members) for members in _molecules(topology, mine, entry, species_map, name)]
     molecules.sort(key=lambda m: m[1][0])
     order = np.concatenate([members for _, members in molecules])
     sizes = [len(members) for _, members in molecules]
@@ -94,11 +278,30 @@ def match(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray
         site_id=site_of[order].astype(np.int32),
         element=topology.element[order],
         name=np.where(topology.name == "", topology.type, topology.name)[order],
-        mass_amu=masses(topology.element)[order],
+        mass_amu=_masses(topology, molecules)[order],
         charge_e=topology.charge[order],
         **_bonds(topology, [members for _, members in molecules]),
     )
-    return atoms, None if np.array_equal(order, np.arange(topology.n)) else order
+    stands = topology.real[order]
+    return atoms, None if np.array_equal(stands, np.arange(topology.n_file)) else stands
+
+
+def _masses(topology: Topology, molecules: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Mass of each atom, amu: standard atomic weights, since a file's may be repartitioned.
+
+    Where a molecule's mass is another because it has united atoms or isotopes, those of the file.
+    """
+    table = weights()
+    standard = np.array([table[e] for e in topology.element])
+    if topology.mass is None:
+        return standard
+    found = standard.copy()
+    meant = np.array([is_meant(m, e) for m, e in zip(topology.mass, topology.element, strict=True)])
+    for _, members in molecules:
+        stated, usual = topology.mass[members].sum(), standard[members].sum()
+        if abs(stated / usual - 1.0) > _OTHER_MASS and meant[members].all():
+            found[members] = topology.mass[members]
+    return found
 
 
 def _bonds(topology: Topology, molecules: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -176,12 +379,12 @@ def _selected(
             remedy="Add resname or atoms, or give a topology with bonds: PSF, PRMTOP, LAMMPS data, PDB with CONECT.",
         )
     wanted = graph_of_smiles(entry.smiles, species_map.where("species", name, "smiles"))
-    groups = _groups(fragment, np.arange(topology.n))
+    groups = who.grouped(fragment, np.arange(topology.n))
     same = _matching(topology, groups, wanted)
     if not same:
-        formulas = sorted({formula(topology.element[g]) for g in groups})
+        formulas = sorted({hill_formula(topology.element[g]) for g in groups})
         raise LmbmdError(
-            f"no molecule of the topology is '{entry.smiles}' ({formula(wanted.elements)}).",
+            f"no molecule of the topology is '{entry.smiles}' ({hill_formula(wanted.elements)}).",
             where=species_map.where("species", name, "smiles"),
             remedy=f"By their bonds, its molecules are {', '.join(formulas[:12])}.",
         )
@@ -216,80 +419,149 @@ def _graphs(topology: Topology, groups: Sequence[np.ndarray]) -> list[Graph]:
     return [Graph(tuple(topology.element[members]), tuple(sorted(set(bonds[g])))) for g, members in enumerate(groups)]
 
 
-def _components(n: int, bonds: np.ndarray) -> np.ndarray:
-    """Number of the connected component of each atom."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_matrix((np.ones(len(bonds), bool), (bonds[:, 0], bonds[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
-
-
-def _groups(label: np.ndarray, members: np.ndarray) -> list[np.ndarray]:
-    """``members`` split by ``label[members]``, each group ascending, groups by first member."""
-    by_label = members[np.argsort(label[members], kind="stable")]
-    groups = np.split(by_label, np.flatnonzero(np.diff(label[by_label])) + 1) if len(members) else []
-    return sorted(groups, key=lambda g: g[0])
-
-
 def _molecules(
-    topology: Topology,
-    fragment: np.ndarray | None,
-    mine: np.ndarray,
-    entry: SpeciesEntry,
-    species_map: SpeciesMap,
-    name: str,
+    topology: Topology, mine: np.ndarray, entry: SpeciesEntry, species_map: SpeciesMap, name: str
 ) -> list[np.ndarray]:
-    """The atoms of a species, molecule by molecule.
+    """The atoms of a species, molecule by molecule: told by the map, or agreed upon by two signs.
 
-    Bonds decide; where they do not give equal molecules (an incomplete CONECT), residues joined by bonds do; where
-    there are no bonds, residues.
+    Signs are bonds of the file (all of them: two), residues, atom names that repeat, distances in the first frame,
+    and a told formula, graph or number of atoms. A partition that a bond crosses, or that distances deny for most of
+    its molecules, is none.
+
+    Raises:
+        LmbmdError: if no partition has two signs, or two have.
     """
     where = species_map.where("species", name)
-    if entry.atoms_per_molecule or name in species_map.centres:
-        size = entry.atoms_per_molecule or 1
-        if len(mine) % size:
+    centre = name in species_map.centres
+    size = 1 if centre else entry.atoms_per_molecule
+    if centre and (entry.atoms_per_molecule or 1) > 1:
+        raise LmbmdError("a centre has one atom.", where=where, remedy="Leave atoms_per_molecule out.")
+    if size and len(mine) % size:
+        raise LmbmdError(
+            f"{len(mine)} atoms do not divide into molecules of {size}.",
+            where=where,
+            remedy="Mend atoms_per_molecule or the selection.",
+        )
+    if centre:
+        if len(set(topology.element[mine])) > 1:
             raise LmbmdError(
-                f"{len(mine)} atoms do not divide into molecules of {size}.",
-                where=where,
-                remedy="Mend atoms_per_molecule or the selection.",
-            )
-        groups = list(mine.reshape(-1, size))
-        if name in species_map.centres and size > 1:
-            raise LmbmdError("a centre has one atom.", where=where, remedy="Leave atoms_per_molecule out.")
-        if name in species_map.centres and len(set(topology.element[mine])) > 1:
-            raise LmbmdError(
-                f"the centre is made of {formula(topology.element[mine])}.",
+                f"the centre is made of {hill_formula(topology.element[mine])}.",
                 where=where,
                 remedy="A centre is a monatomic ion; mend the selection or the elements.",
             )
-        return _checked(topology, groups, where)
-    residue = topology.resindex
-    if fragment is None:
-        return _checked(topology, _groups(residue, mine), where)
-    groups = _groups(fragment, mine)
-    if not _alike(topology, groups):
-        # Atoms of one residue hang together too.
-        first = np.unique(residue, return_index=True)[1]
-        joined = np.column_stack([np.arange(topology.n), first[np.searchsorted(np.unique(residue), residue)]])
-        groups = _groups(_components(topology.n, np.concatenate([topology.bonds, joined])), mine)
-    return _checked(topology, groups, where)
+        return list(mine.reshape(-1, 1))
+    candidates = _candidates(topology, mine, size)
+    found = who.partitions(candidates)
+    wanted = _told_formula(entry, where)
+    fitting = [p for p in found if entry.polydisperse or _alike(topology, p.groups)]
+    if not fitting:
+        raise _differing(topology, found, where)
+    if wanted:
+        fitting = [p for p in fitting if all(Counter(topology.element[list(g)]) == wanted for g in p.groups)]
+        if not fitting:
+            raise LmbmdError(
+                f"no way of taking its atoms apart gives molecules of {_written(wanted)}: {_said(found)}.",
+                where=where,
+                remedy="Mend the smiles, the formula or the selection.",
+            )
+    left = [(p, p.weight + bool(wanted)) for p in fitting if not _denied(topology, p)]
+    sure = [p for p, weight in left if weight >= 2]
+    if size and not any("the map" in p.signs for p in sure):
+        raise _differing(topology, [p for p in found if "the map" in p.signs], where, found)
+    if len(sure) != 1:
+        raise LmbmdError(
+            f"which of its {len(mine)} atoms are one molecule is not certain: {_said(found)}.",
+            where=where,
+            remedy="Tell it: the formula (or the smiles) of one molecule, atoms_per_molecule where its atoms follow "
+            "one another, or a topology that has all bonds (PSF, PRMTOP, TPR, LAMMPS data, PDB with CONECT).",
+        )
+    return [np.array(g) for g in sure[0].groups]
 
 
-def _alike(topology: Topology, groups: Sequence[np.ndarray]) -> bool:
-    formulas = {tuple(sorted(topology.element[g])) for g in groups}
-    return len(formulas) == 1
+def _candidates(
+    topology: Topology, mine: np.ndarray, size: int | None
+) -> list[tuple[str, list[np.ndarray] | None, int]]:
+    """What each sign says are the molecules of a species."""
+    own = np.isin(topology.bonds, mine).all(axis=1) if len(topology.bonds) else np.empty(0, bool)
+    bonds = topology.bonds[own]
+    residues = who.grouped(topology.resindex, mine)
+    by_bonds = who.grouped(who.components(topology.n, bonds), mine) if len(topology.bonds) else None
+    # Residues that the file's bonds join: what a chain is where only the bonds between its units are listed.
+    head = {int(topology.resindex[g[0]]): int(g[0]) for g in residues}
+    joined = np.array([(i, head[int(topology.resindex[i])]) for i in mine], np.int64).reshape(-1, 2)
+    across = who.grouped(who.components(topology.n, np.concatenate([bonds, joined])), mine) if len(bonds) else None
+    near = None
+    if topology.near is not None:
+        pairs = topology.near[np.isin(topology.near, mine).all(axis=1)]
+        near = who.grouped(who.components(topology.n, pairs), mine)
+    return [
+        ("the map", list(mine.reshape(-1, size)) if size else None, 2),
+        ("bonds", by_bonds, 2 if topology.all_bonds and len(bonds) else 1),
+        ("residues", residues, 1),
+        ("residues that bonds join", across if across and len(across) != len(residues) else None, 1),
+        ("atom names", who.by_names(topology.name, mine), 1),
+        ("distances", near, 1),
+    ]
 
 
-def _checked(topology: Topology, groups: list[np.ndarray], where: str) -> list[np.ndarray]:
-    if _alike(topology, groups):
-        return groups
-    counted = Counter(formula(topology.element[g]) for g in groups).most_common(3)
-    raise LmbmdError(
-        f"its molecules differ: {', '.join(f'{n} × {formula}' for formula, n in counted)}.",
+def _denied(topology: Topology, partition: who.Partition) -> bool:
+    """Whether bonds of the file, or distances where the file does not name all bonds, speak against a partition."""
+    if who.contradicted(partition.groups, topology.bonds, topology.n, every=True):
+        return True
+    if topology.all_bonds and "bonds" in partition.signs:
+        return False
+    return who.contradicted(partition.groups, topology.near, topology.n, every=False) is not None
+
+
+def _alike(topology: Topology, groups: Sequence[Sequence[int]]) -> bool:
+    return len({tuple(sorted(topology.element[list(g)])) for g in groups}) == 1
+
+
+def _said(found: Sequence[who.Partition]) -> str:
+    return "; ".join(who.told(p) for p in found[:4])
+
+
+def _written(wanted: Counter[str]) -> str:
+    return hill_formula(list(wanted.elements()))
+
+
+def _told_formula(entry: SpeciesEntry, where: str) -> Counter[str] | None:
+    """Atoms of one molecule by the map's formula or SMILES, or None."""
+    if entry.smiles:
+        return Counter(graph_of_smiles(entry.smiles, where).elements)
+    return parsed_formula(entry.formula, f"{where}.formula") if entry.formula else None
+
+
+def parsed_formula(text: str, where: str) -> Counter[str]:
+    """Atoms of a formula such as C4H10O2.
+
+    Raises:
+        LmbmdError: if it is not made of element symbols and numbers.
+    """
+    parts = re.findall(r"([A-Z][a-z]?)(\d*)", text)
+    if "".join(e + n for e, n in parts) != text or not parts or not all(is_element(e) for e, _ in parts):
+        raise LmbmdError(f"'{text}' is no formula.", where=where, remedy="Write it as C4H10O2.")
+    counted: Counter[str] = Counter()
+    for symbol, n in parts:
+        counted[symbol] += int(n or 1)
+    return counted
+
+
+def _differing(
+    topology: Topology, shown: Sequence[who.Partition], where: str, others: Sequence[who.Partition] = ()
+) -> LmbmdError:
+    """Refuse molecules that differ, or that bonds, residues or distances say are others."""
+    groups = shown[0].groups
+    counted = Counter(hill_formula(topology.element[list(g)]) for g in groups).most_common(3)
+    listed = ", ".join(f"{n} × {kind}" for kind, n in counted)
+    kinds = "its molecules differ" if len(counted) > 1 else "its molecules are others by other signs"
+    against = [p for p in others if p is not shown[0]]
+    return LmbmdError(
+        f"{kinds}: {listed} by {' and '.join(shown[0].signs)}{f'; {_said(against)}' if against else ''}.",
         where=where,
-        remedy="A species is one kind of molecule. If residue numbers repeat, give atoms_per_molecule or a topology "
-        "with bonds; if these are several species, map them one by one.",
+        remedy="A species is one kind of molecule. If residue numbers repeat, give the formula of one molecule or a "
+        "topology with bonds; if these are several species, map them one by one; if they are chains of several "
+        "lengths, say polydisperse: true.",
     )
 
 
@@ -352,11 +624,11 @@ def _charges(
     """Formal charge of each species; given, or from SMILES, ion and role.
 
     Raises:
-        LmbmdError: if they do not add up to zero over the box and any of them was not given.
+        LmbmdError: if they do not add up to zero over the box, or to the map's ``net_charge``.
     """
     first = dict(reversed(molecules))
     count = Counter(s for s, _ in molecules)
-    charges, told = {}, True
+    charges = {}
     for s, (name, entry) in enumerate(species_map.species.items()):
         role, where = species_map.role(name), species_map.where("species", name)
         if entry.charge is not None:
@@ -364,12 +636,12 @@ def _charges(
         elif entry.smiles:
             charges[name] = graph_of_smiles(entry.smiles, where).charge
         elif role == "anion":
-            charges[name], told = -1, False
+            charges[name] = -1
         elif role == "cation":
             element = topology.element[first[s][0]]
             if len(first[s]) > 1 or element not in _ION_CHARGE:
                 raise LmbmdError("its charge is not known.", where=where, remedy="Add a line 'charge: …'.")
-            charges[name], told = _ION_CHARGE[element], False
+            charges[name] = _ION_CHARGE[element]
         else:
             charges[name] = 0
         if (role == "cation") != (charges[name] > 0) or (role == "anion") != (charges[name] < 0):
@@ -380,13 +652,16 @@ def _charges(
             )
     names = list(species_map.species)
     total = sum(charges[names[s]] * n for s, n in count.items())
-    if total and not told:
+    if total != species_map.net_charge:
         listed = ", ".join(
             f"{n} × {names[s]} {charges[names[s]]:+d}" for s, n in sorted(count.items()) if charges[names[s]]
         )
         raise LmbmdError(
-            f"the charges add up to {total:+d}: {listed}.",
+            f"the charges add up to {total:+d}"
+            + (f", not to the net_charge {species_map.net_charge:+d}" if species_map.net_charge else "")
+            + f": {listed}.",
             where=species_map.where("species"),
-            remedy="Give 'charge:' for every ion; then the sum is taken as it is.",
+            remedy="A liquid is neutral: mend a charge (charge: …), or look whether molecules are counted wrongly. "
+            "Only a box that was simulated with a net charge says so in the map: net_charge.",
         )
     return charges

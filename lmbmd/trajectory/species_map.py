@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.validation import place, validated
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.data.atoms import ROLES, AtomTable, Role
+from lmbmd.data.atoms import ROLES, Role
 from lmbmd.data.sites import CutoffRadius, named_cutoffs, site_keys
-from lmbmd.trajectory.frames import Frames, open_universe, read_frames
-from lmbmd.trajectory.matching import match
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
@@ -31,8 +28,10 @@ class SpeciesEntry(BaseModel):
         resname: residue name, or several.
         smiles: SMILES of one molecule. Alone, it finds the molecules by their bonds; beside ``resname`` or
             ``atoms`` it tells the bond orders and charges that SMARTS sites need.
+        formula: of one molecule, as C4H10O2: a sign by which molecules are told apart where a file has no bonds.
         atoms: atom numbers from 1, as in PDB, GRO and LAMMPS files: ``"1-75, 90-120"``.
-        atoms_per_molecule: where neither bonds nor residues tell molecules apart.
+        atoms_per_molecule: where the file does not tell molecules apart and the atoms of each follow one another.
+        polydisperse: whether its molecules are chains of several lengths; otherwise all have one formula.
         role: cation, anion, solvent, diluent or additive; the centre needs none.
         charge: formal charge; otherwise from ``smiles``, or the element of the centre, or −1 for an anion.
         sites: name of each kind of donor site, and its atoms: an element, a SMARTS (its first atom), or a list of
@@ -43,8 +42,10 @@ class SpeciesEntry(BaseModel):
 
     resname: str | int | list[str | int] | None = None
     smiles: str | None = None
+    formula: str | None = None
     atoms: str | int | list[str | int] | None = None
     atoms_per_molecule: int | None = Field(None, ge=1)
+    polydisperse: bool = False
     role: Role | None = None
     charge: int | None = Field(None, ge=-20, le=20)
     sites: dict[str, str | list[str | int]] = {}
@@ -72,6 +73,9 @@ class _Map(BaseModel):
     species: dict[str, dict[str, Any]]
     cutoffs: dict[str, CutoffRadius] = {}
     elements: dict[str, str] = {}
+    not_atoms: list[str] = []
+    net_charge: int = Field(0, ge=-1000, le=1000)
+    box: list[float | int] | None = Field(None, min_length=3, max_length=6)
     frame_interval_ps: float | int | None = Field(None, gt=0)
 
 
@@ -84,6 +88,9 @@ class SpeciesMap(BaseModel):
         species: species by name, in the order of the file.
         cutoffs_A: first-shell radii by site, ``"FSI:O"``, or by centre and site, ``"Li-FSI:O"``, Å.
         elements: element of each atom name or type, where the topology does not tell.
+        not_atoms: names or types of sites that are no atoms: virtual sites, lone pairs, Drude particles, shells.
+        net_charge: what the charges of the box add up to, if that was not zero.
+        box: edges in Å and, if given, angles in degrees, where the trajectory has no box.
         frame_interval_ps: time between stored frames, where the trajectory does not tell.
     """
 
@@ -94,6 +101,9 @@ class SpeciesMap(BaseModel):
     species: dict[str, SpeciesEntry]
     cutoffs_A: dict[str, float]
     elements: dict[str, str]
+    not_atoms: tuple[str, ...]
+    net_charge: int
+    box: tuple[float, ...] | None
     frame_interval_ps: float | None
 
     def role(self, name: str) -> Role:
@@ -142,11 +152,28 @@ def from_mapping(
         centres=centres,
         species=species,
         elements=raw.elements,
+        not_atoms=tuple(raw.not_atoms),
+        net_charge=raw.net_charge,
+        box=_box(raw.box, f"{path}:box"),
         frame_interval_ps=interval,
         cutoffs_A=named_cutoffs(
             raw.cutoffs, site_keys(centres, sites), where=lambda key: f"{path}:{place(('cutoffs', key), lines)}"
         ),
     )
+
+
+def _box(given: list[float | int] | None, where: str) -> tuple[float, ...] | None:
+    """Edges (Å) and angles (degrees) of a told box."""
+    if given is None:
+        return None
+    if len(given) not in (3, 6):
+        raise LmbmdError(
+            f"it has {len(given)} numbers.", where=where, remedy="Give 3 edges in Å, or 3 edges and 3 angles."
+        )
+    found = tuple(float(x) for x in (*given, *(90.0,) * (6 - len(given))))
+    if min(found[:3]) <= 0 or not all(0 < angle < 180 for angle in found[3:]):
+        raise LmbmdError(f"{list(given)} is no box.", where=where, remedy="Edges are positive (Å), angles below 180°.")
+    return found
 
 
 def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) -> None:
@@ -174,49 +201,3 @@ def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) ->
     for site in entry.sites:
         if not _NAME.fullmatch(site):
             refuse(f"'{site}' is no site name.", "Use letters, digits, '_', '.' and '+'.")
-
-
-def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:
-    """Who every atom of a foreign topology is.
-
-    Args:
-        universe: an MDAnalysis Universe.
-        species_map: from ``load``.
-
-    Returns:
-        The atom table, and where each of its atoms stands in the trajectory (None if in the same order). Molecules
-        come in order of their first atom; one whose atoms are scattered is gathered.
-
-    Raises:
-        LmbmdError: if an atom belongs to no species or to two, an element is unknown, a species finds nothing, its
-            molecules differ, a centre has more than one atom, a site finds nothing or claims another's atom, or
-            the charges do not add up to zero.
-    """
-    return match(universe, species_map)
-
-
-def open_foreign(
-    source: Any,
-    species_map: SpeciesMap | str | os.PathLike[str],
-    start: int | None = None,
-    stop: int | None = None,
-    step: int | None = None,
-) -> tuple[AtomTable, Frames]:
-    """Who every atom of a foreign simulation is, and its frames in that order of atoms.
-
-    Args:
-        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
-        species_map: a species map, or its file.
-        start, stop, step: which frames, as in a slice.
-
-    Raises:
-        LmbmdError: as ``load``, ``atom_table`` and ``read_frames`` do.
-    """
-    if not isinstance(species_map, SpeciesMap):
-        species_map = load(species_map)
-    if isinstance(source, (str, os.PathLike)):
-        source = (source,)
-    universe = open_universe(*source) if isinstance(source, (tuple, list)) else source
-    atoms, order = atom_table(universe, species_map)
-    frames = read_frames(None, universe, atoms, start, stop, step, order, species_map.frame_interval_ps)
-    return atoms, frames

@@ -84,7 +84,7 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     assert samples is not None, "a run without a limit of time is complete"
     first = round(EQUILIBRATION_PS / FRAME_PS) + 1
     atoms = AtomTable.read(last / "atoms.parquet")
-    frames = read_frames(None, last / "run.xtc", atoms, start=first)
+    frames = read_frames(last / "run.xtc", atoms, start=first)
     found = run_contacts(frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A))
     state = folder / f"{cold.temperature_K:g}K"
     describe([found], atoms, DescribeOptions()).write(state)

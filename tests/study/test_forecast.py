@@ -201,7 +201,7 @@ def run(tiny) -> Path:
         patch.setattr(runner, "MINIMISE_ITERATIONS", 10)
         paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
         simulate(*paths, platform=PlatformOptions(name="CPU"), quiet=True)
-    frames = read_frames(None, folder / "out" / "trajectory.xtc", built.atoms)
+    frames = read_frames(folder / "out" / "trajectory.xtc", built.atoms)
     run_contacts(frames, built.atoms, folder / "contacts.arrow", folder / "rdf.npz", tiny.study.analysis.contacts)
     return folder
 

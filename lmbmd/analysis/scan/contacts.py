@@ -292,7 +292,7 @@ def contacts_of(
     Returns:
         Who every atom is, the contacts, and the RDFs.
     """
-    from lmbmd.trajectory.species_map import open_foreign
+    from lmbmd.trajectory.foreign import open_foreign
 
     atoms, frames = open_foreign(source, species_map, start, stop, step)
     if folder is None:

@@ -228,14 +228,14 @@ def digest(*paths):
 def run(trajectory, folder, **options):
     atoms, path = trajectory
     files = folder / "contacts.arrow", folder / "rdf.npz"
-    contacts, rdf = run_contacts(read_frames(None, path, atoms), atoms, *files, progress=False, **options)
+    contacts, rdf = run_contacts(read_frames(path, atoms), atoms, *files, progress=False, **options)
     return contacts, rdf, files
 
 
 def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
     atoms, path = trajectory
     contacts, rdf, files = run(trajectory, tmp_path)
-    kept, kept_rdf = find_contacts(read_frames(None, path, atoms), atoms)
+    kept, kept_rdf = find_contacts(read_frames(path, atoms), atoms)
     assert contacts.n_frames == kept.n_frames == 330 and contacts.search_radius_A == 5.0
     for k, (a, b) in enumerate(zip(contacts, kept, strict=True)):
         for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "molecule"):
@@ -258,7 +258,7 @@ def test_any_number_of_workers_writes_the_same_files(trajectory, tmp_path):
 
 def test_a_clock_that_starts_again_between_two_parts_is_noticed(trajectory, tmp_path):
     atoms, path = trajectory
-    frames = read_frames(None, path, atoms)
+    frames = read_frames(path, atoms)
     twice = replace(frames, numbers=range(128), offsets=np.concatenate([frames.offsets[:64], frames.offsets[:64]]))
     with pytest.raises(LmbmdError, match=r"frame 64: the time is 0 ps, after 126 ps"):
         run_contacts(twice, atoms, tmp_path / "c.arrow", tmp_path / "r.npz", progress=False)
@@ -266,7 +266,7 @@ def test_a_clock_that_starts_again_between_two_parts_is_noticed(trajectory, tmp_
 
 def test_a_frame_that_fails_leaves_no_file(trajectory, tmp_path):
     atoms, path = trajectory
-    frames = read_frames(None, path, atoms)
+    frames = read_frames(path, atoms)
     cut = tmp_path / "cut.xtc"
     cut.write_bytes(path.read_bytes()[: int(frames.offsets[100]) + 200])
     broken = replace(frames, source=cut, name=str(cut))
@@ -277,7 +277,7 @@ def test_a_frame_that_fails_leaves_no_file(trajectory, tmp_path):
 
 def test_an_error_in_a_worker_reaches_the_user_whole(trajectory, tmp_path):
     atoms, path = trajectory
-    frames = replace(read_frames(None, path, atoms), source=tmp_path / "gone.xtc", name="gone.xtc")
+    frames = replace(read_frames(path, atoms), source=tmp_path / "gone.xtc", name="gone.xtc")
     with pytest.raises(LmbmdError, match=r"gone\.xtc, frame 0: the frame cannot be read"):
         run_contacts(frames, atoms, tmp_path / "c.arrow", tmp_path / "r.npz", workers=2, progress=False)
 

@@ -1,0 +1,207 @@
+"""What a trajectory file says of itself, read before any library opens it: readers written in C believe a header.
+
+A damaged size makes such a reader write past its memory, which ends the process without a word.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.trajectory import xtc
+
+_TRR_MAGIC = 1993
+_LARGEST = 2**31 - 1
+_COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open}
+_LAMMPS_ENDINGS = {
+    ".dump": "LAMMPSDUMP",
+    ".lammpstrj": "LAMMPSDUMP",
+    ".lammpsdump": "LAMMPSDUMP",
+    ".data": "DATA",
+    ".lmp": "DATA",
+    ".lammps": "DATA",
+}
+_OTHER_ENDINGS = (".pdb", ".gro", ".xtc", ".trr", ".dcd", ".psf", ".prmtop", ".tpr", ".nc")
+
+
+def damaged(name: str, frame: int, what: str, remedy: str | None = None) -> LmbmdError:
+    """The refusal of a frame whose header cannot be that of its format."""
+    return LmbmdError(
+        f"the header of the frame is damaged: {what}.",
+        where=f"{name}, frame {frame}",
+        remedy=remedy
+        or ("Copy the file again." if frame == 0 else f"Copy the file again, or cut it before frame {frame}."),
+    )
+
+
+def existing(path: Path) -> None:
+    """Refuse a path that is no readable file, before a reader stumbles over it in its own words."""
+    if path.is_dir():
+        raise LmbmdError("it is a folder.", where=str(path), remedy="Give the trajectory or topology file in it.")
+    if not path.exists():
+        raise LmbmdError("there is no such file.", where=str(path), remedy="Mend the path.")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise LmbmdError(
+            f"it cannot be read ({error.strerror}).", where=str(path), remedy="Mend its rights."
+        ) from error
+    if empty:
+        raise LmbmdError("the file is empty.", where=str(path), remedy="Was it copied whole?")
+
+
+def checked(path: Path) -> None:
+    """Refuse a file whose headers would crash or mislead its reader.
+
+    Raises:
+        LmbmdError: naming the file and the frame.
+    """
+    existing(path)
+    check = {".xtc": _check_xtc, ".trr": _check_trr, ".dcd": _check_dcd, ".gro": _check_gro}.get(path.suffix.lower())
+    if check is not None:
+        check(path)
+    elif lammps_kind(path) == "LAMMPSDUMP":
+        _check_dump(path)
+
+
+def _check_xtc(path: Path) -> None:
+    """All headers, and two frames: what MDAnalysis reads on opening. Later frames are read by lmbmd itself."""
+    n_atoms, starts = xtc.scan(path)
+    for frame, start in enumerate(starts[:2]):
+        xtc.read(path, frame, int(start), n_atoms)
+
+
+def _check_trr(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        atoms, frame, start = None, 0, 0
+        while start < size:
+            file.seek(start)
+            head = file.read(12)
+            if len(head) < 12:
+                return
+            magic, _, text = struct.unpack(">iii", head)
+            if magic != _TRR_MAGIC or not 0 < text < 200:
+                raise damaged(str(path), frame, f"it begins with {magic}, not with {_TRR_MAGIC}")
+            file.seek(start + 12 + text + (-text) % 4)
+            raw = file.read(52)
+            if len(raw) < 52:
+                return
+            *sizes, natoms, _, _ = struct.unpack(">13i", raw)
+            box, positions, velocities, forces = sizes[2], sizes[7], sizes[8], sizes[9]
+            wide = 8 if 8 * 9 == box or 24 * natoms in (positions, velocities, forces) else 4
+            right = box in (0, 9 * wide) and all(s in (0, 3 * wide * natoms) for s in (positions, velocities, forces))
+            if natoms < 1 or natoms != (atoms or natoms) or not right or min(sizes) < 0 or max(sizes) > _LARGEST // 2:
+                raise damaged(str(path), frame, f"it says {natoms} atoms in {positions} bytes" + _before(atoms))
+            atoms = natoms
+            start = file.tell() + 2 * wide + sum(sizes)
+            frame += 1
+
+
+def _check_dcd(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = file.read(4)
+        order = next((o for o in "<>" if len(first) == 4 and struct.unpack(f"{o}i", first)[0] == 84), None)
+        if order is None or file.read(4) != b"CORD":
+            raise damaged(str(path), 0, "it does not begin as a DCD file does")
+        file.seek(92)
+        raw = file.read(4)
+        text = struct.unpack(f"{order}i", raw)[0] if len(raw) == 4 else -1
+        if not 0 < text < min(size, 1_000_000):
+            raise damaged(str(path), 0, f"its title has {text} bytes")
+        file.seek(96 + text + 4 + 4)
+        raw = file.read(4)
+        natoms = struct.unpack(f"{order}i", raw)[0] if len(raw) == 4 else -1
+        if natoms < 1 or 12 * natoms > size:
+            raise damaged(str(path), 0, f"it says {natoms} atoms, in a file of {size} bytes")
+
+
+def dcd_steps(path: Path) -> int:
+    """Steps between frames by the header of a DCD file that was ``checked``."""
+    with path.open("rb") as file:
+        raw = file.read(20)
+    order = "<" if raw[:4] == struct.pack("<i", 84) else ">"
+    return int(struct.unpack(f"{order}i", raw[16:20])[0])
+
+
+def _check_gro(path: Path) -> None:
+    """Refuse a GRO file of several frames, of which MDAnalysis reads one without a word."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.readline()
+        try:
+            natoms = int(file.readline())
+        except ValueError:
+            return  # the parser says so
+        frames = 1 + sum(1 for k, line in enumerate(file) if line.strip() and k > natoms) // (natoms + 3)
+    if frames > 1:
+        raise LmbmdError(
+            f"the file holds {frames} frames, of which only one would be read.",
+            where=str(path),
+            remedy="Convert it, and give the first frame as the topology: gmx trjconv -f IN.gro -o OUT.xtc.",
+        )
+
+
+def _before(atoms: int | None) -> str:
+    return "" if atoms is None else f", the frame before {atoms}"
+
+
+def lammps_kind(path: Path) -> str | None:
+    """ "DATA" or "LAMMPSDUMP" for LAMMPS files, by their name (compressed or not) or by how they begin; else None."""
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    known = _LAMMPS_ENDINGS.get(suffixes[-1]) if suffixes else None
+    if known or (
+        suffixes and suffixes[-1] in (".pdb", ".gro", ".xtc", ".trr", ".dcd", ".psf", ".prmtop", ".tpr", ".nc")
+    ):
+        return known
+    try:
+        first = next(iter(_lines(path)), "")
+    except (OSError, EOFError):
+        return None
+    if first.startswith("ITEM:"):
+        return "LAMMPSDUMP"
+    return "DATA" if first.startswith("LAMMPS ") and "data file" in first.lower() else None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    opener: Any = _COMPRESSED.get(path.suffix.lower(), open)
+    with opener(path, "rt", encoding="utf-8", errors="replace") as file:
+        for _, line in zip(range(40), file, strict=False):
+            yield line.rstrip("\n")
+
+
+def _check_dump(path: Path) -> None:
+    """Refuse a LAMMPS dump with header lines that MDAnalysis counts as something else, or without atom numbers."""
+    try:
+        lines = list(_lines(path))
+    except (OSError, EOFError) as error:
+        raise LmbmdError(f"it cannot be unpacked ({error}).", where=str(path), remedy="Copy the file again.") from error
+    extra = [line for line in lines if line.startswith(("ITEM: UNITS", "ITEM: TIME")) and line != "ITEM: TIMESTEP"]
+    if extra or (lines and not lines[0].startswith("ITEM: TIMESTEP")):
+        raise LmbmdError(
+            f"the dump has a line '{extra[0] if extra else lines[0][:60]}', after which its lines would be miscounted.",
+            where=str(path),
+            remedy="Write the dump with dump_modify time no units no, or take these lines and the one below each out.",
+        )
+    bounds = next((line for line in lines if line.startswith("ITEM: BOX BOUNDS")), "")
+    if "abc" in bounds:
+        raise LmbmdError(
+            "the dump gives a general triclinic box (BOX BOUNDS abc origin), which its reader takes for another.",
+            where=str(path),
+            remedy="Write it with dump_modify triclinic/general no.",
+        )
+    columns = next((line for line in lines if line.startswith("ITEM: ATOMS")), "").split()[2:]
+    if columns and "id" not in columns:
+        raise LmbmdError(
+            "the dump does not number its atoms, and LAMMPS writes them in another order in each frame.",
+            where=str(path),
+            remedy="Write it with an id column.",
+        )

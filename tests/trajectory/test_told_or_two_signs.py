@@ -1,0 +1,523 @@
+"""What a foreign file does not state is told by the map, or follows from two independent signs, or is asked for.
+
+Each test is one situation in which a guess once gave a wrong number, or one of its kind.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import struct
+
+import MDAnalysis as mda
+import numpy as np
+import pytest
+from foreign_files import box, gro, lammps_data, pdb, prmtop, psf
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.trajectory import matching, open_universe, read_frames, species_map
+from lmbmd.trajectory.elements import Evidence, decide
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+METHANOL = [
+    ("C", "C1", (0.0, 0.0, 0.0)),
+    ("O", "O1", (1.41, 0.0, 0.0)),
+    ("H", "H1", (-0.36, 1.03, 0.0)),
+    ("H", "H2", (-0.36, -0.51, 0.89)),
+    ("H", "H3", (-0.36, -0.51, -0.89)),
+    ("H", "HO", (1.75, 0.9, 0.0)),
+]
+METHANOL_BONDS = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5)]
+NITROGEN = [("N", "N1", (0.0, 0.0, 0.0)), ("N", "N2", (1.1, 0.0, 0.0))]
+
+
+class Sheet:
+    """Molecules on a grid 6 Å apart, so that distances tell them apart, as a PDB file with chosen residue numbers."""
+
+    def __init__(self, *kinds):
+        self.rows, self.bonds = [], []
+        for residue, (name, atoms, bonds) in enumerate(kinds, 1):
+            shift = np.array([residue % 4, residue // 4 % 4, residue // 16]) * 6.0 + 2.0
+            self.bonds += [(len(self.rows) + i, len(self.rows) + j) for i, j in bonds]
+            self.rows += [(residue, name, e, n, np.array(x) + shift) for e, n, x in atoms]
+
+    def pdb(self, path, *, number=lambda residue: residue, conect=(), names=None, elements=True, frames=1):
+        lines = ["CRYST1   26.000   26.000   26.000  90.00  90.00  90.00 P 1           1"]
+        for model in range(frames):
+            lines += [f"MODEL {model + 1}"] if frames > 1 else []
+            for i, (r, res, e, n, (x, y, z)) in enumerate(self.rows):
+                shown = names[i] if names else n
+                lines.append(
+                    f"HETATM{i + 1:5d} {shown:<4s} {res:<3s} A{number(r):4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+                    f"  1.00  0.00          {e.upper() if elements else '':>2s}"
+                )
+            lines += ["ENDMDL"] if frames > 1 else []
+        lines += [f"CONECT{i + 1:5d}{j + 1:5d}" for i, j in conect]
+        path.write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
+        return path
+
+
+ION = ("LI", [("Li", "LI", (0.0, 0.0, 0.0))], [])
+CHLORIDE = ("CL", [("Cl", "CL", (0.0, 0.0, 0.0))], [])
+MEOH = ("MOH", METHANOL, METHANOL_BONDS)
+GAS = ("N2", NITROGEN, [(0, 1)])
+MAP = """
+centre: LI
+species:
+  LI: {resname: LI}
+  CL: {resname: CL, role: anion, sites: {Cl: Cl}}
+  MeOH: {resname: MOH, role: solvent, sites: {O: O}}
+"""
+SALTY = Sheet(ION, ION, CHLORIDE, CHLORIDE, *[MEOH] * 6)
+
+
+def table(source, text, tmp_path):
+    (tmp_path / "map.yaml").write_text(text, encoding="utf-8")
+    universe = source if isinstance(source, mda.Universe) else open_universe(source)
+    return matching.atom_table(universe, species_map.load(tmp_path / "map.yaml"))[0]
+
+
+def asked(match, source, text, tmp_path):
+    with pytest.raises(LmbmdError, match=match):
+        table(source, text, tmp_path)
+
+
+# Who is a molecule
+
+
+def test_residue_numbers_that_are_all_one_do_not_make_one_molecule_of_six(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb", number=lambda residue: min(residue, 5))
+    assert table(path, MAP, tmp_path).count("MeOH") == 6, "atom names and distances agree"
+
+
+@pytest.mark.parametrize("told", ["formula: CH4O", "smiles: CO", "atoms_per_molecule: 6"])
+def test_without_names_that_repeat_a_told_formula_or_number_of_atoms_decides(tmp_path, told):
+    names = [
+        n if n[0] in "LC" and len(n) == 2 and n[1] in "IL" else f"{e}{k:03d}"
+        for k, (_, _, e, n, _) in enumerate(SALTY.rows)
+    ]
+    path = SALTY.pdb(tmp_path / "t.pdb", number=lambda residue: min(residue, 5), names=names)
+    asked(r"species\.MeOH: which of its 36 atoms are one molecule is not certain.*formula", path, MAP, tmp_path)
+    assert table(path, MAP.replace("resname: MOH,", f"resname: MOH, {told},"), tmp_path).count("MeOH") == 6
+
+
+def test_residue_numbers_clipped_at_the_width_of_their_column_are_seen_through(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb", number=lambda residue: min(9990 + residue, 9999))
+    assert table(path, MAP, tmp_path).count("MeOH") == 6
+
+
+def test_bonds_of_some_species_only_leave_the_others_to_their_residues(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb", conect=SALTY.bonds[:5])
+    atoms = table(path, MAP, tmp_path)
+    assert (atoms.count("MeOH"), atoms.count("CL"), atoms.count("LI")) == (6, 2, 2)
+
+
+def test_a_bond_between_an_ion_and_its_donor_is_a_contact(tmp_path):
+    oxygen = next(i for i, row in enumerate(SALTY.rows) if row[2] == "O")
+    conect = [*SALTY.bonds, (0, oxygen), (1, oxygen), (2, oxygen + 4)]
+    atoms = table(SALTY.pdb(tmp_path / "t.pdb", conect=conect), MAP, tmp_path)
+    assert (atoms.count("MeOH"), atoms.count("CL"), atoms.count("LI")) == (6, 2, 2)
+    by_smiles = MAP.replace("resname: LI}", 'smiles: "[Li+]"}').replace("resname: MOH", "smiles: CO")
+    assert table(tmp_path / "t.pdb", by_smiles, tmp_path).count("MeOH") == 6
+
+
+def test_halves_of_equal_formula_are_not_taken_for_molecules(tmp_path):
+    # Every second bond of N2 is missing: two groups N per molecule, all alike.
+    gas = Sheet(ION, CHLORIDE, *[GAS] * 4)
+    text = MAP.replace("MeOH: {resname: MOH, role: solvent, sites: {O: O}}", "N2: {resname: N2, role: solvent}")
+    assert table(gas.pdb(tmp_path / "t.pdb", conect=[(0, 2)]), text, tmp_path).count("N2") == 4
+    one = gas.pdb(tmp_path / "t.pdb", number=lambda residue: min(residue, 3), names=["LI", "CL"] + ["N"] * 8)
+    asked(r"which of its 8 atoms are one .* 1 of 8 atoms by residues; .*4 of 2 atoms by distances", one, text, tmp_path)
+    told = text.replace("resname: N2,", "resname: N2, formula: N2,")
+    assert table(one, told, tmp_path).count("N2") == 4
+
+
+def test_a_number_of_atoms_that_other_signs_deny_is_asked_about(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb")
+    text = MAP.replace("resname: MOH,", "resname: MOH, atoms_per_molecule: 12,")
+    asked(r"others by other signs: 3 × C2H8O2 by the map; 6 of 6 atoms by residues", path, text, tmp_path)
+
+
+def test_a_formula_is_compared_with_every_molecule(tmp_path):
+    text = MAP.replace("resname: MOH,", "resname: MOH, formula: C2H8O2,")
+    asked(r"no way of taking its atoms apart gives molecules of C2H8O2", SALTY.pdb(tmp_path / "t.pdb"), text, tmp_path)
+    asked(r"formula: 'C1h' is no formula", tmp_path / "t.pdb", text.replace("C2H8O2", "C1h"), tmp_path)
+
+
+def test_charges_add_up_even_where_all_are_told(tmp_path):
+    text = MAP.replace("role: anion,", "role: anion, charge: -2,").replace("resname: LI}", "resname: LI, charge: 1}")
+    asked(r"the charges add up to -2", SALTY.pdb(tmp_path / "t.pdb"), text, tmp_path)
+    assert table(tmp_path / "t.pdb", text + "net_charge: -2\n", tmp_path).count("CL") == 2
+
+
+def test_chains_of_several_lengths_are_one_species_if_the_map_says_so(tmp_path):
+    universe = mda.Universe.empty(14, n_residues=3, atom_resindex=[0] + [1] * 5 + [2] * 8, residue_segindex=[0] * 3)
+    universe.add_TopologyAttr("elements", ["Li", *"COCOC", *"COCOCOCO"])
+    universe.add_TopologyAttr("resnames", ["LI", "PEO", "PEO"])
+    universe.add_TopologyAttr("bonds", [(i, i + 1) for i in (1, 2, 3, 4, *range(6, 13))])
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  PEO: {resname: PEO, role: solvent}\n"
+    asked("its molecules differ.*polydisperse", universe, text, tmp_path)
+    assert table(universe, text.replace("PEO,", "PEO, polydisperse: true,"), tmp_path).count("PEO") == 2
+
+
+# Which element
+
+
+@pytest.mark.parametrize("hydrogen_amu", [3.0, 3.024, 4.0])
+def test_masses_moved_to_hydrogens_do_not_turn_an_oxygen_into_a_nitrogen(tmp_path, hydrogen_amu):
+    path = psf(tmp_path / "t.psf")
+    rows, bonds = box()
+    mass = {"C": 12.011, "O": 15.999, "N": 14.007, "H": 1.008, "Li": 6.94}
+    heavy = [mass[e] for _, _, e, _, _ in rows]
+    for i, j in bonds:
+        for a, b in ((i, j), (j, i)):
+            if rows[b][2] == "H":
+                heavy[a] -= hydrogen_amu - 1.008
+                heavy[b] = hydrogen_amu
+    lines, atom = path.read_text(encoding="utf-8").splitlines(), 0
+    for k, line in enumerate(lines):
+        if len(line.split()) == 9 and atom < len(rows):
+            lines[k] = line.replace(f"{mass[rows[atom][2]]:13.4f}", f"{heavy[atom]:13.4f}")
+            atom += 1
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    text = MAP.replace("CL: {resname: CL, role: anion, sites: {Cl: Cl}}", "NO3: {resname: NO3, role: anion}")
+    atoms = table(path, text, tmp_path)
+    assert atoms.element.tolist() == [row[2] for row in rows]
+    assert atoms.mass_amu[atoms.element == "H"] == pytest.approx(1.008)
+    assert float(atoms.mass_amu[atoms.element == "O"][-1]) == pytest.approx(15.999)
+
+
+def evidence(**said):
+    return Evidence(
+        **{"told": "", "name": "", "kind": "", "residue": "", "mass_amu": None, "alone": False, "bonds": None} | said
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "element"),
+    [
+        ({"name": "C1", "mass_amu": 12.011}, "C"),
+        ({"name": "CL3", "bonds": 1}, "Cl"),
+        ({"name": "NA", "bonds": 3}, "N"),
+        ({"name": "NA", "alone": True}, "Na"),
+        ({"name": "POT", "alone": True}, "K"),
+        ({"name": "CES", "residue": "CES", "alone": True}, "Cs"),
+        ({"name": "X", "residue": "SOD", "alone": True}, "Na"),
+        ({"name": "Zn2+", "alone": True}, "Zn"),
+        ({"kind": "3", "mass_amu": 15.9994, "bonds": 2}, "O"),
+        ({"kind": "3", "mass_amu": 6.94, "alone": True}, "Li"),
+        ({"name": "opls_135", "mass_amu": 12.011, "bonds": 4}, "C"),
+        ({"name": "D1", "mass_amu": 2.014, "bonds": 1}, None),
+        ({"name": "1HB", "bonds": 1}, "H"),
+        # Not known for certain
+        ({"name": "CH2", "kind": "CH2", "mass_amu": 14.027, "bonds": 2}, None),
+        ({"kind": "2", "mass_amu": 14.027, "bonds": 2}, None),
+        ({"name": "O2", "mass_amu": 14.007, "bonds": 2}, None),
+        ({"name": "O2"}, None),
+        ({"name": "opls_135", "bonds": 4}, None),
+        ({"name": "H1", "bonds": 2}, None),
+        ({"name": "MW", "bonds": 0}, None),
+        ({"name": "P", "alone": True}, None),
+        ({"kind": "7", "mass_amu": 31.0, "alone": True}, None),
+        ({"name": "POT", "alone": True, "mass_amu": 22.99}, None),
+    ],
+)
+def test_an_element_is_told_or_agreed_upon_by_two_signs(said, element):
+    assert decide(evidence(**said)).element == element
+
+
+def test_a_dump_in_which_every_mass_is_one_is_not_all_hydrogen(tmp_path):
+    universe = mda.Universe.empty(5, n_residues=2, atom_resindex=[0, 1, 1, 1, 1], residue_segindex=[0] * 2)
+    universe.add_TopologyAttr("types", ["1", "2", "3", "3", "3"])
+    universe.add_TopologyAttr("masses", [1.0] * 5)
+    universe.add_TopologyAttr("resnames", ["LI", "NO3"])
+    text = "centre: LI\nspecies:\n  LI: {resname: LI}\n  NO3: {resname: NO3, role: anion}\n"
+    asked(r"the element of atom 2, type 2, .* is not known for certain", universe, text, tmp_path)
+
+
+def test_a_united_carbon_keeps_the_mass_of_its_hydrogens(tmp_path):
+    universe = mda.Universe.empty(4, n_residues=2, atom_resindex=[0, 1, 1, 1], residue_segindex=[0] * 2)
+    universe.add_TopologyAttr("names", ["LI", "CH3", "CH2", "CH3"])
+    universe.add_TopologyAttr("masses", [6.94, 15.035, 14.027, 15.035])
+    universe.add_TopologyAttr("resnames", ["LI", "PRO"])
+    universe.add_TopologyAttr("bonds", [(1, 2), (2, 3)])
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  P: {resname: PRO, role: solvent}\n"
+    asked(r"atom 2, name CH3.*its mass is 15\.0[34].*CH3 as one particle", universe, text, tmp_path)
+    atoms = table(universe, text + "elements: {CH3: C, CH2: C}\n", tmp_path)
+    assert atoms.mass_amu.tolist() == pytest.approx([6.94, 15.035, 14.027, 15.035], abs=0.01)
+
+
+# Sites that are no atoms
+
+WATER = [
+    ("O", "OW", (0.0, 0.0, 0.0)),
+    ("H", "HW1", (0.96, 0.0, 0.0)),
+    ("H", "HW2", (-0.24, 0.93, 0.0)),
+    ("", "MW", (0.1, 0.1, 0.0)),
+]
+WET = Sheet(ION, CHLORIDE, *[("SOL", WATER, [])] * 4)
+WET_MAP = MAP.replace("MeOH: {resname: MOH", "W: {resname: SOL")
+
+
+@pytest.mark.parametrize("more", ["", "elements: {MW: O}\n", "elements: {MW: H}\n"])
+def test_a_virtual_site_is_never_called_an_element(tmp_path, more):
+    path = WET.pdb(tmp_path / "t.pdb", elements=False)
+    asked(r"MW.*not_atoms", path, WET_MAP + more, tmp_path)
+
+
+def test_sites_that_are_no_atoms_are_left_out_of_tables_and_frames(tmp_path):
+    path = WET.pdb(tmp_path / "t.pdb")
+    universe = open_universe(path)
+    (tmp_path / "map.yaml").write_text(WET_MAP + "not_atoms: [MW]\n", encoding="utf-8")
+    atoms, order = matching.atom_table(universe, species_map.load(tmp_path / "map.yaml"))
+    assert len(atoms) == 2 + 4 * 3 and "".join(atoms.element[2:]) == "OHH" * 4
+    frame = next(iter(read_frames(universe, atoms, order=order)))
+    real = [row[4] for row in WET.rows if row[3] != "MW"]
+    np.testing.assert_allclose(frame.positions, real, atol=1e-3)
+
+
+def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
+    universe = mda.Universe.empty(6, n_residues=2, atom_resindex=[0, 1, 1, 1, 1, 1], residue_segindex=[0] * 2)
+    universe.add_TopologyAttr("names", ["LI", "C1", "DC1", "O1", "DO1", "LP1"])
+    universe.add_TopologyAttr("masses", [6.94, 11.611, 0.4, 15.599, 0.4, 0.0])
+    universe.add_TopologyAttr("charges", [1.0, 1.5, -1.2, 1.1, -1.3, -0.1])
+    universe.add_TopologyAttr("resnames", ["LI", "CO"])
+    universe.add_TopologyAttr("bonds", [(1, 2), (3, 4), (1, 3), (3, 5)])
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  CO: {resname: CO, role: solvent}\n"
+    atoms = table(universe, text + "not_atoms: [DC1, DO1, LP1]\n", tmp_path)
+    assert atoms.element.tolist() == ["Li", "C", "O"]
+    assert atoms.charge_e.tolist() == pytest.approx([1.0, 0.3, -0.3])
+    asked(r"not_atoms\.0: no site has the name or type 'DX'", universe, text + "not_atoms: [DX]\n", tmp_path)
+
+
+# SMARTS on a graph without bond orders
+
+
+@pytest.mark.parametrize(
+    ("smiles", "smarts", "expected"),
+    [
+        ("[O-]P(=O)(F)F", "O=P", 2),
+        ("[O-]P(=O)(F)F", "[O-]", 2),
+        ("[O-][N+](=O)[O-]", "O=N", 3),
+        ("CC(=O)[O-]", "O=C", 2),
+        ("O=C1OCCO1", "O=C", 1),
+        ("COC(C)=O", "[OX2]", 1),
+    ],
+)
+def test_a_pattern_takes_all_atoms_that_the_graph_cannot_tell_apart(smiles, smarts, expected):
+    from rdkit import Chem
+
+    from lmbmd.trajectory.graphs import graph_of_smiles, matched_atoms
+
+    graph = graph_of_smiles(smiles, "map")
+    for shuffled in range(3):
+        order = np.random.default_rng(shuffled).permutation(len(graph.elements))
+        mol = Chem.RenumberAtoms(Chem.AddHs(Chem.MolFromSmiles(smiles)), [int(k) for k in order])
+        bonds = tuple(
+            sorted((min(b), max(b)) for b in ((x.GetBeginAtomIdx(), x.GetEndAtomIdx()) for x in mol.GetBonds()))
+        )
+        turned = graph._replace(elements=tuple(a.GetSymbol() for a in mol.GetAtoms()), bonds=bonds)
+        found = matched_atoms(turned, smiles, smarts, "map")
+        assert len(found) == expected and {turned.elements[i] for i in found} == {"O"}
+
+
+# What time it is
+
+
+def frames_of(universe, tmp_path, more=""):
+    (tmp_path / "map.yaml").write_text(MAP + more, encoding="utf-8")
+    from lmbmd.trajectory.foreign import open_foreign
+
+    return [f.time_ps for f in open_foreign(universe, tmp_path / "map.yaml")[1]]
+
+
+def trajectory(tmp_path, name, dt=5.0, **options):
+    topology = SALTY.pdb(tmp_path / "top.pdb")
+    u = mda.Universe(str(topology))
+    with mda.Writer(str(tmp_path / name), u.atoms.n_atoms, dt=dt, **options) as out:
+        for k in range(3):
+            u.trajectory.ts.time = k * dt
+            u.trajectory.ts.frame = k
+            out.write(u.atoms)
+    return topology, tmp_path / name
+
+
+UNKNOWN = "how much time passes between its frames is not known"
+
+
+def test_arrays_in_memory_have_no_clock(tmp_path):
+    topology, path = trajectory(tmp_path, "t.xtc")
+    u = mda.Universe(str(topology), str(path))
+    assert frames_of(u, tmp_path) == [0.0, 5.0, 10.0]
+    positions = np.array([u.atoms.positions for _ in u.trajectory])
+    u.load_new(positions, dimensions=np.array([[26.0, 26, 26, 90, 90, 90]] * 3))
+    with pytest.raises(LmbmdError, match=UNKNOWN):
+        frames_of(u, tmp_path)
+    assert frames_of(u, tmp_path, "frame_interval_ps: 5\n") == [0.0, 5.0, 10.0]
+    u = mda.Universe(str(topology), str(path))
+    u.transfer_to_memory()
+    with pytest.raises(LmbmdError, match=UNKNOWN):
+        frames_of(u, tmp_path)
+
+
+def dump(path, steps=(0, 500, 1000), head=(), columns="id type xu yu zu", bounds="pp pp pp", opener=open):
+    lines = []
+    for step in steps:
+        lines += [*head, "ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(SALTY.rows))]
+        lines += [f"ITEM: BOX BOUNDS {bounds}", "0 26", "0 26", "0 26", f"ITEM: ATOMS {columns}"]
+        lines += [f"{i + 1} 1 {x} {y} {z}" for i, (*_, (x, y, z)) in enumerate(SALTY.rows)]
+    with opener(path, "wt", encoding="utf-8") as file:
+        file.write("\n".join([*lines, ""]))
+    return path
+
+
+@pytest.mark.parametrize("wrap", ["plain", "chain", "memory"])
+def test_a_lammps_dump_counts_steps_in_any_wrapper(tmp_path, wrap):
+    topology = SALTY.pdb(tmp_path / "top.pdb")
+    pieces = [dump(tmp_path / "a.lammpstrj"), dump(tmp_path / "b.lammpstrj", (1500, 2000))]
+    files = [str(p) for p in pieces] if wrap == "chain" else str(pieces[0])
+    u = mda.Universe(str(topology), files, format="LAMMPSDUMP")
+    if wrap == "memory":
+        u.transfer_to_memory()
+    with pytest.raises(LmbmdError, match=UNKNOWN):
+        frames_of(u, tmp_path)
+    told = frames_of(u, tmp_path, "frame_interval_ps: 0.5\n")
+    assert told == [0.5 * k for k in range(5 if wrap == "chain" else 3)]
+
+
+def dcd_header(path, *, delta=None, nsavc=None, title=None):
+    """Change what the header of a DCD file says."""
+    raw = bytearray(path.read_bytes())
+    if nsavc is not None:
+        raw[16:20] = struct.pack("<i", nsavc)
+    if delta is not None:
+        raw[44:48] = struct.pack("<f", delta)
+    if title is not None:
+        raw[100:180] = title.encode().ljust(80)[:80]
+    path.write_bytes(bytes(raw))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ({"delta": 1.0, "nsavc": 1}, "VMD and MDTraj"),
+        ({"delta": 1.0 / 4.888821e-2, "nsavc": 1}, "MDAnalysis"),
+        ({"nsavc": 0}, "says 0 steps"),
+        ({"delta": 0.0}, "steps of 0"),
+        ({"title": "Written by LAMMPS"}, "LAMMPS writes"),
+    ],
+)
+def test_a_dcd_header_that_is_a_placeholder_is_not_believed(tmp_path, header, why):
+    topology, path = trajectory(tmp_path, "t.dcd")
+    assert frames_of((topology, path), tmp_path) == pytest.approx([0.0, 5.0, 10.0], rel=1e-5)
+    dcd_header(path, **header)
+    with pytest.raises(LmbmdError, match=f"{UNKNOWN}: .*{why}"):
+        frames_of((topology, path), tmp_path)
+    assert frames_of((topology, path), tmp_path, "frame_interval_ps: 2\n") == [0.0, 2.0, 4.0]
+
+
+def test_an_interval_that_is_rather_a_mistaken_unit_is_questioned(tmp_path):
+    for dt in (2e-4, 5e5):
+        pair = trajectory(tmp_path, "t.xtc", dt=dt)
+        with pytest.raises(LmbmdError, match=r"ps between its first two frames.*frame_interval_ps"):
+            frames_of(pair, tmp_path)
+    assert frames_of(pair, tmp_path, "frame_interval_ps: 500000\n") == [0.0, 5e5, 1e6]
+
+
+# Readers
+
+
+def test_a_gro_file_of_several_frames_is_refused(tmp_path):
+    path = gro(tmp_path / "t.gro")
+    text = path.read_text(encoding="utf-8")
+    open_universe(path)
+    path.write_text(text * 11, encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"holds 11 frames, of which only one would be read.*trjconv"):
+        open_universe(path)
+
+
+def test_frames_of_velocities_only_are_named_with_the_step_to_take(tmp_path):
+    topology, path = trajectory(tmp_path, "t.trr")
+    n = len(SALTY.rows)
+    from MDAnalysis.lib.formats.libmdaxdr import TRRFile
+
+    x = np.array([row[4] for row in SALTY.rows], np.float32) / 10
+    with TRRFile(str(path), "w") as out:
+        for k in range(6):
+            out.write(x if k % 3 == 0 else None, x, None, np.eye(3, dtype=np.float32) * 2.6, k, float(k), 0.0, n)
+    from lmbmd.trajectory.foreign import open_foreign
+
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"t\.trr, frame 1: the frame holds no positions.*step = 3"):
+        list(open_foreign((topology, path), tmp_path / "map.yaml")[1])
+    assert len(list(open_foreign((topology, path), tmp_path / "map.yaml", step=3)[1])) == 2
+
+
+@pytest.mark.parametrize("value", [1, 0, -1, 2**31 - 1])
+@pytest.mark.parametrize("where", [4, 52, 56, 60, 72, 84, 88])
+def test_a_damaged_size_in_an_xtc_header_is_refused(tmp_path, where, value):
+    topology, path = trajectory(tmp_path, "t.xtc")
+    raw = bytearray(path.read_bytes())
+    second = raw.index(struct.pack(">i", 1995), 8)
+    raw[second + where : second + where + 4] = struct.pack(">i", value)
+    path.write_bytes(bytes(raw))
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    from lmbmd.trajectory.foreign import open_foreign
+
+    try:
+        frames = list(open_foreign((topology, path), tmp_path / "map.yaml")[1])
+    except LmbmdError as error:
+        assert "t.xtc" in str(error)
+    else:
+        assert len(frames) == 3, "only what does not matter (a wider range of coordinates) may pass"
+
+
+@pytest.mark.parametrize(("name", "opener"), [("t.lammpstrj.gz", gzip.open), ("dump.bz2", bz2.open), ("dump", open)])
+def test_lammps_files_are_known_by_their_content_too(tmp_path, name, opener):
+    path = dump(tmp_path / name, opener=opener)
+    assert open_universe(SALTY.pdb(tmp_path / "top.pdb"), path).trajectory.n_frames == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head": ["ITEM: UNITS", "real"]}, "ITEM: UNITS"),
+        ({"head": ["ITEM: TIME", "0.5"]}, "ITEM: TIME'"),
+        ({"bounds": "abc origin pp pp pp"}, "general triclinic"),
+        ({"columns": "mol type xu yu zu"}, "does not number its atoms"),
+    ],
+)
+def test_a_dump_that_its_reader_would_misread_is_refused(tmp_path, options, message):
+    with pytest.raises(LmbmdError, match=message):
+        open_universe(SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / "t.lammpstrj", **options))
+
+
+def test_a_box_is_told_where_the_trajectory_has_none(tmp_path):
+    topology, path = trajectory(tmp_path, "t.xyz")
+    interval = "frame_interval_ps: 1\n"
+    with pytest.raises(LmbmdError, match=r"there is no periodic box.*box"):
+        frames_of((topology, path), tmp_path, interval)
+    assert frames_of((topology, path), tmp_path, interval + "box: [26, 26, 26]\n") == [0.0, 1.0, 2.0]
+    topology, path = trajectory(tmp_path, "t.xtc")
+    with pytest.raises(LmbmdError, match="has a box of its own"):
+        frames_of((topology, path), tmp_path, "box: [26, 26, 26]\n")
+    for wrong in ("[26, 26]", "[26, 26, 26, 90]", "[26, -1, 26]", "[26, 26, 26, 90, 90, 180]"):
+        with pytest.raises(LmbmdError, match="box"):
+            frames_of((topology, path), tmp_path, f"box: {wrong}\n")
+
+
+@pytest.mark.parametrize("make", [psf, prmtop, lammps_data])
+def test_files_that_a_simulation_ran_from_are_read_as_before(tmp_path, make):
+    suffix = {psf: "psf", prmtop: "prmtop", lammps_data: "data"}[make]
+    text = """
+centre: Li
+species:
+  Li: {smiles: "[Li+]"}
+  NO3: {smiles: "[O-][N+](=O)[O-]", role: anion, sites: {O: "O=N"}}
+  MeOH: {smiles: CO, role: solvent, sites: {O: "[OX2H]"}}
+"""
+    atoms = table(make(tmp_path / f"t.{suffix}"), text, tmp_path)
+    assert np.bincount(atoms.site_id + 1).tolist() == [27 - 9 - 2, 9, 2]
+    assert pdb(tmp_path / "t.pdb").exists()
