@@ -27,6 +27,7 @@ class DcdWithoutSteps(DCDReader):
     """MDAnalysis' reader divides by the steps between frames for a time that nobody asks for."""
 
     format = "DCD_WITHOUT_STEPS"
+    _file: Any
 
     def _frame_to_ts(self, frame: Any, ts: Any) -> Any:
         file, self._file = self._file, _OneStep(self._file)

@@ -125,7 +125,7 @@ def is_meant(mass_amu: float, element: str) -> bool:
 
 def by_name(*labels: str) -> tuple[str, ...]:
     """Elements that the first label with letters may begin with, the usual one first: CL3 → Cl, C; NA → N, Na."""
-    letters = next((found for label in labels if (found := re.sub(r"[^A-Za-z]", "", label))), "")
+    letters = next((bare for label in labels if (bare := re.sub(r"[^A-Za-z]", "", label))), "")
     one, two = letters[:1].upper(), letters[:2].capitalize()
     found = [e for e in (one,) if e in _ONE_LETTER]
     if len(letters) > 1 and is_element(two) and two not in _NOBLE:

@@ -117,11 +117,12 @@ class Topology:
 
     def _degrees(self) -> np.ndarray | None:
         """Bonds of each atom, by the file where it names all, else by distances; None if neither tells."""
-        pairs = self.bonds if self.all_bonds and len(self.bonds) else self.near
-        if pairs is None:
+        if self.all_bonds and len(self.bonds):
+            return np.bincount(self.bonds.ravel(), minlength=self.n)
+        if self.near is None:
             return None
-        pairs = pairs[self.resindex[pairs[:, 0]] == self.resindex[pairs[:, 1]]] if pairs is self.near else pairs
-        return np.bincount(pairs.ravel(), minlength=self.n)
+        inside = self.resindex[self.near[:, 0]] == self.resindex[self.near[:, 1]]
+        return np.bincount(self.near[inside].ravel(), minlength=self.n)
 
     def describe(self, atom: int) -> str:
         """An atom as a message names it, numbered from 1 as in the file."""
@@ -378,13 +379,13 @@ def _selected(
             where=species_map.where("species", name, "smiles"),
             remedy="Add resname or atoms, or give a topology with bonds: PSF, PRMTOP, LAMMPS data, PDB with CONECT.",
         )
-    wanted = graph_of_smiles(entry.smiles, species_map.where("species", name, "smiles"))
+    graph = graph_of_smiles(entry.smiles, species_map.where("species", name, "smiles"))
     groups = who.grouped(fragment, np.arange(topology.n))
-    same = _matching(topology, groups, wanted)
+    same = _matching(topology, groups, graph)
     if not same:
         formulas = sorted({hill_formula(topology.element[g]) for g in groups})
         raise LmbmdError(
-            f"no molecule of the topology is '{entry.smiles}' ({hill_formula(wanted.elements)}).",
+            f"no molecule of the topology is '{entry.smiles}' ({hill_formula(graph.elements)}).",
             where=species_map.where("species", name, "smiles"),
             remedy=f"By their bonds, its molecules are {', '.join(formulas[:12])}.",
         )

@@ -60,8 +60,9 @@ class SpeciesEntry(BaseModel):
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """Atom ranges as (first, last), numbered from 1, both included."""
         given = self.atoms if isinstance(self.atoms, list) else str(self.atoms or "").split(",")
-        found = [_RANGE.fullmatch(str(part)) for part in given if str(part).strip()]
-        if not all(found):
+        parts = [str(part) for part in given if str(part).strip()]
+        found = [m for part in parts if (m := _RANGE.fullmatch(part))]
+        if len(found) < len(parts):
             raise ValueError(f"'{self.atoms}' is no list of atom ranges")
         return tuple((int(m[1]), int(m[2] or m[1])) for m in found)
 
@@ -143,9 +144,9 @@ def from_mapping(
             raise LmbmdError(
                 f"the centre '{name}' is not among the species.", where=f"{path}:centre", remedy=nearest(name, species)
             )
-    for name, entry in species.items():
-        _check_entry(name, entry, name in centres, f"{path}:species.{name}")
-    sites = [f"{name}:{site}" for name, entry in species.items() for site in entry.sites]
+    for name, checked in species.items():
+        _check_entry(name, checked, name in centres, f"{path}:species.{name}")
+    sites = [f"{name}:{site}" for name, checked in species.items() for site in checked.sites]
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
         path=str(path),

@@ -139,18 +139,21 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.nd
     Raises:
         LmbmdError: if the frame is cut short or damaged.
     """
-    with path.open("rb") as file:
-        file.seek(start)
-        raw = file.read(_HEAD + 4)
-        if len(raw) < 56 or (len(raw) < _HEAD and n_atoms > _FEW):
-            raise _cut(path, frame)
-        head = _head(path, frame, start, raw)
-        if head.n_atoms != n_atoms:
-            raise damaged(path, frame, f"it says {head.n_atoms} atoms, the frames before {n_atoms}")
-        file.seek(head.start)
-        packed = file.read(head.n_bytes)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            raw = file.read(_HEAD + 4)
+            if len(raw) < 56 or (len(raw) < _HEAD and n_atoms > _FEW):
+                raise _cut(path, frame, "the file ends within it")
+            head = _head(path, frame, start, raw)
+            if head.n_atoms != n_atoms:
+                raise damaged(path, frame, f"it says {head.n_atoms} atoms, the frames before {n_atoms}")
+            file.seek(head.start)
+            packed = file.read(head.n_bytes)
+    except OSError as error:
+        raise _cut(path, frame, str(error.strerror)) from error
     if len(packed) < head.n_bytes:
-        raise _cut(path, frame)
+        raise _cut(path, frame, "the file ends within it")
     box = np.array(head.box_nm, np.float32).reshape(3, 3).astype(float) * 10.0
     if n_atoms <= _FEW:
         positions = np.frombuffer(packed, ">f4").reshape(-1, 3).astype(np.float32)
@@ -165,9 +168,9 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.nd
     return head.time_ps, found, box
 
 
-def _cut(path: Path, frame: int) -> LmbmdError:
+def _cut(path: Path, frame: int, why: str) -> LmbmdError:
     return LmbmdError(
-        "the frame cannot be read (the file ends within it).",
+        f"the frame cannot be read ({why}).",
         where=f"{path}, frame {frame}",
         remedy=f"The file is cut short or damaged there; analyse the frames before it with stop = {frame}.",
     )
@@ -180,7 +183,7 @@ def _bits(stream: np.ndarray, at: int, n: int) -> int:
     window = np.int64(0)
     for k in range(5):
         window = (window << 8) | np.int64(stream[byte + k])
-    return (window >> (40 - (at & 7) - n)) & ((np.int64(1) << n) - 1)
+    return (window >> (40 - (at & 7) - n)) & ((np.int64(1) << n) - 1)  # type: ignore[return-value]
 
 
 @numba.njit(cache=True)
