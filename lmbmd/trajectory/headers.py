@@ -63,7 +63,14 @@ def checked(path: Path) -> None:
         LmbmdError: naming the file and the frame.
     """
     existing(path)
-    check = {".xtc": _check_xtc, ".trr": _check_trr, ".dcd": _check_dcd, ".gro": _check_gro}.get(path.suffix.lower())
+    check = {
+        ".xtc": _check_xtc,
+        ".trr": _check_trr,
+        ".dcd": _check_dcd,
+        ".gro": _check_gro,
+        ".pdb": _check_pdb,
+        ".ent": _check_pdb,
+    }.get(path.suffix.lower())
     if check is not None:
         check(path)
     elif lammps_kind(path) == "LAMMPSDUMP":
@@ -150,6 +157,28 @@ def _check_gro(path: Path) -> None:
 
 def _before(atoms: int | None) -> str:
     return "" if atoms is None else f", the frame before {atoms}"
+
+
+def _check_pdb(path: Path) -> None:
+    """Refuse CONECT records that are not in columns of five, or that name atoms which the file has not."""
+    serials: set[str] = set()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if line.startswith(("ATOM", "HETATM")):
+                serials.add(line[6:11].strip())
+            elif line.startswith("CONECT"):
+                text = line[6:].rstrip()
+                named = [text[k : k + 5].strip() for k in range(0, len(text), 5)]
+                wrong = next((n for n in named if n and (not n.isdigit() or n not in serials)), None)
+                if wrong is None and len(text) % 5 == 0:
+                    continue
+                told = f"it names atom '{wrong}'" if wrong is not None else "its columns are not five wide"
+                raise LmbmdError(
+                    f"a CONECT record cannot be right ('{line.rstrip()[:40]}'): {told}.",
+                    where=f"{path}, line {number}",
+                    remedy="PDB has five columns for an atom's number: beyond 99,999 (or with hybrid-36 numbers) bonds "
+                    "cannot be told. Give a PSF, PRMTOP, TPR or LAMMPS data file, or take the CONECT records out.",
+                )
 
 
 def lammps_kind(path: Path) -> str | None:

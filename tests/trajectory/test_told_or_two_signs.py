@@ -438,6 +438,25 @@ def test_a_gro_file_of_several_frames_is_refused(tmp_path):
         open_universe(path)
 
 
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        (["CONECT100000100001"], "it names atom '10000'"),
+        (["CONECT    5     6"], "columns are not five wide"),
+        (["CONECTA0000A0001"], "it names atom 'A0000'"),
+        (["CONECT    5 9876"], "it names atom '9876'"),
+    ],
+)
+def test_bonds_that_the_columns_of_a_pdb_file_cannot_hold_are_refused(tmp_path, records, told):
+    path = SALTY.pdb(tmp_path / "t.pdb")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("END", "\n".join(["CONECT    5    6    7", *records, "END"])), encoding="utf-8")
+    with pytest.raises(LmbmdError, match=rf"t\.pdb, line \d+: a CONECT record cannot be right .*{told}.*99,999"):
+        open_universe(path)
+    path.write_text(text.replace("END", "CONECT    5    6    7\nEND"), encoding="utf-8")
+    assert len(open_universe(path).atoms.bonds) == 2
+
+
 def test_frames_of_velocities_only_are_named_with_the_step_to_take(tmp_path):
     topology, path = trajectory(tmp_path, "t.trr")
     n = len(SALTY.rows)
