@@ -27,20 +27,26 @@ _TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
 COLUMNS = (
     Column("formulation", _TEXT, "name of the bottle"),
     Column("temperature_K", _NUMBER, "temperature of the state point, K"),
-    Column("name", _TEXT, "which number: a descriptor, or one of the rows below"),
-    Column("species", _TEXT, "whom it is about: a species, a site (`FSI:O`), a shell; empty: the whole liquid"),
-    Column("value", _NUMBER, "the number, in `unit`; missing with the reason in `method`"),
-    Column("error", _NUMBER, "one standard error, in `unit`; 0 if exact, missing with the reason in `doubt`"),
+    Column("name", _TEXT, "which number it is: a descriptor, or one of the rows below"),
+    Column(
+        "species", _TEXT, "what the number is about: a species, a site (`FSI:O`) or a shell; empty for the whole liquid"
+    ),
+    Column("value", _NUMBER, "the number, in `unit`; if it is missing, `method` has the reason"),
+    Column(
+        "error",
+        _NUMBER,
+        "one standard error, in `unit`; 0 if the number is exact; if it is missing, `doubt` has the reason",
+    ),
     Column("unit", _TEXT, "its unit; `1` for a pure number"),
-    Column("n_effective", _NUMBER, "independent samples behind it"),
+    Column("n_effective", _NUMBER, "number of independent samples it was computed from"),
     Column("degrees_of_freedom", _NUMBER, "of the error, for Student's t; infinite if the number is exact"),
     Column("method", _TEXT, "the definition in short"),
     Column("doubt", _TEXT, "why the number or its error is not to be relied on; empty if it is"),
     Column("verdict", _TEXT, "of the run: `too short`, `not converged`, `borderline`, `long enough`, or `unknown`"),
-    Column("replicas", _WHOLE, "runs behind it"),
+    Column("replicas", _WHOLE, "number of runs it was computed from"),
     Column("force_field", _TEXT, "parameter set, with its version"),
     Column("ion_charge_scale", _NUMBER, "factor of the ions' charges; missing if it is not recorded"),
-    Column("recipe_sha256", _TEXT, "hash of what decided the composition"),
+    Column("recipe_sha256", _TEXT, "hash of everything that determines the composition"),
 )
 FEATURES = pa.schema([(column.name, column.type) for column in COLUMNS])
 
