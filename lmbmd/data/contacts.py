@@ -79,8 +79,11 @@ class FrameContacts:
 class Contacts(Protocol):
     """A contact table: in memory for tests, on disk for runs. Iterating yields frames in order of time."""
 
-    search_radius_A: float
-    n_frames: int
+    @property
+    def search_radius_A(self) -> float: ...
+
+    @property
+    def n_frames(self) -> int: ...
 
     def __iter__(self) -> Iterator[FrameContacts]: ...
 

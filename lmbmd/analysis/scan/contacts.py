@@ -262,9 +262,9 @@ def run_contacts(
             file.write(contact_batch(rows))
             total.merge(rdf)
             bar.update(len(rows))
-    rdf = total.result()
-    rdf.write(rdf_path)
-    return ContactFile(Path(contacts_path)), rdf
+    result = total.result()
+    result.write(rdf_path)
+    return ContactFile(Path(contacts_path)), result
 
 
 def contacts_of(

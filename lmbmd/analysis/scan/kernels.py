@@ -52,7 +52,16 @@ def workspace(n: int) -> Workspace:
 
 
 @njit(cache=True, nogil=True)
-def make_whole(positions, first_atom, parent, mass, box, inverse, half_width, whole):
+def make_whole(
+    positions: np.ndarray,
+    first_atom: np.ndarray,
+    parent: np.ndarray,
+    mass: np.ndarray,
+    box: np.ndarray,
+    inverse: np.ndarray,
+    half_width: float,
+    whole: np.ndarray,
+) -> None:
     """Undo the breaking of molecules over the boundary, and find their mass centres.
 
     Each atom is put at its image nearest to its parent, starting from the first atom where it stands.
@@ -89,7 +98,14 @@ def make_whole(positions, first_atom, parent, mass, box, inverse, half_width, wh
 
 
 @njit(cache=True, nogil=True)
-def _sort_into_cells(points, rows, box, inverse, n_cells, work):
+def _sort_into_cells(
+    points: np.ndarray,
+    rows: np.ndarray,
+    box: np.ndarray,
+    inverse: np.ndarray,
+    n_cells: np.ndarray,
+    work: Workspace,
+) -> np.ndarray:
     """Wrap points into the box and sort them by the cells of a grid (counting sort), along a, then b, then c.
 
     Fills ``work`` for ``points[rows]``; within a cell points stay in order.
@@ -128,7 +144,7 @@ def _sort_into_cells(points, rows, box, inverse, n_cells, work):
 
 
 @njit(cache=True, nogil=True)
-def _cells_in_reach(fraction, span, n, cell, step):
+def _cells_in_reach(fraction: float, span: float, n: int, cell: np.ndarray, step: np.ndarray) -> int:
     """Cells that ``fraction ± span`` touches along one axis of ``n`` cells, as cells of the box and its images.
 
     Fills ``cell`` and ``step`` with cell numbers in [0, n) and lattice steps, in order; returns how many.
@@ -145,7 +161,19 @@ def _cells_in_reach(fraction, span, n, cell, step):
 
 
 @njit(cache=True, nogil=True)
-def _gather(x, y, z, cells, steps, n_found, box, start, n_cells, reach2, work):
+def _gather(
+    x: float,
+    y: float,
+    z: float,
+    cells: np.ndarray,
+    steps: np.ndarray,
+    n_found: np.ndarray,
+    box: np.ndarray,
+    start: np.ndarray,
+    n_cells: np.ndarray,
+    reach2: float,
+    work: Workspace,
+) -> int:
     """All points within reach of (x, y, z), from the cells that the reach touches, into ``work.hit…``.
 
     ``cells`` and ``steps`` (3, …) are those of ``_cells_in_reach``, ``n_found`` of them along each axis.
@@ -178,22 +206,22 @@ def _gather(x, y, z, cells, steps, n_found, box, start, n_cells, reach2, work):
 
 @njit(cache=True, nogil=True)
 def _tally(
-    hits,
-    work,
-    label,
-    molecule,
-    own_molecule,
-    own_step,
-    reach,
-    n_contact,
-    contact_radius,
-    bins_per_A,
-    counts,
-    contact,
-    distance,
-    image,
-    found,
-):
+    hits: int,
+    work: Workspace,
+    label: np.ndarray,
+    molecule: np.ndarray,
+    own_molecule: int,
+    own_step: np.ndarray,
+    reach: float,
+    n_contact: int,
+    contact_radius: float,
+    bins_per_A: float,
+    counts: np.ndarray,
+    contact: np.ndarray,
+    distance: np.ndarray,
+    image: np.ndarray,
+    found: int,
+) -> int:
     """Count the hits of one query in its histogram and append its contacts; returns the new number of contacts."""
     contact2, n_bins, near = contact_radius * contact_radius, counts.shape[1], 0
     for h in range(hits):
@@ -222,28 +250,28 @@ def _tally(
 
 @njit(cache=True, nogil=True)
 def _walk(
-    q,
-    points,
-    query,
-    query_label,
-    query_molecule,
-    label,
-    molecule,
-    start,
-    n_cells,
-    box,
-    inverse,
-    reach,
-    n_contact,
-    contact_radius,
-    bins_per_A,
-    histogram,
-    offsets,
-    contact,
-    distance,
-    image,
-    work,
-):
+    q: int,
+    points: np.ndarray,
+    query: np.ndarray,
+    query_label: np.ndarray,
+    query_molecule: np.ndarray,
+    label: np.ndarray,
+    molecule: np.ndarray,
+    start: np.ndarray,
+    n_cells: np.ndarray,
+    box: np.ndarray,
+    inverse: np.ndarray,
+    reach: float,
+    n_contact: int,
+    contact_radius: float,
+    bins_per_A: float,
+    histogram: np.ndarray,
+    offsets: np.ndarray,
+    contact: np.ndarray,
+    distance: np.ndarray,
+    image: np.ndarray,
+    work: Workspace,
+) -> int:
     """Search from query ``q`` on, until all are done or the contact list is full; returns the next query."""
     span, fraction = np.empty(3), np.empty(3)
     for k in range(3):
@@ -289,23 +317,23 @@ def _walk(
 
 @njit(cache=True, nogil=True)
 def search(
-    points,
-    query,
-    query_label,
-    query_molecule,
-    point,
-    label,
-    molecule,
-    n_contact,
-    box,
-    inverse,
-    reach,
-    contact_radius,
-    bins_per_A,
-    n_cells,
-    histogram,
-    work,
-):
+    points: np.ndarray,
+    query: np.ndarray,
+    query_label: np.ndarray,
+    query_molecule: np.ndarray,
+    point: np.ndarray,
+    label: np.ndarray,
+    molecule: np.ndarray,
+    n_contact: int,
+    box: np.ndarray,
+    inverse: np.ndarray,
+    reach: float,
+    contact_radius: float,
+    bins_per_A: float,
+    n_cells: np.ndarray,
+    histogram: np.ndarray,
+    work: Workspace,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Look from every query at all points nearer than ``reach``: count them in a histogram, list the contacts.
 
     A molecule is not its own neighbour. Each pair is met once, at its nearest image, for ``reach`` is at most half
@@ -367,7 +395,7 @@ def search(
 
 
 @njit(cache=True, nogil=True)
-def _grow(array):
+def _grow(array: np.ndarray) -> np.ndarray:
     bigger = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
     bigger[: array.shape[0]] = array
     return bigger
