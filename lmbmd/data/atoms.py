@@ -62,7 +62,7 @@ class AtomTable:
     name: np.ndarray
     mass_amu: np.ndarray
     charge_e: np.ndarray
-    parent: np.ndarray | None = None
+    parent: np.ndarray = None  # type: ignore[assignment]  # never None once made: __post_init__
     bonds: np.ndarray | None = None
 
     def __post_init__(self) -> None:
