@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate.resume import Place
+from lmbmd.simulate.resume import RunState
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Run:
 
     def reached(self) -> tuple[str, int]:
         """Stage and step of its last checkpoint."""
-        place = Place.of(checkpoint.load(self.work / checkpoint.CURRENT))
-        return place.stage, place.step
+        state = RunState.of(checkpoint.load(self.work / checkpoint.CURRENT))
+        return state.stage, state.step
 
     def record(self) -> dict[str, Any]:
         return json.loads((self.out / "run.json").read_text(encoding="utf-8"))

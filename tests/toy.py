@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openmm
+import pytest
 
 from lmbmd.box.pdb import pdb_text, read_pdb, with_positions
 from lmbmd.box.system import BuiltSystem, build_system
@@ -193,16 +195,25 @@ def relaxed_run(folder: Path, *, counts: dict[str, int] = TINY, edge_A: float = 
     return folder
 
 
-def simulate_here(folder: Path, *, platform: str = "CPU", checkpoint_interval_s: float = 0.1, **options: Any) -> None:
-    """``run`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
-    runner.SOFT_STEPS, runner.CHECKPOINT_SHARE, runner.ATTEND_S = ((500, 20), (1000, 20)), 1.0, 0.02
+def simulate_here(
+    folder: Path,
+    *,
+    platform: str = "CPU",
+    checkpoint_interval_s: float = 0.1,
+    soft_steps: tuple[tuple[int, int], ...] = ((500, 20), (1000, 20)),
+    **options: Any,
+) -> None:
+    """``simulate`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
     options = {"threads": 1, **options}
-    simulate(
-        *paths,
-        platform=PlatformOptions(name=platform, checkpoint_interval_s=checkpoint_interval_s, **options),
-        quiet=True,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"SOFT_STEPS": soft_steps, "CHECKPOINT_SHARE": 1.0, "ATTEND_S": 0.02}.items():
+            patch.setattr(runner, name, value)
+        simulate(
+            *paths,
+            platform=PlatformOptions(name=platform, checkpoint_interval_s=checkpoint_interval_s, **options),
+            quiet=True,
+        )
 
 
 def _child(folder: Path, options: dict[str, Any]) -> None:
@@ -221,7 +232,12 @@ _server.set_forkserver_preload(["lmbmd.simulate.run"])
 
 def simulate_elsewhere(folder: Path, **options: Any) -> Any:
     """``simulate_here`` in a process of its own, already started."""
-    process = _server.Process(target=_child, args=(folder, options))
+    return child_process(_child, folder, options)
+
+
+def child_process(target: Callable[..., None], *args: Any) -> Any:
+    """A process of its own, already started, that calls a function of a module."""
+    process = _server.Process(target=target, args=args)
     process.start()
     return process
 

@@ -252,7 +252,7 @@ def claims(options: argparse.Namespace) -> None:
 
 
 def parametrize(options: argparse.Namespace) -> None:
-    from lmbmd.core.steps import Steps
+    from lmbmd.core.progress import Progress
     from lmbmd.forcefield.own import FOLDER
     from lmbmd.forcefield.parametrize.charges import cache_folder
     from lmbmd.forcefield.parametrize.parametrize import Request, parametrize
@@ -264,8 +264,9 @@ def parametrize(options: argparse.Namespace) -> None:
         aliases=tuple(options.alias),
         density_g_cm3=options.density,
     )
-    with Steps(f"parametrize {options.name}", total=6) as steps:
-        cautions = parametrize(request, folder, extends=options.extends, cache=cache_folder(), step=steps.step)
+    with Progress(sys.stderr) as progress:
+        progress.begin(f"parametrize {options.name}", total=6, unit="parts")
+        cautions = parametrize(request, folder, extends=options.extends, cache=cache_folder(), step=progress.part)
     print(f"{options.name} is in {folder}. A bottle takes it with 'force_field: {folder.name}'.")
     for caution in cautions:
         print(caution)

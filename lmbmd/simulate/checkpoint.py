@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import sync_folder
 from lmbmd.core.provenance import sha256_of
 
-_MAGIC = b"lmbmd-checkpoint-1"
+_MAGIC = b"lmbmd-checkpoint-2"
 CURRENT, PREVIOUS = "checkpoint", "checkpoint.previous"
 
 
@@ -24,7 +25,8 @@ class Checkpoint:
     """Everything needed to go on.
 
     Attributes:
-        header: plain data: physics, hashes, stage, step, file lengths, history.
+        header: plain data: what the run is made of, where it stands, and what its growing files held at that moment
+            (``lmbmd.simulate.resume.header_of``).
         positions_nm, velocities_nm_ps: (n, 3) float64.
         box_nm: (3, 3) float64, lattice vectors as rows.
         binary: OpenMM's own checkpoint. Continues to the bit where the platform computes to the bit, but fits only
@@ -56,7 +58,7 @@ class Checkpoint:
         first, _, body = data.partition(b"\n")
         magic, _, digest = first.partition(b" ")
         if magic != _MAGIC:
-            raise ValueError("it is no checkpoint of this program")
+            raise ValueError("it is no checkpoint of this version of lmbmd")
         if sha256_of(body) != digest.decode("ascii", "replace"):
             raise ValueError("its content does not match its hash: truncated or damaged")
         line, _, rest = body.partition(b"\n")
@@ -69,7 +71,7 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Make ``checkpoint`` the current one and keep the one before it.
 
-    A kill at any moment leaves at least one whole checkpoint: until the last rename, the previous one.
+    A kill at any moment leaves at least one whole checkpoint: between the two renames, the previous one.
 
     Raises:
         LmbmdError: if it cannot be written; the checkpoint before it is then untouched.
@@ -112,13 +114,3 @@ def cannot_write(path: Path, error: OSError) -> LmbmdError:
         where=str(path),
         remedy="Free some space or mend the permissions, then give the same command again.",
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a power cut, where the file system can promise that."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

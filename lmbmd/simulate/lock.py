@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -15,20 +16,23 @@ from typing import Any
 
 from lmbmd.core.errors import LmbmdError
 
-#: The holder touches the lock file this often, and is taken for dead after so long without, s.
+#: The holder touches its claim this often, and is taken for dead after so long without, s.
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
-_NAME = "lock"
 
 
 @contextmanager
 def holding(folder: str | os.PathLike[str], say: Callable[[str], None], *, stale_s: float = STALE_S) -> Iterator[None]:
     """Be the only writer of ``folder`` inside the block.
 
-    The kernel's advisory lock on the file ``lock`` decides on one machine, and dies with its process however that
-    ends. Where a network file system does not carry it, the file's content decides: a holder on this machine is
-    dead if its process is; one on another is dead if it has not touched the file for ``stale_s``. That is watched,
-    not computed from clocks, which differ between machines.
+    Writers claim the folder by creating ``lock.1``, ``lock.2``, … in it. Whoever wants it creates the number after the
+    newest, if that one's writer has given it back or is dead. A file can be created only once (``O_EXCL``), on every
+    file system, and no number is used twice: of any number of processes that see the same newest claim, one gets
+    the next.
+
+    A writer lives if the kernel holds its lock on the claim (``flock``, where the file system has it). Otherwise one
+    on this machine is dead if its process is; one on another machine if it has not touched its claim for ``stale_s``.
+    That is watched, not computed from clocks, which differ between machines.
 
     Args:
         say: told about a stale lock that is taken over.
@@ -36,30 +40,33 @@ def holding(folder: str | os.PathLike[str], say: Callable[[str], None], *, stale
     Raises:
         LmbmdError: if another process holds the folder (says which), or it cannot be written to.
     """
-    path = Path(folder, _NAME)
+    folder = Path(folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _claim(folder, say, stale_s)
     except OSError as error:
         raise LmbmdError(
             f"the work folder cannot be written to: {error.strerror or error}.",
-            where=str(path.parent),
-            remedy="Choose another, or mend its permissions.",
+            where=str(folder),
+            remedy="Choose another, mend its permissions, or free some space.",
         ) from error
     stop = threading.Event()
+    beat = threading.Thread(target=_heartbeat, args=(handle, stop), daemon=True)
+    beat.start()
     try:
-        _take(handle, path, say, stale_s)
-        beat = threading.Thread(target=_heartbeat, args=(path, stop), daemon=True)
-        beat.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            beat.join()
-            with suppress(OSError):
-                os.ftruncate(handle, 0)
+        yield
     finally:
+        stop.set()
+        beat.join()
+        with suppress(OSError):
+            # In one call, so that nobody sees it half done; the length stays.
+            os.pwrite(handle, b"{}".ljust(os.fstat(handle).st_size), 0)
         os.close(handle)
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who has claimed the folder: ``identity()`` of that process; {} if nobody; None if that cannot be read (yet)."""
+    return _read(_path(folder, _newest(folder)))
 
 
 def identity() -> dict[str, Any]:
@@ -67,53 +74,112 @@ def identity() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot(), "start": _start_time(os.getpid())}
 
 
-def _take(handle: int, path: Path, say: Callable[[str], None], stale_s: float) -> None:
-    flocked = _flock(handle)
-    holder = _read(path)
-    if not flocked and flocked is not None:
-        raise _held(path, holder)
-    if holder and holder != identity():
-        if _lives(holder, path, stale_s):
-            raise _held(path, holder)
-        say(f"a stale lock of {_describe(holder)}, which is gone, was taken over")
-    try:
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(identity()).encode(), 0)
-        os.fsync(handle)
-    except OSError as error:
-        raise LmbmdError(
-            f"the lock cannot be written: {error.strerror or error}.",
-            where=str(path),
-            remedy="Free some space or choose another work folder.",
-        ) from error
+def _claim(folder: Path, say: Callable[[str], None], stale_s: float) -> int:
+    """A handle on a new claim, which is the newest of the folder."""
+    while True:
+        newest = _newest(folder)
+        before = _path(folder, newest)
+        if _lives(before, stale_s):
+            raise _held(folder, _read(before))
+        stale, claim = _read(before), _path(folder, newest + 1)
+        try:
+            handle = os.open(claim, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            continue  # another process was quicker
+        try:
+            os.write(handle, json.dumps(identity()).encode())
+            os.fsync(handle)
+        except OSError:
+            os.close(handle)
+            claim.unlink()
+            raise
+        _flock(handle)
+        if _newest(folder) != newest + 1:  # what looked like the newest was long gone
+            os.close(handle)
+            claim.unlink()
+            continue
+        if stale != {}:
+            say(f"a stale lock of {_describe(stale)}, which is gone, was taken over")
+        # The one before stays, so that whoever looks finds a newest claim at every moment.
+        for number in _numbers(folder):
+            if number < newest:
+                _path(folder, number).unlink(missing_ok=True)
+        return handle
 
 
-def _flock(handle: int) -> bool | None:
-    """True if the kernel's lock was got, False if another process has it, None where there are no such locks."""
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"lock.{number}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    found = (re.fullmatch(r"lock\.([0-9]+)", path.name) for path in folder.iterdir())
+    return [int(match[1]) for match in found if match]
+
+
+def _newest(folder: Path) -> int:
+    """Number of the newest claim, 0 if there was none yet."""
+    return max(_numbers(folder), default=0)
+
+
+def _flock(handle: int) -> None:
+    """Show with the kernel's lock that this process lives, where there are such locks."""
+    for _ in range(100):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:  # somebody is just looking whether it is held
+            time.sleep(0.01)
+        except OSError:
+            return
+
+
+def _is_flocked(claim: Path) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
+        handle = os.open(claim, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+    return False
 
 
-def _lives(holder: dict[str, Any], path: Path, stale_s: float) -> bool:
-    if holder.get("host") == socket.gethostname():
+def _lives(claim: Path, stale_s: float) -> bool:
+    """Whether the process that made a claim still needs it. May take ``stale_s``."""
+    holder = _read(claim)
+    if holder == {}:
+        return False
+    if _is_flocked(claim):
+        return True
+    if holder and holder.get("host") == socket.gethostname():
         if holder.get("boot") != _boot():
             return False
         return _start_time(holder["pid"]) == holder.get("start") is not None
-    # Another machine: does anybody still touch the file? The file system's own times are compared, with each other.
-    before = path.stat().st_mtime_ns
+    # Another machine, or a claim that is not signed yet: does anybody still touch the file? The file system's own
+    # times are compared, with each other.
+    before_ns = _touched_ns(claim)
     deadline = time.monotonic() + stale_s
-    if _file_system_now_ns(path) - before > 1e9 * stale_s:
+    if _file_system_now_ns(claim) - before_ns > 1e9 * stale_s:
         return False
     while time.monotonic() < deadline:
-        time.sleep(min(1.0, stale_s / 10))
-        if path.stat().st_mtime_ns != before:
+        time.sleep(min(1.0, stale_s / 20))
+        if _read(claim) != holder:  # signed by now, or given back
+            return _lives(claim, stale_s)
+        if _touched_ns(claim) != before_ns:
             return True
     return False
+
+
+def _touched_ns(claim: Path) -> int:
+    try:
+        return claim.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _file_system_now_ns(path: Path) -> int:
@@ -125,32 +191,33 @@ def _file_system_now_ns(path: Path) -> int:
         probe.unlink(missing_ok=True)
 
 
-def _heartbeat(path: Path, stop: threading.Event) -> None:
+def _heartbeat(handle: int, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_S):
         with suppress(OSError):
-            os.utime(path)
+            os.utime(handle)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Who wrote the lock; {} if nobody has it, or if its writer was killed half-way."""
+def _read(claim: Path) -> dict[str, Any] | None:
+    """Who made a claim; {} if it was given back or is gone; None if it is not, or not wholly, written."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(claim.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else {}
+    except (OSError, ValueError):
+        return None
+    return found if found == {} or (isinstance(found, dict) and isinstance(found.get("pid"), int)) else None
 
 
-def _held(path: Path, holder: dict[str, Any]) -> LmbmdError:
-    who = _describe(holder) if holder else "another process"
+def _held(folder: Path, holder: dict[str, Any] | None) -> LmbmdError:
     return LmbmdError(
-        f"this run is being written by {who}.",
-        where=str(path.parent),
+        f"this run is being written by {_describe(holder)}.",
+        where=str(folder),
         remedy="Wait for it or end it; two writers on one run would spoil it.",
     )
 
 
-def _describe(holder: dict[str, Any]) -> str:
-    return f"process {holder.get('pid')} on {holder.get('host')}"
+def _describe(holder: dict[str, Any] | None) -> str:
+    return f"process {holder.get('pid')} on {holder.get('host')}" if holder else "an unknown process"
 
 
 def _boot() -> str:

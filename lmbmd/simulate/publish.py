@@ -12,12 +12,14 @@ from typing import Any
 
 from lmbmd.core import files, provenance, stages
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import sync_folder
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.simulate.checkpoint import Checkpoint
+from lmbmd.simulate.logs import xtc_frames
 from lmbmd.simulate.protocol import RunSpec
-from lmbmd.simulate.resume import EQUILIBRATION, STATE, TRAJECTORY, Place
+from lmbmd.simulate.resume import EQUILIBRATION, FINAL, STATE, TRAJECTORY, RunState
 
-FINAL, RECORD = "final.pdb", "run.json"
+RECORD = "run.json"
 _GROWING = (TRAJECTORY, STATE, EQUILIBRATION)
 
 
@@ -36,8 +38,20 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
-def detach(work: Path) -> None:
+def complete(work: Path, last: Checkpoint, spec: RunSpec) -> bool:
+    """Whether a run has only to be published: its last checkpoint is at the end, and nothing was added after that.
+
+    The final structure is the sign of it: it is written after the last checkpoint, and goes before the files grow.
+    """
+    return RunState.of(last).finished(spec) and (work / FINAL).exists()
+
+
+def reopen(work: Path) -> None:
     """Before the files in ``work`` grow: give them bytes of their own where results share theirs."""
+    (work / FINAL).unlink(missing_ok=True)
+    sync_folder(work)
+    for left in work.glob(".*.partial*"):  # by a process that was killed
+        left.unlink()
     for name in _GROWING:
         path = work / name
         if path.exists() and path.stat().st_nlink > 1:
@@ -50,11 +64,28 @@ def publish(work: Path, out: Path, last: Checkpoint, spec: RunSpec, inputs: dict
 
     The files stay in ``work`` too, sharing their bytes where the file system has hard links, so that the run can be
     extended after its results have been moved, deleted or published again.
+
+    Raises:
+        LmbmdError: if the trajectory does not hold exactly the frames that were asked for, or a file cannot be written.
     """
+    _check_frames(work / TRAJECTORY, len(last.positions_nm), spec)
     for name in (*_GROWING, FINAL):
         _share(work / name, out / name)
     record = json.dumps(_record(last, spec, inputs, work), indent=2, allow_nan=False)
     files.write_text(out / RECORD, record + "\n")
+
+
+def _check_frames(path: Path, n_atoms: int, spec: RunSpec) -> None:
+    try:
+        fault = "" if (found := xtc_frames(path, n_atoms)) == spec.n_frames else f"{path.name} has {found} frames"
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise LmbmdError(
+            f"{fault}; {spec.n_frames} were asked for. Nothing was published.",
+            where=str(path),
+            remedy="Put the file back from a copy, or delete this folder to begin the run anew.",
+        )
 
 
 def _share(source: Path, target: Path) -> None:
@@ -85,9 +116,9 @@ def _share(source: Path, target: Path) -> None:
 
 
 def _record(last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike[str]], work: Path) -> dict[str, Any]:
-    place = Place.of(last)
-    produce_s = place.wall_s.get("produce", 0.0)
-    produced_ns = spec.time_ps(place.step) / PS_PER_NS
+    state = RunState.of(last)
+    produce_s = state.wall_s.get("produce", 0.0)
+    produced_ns = spec.time_ps(state.step) / PS_PER_NS
     return provenance.stamp(
         stages.SIMULATE,
         inputs,
@@ -100,11 +131,11 @@ def _record(last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike
         frame_interval_ps=spec.frame_interval_ps,
         platform=last.header["platform"],
         ns_per_day=produced_ns / produce_s * 86400 if produce_s else None,
-        wall_s=place.wall_s,
-        equilibration=_finite(place.verdict),
-        recoveries=place.recoveries,
-        sessions=place.sessions,
-        restarts=len(place.sessions) - 1,
+        wall_s=state.wall_s,
+        equilibration=_finite(state.verdict),
+        recoveries=state.recoveries,
+        sessions=state.sessions,
+        restarts=len(state.sessions) - 1,
         files={name: (work / name).stat().st_size for name in (*_GROWING, FINAL)},
     )
 

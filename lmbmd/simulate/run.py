@@ -11,16 +11,15 @@ import openmm
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
-from lmbmd.simulate import checkpoint
-from lmbmd.simulate.aside import make_room
+from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines.mechanics import check_box
 from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.interrupts import Interrupts
 from lmbmd.simulate.lock import holding
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
-from lmbmd.simulate.publish import check_writable, detach, publish
-from lmbmd.simulate.resume import Inputs, Place, find
+from lmbmd.simulate.publish import check_writable, complete, publish, reopen
+from lmbmd.simulate.resume import Inputs, RunState, find, make_room
 from lmbmd.simulate.runner import Runner
 
 StrPath = str | os.PathLike[str]
@@ -46,7 +45,7 @@ def simulate(
 
     Args:
         platform: where to run, and how often to write a checkpoint (less often if that takes over 0.5 % of the time).
-        fresh: set a run of other physics in ``work_dir`` aside (``lmbmd.simulate.aside``) instead of refusing.
+        fresh: set a run of other physics in ``work_dir`` aside (``lmbmd.simulate.resume.make_room``), not refuse it.
         quiet: no progress on stderr.
 
     Raises:
@@ -61,28 +60,22 @@ def simulate(
     if fresh:
         make_room(work, inputs, progress.say)
     with holding(work, progress.say), Interrupts() as interrupts:
-        found = find(work, inputs, progress.say)
-        if not (found and Place.of(found).finished(inputs.spec)):
-            _go_on(inputs, files, work, found, platform, progress, interrupts)
-        publish(work, out, checkpoint.load(work / checkpoint.CURRENT), inputs.spec, files)
+        last = find(work, inputs, progress.say)
+        if last is None or not complete(work, last, inputs.spec):
+            last = _go_on(inputs, files, work, last, platform, progress, interrupts)
+        publish(work, out, last, inputs.spec, files)
 
 
-def why(spec_path: StrPath, system_xml: StrPath, start_pdb: StrPath, work_dir: StrPath) -> list[str]:
-    """What of a run's physics differs from its last checkpoint, each as ``"name: old → new"``; empty if nothing.
-
-    Raises:
-        LmbmdError: if there is no readable checkpoint.
-    """
-    inputs = Inputs(load_spec(spec_path), _read(system_xml), _read(start_pdb))
-    try:
-        return inputs.faults(checkpoint.load(Path(work_dir) / checkpoint.CURRENT))
-    except (FileNotFoundError, ValueError) as error:
-        raise LmbmdError(
-            f"there is no checkpoint to compare with ({error}).", where=str(work_dir), remedy="Run it first."
-        ) from error
-
-
-def _go_on(inputs, files, work, found, platform, progress, interrupts) -> None:
+def _go_on(
+    inputs: Inputs,
+    files: dict[str, StrPath],
+    work: Path,
+    found: Checkpoint | None,
+    platform: PlatformOptions,
+    progress: Progress,
+    interrupts: Interrupts,
+) -> Checkpoint:
+    """Simulate from ``found``, or from the start, to the end; the last checkpoint."""
     system = _system(inputs.system_xml, str(files["system"]))
     positions, box = read_pdb(inputs.start_pdb, where=str(files["start"]))
     if len(positions) != system.getNumParticles():
@@ -91,14 +84,13 @@ def _go_on(inputs, files, work, found, platform, progress, interrupts) -> None:
             where=str(files["start"]),
             remedy="Run the build stage again.",
         )
-    place = Place.of(found) if found else Place()
-    engine = Engine(system, inputs.spec, platform, f"{place.stage} {place.step}")
+    state = RunState.of(found) if found else RunState()
+    engine = Engine(system, inputs.spec, platform, f"{state.stage} {state.step}")
     check_box(box, engine.cutoff_A, where=str(files["start"]))
     progress.say(engine.report.sentence())
-    detach(work)
-    Runner(inputs, engine, work, progress, interrupts, platform.checkpoint_interval_s).run(
-        positions / 10, box / 10, found
-    )
+    reopen(work)
+    runner = Runner(inputs, engine, work, progress, interrupts, platform.checkpoint_interval_s)
+    return runner.run(positions / 10, box / 10, found)
 
 
 def _read(path: StrPath) -> str:

@@ -19,9 +19,19 @@ from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines.openmm import Engine, Exploded
 from lmbmd.simulate.equilibration import judge
 from lmbmd.simulate.interrupts import Interrupts
-from lmbmd.simulate.logs import Row, StateLog, Trajectory
-from lmbmd.simulate.publish import FINAL
-from lmbmd.simulate.resume import EQUILIBRATION, STAGES, STATE, TRAJECTORY, Inputs, Place, header_of
+from lmbmd.simulate.logs import Mark, Row, StateLog, Trajectory
+from lmbmd.simulate.resume import (
+    EQUILIBRATION,
+    FINAL,
+    STAGES,
+    STATE,
+    TRAJECTORY,
+    Inputs,
+    RunState,
+    go_back,
+    header_of,
+    marks_of,
+)
 
 #: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
 SOFT_STEPS = ((500, 1000), (1000, 1000), (2000, 1000))
@@ -42,7 +52,7 @@ CHECKPOINT_SHARE = 0.005
 
 
 class Runner:
-    """Drives an ``Engine`` through the stages, from wherever its ``Place`` is."""
+    """Drives an ``Engine`` through the stages, from wherever its ``RunState`` is."""
 
     def __init__(
         self,
@@ -54,7 +64,7 @@ class Runner:
         checkpoint_interval_s: float,
     ) -> None:
         self.inputs, self.spec, self.engine, self.work = inputs, inputs.spec, engine, work
-        self.place = Place()
+        self.state = RunState()
         self.progress, self._interrupts = progress, interrupts
         self._interval_s = checkpoint_interval_s
         self._next_checkpoint_s = time.monotonic() + checkpoint_interval_s
@@ -71,19 +81,18 @@ class Runner:
 
     # ---- whole run
 
-    def run(self, positions_nm: np.ndarray, box_nm: np.ndarray, found: Checkpoint | None) -> None:
-        """Go on from a checkpoint, or begin, and end with a last checkpoint when all is done."""
+    def run(self, positions_nm: np.ndarray, box_nm: np.ndarray, found: Checkpoint | None) -> Checkpoint:
+        """Go on from a checkpoint, or begin; the last checkpoint, when all is done and the final structure written."""
         try:
             how = self._go_back(found) if found else "from the start"
             if not found:
-                self._cut(dict.fromkeys(self._files, 0))
-                self.engine.place(positions_nm, box_nm)
-            self.place.sessions.append(self._session(how))
+                self._cut({})
+                self.engine.set_positions(positions_nm, box_nm)
+            self.state.sessions.append(self._session(how))
             while True:
                 try:
-                    if self.place.finished(self.spec):
-                        self._finish()  # may find that the last steps exploded
-                        break
+                    if self.state.finished(self.spec):
+                        return self._finish()  # may find that the last steps exploded
                     self._run_stage()
                 except Exploded as error:
                     self._recover(error)
@@ -95,21 +104,22 @@ class Runner:
 
     def _session(self, how: str) -> dict:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        place = {"stage": self.place.stage, "step": self.place.step}
-        return {"began": now, "host": socket.gethostname(), "platform": self.engine.report.name, **place, "how": how}
+        where = {"stage": self.state.stage, "step": self.state.step}
+        return {"began": now, "host": socket.gethostname(), "platform": self.engine.report.name, **where, "how": how}
 
-    def _finish(self) -> None:
+    def _finish(self) -> Checkpoint:
+        last = self._checkpoint()
         shot = self.engine.snapshot()
         text = with_positions(self.inputs.start_pdb, shot.positions_nm * 10, shot.box_nm * 10)
         files.write_text(self.work / FINAL, text)
-        self._checkpoint()
+        return last
 
     def _run_stage(self) -> None:
-        stage = self.place.stage
+        stage = self.state.stage
         getattr(self, f"_{stage}")()
         self._tick(time.monotonic())
         if stage != STAGES[-1]:
-            self.place.stage, self.place.step = STAGES[STAGES.index(stage) + 1], 0
+            self.state.stage, self.state.step = STAGES[STAGES.index(stage) + 1], 0
             self._checkpoint()
 
     # ---- stages
@@ -133,18 +143,20 @@ class Runner:
         self.engine.warm()
 
     def _soften(self) -> None:
-        total, ladder = 0, []
-        for step_as, count in SOFT_STEPS:
-            if step_as < self.spec.step_as:
-                total += count
-                ladder.append((total, step_as))
-        self.progress.begin("soften (steps)", self.place.step, total)
-        for end, step_as in ladder:
-            self.engine.set_pace(step_as, self.place.divisor, SOFT_FRICTION_PER_PS)
-            while self.place.step < end:
-                self._walk(min(end, self.place.step + 100))
-                self.engine.measure(self.place.step, 0.0)
+        ladder = self._ladder()
+        self.progress.begin("soften", ladder[-1][0] if ladder else 0, self.state.step, "steps")
+        for end, _ in ladder:
+            self._set_pace()
+            while self.state.step < end:
+                self._walk(min(end, self.state.step + 100))
+                self.engine.measure(self.state.step, 0.0)
                 self._attend()
+
+    def _ladder(self) -> list[tuple[int, int]]:
+        """Of the softening: until which of its steps the time step is so long, in attoseconds."""
+        shorter = [(step_as, count) for step_as, count in SOFT_STEPS if step_as < self.spec.step_as]
+        ends = np.cumsum([count for _, count in shorter]).tolist()
+        return [(end, step_as) for end, (step_as, _) in zip(ends, shorter, strict=True)]
 
     def _anneal(self) -> None:
         if self.spec.anneal is None:
@@ -154,7 +166,7 @@ class Runner:
         corners = np.cumsum([0, heat, hold, cool])
         temperatures = [self.spec.temperature_K, ramp.temperature_K, ramp.temperature_K, self.spec.temperature_K]
         self._begin("anneal", int(corners[-1]))
-        while self.place.step < corners[-1]:
+        while self.state.step < corners[-1]:
             # Of the row that is walked to, so that it depends on the step alone and not on where a run was killed.
             target = min(self._next(self.spec.state_steps), int(corners[-1]))
             self.engine.set_temperature(float(np.interp(target, corners, temperatures)))
@@ -169,33 +181,33 @@ class Runner:
         look_every = max(5, least // self.spec.state_steps // 10)
         rows = [r for r in self._logs["equilibrate"].read() if r.step > offset]
         self._begin("equilibrate", least)
-        while self.place.verdict is None:
-            end = self.place.step >= most
-            if end or (self.place.step >= least and len(rows) % look_every == 0):
+        while self.state.verdict is None:
+            end = self.state.step >= most
+            if end or (self.state.step >= least and len(rows) % look_every == 0):
                 verdict = judge([r.density_g_cm3 for r in rows], [r.potential_kJ_mol for r in rows])
                 if verdict.stationary or end:
-                    self.place.verdict = {"duration_ps": self.spec.time_ps(self.place.step), **asdict(verdict)}
+                    self.state.verdict = {"duration_ps": self.spec.time_ps(self.state.step), **asdict(verdict)}
                     self.progress.say(
-                        f"equilibrate: ended after {self.place.verdict['duration_ps']:g} ps, {verdict.reason}"
+                        f"equilibrate: ended after {self.state.verdict['duration_ps']:g} ps, {verdict.reason}"
                     )
                     return
-                self.progress.begin("equilibrate", self.spec.time_ps(self.place.step), self.spec.time_ps(most))
+                self.progress.begin("equilibrate", self.spec.time_ps(most), self.spec.time_ps(self.state.step))
             self._walk(min(self._next(self.spec.state_steps), most))
-            if self.place.step % self.spec.state_steps == 0:
+            if self.state.step % self.spec.state_steps == 0:
                 rows.append(self._log(offset))
             self._attend()
 
     def _produce(self) -> None:
         self._begin("produce", self.spec.production_steps)
         every = (self.spec.state_steps, self.spec.frame_steps)
-        while self.place.step < self.spec.production_steps:
+        while self.state.step < self.spec.production_steps:
             self._walk(min(self.spec.production_steps, *map(self._next, every)))
-            if self.place.step % self.spec.state_steps == 0:
+            if self.state.step % self.spec.state_steps == 0:
                 self._log(0)
-            if self.place.step % self.spec.frame_steps == 0:
+            if self.state.step % self.spec.frame_steps == 0:
                 shot = self.engine.snapshot()
                 self._trajectory.append(shot.positions_nm, shot.box_nm)
-            if self.place.step < self.spec.production_steps:
+            if self.state.step < self.spec.production_steps:
                 self._attend()
 
     def _annealing_steps(self) -> int:
@@ -205,79 +217,89 @@ class Runner:
     # ---- steps
 
     def _begin(self, stage: str, total: int) -> None:
-        self.progress.begin(stage, self.spec.time_ps(self.place.step), self.spec.time_ps(total))
-        self.engine.set_pace(self.spec.step_as, self.place.divisor)
+        self.progress.begin(stage, self.spec.time_ps(total), self.spec.time_ps(self.state.step))
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        step_as, friction_per_ps = self._pace(self.state)
+        self.engine.set_pace(step_as, self.state.divisor, friction_per_ps)
+
+    def _pace(self, state: RunState) -> tuple[int, float]:
+        """Time step (attoseconds, before it is divided by strikes) and friction (1/ps) of a stage and step."""
+        if state.stage == "soften":
+            for end, step_as in self._ladder():
+                if state.step < end:
+                    return step_as, SOFT_FRICTION_PER_PS
+        return self.spec.step_as, self.spec.friction_per_ps
 
     def _next(self, every: int) -> int:
         """The next step of this stage that is a multiple of ``every``."""
-        return (self.place.step // every + 1) * every
+        return (self.state.step // every + 1) * every
 
     def _walk(self, target: int) -> None:
         """Step to ``target``, looking at signals and clock on the way."""
-        while self.place.step < target:
-            n = min(self._chunk, target - self.place.step)
+        while self.state.step < target:
+            n = min(self._chunk, target - self.state.step)
             began = time.monotonic()
             self.engine.step(n)
-            self.place.step += n
+            self.state.step += n
             if n == self._chunk:
                 seconds = max(time.monotonic() - began, 1e-4)
                 self._chunk = max(1, min(2 * n, int(n * ATTEND_S / seconds)))
-            if self.place.step < target:  # at the target, its frame and row come first
+            if self.state.step < target:  # at the target, its frame and row come first
                 self._attend()
 
     def _log(self, offset: int) -> Row:
-        step = offset + self.place.step
+        step = offset + self.state.step
         row = self.engine.measure(step, self.spec.time_ps(step))
-        self._logs[self.place.stage].append(row)
+        self._logs[self.state.stage].append(row)
         return row
 
     def _attend(self) -> None:
         """Between steps: the clock, the bar, a checkpoint if one is due, and a signal if one has come."""
-        place, now = self.place, time.monotonic()
+        state, now = self.state, time.monotonic()
         self._tick(now)
-        if place.stage != "soften":
-            self.progress.at(self.spec.time_ps(place.step))
-        if place.strikes and not place.before(place.slow_until):
-            place.strikes, place.slow_until = 0, None
-            self.engine.set_pace(self.spec.step_as)
+        self.progress.at(state.step if state.stage == "soften" else self.spec.time_ps(state.step))
+        if state.slow_until and not state.before(state.slow_until):
+            state.strikes, state.slow_until = 0, None
+            self._set_pace()
         if self._interrupts.received:
             self._checkpoint()
-            time_ps = "" if place.stage == "soften" else f" at {self.spec.time_ps(place.step):g} ps"
-            raise self._interrupts.error(f"{place.stage}{time_ps}; everything up to here is kept")
+            time_ps = "" if state.stage == "soften" else f" at {self.spec.time_ps(state.step):g} ps"
+            raise self._interrupts.error(f"{state.stage}{time_ps}; everything up to here is kept")
         if now >= self._next_checkpoint_s:
             self._checkpoint()
 
     def _tick(self, now: float) -> None:
-        wall = self.place.wall_s
-        wall[self.place.stage] = wall.get(self.place.stage, 0.0) + now - self._clock
+        wall = self.state.wall_s
+        wall[self.state.stage] = wall.get(self.state.stage, 0.0) + now - self._clock
         self._clock = now
 
     # ---- checkpoints and recovery
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> Checkpoint:
         began = time.monotonic()
         self._tick(began)
         # What the checkpoint counts on must be on the disk before it is.
         self._trajectory.settle()
-        for file in self._files.values():
-            file.sync()
-        sizes = {name: file.size for name, file in self._files.items()}
+        marks = {name: file.mark() for name, file in self._files.items()}
         report = self.engine.report
-        header = header_of(self.inputs, self.place, sizes, report.identity, report.to_dict())
-        checkpoint.save(self.work, self.engine.save(header))
+        header = header_of(self.inputs, self.state, marks, report.identity, report.to_dict())
+        saved = self.engine.save(header)
+        checkpoint.save(self.work, saved)
         cost = time.monotonic() - began
         self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / CHECKPOINT_SHARE)
+        return saved
 
-    def _cut(self, sizes: dict[str, int]) -> None:
-        """Cut the growing files back to a checkpoint's lengths."""
-        self._logs["equilibrate"].cut(sizes[EQUILIBRATION])
-        self._logs["produce"].cut(sizes[STATE])
-        frames = self.place.step // self.spec.frame_steps if self.place.stage == "produce" else 0
-        self._trajectory.cut(sizes[TRAJECTORY], frames)
+    def _cut(self, marks: dict[str, Mark]) -> None:
+        """Cut the growing files back to what they held at a checkpoint, or to nothing."""
+        self._logs["equilibrate"].cut(marks.get(EQUILIBRATION))
+        self._logs["produce"].cut(marks.get(STATE))
+        self._trajectory.cut(marks.get(TRAJECTORY))
 
     def _go_back(self, found: Checkpoint) -> str:
-        self.place = Place.of(found)
-        self._cut(found.header["files"])
+        self.state = RunState.of(found)
+        self._cut(marks_of(found))
         how = self.engine.restore(found)
         self.engine.set_temperature(self.spec.temperature_K)
         self._clock = time.monotonic()
@@ -289,41 +311,27 @@ class Runner:
         Raises:
             LmbmdError: after too many explosions, naming the hottest atoms.
         """
-        failed = self.place
+        failed = self.state
         strikes = failed.strikes + 1
         record = {"stage": failed.stage, "step": failed.step, "reason": str(error), "divisor": failed.divisor}
         if strikes > MAX_STRIKES or len(failed.recoveries) >= MAX_RECOVERIES:
             raise self._diagnosis(failed, error) from error
-        self._go_back(self._last_good(older=strikes == MAX_STRIKES))
-        back = f"{self.place.stage} step {self.place.step}"
-        self.place.sessions, self.place.recoveries = failed.sessions, [*failed.recoveries, {**record, "back_to": back}]
+        self._go_back(go_back(self.work, self.inputs, older=strikes == MAX_STRIKES))
+        back = f"{self.state.stage} step {self.state.step}"
+        self.state.sessions, self.state.recoveries = failed.sessions, [*failed.recoveries, {**record, "back_to": back}]
         beyond = failed.step + int(RECOVERY_PS * 1e6) // self.spec.step_as
-        self.place.strikes, self.place.slow_until = strikes, (failed.stage, beyond)
+        self.state.strikes, self.state.slow_until = strikes, (failed.stage, beyond)
         self.progress.say(
-            f"{failed.stage} step {failed.step}: {error}; back to {back} with a step {self.place.divisor} times smaller"
+            f"{failed.stage} step {failed.step}: {error}; back to {back} with a step {self.state.divisor} times smaller"
         )
 
-    def _last_good(self, *, older: bool) -> Checkpoint:
-        if older:
-            try:
-                return checkpoint.load(self.work / checkpoint.PREVIOUS)
-            except (FileNotFoundError, ValueError):
-                pass
-        try:
-            return checkpoint.load(self.work / checkpoint.CURRENT)
-        except (FileNotFoundError, ValueError) as error:
-            raise LmbmdError(
-                f"the run exploded and its checkpoint cannot be read ({error}).",
-                where=str(self.work),
-                remedy="Give the same command again.",
-            ) from error
-
-    def _diagnosis(self, failed: Place, error: Exploded) -> LmbmdError:
+    def _diagnosis(self, failed: RunState, error: Exploded) -> LmbmdError:
         """Replay the last stretch to see which atoms heat up first."""
-        self._go_back(self._last_good(older=False))
-        self.engine.set_pace(self.spec.step_as, failed.divisor)
+        self._go_back(go_back(self.work, self.inputs, older=False))
+        self.state.strikes = failed.strikes
+        self._set_pace()
         hottest = self.engine.hottest()
-        stretch = max(failed.step - self.place.step, 10) if failed.stage == self.place.stage else 1000
+        stretch = max(failed.step - self.state.step, 10) if failed.stage == self.state.stage else 1000
         try:
             for _ in range(min(1000, stretch)):
                 self.engine.step(1)
@@ -338,7 +346,7 @@ class Runner:
             pass
         labels = atom_labels(self.inputs.start_pdb, [atom for atom, _ in hottest])
         atoms = "; ".join(f"{label} at {kelvin:.0f} K" for label, (_, kelvin) in zip(labels, hottest, strict=True))
-        divided = self.spec.timestep_fs / failed.divisor
+        divided = self._pace(failed)[0] / 1000 / failed.divisor
         return LmbmdError(
             f"the run explodes in stage {failed.stage} at step {failed.step} ({error}), also with a step of "
             f"{divided:g} fs. Hottest atoms just before: {atoms}.",

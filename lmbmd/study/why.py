@@ -11,10 +11,10 @@ from typing import Any
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
 from lmbmd.formulation.composition import Composition
-from lmbmd.simulate import checkpoint
+from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.protocol import RunSpec, differences, parse_spec
 from lmbmd.simulate.publish import RECORD
-from lmbmd.simulate.resume import STAGES, Inputs, Place
+from lmbmd.simulate.resume import STAGES, Inputs, RunState, newest
 from lmbmd.study.study import Run, Study
 
 
@@ -70,25 +70,20 @@ def _finished(record: Path, built: Path, spec: RunSpec) -> Past | None:
 
 
 def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
-    try:
-        found = checkpoint.load(work / checkpoint.CURRENT)
-    except FileNotFoundError:
+    paths = [built / "system.xml", built / "start.pdb"]
+
+    def differing(found: Checkpoint) -> list[str]:
+        if all(path.exists() for path in paths):
+            return Inputs(spec, *(path.read_text(encoding="utf-8") for path in paths)).differences(found)
+        return differences(found.header["physics"], spec.physics())
+
+    found = newest(work, differing)
+    if found is None or found.checkpoint is None:
         return None
-    except ValueError as error:
-        raise LmbmdError(
-            f"the checkpoint is damaged: {error}.",
-            where=str(work),
-            remedy="Run snakemake: it goes on from the one before.",
-        ) from error
-    place = Place.of(found)
-    done_ns = spec.time_ps(place.step) / 1000
-    files = [built / "system.xml", built / "start.pdb"]
-    if all(file.exists() for file in files):
-        changes = Inputs(spec, *(file.read_text(encoding="utf-8") for file in files)).faults(found)
-    else:
-        changes = differences(found.header["physics"], spec.physics())
-    words = f"interrupted in stage {place.stage} after {done_ns:g} ns of it"
-    return Past(words, done_ns if place.stage == STAGES[-1] else 0.0, tuple(changes))
+    state = RunState.of(found.checkpoint)
+    done_ns = spec.time_ps(state.step) / 1000
+    words = f"interrupted in stage {state.stage} after {done_ns:g} ns of it"
+    return Past(words, done_ns if state.stage == STAGES[-1] else 0.0, found.foreign)
 
 
 def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """A molecule that nobody has met before: from a SMILES or a topology into a set of one's own, and into a box."""
 
-import io
 import json
 import math
 import os
@@ -24,7 +23,6 @@ from lmbmd.box.read import Box
 from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.steps import Steps
 from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import add_species, own_sets, read_own
@@ -719,20 +717,6 @@ def test_the_command_makes_a_set_beside_the_study_and_prints_how_to_use_it(tmp_p
     assert load_set("own-1.0.0", tmp_path / "force_fields").citations("DOL")
     assert main(["parametrize", "NEW", "--smiles", "CXC", "--study", str(tmp_path / "config.yaml")]) == 2
     assert capsys.readouterr().err.startswith("lmbmd parametrize: --smiles: 'CXC' is no SMILES: syntax error")
-
-
-def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal, file = Terminal(), io.StringIO()
-    for stream in (terminal, file):
-        with Steps("parametrize X", total=2, stream=stream) as steps:
-            for text in ("charges", "geometry", "files"):
-                steps.step(text)
-    assert "parametrize X: files" in terminal.getvalue() and "3/3" in terminal.getvalue()
-    assert file.getvalue().splitlines() == [f"parametrize X: {text}" for text in ("charges", "geometry", "files")]
 
 
 def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path):

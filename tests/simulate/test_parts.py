@@ -1,15 +1,7 @@
-"""The parts of a simulation: mechanics, equilibration test, platforms, checkpoints, growing files, lock."""
+"""The parts of a simulation: mechanics, equilibration test, platforms, checkpoints."""
 
 from __future__ import annotations
 
-import fcntl
-import io
-import json
-import multiprocessing
-import os
-import time
-
-import MDAnalysis
 import numpy as np
 import openmm
 import pytest
@@ -18,13 +10,11 @@ from openmm import unit
 from toy import SMALL, TINY, toy_box, toy_positions
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.progress import Progress
-from lmbmd.simulate import checkpoint, equilibration, lock
+from lmbmd.simulate import checkpoint, equilibration
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics, platform
 from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.engines.platform import create_context, is_processor
-from lmbmd.simulate.logs import Row, StateLog, Trajectory
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 
@@ -77,7 +67,7 @@ def test_a_box_that_has_become_too_narrow_is_told_by_its_narrowest_width():
     built = toy_box(COUNTS, 30.0)
     engine = Engine(built.system, SPEC, PlatformOptions("Reference"), "x")
     engine.set_pace(SPEC.step_as)
-    engine.place(toy_positions(COUNTS, 30.0) / 10, np.array([[2.1, 0, 0], [1.05, 1.819, 0], [0, 0, 2.1]]))
+    engine.set_positions(toy_positions(COUNTS, 30.0) / 10, np.array([[2.1, 0, 0], [1.05, 1.819, 0], [0, 0, 2.1]]))
     with pytest.raises(LmbmdError, match=r"the box is 18\.19 Å wide, less than twice the cut-off \(20\.0 Å\)"):
         engine.step(1)
 
@@ -287,224 +277,3 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path, monke
             checkpoint.save(tmp_path, a_checkpoint(2))
     assert checkpoint.load(tmp_path / checkpoint.CURRENT).header["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == [checkpoint.CURRENT]
-
-
-# ---- growing files
-
-
-def frames(path) -> tuple[list[float], np.ndarray]:
-    universe = MDAnalysis.Universe.empty(20, trajectory=False)
-    universe.load_new(str(path))
-    read = [(ts.time, ts.positions.copy()) for ts in universe.trajectory]
-    return [t for t, _ in read], np.array([p for _, p in read])
-
-
-def test_frames_are_numbered_timed_and_precise(tmp_path):
-    rng = np.random.default_rng(0)
-    positions = rng.uniform(-1, 4, (3, 20, 3))
-    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.5)
-    for p in positions:
-        trajectory.append(p, np.eye(3) * 3)
-    trajectory.settle()
-    trajectory.close()
-    times, found = frames(tmp_path / "t.xtc")
-    assert times == [2.5, 5.0, 7.5]
-    assert np.abs(found - 10 * positions).max() <= 0.005 + 1e-5  # half of 0.01 Å, and float32
-
-
-def test_a_trajectory_cut_back_goes_on_without_gap_or_double(tmp_path):
-    rng = np.random.default_rng(0)
-    positions = rng.uniform(0, 3, (5, 20, 3))
-    whole = Trajectory(tmp_path / "whole.xtc", 20, 2.0)
-    sizes = []
-    for p in positions:
-        whole.append(p, np.eye(3) * 3)
-        whole.settle()
-        sizes.append(whole.file.size)
-    whole.close()
-    data = (tmp_path / "whole.xtc").read_bytes()
-    (tmp_path / "cut.xtc").write_bytes(data[: sizes[3] + 50])  # killed inside the fifth frame
-    again = Trajectory(tmp_path / "cut.xtc", 20, 2.0)
-    again.cut(sizes[1], 2)
-    for p in positions[2:]:
-        again.append(p, np.eye(3) * 3)
-    again.settle()
-    again.close()
-    assert (tmp_path / "cut.xtc").read_bytes() == data
-
-
-def test_a_trajectory_shorter_than_its_checkpoint_is_noticed(tmp_path):
-    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.0)
-    with pytest.raises(ValueError, match=r"t\.xtc has 0 bytes; the checkpoint knows of 100"):
-        trajectory.cut(100, 1)
-    trajectory.close()
-
-
-def test_a_frame_that_the_scratch_disk_does_not_take_is_no_frame(tmp_path):
-    trajectory = Trajectory(tmp_path / "t.xtc", 20, 2.0)
-    encoder = trajectory._encoder
-
-    class Short:
-        def writeModel(self, *args, **kwargs):
-            encoder.writeModel(*args, **kwargs)
-            trajectory._frame.write_bytes(trajectory._frame.read_bytes()[:-8])
-
-    trajectory._encoder = Short()
-    with pytest.raises(LmbmdError, match="is the temporary folder full"):
-        trajectory.append(np.zeros((20, 3)), np.eye(3))
-        trajectory.settle()
-    assert trajectory.file.size == 0
-    trajectory.close()
-
-
-def test_half_a_piece_is_taken_back_when_the_disk_is_full(tmp_path, monkeypatch):
-    log = StateLog(tmp_path / "s.csv")
-    before = log.file.size
-    real, calls = os.write, []
-
-    def full(handle, data):
-        calls.append(data)
-        if len(calls) > 1:
-            raise OSError(28, "No space left on device")
-        return real(handle, data[:5])
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(LmbmdError, match=r"s\.csv: cannot write the file: No space left on device"):
-        log.append(Row(1, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
-    assert log.file.size == before
-    log.file.close()
-
-
-def test_rows_survive_their_file(tmp_path):
-    log = StateLog(tmp_path / "s.csv")
-    rows = [Row(k, 0.1 * k, 1.0, 1000.0, -5.5, 2.25, 300.0) for k in range(3)]
-    for row in rows:
-        log.append(row)
-    assert [(r.step, round(r.time_ps, 9), r.potential_kJ_mol) for r in log.read()] == [
-        (0, 0, -5.5),
-        (1, 0.1, -5.5),
-        (2, 0.2, -5.5),
-    ]
-    log.cut(0)
-    log.append(rows[1])
-    assert [r.step for r in log.read()] == [1]
-    log.file.close()
-
-
-# ---- the lock
-
-
-def _hold(folder, ready, done):
-    with lock.holding(folder, print):
-        ready.set()
-        done.wait(20)
-
-
-def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    ready, done = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(tmp_path, ready, done))
-    holder.start()
-    assert ready.wait(30)
-    with pytest.raises(LmbmdError, match=f"being written by process {holder.pid} on "), lock.holding(tmp_path, print):
-        pass
-    holder.kill()  # no chance to tidy up
-    holder.join()
-    said: list[str] = []
-    with lock.holding(tmp_path, said.append):
-        assert f"stale lock of process {holder.pid}" in said[0]
-    assert (tmp_path / "lock").read_text(encoding="utf-8") == ""  # given back
-
-
-def test_a_writer_that_has_not_signed_yet_holds_all_the_same(tmp_path):
-    with open(tmp_path / "lock", "w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(LmbmdError, match="written by another process"), lock.holding(tmp_path, print):
-            pass
-
-
-def write_lock(tmp_path, **changes):
-    (tmp_path / "lock").write_text(json.dumps({**lock.identity(), **changes}), encoding="utf-8")
-
-
-def test_without_kernel_locks_a_live_process_here_still_holds(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "_flock", lambda handle: None)
-    write_lock(tmp_path, pid=os.getppid(), start=lock._start_time(os.getppid()))
-    with pytest.raises(LmbmdError, match="being written by process"), lock.holding(tmp_path, print):
-        pass
-
-
-@pytest.mark.parametrize("changes", [{"start": "1"}, {"boot": "another boot"}, {"pid": 2**22 + 1, "start": "5"}])
-def test_a_process_number_used_again_does_not_hold(tmp_path, changes):
-    write_lock(tmp_path, **changes)
-    said: list[str] = []
-    with lock.holding(tmp_path, said.append):
-        assert "stale lock" in said[0]
-
-
-def test_a_holder_on_another_machine_that_still_beats_is_respected(tmp_path):
-    write_lock(tmp_path, host="elsewhere", pid=17)
-    beating = multiprocessing.get_context("forkserver").Process(target=_touch, args=(tmp_path / "lock",))
-    beating.start()
-    try:
-        with pytest.raises(LmbmdError, match="by process 17 on elsewhere"), lock.holding(tmp_path, print, stale_s=20):
-            pass
-    finally:
-        beating.kill()
-        beating.join()
-
-
-def _touch(path):
-    while True:
-        time.sleep(0.1)
-        os.utime(path)
-
-
-def test_a_holder_on_another_machine_that_is_silent_is_gone(tmp_path):
-    write_lock(tmp_path, host="elsewhere", pid=17)
-    said: list[str] = []
-    with lock.holding(tmp_path, said.append, stale_s=0.5):
-        assert "stale lock of process 17 on elsewhere" in said[0]
-
-
-@pytest.mark.parametrize("years", [-10, 10])
-def test_clocks_that_disagree_do_not_matter(tmp_path, years):
-    """The other machine's clock is ten years off: what counts is whether the file is touched while we watch."""
-    write_lock(tmp_path, host="elsewhere", pid=17)
-    then = time.time() + years * 3.15e7
-    os.utime(tmp_path / "lock", (then, then))
-    with lock.holding(tmp_path, print, stale_s=0.5):
-        pass
-
-
-def test_a_lock_cut_short_by_a_kill_is_no_lock(tmp_path):
-    (tmp_path / "lock").write_text('{"host": "vm", "pi', encoding="utf-8")
-    with lock.holding(tmp_path, print):
-        pass
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with (
-        pytest.raises(LmbmdError, match="the work folder cannot be written to"),
-        lock.holding(tmp_path / "file", print),
-    ):
-        pass
-
-
-# ---- progress
-
-
-def test_without_a_terminal_there_is_a_line_a_minute(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    stream = io.StringIO()
-    progress = Progress(stream)
-    progress.begin("produce", 100.0, 1100.0)
-    for second in range(1, 121):
-        clock[0] = float(second)
-        progress.at(100.0 + second)
-    lines = stream.getvalue().splitlines()
-    assert len(lines) == 2
-    # 1 ps a second is 86.4 ns/day; 940 ps are left.
-    assert lines[0] == "produce: 160.0 of 1100.0 ps, 86.4 ns/day, 15:40 left"

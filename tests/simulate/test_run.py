@@ -26,7 +26,6 @@ from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.resume import Inputs
-from lmbmd.simulate.run import why
 
 # ---- what a run writes
 
@@ -160,7 +159,7 @@ def test_sigterm_keeps_everything_and_exits_with_85(fresh):
     assert "stopped by SIGTERM in stage produce at" in (fresh / "error.txt").read_text(encoding="utf-8")
     found = checkpoint.load(fresh / "work" / checkpoint.CURRENT)
     rows = state.read_text(encoding="utf-8").count("\n") - 1
-    assert found.header["place"]["step"] // 10 == rows >= 10
+    assert found.header["state"]["step"] // 10 == rows >= 10
     assert not list((fresh / "out").iterdir())
     simulate_here(fresh)
     assert_complete(fresh)
@@ -281,10 +280,6 @@ def test_a_changed_physical_parameter_is_refused_by_name(finished):
     message = r"another one: temperature_K: 300\.0 → 310\.0; friction_per_ps: 1\.0 → 2\.0\."
     with pytest.raises(LmbmdError, match=message):
         simulate_here(finished)
-    paths = [finished / name for name in ("spec.json", "system.xml", "start.pdb", "work")]
-    assert why(*paths) == ["temperature_K: 300.0 → 310.0", "friction_per_ps: 1.0 → 2.0"]
-    write_spec(finished, production_ns=0.5)
-    assert why(*paths) == []
 
 
 def test_a_trajectory_shorter_than_the_checkpoint_knows_falls_back(finished):
@@ -332,7 +327,7 @@ def test_reference_goes_on_to_the_bit(fresh):
 
     def begin() -> Engine:
         found = Engine(system, inputs.spec, PlatformOptions(name="Reference"), "x")
-        found.place(positions / 10, box / 10)
+        found.set_positions(positions / 10, box / 10)
         found.set_pace(inputs.spec.step_as)
         return found
 
@@ -459,7 +454,7 @@ def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_f
     steps = round(last["protocol"]["production_ns"] * 1e6 / last["protocol"]["timestep_fs"])
 
     def save(self, header):
-        if not lost and (header["place"]["stage"], header["place"]["step"]) == ("produce", steps):
+        if not lost and (header["state"]["stage"], header["state"]["step"]) == ("produce", steps):
             lost.append(True)
             state = self._context.getState(velocities=True)
             self._context.setVelocities(state.getVelocities(asNumpy=True) * np.nan)
@@ -492,7 +487,7 @@ def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, mo
         simulate_here(fresh)
     # Atom 30 is the third of the SOL molecule that begins at atom 28 (2 Li, 2 × 3 AN, 5 × 4 SOL before it): number 9.
     assert "(C1 of SOL, molecule 9)" in str(error.value)
-    assert len(checkpoint.load(fresh / "work" / checkpoint.CURRENT).header["place"]["recoveries"]) <= 3
+    assert len(checkpoint.load(fresh / "work" / checkpoint.CURRENT).header["state"]["recoveries"]) <= 3
 
 
 def test_a_box_that_shrinks_below_two_cutoffs_is_an_error_about_the_box(tmp_path):
@@ -546,5 +541,5 @@ def test_a_run_ends_with_nothing_but_its_own_files(done):
         "final.pdb",
         "checkpoint",
         "checkpoint.previous",
-        "lock",
+        "lock.1",
     }

@@ -66,7 +66,7 @@ class Engine:
 
     # ---- beginning
 
-    def place(self, positions_nm: np.ndarray, box_nm: np.ndarray) -> None:
+    def set_positions(self, positions_nm: np.ndarray, box_nm: np.ndarray) -> None:
         self._context.setPeriodicBoxVectors(*box_nm)
         self._context.setPositions(positions_nm)
 
@@ -176,7 +176,7 @@ class Engine:
                 return "binary"
             except openmm.OpenMMException:
                 pass
-        self.place(checkpoint.positions_nm, checkpoint.box_nm)
+        self.set_positions(checkpoint.positions_nm, checkpoint.box_nm)
         self._context.setVelocities(checkpoint.velocities_nm_ps)
         return "portable"
 

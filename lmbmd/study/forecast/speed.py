@@ -167,7 +167,7 @@ def _timed(
     engine = Engine(system, spec, options, "estimate")
     device, units, gpu = describe_device(engine.report)
     say(f"{composition.formulation}: timing {len(positions)} atoms on {device}")
-    engine.place(positions, box)
+    engine.set_positions(positions, box)
     engine.warm()
     for step_as, _ in SOFT_STEPS:
         if step_as < spec.step_as:
