@@ -27,6 +27,8 @@ from held_runs import Gate, Run
 from keeper import die_with_parent
 from slurm_site import PATIENCE_S, Site
 
+from lmbmd.simulate import lock
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(slurm_site.why_not()), reason=slurm_site.why_not() or "Slurm is here"),
@@ -245,7 +247,7 @@ def ctrl_c(story: Story) -> None:
     story.site.wait(lambda: not any(run.processes() for run in story.runs.values()), "the simulations to go")
     story.seen["left by Ctrl-C"] = [str(p) for p in story.study.rglob("*.partial*")]
     story.seen["results after Ctrl-C"] = {p.name for run in story.runs.values() for p in run.out.glob("*")}
-    story.seen["locks after Ctrl-C"] = [(run.work / "lock").read_text(encoding="utf-8") for run in story.runs.values()]
+    story.seen["locks after Ctrl-C"] = [lock.holder(run.work) for run in story.runs.values()]
     story.seen["reached"] = [(name, run.reached()) for name, run in story.runs.items()]
 
 
@@ -328,7 +330,7 @@ def test_ctrl_c_leaves_nothing_locked_or_half_written(story):
     assert story.seen["exit after Ctrl-C"] != 0
     assert story.seen["left by Ctrl-C"] == []
     assert story.seen["results after Ctrl-C"] <= {"spec.json"}, "what the simulation began with, or nothing"
-    assert story.seen["locks after Ctrl-C"] == ["", ""]
+    assert story.seen["locks after Ctrl-C"] == [{}, {}]
     second = story.output(2).read_text(encoding="utf-8")
     assert "cannot be locked" not in second and "has been submitted" in second, second[-3000:]
 

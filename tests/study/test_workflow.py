@@ -12,6 +12,7 @@ import pytest
 from planning import planned, snakemake
 
 from lmbmd.cli.parser import main
+from lmbmd.simulate import checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -229,6 +230,28 @@ def test_why_looks_at_the_checkpoint_of_an_unfinished_run(study, monkeypatch, ca
     assert main(["why", "tiny", "298.15", "1"]) == 0
     told = capsys.readouterr().out
     assert "interrupted in stage produce after 0.006 ns" in told and "friction_per_ps: 1.0 → 2.0" in told
+
+
+def test_why_between_the_two_renames_of_a_checkpoint_sees_the_one_before(study, monkeypatch, capsys):
+    (study / "results" / RUN / "run.json").unlink()
+    work = study / "work" / RUN
+    (work / checkpoint.CURRENT).rename(work / checkpoint.PREVIOUS)
+    monkeypatch.chdir(study)
+    assert main(["why", "tiny"]) == 0
+    assert "interrupted in stage produce after 0.006 ns" in capsys.readouterr().out
+
+
+def test_why_of_a_run_with_damaged_checkpoints_says_what_is_wrong_with_each(study, monkeypatch, capsys):
+    (study / "results" / RUN / "run.json").unlink()
+    work = study / "work" / RUN
+    (work / checkpoint.CURRENT).write_bytes(b"nonsense")
+    (work / checkpoint.PREVIOUS).unlink()
+    (work / checkpoint.PREVIOUS).mkdir()
+    monkeypatch.chdir(study)
+    assert main(["why", "tiny"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no checkpoint is usable: checkpoint: it is no checkpoint of this version of lmbmd" in told
+    assert "checkpoint.previous: it cannot be read: Is a directory" in told
 
 
 def test_why_of_a_run_that_is_not_in_the_study_names_those_that_are(study, monkeypatch, capsys):
