@@ -27,8 +27,8 @@ class Accidents:
 
     Attributes:
         save_at: steps of the production at which a checkpoint is written, as if it were due.
-        explode_at: steps of the production at which the velocities explode, each once, in this order.
-        explode_in: the stage that these steps count.
+        explode_at: steps at which the velocities explode, each once, in this order, after the one before was undone.
+        explode_in: the stage of these steps.
         die_at: the step of the production at which the process dies, once all explosions are over.
         die_call: the process dies in this call, counted from 1, of those that change files once it holds the folder.
         share: chance of an explosion each time the run looks up between steps, three at most.
@@ -77,7 +77,8 @@ def _hook(accidents: Accidents) -> None:
 
     def attend(self: Runner) -> None:
         state = self.state
-        if state.stage == accidents.explode_in and left and state.step >= left[0]:
+        noticed = len(state.recoveries) >= len(accidents.explode_at) - len(left)
+        if state.stage == accidents.explode_in and left and noticed and state.step >= left[0]:
             left.pop(0)
             explode(self)
         elif len(by_chance) < 3 and chance.random() < accidents.share:

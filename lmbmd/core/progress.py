@@ -56,7 +56,7 @@ class Progress:
         if self._bar is None:
             self.say(f"{self._title}: {text}")
             return
-        self._bar.total = max(self._bar.total, self._parts)
+        self._total = self._bar.total = max(self._total, self._parts)
         self._bar.update(self._parts - 1 - self._bar.n)
         self._bar.set_description_str(f"{self._title}: {text}")
 

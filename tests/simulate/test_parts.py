@@ -65,7 +65,7 @@ def test_a_box_narrower_than_two_cutoffs_is_refused_by_its_perpendicular_width()
 
 def test_a_box_that_has_become_too_narrow_is_told_by_its_narrowest_width():
     built = toy_box(COUNTS, 30.0)
-    engine = Engine(built.system, SPEC, PlatformOptions("Reference"), "x")
+    engine = Engine(built.system, SPEC, PlatformOptions(name="Reference"), "x")
     engine.set_pace(SPEC.step_as)
     engine.set_positions(toy_positions(COUNTS, 30.0) / 10, np.array([[2.1, 0, 0], [1.05, 1.819, 0], [0, 0, 2.1]]))
     with pytest.raises(LmbmdError, match=r"the box is 18\.19 Å wide, less than twice the cut-off \(20\.0 Å\)"):

@@ -13,7 +13,9 @@ from accidents import DEAD, Accidents, explode, simulate_with
 from runs import assert_complete
 from toy import simulate_here, write_spec
 
-from lmbmd.simulate import checkpoint, runner
+from lmbmd.core.errors import LmbmdError
+from lmbmd.simulate import checkpoint, publish, resume, runner
+from lmbmd.simulate.protocol import load_spec
 
 
 def record(folder: Path) -> dict:
@@ -102,3 +104,43 @@ def test_steps_stay_soft_after_an_explosion_while_softening(fresh, monkeypatch):
     simulate_here(fresh, soft_steps=((500, 300), (1000, 100)))
     assert exploded and list(dict.fromkeys(seen)) == [(500, 10.0), (250, 10.0), (1000, 10.0)]
     assert seen.index((250, 10.0)) < len(seen) - 1 - seen[::-1].index((500, 10.0)), "the soft step came back"
+
+
+def test_a_run_that_goes_on_exploding_while_softening_names_the_step_that_it_had(fresh):
+    """0.5 fs, divided by 2³; the protocol's own step is 2 fs."""
+    four = Accidents(explode_in="soften", explode_at=(10,) * 4)
+    assert simulate_with(fresh, four, soft_steps=((500, 300),)) == 2
+    told = (fresh / "error.txt").read_text("utf-8")
+    assert "explodes in stage soften at step" in told and "with a step of 0.0625 fs" in told
+
+
+def test_an_explosion_before_the_first_checkpoint_is_an_error_that_says_so(fresh):
+    (fresh / "work").mkdir()
+    inputs = resume.Inputs(load_spec(fresh / "spec.json"), "", "")
+    with pytest.raises(LmbmdError, match="exploded and there is no checkpoint to go back to") as error:
+        resume.go_back(fresh / "work", inputs, older=False)
+    assert "another seed" in error.value.remedy
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before_and_kept_for_a_look(finished, capsys):
+    work = finished / "work"
+    bad, good = b"nonsense", (work / checkpoint.PREVIOUS).read_bytes()
+    (work / checkpoint.CURRENT).write_bytes(bad)
+    texts = ((finished / name).read_text(encoding="utf-8") for name in ("system.xml", "start.pdb"))
+    inputs = resume.Inputs(load_spec(finished / "spec.json"), *texts)
+    said: list[str] = []
+    assert resume.find(work, inputs, said.append).header["state"]["stage"] == "produce"
+    assert said == ["checkpoint: it is no checkpoint of this version of lmbmd; going on from checkpoint.previous"]
+    assert (work / "checkpoint.rejected").read_bytes() == bad
+    assert (work / checkpoint.CURRENT).read_bytes() == good and not (work / checkpoint.PREVIOUS).exists()
+
+
+def test_a_trajectory_that_does_not_hold_the_frames_asked_for_is_not_published(finished):
+    """Whatever made it so: the last look before the results."""
+    work = finished / "work"
+    last = checkpoint.load(work / checkpoint.CURRENT)
+    data = (work / "trajectory.xtc").read_bytes()
+    (work / "trajectory.xtc").write_bytes(data + data[:100])
+    with pytest.raises(LmbmdError, match=r"breaks off after 20 frames.*20 were asked for\. Nothing was published"):
+        publish.publish(work, finished / "elsewhere", last, load_spec(finished / "spec.json"), {})
+    assert not (finished / "elsewhere").exists()
