@@ -8,7 +8,7 @@ from pathlib import Path
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.formats.lammps import lammps_files
 from lmbmd.box.read import read_box
-from lmbmd.core import files, provenance
+from lmbmd.core import files, provenance, stages
 from lmbmd.core.errors import LmbmdError, nearest
 
 __all__ = ["PROGRAMS", "export"]
@@ -36,6 +36,6 @@ def export(folder: Path, program: str, out: Path) -> list[Path]:
     texts = PROGRAMS[program](box)
     for name, text in texts.items():
         files.write_text(out / name, text)
-    record = provenance.stamp("export/1", box.files, program=program)
+    record = provenance.stamp(stages.EXPORT, box.files, program=program)
     files.write_text(out / "export.json", json.dumps(record, indent=1) + "\n")
     return [out / name for name in (*texts, "export.json")]

@@ -112,7 +112,12 @@ def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
         for row in getattr(terms, kind):
             offset = start[row[0]]
             if len({molecule[i] for i in row[:ends]}) != 1:
-                raise ValueError(f"{kind} between molecules: {row}")
+                one, other = row[0], next(i for i in row[:ends] if molecule[i] != molecule[row[0]])
+                raise LmbmdError(
+                    f"atoms {one + 1} and {other + 1}, of two molecules, share one of the {kind}.",
+                    where="system.xml",
+                    remedy="Export a box that lmbmd built.",
+                )
             per_molecule[molecule[row[0]]][kind].append((*(i - offset for i in row[:ends]), *row[ends:]))
     found: dict[int, PlainTerms] = {}
     for m, (kind, begin, end) in enumerate(

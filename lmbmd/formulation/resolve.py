@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import listed
 from lmbmd.data.library import Library, Salt, Species
 from lmbmd.formulation.amounts import PARTS, Amount
 from lmbmd.formulation.models import SECTIONS, Formulation, Section
@@ -266,14 +267,14 @@ def _check_closed(components: Sequence[Component], where: str) -> None:
         names = [c.name for c in components if c.amount.basis == basis]
         if basis == "rest" and len(names) > 1:
             raise LmbmdError(
-                f"{_listed(names)} are all 'rest'.",
+                f"{listed(names)} are all 'rest'.",
                 where=where,
                 remedy="Only one component can fill up; share it out in parts, such as '3 volume parts'.",
             )
         if names:
             open_[basis] = names
     if len(open_) > 1:
-        groups = "; ".join(f"{_listed(names)} in '{basis}'" for basis, names in open_.items())
+        groups = "; ".join(f"{listed(names)} in '{basis}'" for basis, names in open_.items())
         raise LmbmdError(
             f"nothing ties these amounts together: {groups}.",
             where=where,
@@ -320,7 +321,7 @@ def _check_room(components: Sequence[Component], where: str) -> None:
             for c in litre
         ] + [f"{c.amount.number:g} vol% {c.name}" for c in shares]
         raise LmbmdError(
-            f"one litre of solution cannot hold this: {_listed(told)} would fill {filled:.0f} cm³.",
+            f"one litre of solution cannot hold this: {listed(told)} would fill {filled:.0f} cm³.",
             where=litre[0].where,
             remedy=_other_readings(components, where),
         )
@@ -328,7 +329,7 @@ def _check_room(components: Sequence[Component], where: str) -> None:
         total = sum(c.amount.number for c in components if c.amount.basis == basis)
         others = [c.name for c in components if c.amount.basis != basis]
         if total >= 100 - 1e-9 and others:
-            what = f"the amounts in {basis} add up to {total:g}, which leaves nothing for {_listed(others)}."
+            what = f"the amounts in {basis} add up to {total:g}, which leaves nothing for {listed(others)}."
             raise LmbmdError(what, where=where, remedy="Lower them.")
 
 
@@ -351,7 +352,3 @@ def _other_readings(components: Sequence[Component], where: str) -> str:
     if readings:
         return f"Perhaps another basis is meant: {'; '.join(readings)}."
     return "Lower the amount of salt."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

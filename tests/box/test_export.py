@@ -246,6 +246,17 @@ def test_topology_lists_molecules_in_the_order_of_the_box(toy_box, tmp_path):
     assert np.abs(10 * x - read_box(toy_box).positions_A).max() < 1e-9
 
 
+def test_a_bond_between_two_molecules_is_not_exported(toy_box, tmp_path):
+    copy = shutil.copytree(toy_box, tmp_path / "r2")
+    system = openmm.XmlSerializer.deserialize((copy / "system.xml").read_text(encoding="utf-8"))
+    bonds = next(f for f in system.getForces() if isinstance(f, openmm.HarmonicBondForce))
+    bonds.addBond(0, system.getNumParticles() - 1, 0.2, 1000.0)
+    (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    last = system.getNumParticles()
+    with pytest.raises(LmbmdError, match=rf"system\.xml: atoms 1 and {last}, of two molecules, share one of the bonds"):
+        export(copy, "gromacs", tmp_path / "out")
+
+
 def test_a_charge_of_one_molecule_alone_is_not_exported(toy_box, tmp_path):
     copy = shutil.copytree(toy_box, tmp_path / "r2")
     system = openmm.XmlSerializer.deserialize((copy / "system.xml").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lmbmd.core import rounding
+from lmbmd.core.words import listed
 from lmbmd.numbers.doubt import doubt_in
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import naming
@@ -261,8 +262,8 @@ def _liquid(found: list[Headline]) -> str:
     amounts = [h for h in found if h.group == "liquid" and h is not density]
     parts = [f"has a density of {density.text}"] if density else []
     if amounts:
-        parts.append("holds " + _joined([f"{h.text} {h.label}" for h in amounts]))
-    return f"The simulated liquid {_joined(parts)}." if parts else ""
+        parts.append("holds " + listed([f"{h.text} {h.label}" for h in amounts]))
+    return f"The simulated liquid {listed(parts)}." if parts else ""
 
 
 def _shell(found: list[Headline], results: Results) -> str:
@@ -272,10 +273,10 @@ def _shell(found: list[Headline], results: Results) -> str:
     centre = shells[0].label.rpartition(" per ")[2]
     inner = [h for h in shells if results.roles.get(h.species) != "diluent"]
     outer = [h for h in shells if results.roles.get(h.species) == "diluent"]
-    partners = _joined([f"{h.text} {naming.species(h.species)}" for h in inner])
+    partners = listed([f"{h.text} {naming.species(h.species)}" for h in inner])
     text = f"On average {centre} has {partners} in its first shell"
     if outer:
-        text += f"; of the diluent, {_joined([f'{h.text} {naming.species(h.species)}' for h in outer])}"
+        text += f"; of the diluent, {listed([f'{h.text} {naming.species(h.species)}' for h in outer])}"
     return f"{text}."
 
 
@@ -309,7 +310,7 @@ def _other_conventions(point: StatePoint) -> str:
         f"{Headline('', '', '', r.fraction, r.error, '%', '', doubt_of(r)).text} {words[r.convention]}"
         for r in rows.itertuples()
     ]
-    return f"Counted otherwise, AGG are {_joined(parts)}." if parts else ""
+    return f"Counted otherwise, AGG are {listed(parts)}." if parts else ""
 
 
 def _cut(point: StatePoint) -> str:
@@ -323,7 +324,7 @@ def _cut(point: StatePoint) -> str:
         share = Headline("", "", "", r.value, r.error, "%", "", doubt_of(r)).text
         way = "shorter" if r.cutoff_shift_A < 0 else "longer"
         parts.append(f"{share} with cut-offs {abs(r.cutoff_shift_A):g} Å {way}")
-    return f"Of the anions, AGG would be {_joined(parts)}." if parts else ""
+    return f"Of the anions, AGG would be {listed(parts)}." if parts else ""
 
 
 def _lasting(point: StatePoint) -> str:
@@ -339,21 +340,17 @@ def _lasting(point: StatePoint) -> str:
         if math.isfinite(r.tau_ps)
     ]
     unseen = [naming.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
-    parts = [f"Residence times (to 1/e, breaks allowed) are {_joined(seen)}"] if seen else []
+    parts = [f"Residence times (to 1/e, breaks allowed) are {listed(seen)}"] if seen else []
     if unseen:
-        parts.append(f"{'for' if seen else 'For the residence times of'} {_joined(unseen)} the run is too short")
+        parts.append(f"{'for' if seen else 'For the residence times of'} {listed(unseen)} the run is too short")
     return f"{'; '.join(parts)}." if parts else ""
 
 
 def _free(found: list[Headline]) -> str:
     free = [h for h in found if h.group == "free" and math.isfinite(h.value)]
-    return f"{_joined([f'{h.text} of {naming.species(h.species)}' for h in free])} is free." if free else ""
+    return f"{listed([f'{h.text} of {naming.species(h.species)}' for h in free])} is free." if free else ""
 
 
 def _cluster_words(found: list[Headline]) -> str:
     size = next((h for h in found if h.label == "mean cluster size" and math.isfinite(h.value)), None)
     return f"An ion sits in a cluster of {size.text} on average." if size else ""
-
-
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -14,6 +14,7 @@ import openmm
 
 from lmbmd.box.tile import liquid, repeated, tile, tiling
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import counted
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines.openmm import Engine, Exploded
@@ -198,4 +199,4 @@ def describe_device(report: PlatformReport) -> tuple[str, int, bool]:
     if name in ("CUDA", "OpenCL") and not report.on_processor:
         return f"{name} ({properties['DeviceName']})", len(properties["DeviceIndex"].split(",")), True
     units = 1 if name == "Reference" else int(properties.get("Threads") or cores())
-    return f"{name} ({units} thread{'s' if units > 1 else ''} of {processor_name() or 'this processor'})", units, False
+    return f"{name} ({counted(units, 'thread')} of {processor_name() or 'this processor'})", units, False
