@@ -78,12 +78,10 @@ def circles(found: list[tuple[str, int, str]]) -> list[str]:
     ]
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_no_room_imports_from_a_higher_one():
     assert not climbing(arrows()), "\n" + "\n".join(climbing(arrows()))
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_no_module_imports_itself_by_a_detour():
     assert not circles(arrows()), "\n" + "\n".join(circles(arrows()))
 
@@ -186,7 +184,6 @@ def root_name(call: ast.Call) -> str:
     return next((node.id for node in ast.walk(call.func) if isinstance(node, ast.Name)), "")
 
 
-@pytest.mark.xfail(reason="being mended", strict=False)
 def test_importing_a_module_changes_nothing_else():
     found = [
         f"{module}, line {line}: {text}"
