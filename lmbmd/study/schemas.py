@@ -20,7 +20,7 @@ from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import Anneal, Protocol
 from lmbmd.study.study import StudyFile
 
-_TABLES = {
+_TABLES: dict[str, type[BaseModel]] = {
     "size": Size,
     "conditions": Conditions,
     "protocol": Protocol,

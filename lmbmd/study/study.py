@@ -211,7 +211,7 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     if claims:
         known_claims(claims)
     defaults = file.defaults.model_dump(exclude_unset=True)
-    formulations = {}
+    formulations: dict[str, Formulation] = {}
     entries = _files(file.formulations, path, lines)
     likely = [e for e in entries if only is not None and f"{only}.".startswith(f"{e.stem}.")]
     for formulation in (f for entry in likely or entries for f in load_formulations(entry, defaults, only)):
