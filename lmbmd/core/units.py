@@ -1,4 +1,4 @@
-"""The one unit system: Å, ps, K, e, amu, kJ/mol, bar. Nanometres live only in build/ and simulate/."""
+"""The one unit system: Å, ps, K, e, amu, kJ/mol, bar. Nanometres live only in box/, forcefield/ and simulate/."""
 
 from __future__ import annotations
 
