@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from lmbmd.formulation.composition import scarcity
 from lmbmd.numbers.compare import holm
 from lmbmd.numbers.drift import Stationarity, stationarity
 from lmbmd.numbers.estimate import estimate_mean, independent_samples, p_replicas_agree
@@ -216,9 +215,3 @@ def _amount(n_centres: int, centre: str, n_replicas: int) -> list[Check]:
         Check(f"number of {centre}", n_centres, LEAST_CENTRES, many, f"{text} cannot show itself."),
         Check("replicas", n_replicas, LEAST_REPLICAS, several, f"{packings} where it started."),
     ]
-
-
-def few_molecules(counts: Mapping[str, int]) -> list[dict[str, str]]:
-    """A note for every species in the box with few molecules, or too few to speak of statistics at all."""
-    told = (scarcity(name, n) for name, n in counts.items() if n)
-    return [{"topic": "statistics", "text": sentence} for sentence in told if sentence]

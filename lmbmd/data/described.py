@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,47 @@ class Descriptor:
     method: str
 
 
+@dataclass(frozen=True)
+class TableSchema:
+    """The columns of a table, in order.
+
+    Attributes:
+        name: of the table.
+        columns: name → ``"number"``, ``"text"`` or ``"truth"`` (True, False, or None where nothing was judged). A
+            name that ends in ``*`` stands for any number of columns with this beginning, one after the other.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+
+    def check(self, table: pd.DataFrame) -> None:
+        """Refuse a table that is not of this schema.
+
+        Raises:
+            ValueError: naming the table, the column and what is wrong with it.
+        """
+        names = [str(name) for name in table.columns]
+        several = lambda key: [n for n in names if n.startswith(key[:-1]) and n not in self.columns]  # noqa: E731
+        kinds = {n: kind for key, kind in self.columns.items() for n in (several(key) if key[-1] == "*" else [key])}
+        if names != list(kinds):
+            missing, unknown = sorted(set(kinds) - set(names)), sorted(set(names) - set(kinds))
+            why = [f"lacks {', '.join(missing)}"] if missing else []
+            why += [f"has the unknown column {', '.join(unknown)}"] if unknown else []
+            raise ValueError(f"the table '{self.name}' {' and '.join(why) or 'has its columns in another order'}")
+        for name, kind in kinds.items():
+            wrong = [x for x in table[name].tolist() if not _IS[kind](x)]
+            if wrong:
+                raise ValueError(f"the table '{self.name}' has {wrong[0]!r} in its column '{name}', which is no {kind}")
+
+
+#: What may stand in a column of each kind.
+_IS: dict[str, Callable[[object], bool]] = {
+    "number": lambda x: isinstance(x, int | float) and not isinstance(x, bool),
+    "text": lambda x: isinstance(x, str),
+    "truth": lambda x: x is None or isinstance(x, bool),
+}
+
+
 def descriptor_frame(rows: Sequence[Descriptor]) -> pd.DataFrame:
     """Descriptors as a table with the columns of ``DESCRIPTOR_COLUMNS``."""
     import pandas as pd
@@ -61,13 +102,14 @@ class Described:
 
     ``tables`` maps a name to a tidy frame (e.g. ``"rdf"``, ``"shells"``, ``"cluster_sizes"``); ``notes`` are
     sentences the reader must see (warnings, fallbacks, verdicts), each with a machine-readable ``topic``;
-    ``facts`` are JSON-serialisable: options, centre, frames, provenance.
+    ``facts`` are JSON-serialisable: options, centre, frames, provenance; ``schemas`` say what each table looks like.
     """
 
     descriptors: pd.DataFrame
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[dict[str, str], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    schemas: Mapping[str, TableSchema] = field(default_factory=dict)
 
     def notes_on(self, *topics: str) -> list[str]:
         """Texts of the notes on these topics, each once, in order."""
@@ -83,11 +125,15 @@ class Described:
         """Write descriptors.parquet and .csv, tables/<name>.csv and, last, described.json (facts and notes).
 
         In the CSV files words are quoted and numbers are not, so that they are read back as what they were.
+
+        Raises:
+            ValueError: if a table has no schema, or is not as its schema says.
         """
         folder = Path(folder)
-        for name in self.tables:
-            if not re.fullmatch(r"[a-z0-9_]+", name):
+        for name, table in self.tables.items():
+            if name not in self.schemas or not re.fullmatch(r"[a-z0-9_]+", name):
                 raise ValueError(f"{name!r} is no name of a table")
+            self.schemas[name].check(table)
         (folder / "described.json").unlink(missing_ok=True)
         with replacing(folder / "descriptors.parquet") as partial:
             self.descriptors.to_parquet(partial, index=False)
@@ -103,11 +149,17 @@ class Described:
         write_text(folder / "described.json", text + "\n")
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str], tables: Collection[str] | None = None) -> Described:
+    def read(
+        cls,
+        folder: str | os.PathLike[str],
+        schemas: Mapping[str, TableSchema],
+        tables: Collection[str] | None = None,
+    ) -> Described:
         """Read what ``write`` wrote. Numbers of tables come back as float64.
 
         Args:
             folder: of the state point.
+            schemas: of the tables.
             tables: names of the tables to read; all if not given.
 
         Raises:
@@ -121,14 +173,16 @@ class Described:
             notes = tuple(facts.pop("notes"))
             descriptors = pd.read_parquet(folder / "descriptors.parquet")[list(DESCRIPTOR_COLUMNS)]
             paths = [p for p in sorted((folder / "tables").glob("*.csv")) if tables is None or p.stem in tables]
-            found = {path.stem: _read_quoted_csv(path) for path in paths}
+            if unknown := [path.stem for path in paths if path.stem not in schemas]:
+                raise ValueError(f"there is no table '{unknown[0]}'")
+            found = {path.stem: _read_quoted_csv(path, schemas[path.stem]) for path in paths}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, csv.Error) as error:
             raise LmbmdError(
                 f"this is no description of a state point ({error}).",
                 where=str(folder),
                 remedy="Run the describe stage again.",
             ) from error
-        return cls(descriptors, found, notes, facts)
+        return cls(descriptors, found, notes, facts, schemas)
 
 
 _WORDS = {"True": True, "False": False, "": None}
@@ -144,7 +198,7 @@ def _write_quoted_csv(frame: pd.DataFrame, path: Path) -> None:
         writer.writerows(zip(*columns, strict=True))
 
 
-def _read_quoted_csv(path: Path) -> pd.DataFrame:
+def _read_quoted_csv(path: Path, schema: TableSchema) -> pd.DataFrame:
     """What ``_write_quoted_csv`` wrote, with numbers as float64."""
     import pandas as pd
 
@@ -152,8 +206,7 @@ def _read_quoted_csv(path: Path) -> pd.DataFrame:
         rows = csv.reader(handle, quoting=csv.QUOTE_NONNUMERIC)
         columns = next(rows)
         frame = pd.DataFrame(list(rows), columns=columns)
-    for name, column in frame.items():
-        found = set(column.tolist())
-        if found & {"True", "False"} and found <= set(_WORDS):
-            frame[name] = pd.Series([_WORDS[x] for x in column], dtype=object)
+    for name in [n for n in frame if schema.columns.get(n) == "truth"]:
+        frame[name] = pd.Series([_WORDS.get(x, x) for x in frame[name]], dtype=object)
+    schema.check(frame)
     return frame

@@ -16,6 +16,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
+from lmbmd.data.counts import ENOUGH_MOLECULES, scarcity
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
@@ -28,10 +29,6 @@ if TYPE_CHECKING:  # its module reads Parquet, which planning a study must not w
 WINDOW = 0.05
 #: Edge of the smallest box in units of the cut-off: two, and a tenth more as boxes fluctuate and estimates err.
 EDGE_PER_CUTOFF = 2.2
-#: As many molecules of a component or species as its statistics need; fewer are few, and numbers about fewer than
-#: the second are not significant.
-ENOUGH_MOLECULES = 10
-SIGNIFICANT_MOLECULES = 5
 
 #: Larger boxes are not tried to find one that meets a tolerance.
 _MAX_ADVISED_ATOMS = 500_000
@@ -394,12 +391,3 @@ def _cautions(names: Sequence[str], library: Library) -> tuple[str, ...]:
     """What else the names of these species mean elsewhere."""
     cautions = [library.species[name].caution for name in names]
     return tuple(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in cautions if text)
-
-
-def scarcity(name: str, n: int) -> str:
-    """What ``n`` molecules of a component or species in the box mean for numbers about it; "" if they are enough."""
-    if n >= ENOUGH_MOLECULES:
-        return ""
-    if n >= SIGNIFICANT_MOLECULES:
-        return f"The box holds few {name}, only {n}: numbers about it have little statistics behind them."
-    return f"The box holds only {n} {name}: numbers about it are not significant."

@@ -12,41 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from lmbmd.analysis.families import schemas
 from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
-
-#: Columns that a table must have to be drawn. Any table may be absent; further columns are allowed.
-TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
-    "rdf": ("centre", "partner", "r_A", "g", "g_error", "cn"),
-    "cutoffs": ("centre", "partner", "cutoff_A", "rule"),
-    "cn": ("centre", "species", "site", "value", "error"),
-    "cn_histogram": ("species", "n", "fraction", "error"),
-    "shells": ("rank", "label", "fraction", "error"),
-    "speciation": ("convention", "cls", "fraction", "error"),
-    "ion_histogram": ("convention", "species", "n", "fraction", "error"),
-    "solvent_states": ("species", "free", "bound", "bridging"),
-    "sensitivity": ("quantity", "cutoff_shift_A", "value", "error"),
-    "timeseries": ("replica", "time_ps", "quantity", "value"),
-    "cluster_sizes": ("n_ions", "clusters_per_frame", "ion_fraction", "error"),
-    "cluster_population": ("n_centres", "n_anions", "per_frame"),
-    "cluster_charge": ("charge_e", "per_frame"),
-    "cipa": ("criterion", "value", "error", "unit", "null", "null_sd", "z", "threshold", "direction", "met"),
-    "residence": ("centre", "partner", "correlation", "tau_ps", "error", "outcome"),
-    "exchange": ("centre", "partner", "tau_ps", "error", "outcome"),
-    "separation": ("species", "solvent_separated", "isolated"),
-    "cipa_sensitivity": ("choice", "setting", "share", "error", "call"),
-    "cipa_g": ("r_A", "g"),
-    "cipa_nearest": ("r_A", "density", "poisson"),
-    "residence_states": ("centre", "partner", "state", "correlation", "tau_ps", "error", "outcome"),
-    "residence_states_curves": ("partner", "state", "correlation", "t_ps", "c", "c_error"),
-    "residence_curves": ("partner", "correlation", "t_ps", "c", "c_error"),
-    "convergence": ("rule", "value", "threshold", "verdict", "text"),
-    "errors": ("quantity", "replica", "value", "error", "n_effective", "source", "frames"),
-    "running": ("quantity", "time_ps", "value", "error"),
-    "composition": ("component", "quantity", "asked", "realised", "simulated", "error", "unit"),
-}
 
 #: Tables that the comparison of all formulations is made from.
 COMPARED = ("composition", "cn", "speciation", "solvent_states", "cutoffs")
@@ -112,22 +82,9 @@ class StatePoint:
         return f"{self.temperature_K:g}K"
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """A table behind the figures, or None if it is absent or empty.
-
-        Raises:
-            LmbmdError: if a column is missing.
-        """
+        """A table behind the figures, or None if it is absent or empty."""
         frame = self.described.tables.get(name)
-        if frame is None or frame.empty:
-            return None
-        missing = [column for column in TABLE_COLUMNS[name] if column not in frame.columns]
-        if missing:
-            raise LmbmdError(
-                f"the table '{name}' has no column {', '.join(repr(column) for column in missing)}.",
-                where=f"{self.label}/tables/{name}.csv",
-                remedy="Run the describe stage again with this version of lmbmd.",
-            )
-        return frame
+        return None if frame is None or frame.empty else frame
 
     def notes(self, *topics: str) -> list[str]:
         """Texts of the notes on these topics, each once, in order."""
@@ -235,7 +192,7 @@ def _state_point(folder: Path, brief: bool) -> StatePoint:
     replicas = sorted((int(path.name[1:]), path) for path in folder.glob("r*") if path.name[1:].isdigit())
     return StatePoint(
         temperature_K=float(folder.name.removesuffix("K")),
-        described=Described.read(folder, COMPARED if brief else None),
+        described=Described.read(folder, schemas(), COMPARED if brief else None),
         replicas=tuple(_replica(number, path, brief) for number, path in replicas),
         files=tuple(_data_files(folder)),
         snapshots=_snapshots(folder / "snapshots" / "snapshots.json"),

@@ -15,10 +15,10 @@ from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import ContactList
+from lmbmd.data.counts import scarcity
 from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
-from lmbmd.formulation.composition import scarcity
 
 QUICK = CompactnessOptions(frames=2, shuffles=2, neighbourhoods=2)
 FEC = systems.Model("FEC", "additive", 0, (("C", ""), ("O", "O_carbonyl"), ("F", "F")))

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import systems
-
 from lmbmd.analysis.liquid import composition_table
 
 

@@ -23,8 +23,8 @@ from lmbmd.box.pdb import pdb_text
 from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.counts import ENOUGH_MOLECULES
 from lmbmd.forcefield.parameters import load_set
-from lmbmd.formulation.composition import ENOUGH_MOLECULES
 from lmbmd.simulate import runner
 from lmbmd.simulate.engines.platform import PlatformReport, cores
 from lmbmd.simulate.options import PlatformOptions

@@ -8,12 +8,21 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
-from lmbmd.analysis.clusters.cipa import Criterion, Verdict, criteria, decide, fractal_dimension
-from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, CompactnessResult
-from lmbmd.analysis.clusters.components import ClusterResult
-from lmbmd.analysis.clusters.components_account import Tables, centre_names
-from lmbmd.analysis.clusters.nulls import poisson_nearest_A
+from lmbmd.analysis.clusters.cipa import (
+    CipaThresholds,
+    Criterion,
+    Verdict,
+    compact_share,
+    criteria,
+    decide,
+    fractal_dimension,
+)
+from lmbmd.analysis.clusters.compactness import BIN_A, DENSITY_RADII_A, Compactness, CompactnessResult
+from lmbmd.analysis.clusters.components import ClusterResult, Clusters
+from lmbmd.analysis.clusters.components_account import centre_names
+from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, CipaThresholds
+from lmbmd.analysis.family import Account, Family, Findings, Series, Setting
 from lmbmd.analysis.shells.cutoffs import second_minimum
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
@@ -44,14 +53,14 @@ _COLUMNS = (
 )
 
 
-def cipa_tables(
+def cipa_account(
     clusters: Sequence[ClusterResult],
     measured: Sequence[CompactnessResult],
     atoms: AtomTable,
     thresholds: CipaThresholds | None = None,
     shifted: Mapping[float, Sequence[CompactnessResult]] | None = None,
     shell_A: float | None = None,
-) -> Tables:
+) -> Account:
     """The CIPA block of a state point.
 
     Args:
@@ -102,7 +111,7 @@ def cipa_tables(
             f"Rg ~ N^(1/d_f); {scaling}",
         )
     )
-    return descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}]
+    return Account(descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}])
 
 
 def _row(
@@ -318,3 +327,26 @@ def _descriptors(
         mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])
         found.append(about(f"local_density_ratio_{radius / 10:g}nm", mean, "1", "over the box mean (n − 1)/V"))
     return found
+
+
+def _begin(setting: Setting, replica: int) -> Compactness:
+    return Compactness(setting.atoms, setting.n_frames[replica - 1], setting.options.compactness)
+
+
+def _measured(found: Findings, shift_A: float) -> list[CompactnessResult]:
+    """One fold measures all shifts of a replica."""
+    return [fold.result(shift_A) for fold in found.folds[Compactness, 0.0]]
+
+
+def _account(found: Findings) -> Account:
+    setting = found.setting
+    shifted = {shift: _measured(found, shift) for shift in setting.shifts_A}
+    return cipa_account(found.of(Clusters), found.of(Compactness), setting.atoms, setting.options.cipa, shifted)
+
+
+def _sensitive(found: Findings, shift_A: float) -> dict[str, Series]:
+    thresholds = found.setting.options.cipa
+    return {"cipa_compact_share": [compact_share(r, thresholds) for r in _measured(found, shift_A)]}
+
+
+FAMILY = Family(account=_account, folds={Compactness: _begin}, sensitive=_sensitive)

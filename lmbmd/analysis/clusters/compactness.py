@@ -5,20 +5,21 @@ A fold that keeps measurements only; thresholds and the verdict are in ``cipa.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.clusters import nulls
-from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ion_graph, ions_of
+from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ions_of
 from lmbmd.analysis.clusters.graph import pair_counts
+from lmbmd.analysis.clusters.ions import IonGraph, Ions, ions_of
+from lmbmd.analysis.clusters.kernels import pair_counts
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, REACH_A, CompactnessOptions
 from lmbmd.analysis.clusters.voronoi import cell_volumes
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import FrameContacts
 
 #: Radii of the spheres in which local density is reported, Å.
 DENSITY_RADII_A = (6.0, 8.0, 10.0, 15.0)
@@ -114,7 +115,7 @@ class Compactness:
     """
 
     def __init__(self, atoms: AtomTable, n_frames: int, options: CompactnessOptions | None = None) -> None:
-        self._atoms, self._ions, self._n_frames = atoms, ions_of(atoms), n_frames
+        self._ions, self._n_frames = ions_of(atoms), n_frames
         self._options = options or CompactnessOptions()
         if not self._ions.n_centres:
             raise ValueError("there is no centre")
@@ -123,23 +124,12 @@ class Compactness:
         self._seen = 0
         self._frames: list[dict] = []
 
-    def add(
-        self,
-        shell: FrameContacts,
-        full: FrameContacts | None = None,
-        shifted: Mapping[float, FrameContacts] | None = None,
-    ) -> None:
-        """Add one frame.
-
-        Args:
-            shell: the first-shell contacts.
-            full: not used.
-            shifted: shift of all cut-offs in Å → the contacts within the shifted cut-offs, the same shifts in every
-                frame. Cheap: what does not depend on contacts is measured once.
+    def add(self, shell: FirstShell) -> None:
+        """Add one frame, with the same shifts in ``shell.moved`` as all others: what does not depend on contacts is
+        measured once for all of them.
         """
         if self._seen in self._wanted:
-            shells = {0.0: shell} | dict(shifted or {})
-            self._frames.append(_measure(shells, self._atoms, self._ions, self._options))
+            self._frames.append(_measure(shell, self._options))
         self._seen += 1
 
     def result(self, shift_A: float = 0.0) -> CompactnessResult:
@@ -163,8 +153,8 @@ class Compactness:
         )
 
 
-def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions, options: CompactnessOptions) -> dict:
-    shell = shells[0.0]
+def _measure(first: FirstShell, options: CompactnessOptions) -> dict:
+    shell, atoms, ions = first.contacts, first.atoms, first.ions
     cell = Cell(shell.box)
     box, inverse = cell.vectors_A, cell.inverse_per_A
     rng = np.random.default_rng([options.seed, shell.index])
@@ -191,9 +181,9 @@ def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions
     width = cell.narrowest_A
     volumes = cell_volumes(shell.molecule.astype(float), box)
     clusters = {}
-    for shift_A, moved in shells.items():
-        graph = ion_graph(moved, atoms, ions)
-        columns = _clusters(moved, atoms, ions, graph, volumes)
+    for shift_A, moved in {0.0: first, **first.moved}.items():
+        graph = moved.graph
+        columns = _clusters(moved, volumes)
         columns |= _density_and_z(graph, ions, neighbours, means, shell.volume_A3, width, options)
         holds_centre = graph.n_centres > 0
         clusters[shift_A] = pd.DataFrame({key: column[holds_centre] for key, column in columns.items()})
@@ -209,10 +199,9 @@ def _measure(shells: Mapping[float, FrameContacts], atoms: AtomTable, ions: Ions
     }
 
 
-def _clusters(
-    shell: FrameContacts, atoms: AtomTable, ions: Ions, graph: IonGraph, volume: np.ndarray
-) -> dict[str, np.ndarray]:
+def _clusters(first: FirstShell, volume: np.ndarray) -> dict[str, np.ndarray]:
     """Size, contacts, volume and shape of every cluster; ``volume`` (n_molecules,) in Å³."""
+    shell, atoms, ions, graph = first.contacts, first.atoms, first.ions, first.graph
     shape = cluster_shapes(graph)
     n_clusters = len(graph.size)
     bare = np.bincount(graph.label, weights=volume[ions.molecule], minlength=n_clusters)

@@ -1,8 +1,4 @@
-"""Clusters: the connected components of the graph of centre–anion contacts.
-
-Nodes are ions: every centre, and every anion molecule. An edge joins a centre and an anion molecule that are
-in contact, however many of the anion's atoms touch it. Theory: docs/theory/clusters.md.
-"""
+"""Clusters of ions: how many of which size, charge, shape and extent. Theory: docs/theory/clusters.md."""
 
 from __future__ import annotations
 
@@ -10,114 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.analysis.clusters.graph import connect, shapes
+from lmbmd.analysis.clusters.ions import IonGraph, Ions, ions_of
+from lmbmd.analysis.clusters.kernels import shapes
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
-from lmbmd.data.contacts import FrameContacts
-
-
-@dataclass(frozen=True, eq=False)
-class Ions:
-    """The nodes of the ion graph of a box: centres first, then the anion molecules, each in order.
-
-    Attributes:
-        n_centres: how many of the nodes are centres.
-        molecule: (n_ions,) int64, the molecule that each node is.
-        charge: (n_ions,) int64, formal charge, e.
-        node: (n_molecules,) int64, the node that a molecule is as an *anion*, −1 for all others.
-    """
-
-    n_centres: int
-    molecule: np.ndarray
-    charge: np.ndarray
-    node: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.molecule)
-
-
-def ions_of(atoms: AtomTable) -> Ions:
-    """The nodes of the ion graph: ``atoms.centres``, then every molecule with role anion or a negative charge."""
-    charge = np.array([s.charge for s in atoms.species])[atoms.molecule_species]
-    is_anion = np.array([s.role == "anion" or s.charge < 0 for s in atoms.species])[atoms.molecule_species]
-    centres, anions = atoms.molecule[atoms.centres].astype(np.int64), np.flatnonzero(is_anion)
-    node = np.full(atoms.n_molecules, -1, np.int64)
-    node[anions] = len(centres) + np.arange(len(anions))
-    molecule = np.concatenate([centres, anions])
-    return Ions(len(centres), molecule, charge[molecule].astype(np.int64), node)
-
-
-@dataclass(frozen=True, eq=False)
-class IonGraph:
-    """The ion graph of one frame, taken apart into components ("clusters"; a lone ion is a cluster of one).
-
-    Attributes:
-        label: (n_ions,) int64, the cluster of each node of ``Ions``; clusters are numbered by first node.
-        rank: (n_clusters,) int64, independent period vectors: 0 = finite, 1–3 = percolating.
-        edges: (n_clusters,) int64, centre–anion pairs in contact.
-        position: (n_ions, 3) float64, Å: centres and mass centres of anions, each finite cluster whole across
-            the boundary (one spanning tree where it percolates).
-        size, n_centres: (n_clusters,) int64, ions and centres in each cluster.
-    """
-
-    label: np.ndarray
-    rank: np.ndarray
-    edges: np.ndarray
-    position: np.ndarray
-    size: np.ndarray
-    n_centres: np.ndarray
-
-
-def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions | None = None) -> IonGraph:
-    """Take one frame's centre–anion contacts apart into clusters.
-
-    Each contact is a walk from the centre to the anion's mass centre; the walk's number of cells is the
-    integer n with edge = molecule − centre + n · box. Contacts of one pair through different images stay
-    different walks (they make the cluster percolate) but count as one edge.
-
-    Args:
-        shell: contacts already cut to the first shell.
-        atoms: who the atoms are.
-        ions: ``ions_of(atoms)``, if at hand.
-
-    Raises:
-        ValueError: if an edge is not a lattice vector away from the difference of the mass centres.
-    """
-    ions = ions or ions_of(atoms)
-    partner = atoms.molecule[shell.atom]
-    target = ions.node[partner]
-    contact = np.flatnonzero(target >= 0)
-    source, target, partner = shell.row[contact], target[contact], partner[contact]
-    jump = shell.edge[contact].astype(float) - shell.molecule[partner] + shell.centre[source]
-    cells = jump @ np.linalg.inv(shell.box)
-    step = np.rint(cells)
-    if len(cells) and np.abs(cells - step).max() > 0.1:
-        raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
-    label, image, rank = connect(len(ions), source, target, step.astype(np.int64))
-    # Contacts are in order of atom, so those of one pair are neighbours.
-    new_pair = np.append(True, (np.diff(source) != 0) | (np.diff(target) != 0))[: len(source)]
-    position = np.concatenate([shell.centre, shell.molecule[ions.molecule[ions.n_centres :]]]) + image @ shell.box
-    return IonGraph(
-        label=label,
-        rank=rank,
-        edges=np.bincount(label[source[new_pair]], minlength=len(rank)),
-        position=position,
-        size=np.bincount(label, minlength=len(rank)),
-        n_centres=np.bincount(label[: ions.n_centres], minlength=len(rank)),
-    )
-
-
-def components(shell: FrameContacts, atoms: AtomTable) -> np.ndarray:
-    """The cluster of each ion, as integer labels 0, 1, 2 … in order of first ion (int64).
-
-    Entries are the centres in order, then all anion molecules in order of molecule (``ions_of``). Who touches
-    whom is all that matters here; positions and edges are not looked at.
-    """
-    ions = ions_of(atoms)
-    target = ions.node[atoms.molecule[shell.atom]]
-    contact = np.flatnonzero(target >= 0)
-    nowhere = np.zeros((len(contact), 3), np.int64)
-    return connect(len(ions), shell.row[contact], target[contact], nowhere)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +129,7 @@ class Clusters:
     """
 
     def __init__(self, atoms: AtomTable) -> None:
-        self._atoms, self._ions = atoms, ions_of(atoms)
+        self._ions = ions_of(atoms)
         if not len(self._ions):
             raise ValueError("there are no ions")
         self._time: list[float] = []
@@ -246,19 +139,19 @@ class Clusters:
         self._finite: list[np.ndarray] = []
         self._oversized, self._longest, self._width = 0, 0.0, np.inf
 
-    def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
-        """Add one frame; only ``shell``, the first-shell contacts, matters."""
-        graph = ion_graph(shell, self._atoms, self._ions)
+    def add(self, shell: FirstShell) -> None:
+        """Add one frame."""
+        graph = shell.graph
         shape = cluster_shapes(graph)
         frame = len(self._time)
-        self._time.append(shell.time_ps)
+        self._time.append(shell.contacts.time_ps)
         self._rank.append(int(graph.rank.max()))
         self._counts.append(_count_kinds(graph, self._ions, frame))
         self._rows.append(_frame_row(graph, shape))
         large = np.flatnonzero((graph.rank == 0) & (graph.size >= LEAST_IONS_FOR_SCALING))
         self._finite.append(np.column_stack([np.full(len(large), frame), graph.size[large], shape.rg_A[large]]))
         longest = float(np.nanmax(shape.longest_A, initial=0.0))
-        width = Cell(shell.box).narrowest_A
+        width = Cell(shell.contacts.box).narrowest_A
         self._oversized += longest > 0.5 * width
         self._longest, self._width = max(self._longest, longest), min(self._width, width)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.clusters.components import CLUSTER_SERIES, ClusterResult
+from lmbmd.analysis.clusters.components import CLUSTER_SERIES, ClusterResult, Clusters
+from lmbmd.analysis.family import Account, Family, Findings, Series
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import descriptor, entry
 from lmbmd.numbers.estimate import estimate_mean, scaled
 
@@ -18,10 +18,8 @@ SPHERE_DIAMETER_PER_RG = 2 * np.sqrt(5 / 3)
 
 _NONE_FINITE = "no finite cluster was seen"
 
-Tables = tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]
 
-
-def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables:
+def cluster_account(results: Sequence[ClusterResult], atoms: AtomTable) -> Account:
     """What ``Clusters`` found, for the descriptor table, the figures and the reader.
 
     Args:
@@ -51,7 +49,7 @@ def cluster_tables(results: Sequence[ClusterResult], atoms: AtomTable) -> Tables
         "cluster_population": _population(results),
         "cluster_charge": _charges(results),
     }
-    return descriptors, tables, _notes(results)
+    return Account(descriptors, tables, _notes(results))
 
 
 def centre_names(atoms: AtomTable) -> str:
@@ -132,3 +130,15 @@ def _notes(results: Sequence[ClusterResult]) -> list[dict[str, str]]:
         )
         notes.append({"topic": "box", "text": text})
     return notes
+
+
+def _series(found: Findings) -> dict[str, Series]:
+    results, name = found.of(Clusters), "cluster_size_weight_average"
+    return {name: [r.series[name] for r in results]} if results[0].n_ions > results[0].n_centres else {}
+
+
+FAMILY = Family(
+    account=lambda found: cluster_account(found.of(Clusters), found.setting.atoms),
+    folds={Clusters: lambda setting, replica: Clusters(setting.atoms)},
+    series=_series,
+)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from lmbmd.analysis.clusters.components import Ions
+from lmbmd.analysis.clusters.ions import Ions
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
 

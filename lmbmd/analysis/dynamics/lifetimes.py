@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.analysis.clusters.components import ions_of
-from lmbmd.analysis.clusters.graph import connect
+from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.dynamics.intervals import Intervals
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
@@ -105,36 +105,34 @@ class Residence:
     def __init__(self, atoms: AtomTable, tolerance_ps: float = 2.0) -> None:
         self.atoms, self.tolerance_ps = atoms, tolerance_ps
         self._ions = ions_of(atoms)
+        self._irregular: LmbmdError | None = None
         self._times: list[float] = []
         self._labels: list[np.ndarray] = []
         self._on = np.empty(0, np.int64)
         self._started: list[np.ndarray] = []
         self._ended: list[np.ndarray] = []
 
-    def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
-        """Add the next frame.
-
-        Args:
-            shell: contacts already cut to the first shell.
-            full: not used; all folds are fed alike.
-
-        Raises:
-            LmbmdError: if the frame does not follow at the interval of those before it.
-        """
-        if self._times:
-            self._check_interval(shell)
-        molecule = self.atoms.molecule[shell.atom].astype(np.int64)
-        pairs = np.sort(shell.row * self.atoms.n_molecules + molecule, kind="stable")
-        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # a molecule that touches with two atoms is one contact
+    def add(self, shell: FirstShell) -> None:
+        """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
+        self._irregular = self._irregular or self._off_beat(shell.contacts)
+        if self._irregular:
+            return
+        pairs = shell.pairs.centre * self.atoms.n_molecules + shell.pairs.molecule
         keys = self._with_states(pairs)
         self._started.append(np.setdiff1d(keys, self._on, assume_unique=True))
         self._ended.append(np.setdiff1d(self._on, keys, assume_unique=True))
         self._on = keys
-        self._labels.append(self._clusters(pairs))
-        self._times.append(shell.time_ps)
+        self._labels.append(shell.graph.label.astype(np.int32))
+        self._times.append(shell.contacts.time_ps)
 
     def result(self) -> ResidenceResult:
-        """Everything counted over the frames added so far (at least one). What never occurred is absent."""
+        """Everything counted over the frames added so far (at least one). What never occurred is absent.
+
+        Raises:
+            LmbmdError: if a frame did not follow at the interval of those before it.
+        """
+        if self._irregular:
+            raise self._irregular
         n_frames = len(self._times)
         if n_frames == 0:
             raise ValueError("no frame was added")
@@ -160,16 +158,20 @@ class Residence:
             correlations.append(_cluster_membership(np.array(self._labels)))
         return ResidenceResult(interval, n_frames, tuple(correlations), tuple(exchanges))
 
-    def _check_interval(self, shell: FrameContacts) -> None:
+    def _off_beat(self, shell: FrameContacts) -> LmbmdError | None:
+        """What is wrong with the time of the next frame, if anything."""
+        if not self._times:
+            return None
         step = shell.time_ps - self._times[-1]
         usual = self._times[1] - self._times[0] if len(self._times) > 1 else step
-        if not step > 0 or abs(step - usual) > 0.05 * usual:
-            raise LmbmdError(
-                f"this frame comes {step:g} ps after the one before it, where {usual:g} ps were usual; lifetimes "
-                "need one interval between frames.",
-                where=f"frame {shell.index} ({shell.time_ps:g} ps)",
-                remedy="Give a trajectory written at one interval, with no frame missing or repeated.",
-            )
+        if step > 0 and abs(step - usual) <= 0.05 * usual:
+            return None
+        return LmbmdError(
+            f"this frame comes {step:g} ps after the one before it, where {usual:g} ps were usual; lifetimes "
+            "need one interval between frames.",
+            where=f"frame {shell.index} ({shell.time_ps:g} ps)",
+            remedy="Give a trajectory written at one interval, with no frame missing or repeated.",
+        )
 
     def _with_states(self, pairs: np.ndarray) -> np.ndarray:
         """Keys of all states that the pairs of a frame are in: pair + state · (centres · molecules), in order."""
@@ -180,14 +182,6 @@ class Residence:
         return np.concatenate(
             [pairs, pairs[is_anion & (centres == 1)] + size, pairs[is_anion & (centres > 1)] + 2 * size]
         )
-
-    def _clusters(self, pairs: np.ndarray) -> np.ndarray:
-        """The cluster of each ion of a frame."""
-        row, molecule = np.divmod(pairs, self.atoms.n_molecules)
-        node = self._ions.node[molecule]
-        bound = node >= 0
-        steps = np.zeros((int(bound.sum()), 3), np.int64)  # which image does not matter here
-        return connect(len(self._ions), row[bound], node[bound], steps)[0].astype(np.int32)
 
     def _followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
         """For each centre species, partner species and state that occurred: its stretches, and centres by group."""

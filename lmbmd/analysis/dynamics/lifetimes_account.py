@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, ResidenceResult
+from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, Residence, ResidenceResult
+from lmbmd.analysis.family import Account, Family, Findings
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
@@ -73,9 +74,7 @@ def integral_time_ps(time_ps: np.ndarray, c: np.ndarray, random: float = 0.0) ->
     return float((mean * np.diff(t)).sum() - y[-1] / slope) if slope < 0.0 else float("nan")
 
 
-def residence_tables(
-    results: Sequence[ResidenceResult], atoms: AtomTable
-) -> tuple[list[Descriptor], dict[str, pd.DataFrame]]:
+def lifetimes_account(results: Sequence[ResidenceResult], atoms: AtomTable) -> Account:
     """Descriptors and tables of lifetimes from the runs of one state point.
 
     A time is given only if C falls to 1/e within half of the shortest run; otherwise it is NaN, and the
@@ -117,7 +116,8 @@ def residence_tables(
         descriptors += both
         exchanges.append(row)
     descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
-    return descriptors, {**_tables(rows, curves), "exchange": pd.DataFrame(exchanges, columns=_EXCHANGE)}
+    tables = {**_tables(rows, curves), "exchange": pd.DataFrame(exchanges, columns=_EXCHANGE)}
+    return Account(descriptors, tables)
 
 
 def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
@@ -311,3 +311,23 @@ def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFr
         tables[name] = table[contact].drop(columns="state").reset_index(drop=True)
         tables[name.replace("residence", "residence_states")] = table[~contact].reset_index(drop=True)
     return tables
+
+
+def _account(found: Findings) -> Account:
+    results = []
+    for number, fold in enumerate(found.folds[Residence, 0.0], start=1):
+        try:
+            results.append(fold.result())
+        except LmbmdError as error:
+            return _not_computed(f"Replica {number}: {error}")
+    try:
+        return lifetimes_account(results, found.setting.atoms)
+    except LmbmdError as error:
+        return _not_computed(str(error))
+
+
+def _not_computed(why: str) -> Account:
+    return Account(notes=[{"topic": "statistics", "text": f"Lifetimes were not computed. {why}"}])
+
+
+FAMILY = Family(account=_account, folds={Residence: lambda setting, replica: Residence(setting.atoms)})

@@ -9,41 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
-from lmbmd.data.contacts import FrameContacts
 
 #: A free, bound and bridging molecule is in contact with no, one, and two or more centres.
 STATES = ("free", "bound", "bridging")
 #: In which order the species of a shell are named, by kind.
 LIGAND_KINDS = ("solvent", "additive", "diluent", "anion")
-
-
-@dataclass(frozen=True, eq=False)
-class Bonds:
-    """Molecules in contact with centres, one entry per pair, in order of centre and molecule.
-
-    Attributes:
-        centre: (n,) int64, number of the centre.
-        molecule: (n,) int64.
-        donors: (n,) int64, donor atoms of the molecule within the cut-off (its denticity on this centre).
-    """
-
-    centre: np.ndarray
-    molecule: np.ndarray
-    donors: np.ndarray
-
-
-def bonds(shell: FrameContacts, atoms: AtomTable) -> Bonds:
-    """Pairs of a centre and a molecule in contact, however many donor atoms they share.
-
-    A molecule that touches a centre through two periodic images is one pair (the box is then too small to
-    tell them apart).
-    """
-    molecule = atoms.molecule[shell.atom].astype(np.int64)
-    # Contacts are in order of centre and, within one, of atom: those of one pair are neighbours.
-    new = np.append(True, (np.diff(shell.row) != 0) | (np.diff(molecule) != 0))[: len(molecule)]
-    first = np.flatnonzero(new)
-    return Bonds(shell.row[first], molecule[first], np.diff(np.append(first, len(molecule))))
 
 
 def kind(species: SpeciesInfo) -> str:
@@ -137,10 +109,10 @@ class Shells:
         self._counts = [PerFrame() for _ in range(6)]
         self._time: list[float] = []
 
-    def add(self, shell: FrameContacts, full: FrameContacts | None = None) -> None:
-        """Add one frame; only ``shell``, the first-shell contacts, matters."""
+    def add(self, first: FirstShell) -> None:
+        """Add one frame."""
         atoms, n = self._atoms, len(self._ligands)
-        pairs = bonds(shell, atoms)
+        shell, pairs = first.contacts, first.pairs
         column = self._column[pairs.molecule]
         mine = self._primary[pairs.centre] & (column >= 0)
         compositions = np.zeros((len(self._primary), n), np.int64)

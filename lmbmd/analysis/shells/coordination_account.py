@@ -9,17 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.shells.coordination import STATES, ShellResult, kind, shell_label
+from lmbmd.analysis.family import Account, Family, Findings, Series
+from lmbmd.analysis.shells.coordination import STATES, ShellResult, Shells, kind, shell_label
 from lmbmd.analysis.shells.entropy import mixing_entropy, random_shell_entropy, shell_entropy
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, estimate_ratio, last_used, shares
 
-Tables = tuple[list[Descriptor], dict[str, pd.DataFrame]]
 
-
-def shell_tables(results: Sequence[ShellResult], atoms: AtomTable, centre: str, top_shells: int = 10) -> Tables:
+def coordination_account(
+    results: Sequence[ShellResult], atoms: AtomTable, centre: str, top_shells: int = 10
+) -> Account:
     """What ``Shells`` found: descriptors, and the tables ``cn``, ``cn_histogram``, ``shells``, ``solvent_states``.
 
     Args:
@@ -48,7 +49,7 @@ def shell_tables(results: Sequence[ShellResult], atoms: AtomTable, centre: str, 
         composition = np.array([getattr(row, f"n_{name}") for name in results[0].ligands])
         estimate = estimate_mean([r.type_series(composition) / r.n_centres for r in results])
         descriptors.append(descriptor("shell_fraction", row.label, estimate, "1", method))
-    return descriptors, tables
+    return Account(descriptors, tables)
 
 
 def _per_centre(results: Sequence[ShellResult], columns: list[int]) -> Estimate:
@@ -210,3 +211,33 @@ def _states_table(results: Sequence[ShellResult], kinds: dict[str, str]) -> pd.D
             rows.append((name, *(part for column in zip(*map(entry, estimates), strict=True) for part in column)))
     columns = [f"{state}{part}" for part in ("", "_error", "_doubt") for state in STATES]
     return pd.DataFrame(rows, columns=["species", *columns])
+
+
+def cn_series(found: Findings, names: Sequence[str], shift_A: float = 0.0) -> Series:
+    """Molecules of these species per centre, frame by frame."""
+    results = found.of(Shells, shift_A)
+    columns = [results[0].ligands.index(name) for name in names]
+    return [r.molecules[:, columns].sum(axis=1) / r.n_centres for r in results]
+
+
+def present(atoms: AtomTable, which: str) -> list[str]:
+    """Species of one kind that have molecules in the box."""
+    return [s.name for s in atoms.species if kind(s) == which and atoms.count(s.name)]
+
+
+def _series(found: Findings) -> dict[str, Series]:
+    """The total, and each kind by itself: one may take the place of another at the same total."""
+    members = {which: present(found.setting.atoms, which) for which in ("solvent", "anion", "diluent")}
+    by_kind = {f"{which}_cn": cn_series(found, names) for which, names in members.items() if names}
+    return {"total_cn": cn_series(found, found.of(Shells)[0].ligands), **by_kind}
+
+
+FAMILY = Family(
+    account=lambda found: coordination_account(
+        found.of(Shells), found.setting.atoms, found.setting.centre, found.setting.options.top_shells
+    ),
+    folds={Shells: lambda setting, replica: Shells(setting.atoms, setting.centre)},
+    shifted=True,
+    series=_series,
+    sensitive=lambda found, shift_A: {"total_cn": cn_series(found, found.of(Shells)[0].ligands, shift_A)},
+)

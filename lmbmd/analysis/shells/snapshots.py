@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lmbmd.analysis.clusters.components import ion_graph, ions_of
-from lmbmd.analysis.shells.coordination import bonds, ligand_species, shell_label
+from lmbmd.analysis.clusters.ions import ion_graph, ions_of
+from lmbmd.analysis.first_shell import bonds
+from lmbmd.analysis.shells.coordination import ligand_species, shell_label
 from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.shells.cutoffs import Cutoff
-from lmbmd.analysis.shells.speciation import CLASSES, CONVENTIONS, SpeciationResult
-from lmbmd.data.atoms import AtomTable
-from lmbmd.data.described import Descriptor
+from lmbmd.analysis.family import Account, Family, Findings, Series
+from lmbmd.analysis.shells.speciation import CLASSES, CONVENTIONS, Speciation, SpeciationResult
 from lmbmd.numbers.doubt import descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, last_used, shares
 
-#: What follows the name of a quantity in the columns of a table that holds several: value, error, doubt.
-_PARTS = ("", "_error", "_doubt")
 
-Tables = tuple[list[Descriptor], dict[str, pd.DataFrame]]
-
-
-def speciation_tables(results: Sequence[SpeciationResult], centre: str, agg_ii_from: int = 3) -> Tables:
+def speciation_account(results: Sequence[SpeciationResult], centre: str, agg_ii_from: int = 3) -> Account:
     """What ``Speciation`` found: descriptors, and the tables ``speciation`` and ``ion_histogram``.
 
     Args:
@@ -57,7 +50,7 @@ def speciation_tables(results: Sequence[SpeciationResult], centre: str, agg_ii_f
         "speciation": pd.DataFrame(rows, columns=["convention", "cls", "fraction", "error", "doubt"]),
         "ion_histogram": _histograms(results),
     }
-    return descriptors, tables
+    return Account(descriptors, tables)
 
 
 def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
@@ -77,37 +70,33 @@ def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["convention", "species", "n", "fraction", "error", "doubt"])
 
 
-def separation_tables(
-    counts: Sequence[np.ndarray], labels: Sequence[str], atoms: AtomTable, centre: str, edges: Mapping[str, Cutoff]
-) -> Tables:
-    """What ``SecondShell`` found: descriptors, and the table ``separation``.
+def _series(found: Findings) -> dict[str, Series]:
+    results = found.of(Speciation)
+    if not len(results[0].n_anions):
+        return {}
+    of = lambda convention, k: [r.fractions(convention)[:, k] for r in results]  # noqa: E731
+    return {
+        "cip_fraction_centre": of("centre", 1),
+        "agg_fraction_centre": of("centre", 2),
+        "agg_fraction_anion": of("anion", 2),
+    }
 
-    Ions in contact are in neither share: solvent-separated and isolated add up to the free fraction. Without an edge
-    of the second shell of an anion neither share of it has a value, nor that of the centres.
 
-    Args:
-        counts: (n_frames, n_labels, 2) per replica.
-        labels: ``SecondShell.labels``.
-        atoms: of the box.
-        centre: the primary species.
-        edges: outer edge of the second shell by anion species.
-    """
-    descriptors, rows = [], []
-    for k, label in enumerate(labels):
-        who, name = ("anion", label) if label else ("centre", centre)
-        used = [edges[label]] if label else list(edges.values())
-        separated, isolated = shares([c[:, k] for c in counts], atoms.count(name))
-        unknown = [e for e in used if np.isnan(e.cutoff_A)]
-        if unknown:
-            separated = isolated = Estimate(np.nan, np.nan, np.nan)
-        why = "; ".join(f"no edge of the second shell of {e.partner}, {e.rule.partition(': ')[2]}" for e in unknown)
-        told = ", ".join(f"{e.partner} {e.cutoff_A:.2f} Å" for e in used if e not in unknown) or "unknown"
-        method = f"share of all {name} without an ion in contact but with one within the second shell ({told})"
-        descriptors.append(descriptor(f"solvent_separated_{who}_fraction", name, separated, "1", method, why))
-        method = f"share of all {name} without an ion in the first or second shell ({told})"
-        descriptors.append(descriptor(f"isolated_{who}_fraction", name, isolated, "1", method, why))
-        radius, rule = (used[0].cutoff_A, used[0].rule) if len(used) == 1 else (np.nan, "that of each anion")
-        rows.append((name, *entry(separated), *entry(isolated), radius, rule))
-    columns = ["species", *(f"{which}{part}" for which in ("solvent_separated", "isolated") for part in _PARTS)]
-    columns += ["radius_A", "rule"]
-    return descriptors, {"separation": pd.DataFrame(rows, columns=columns)}
+def _sensitive(found: Findings, shift_A: float) -> dict[str, Series]:
+    quantities: dict[str, Series] = {}
+    for convention in CONVENTIONS:
+        fractions = [r.fractions(convention) for r in found.of(Speciation, shift_A)]
+        quantities[f"cip_fraction_{convention}"] = [f[:, 1] for f in fractions]
+        quantities[f"agg_fraction_{convention}"] = [f[:, 2] for f in fractions]
+    return quantities
+
+
+FAMILY = Family(
+    account=lambda found: speciation_account(
+        found.of(Speciation), found.setting.centre, found.setting.options.agg_ii_from
+    ),
+    folds={Speciation: lambda setting, replica: Speciation(setting.atoms, setting.centre)},
+    shifted=True,
+    series=_series,
+    sensitive=_sensitive,
+)

@@ -1,4 +1,7 @@
-"""What each number on a page means (definitions.yaml), and what no number on it can mean."""
+"""What each number on a page means, and what no number on it can mean.
+
+Each family of descriptors has its own definitions; those of the simulation and the page are in definitions.yaml.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 import yaml
+
+from lmbmd.analysis.families import definitions
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Definition:
 
 def _read() -> dict[str, Definition]:
     text = resources.files("lmbmd.report").joinpath("definitions.yaml").read_text("utf-8")
-    return {key: Definition(key=key, **entry) for key, entry in yaml.safe_load(text).items()}
+    return {key: Definition(key=key, **entry) for key, entry in (definitions() | yaml.safe_load(text)).items()}
 
 
 DEFINITIONS = _read()

@@ -10,8 +10,9 @@ from pathlib import Path
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
 from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.data.counts import ENOUGH_MOLECULES, SIGNIFICANT_MOLECULES
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
-from lmbmd.formulation.composition import ENOUGH_MOLECULES, SIGNIFICANT_MOLECULES, Composition
+from lmbmd.formulation.composition import Composition
 from lmbmd.study.study import Study
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, Clusters, cluster_shapes, components, ion_graph, ions_of
 from lmbmd.analysis.clusters.components_account import cluster_tables
-from lmbmd.analysis.clusters.graph import connect
+from lmbmd.analysis.clusters.kernels import connect
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from lmbmd.analysis.family import Account, Family, Recipe
 from lmbmd.analysis.shells.coordination import kind
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.described import Descriptor
+from lmbmd.data.counts import scarcity
 from lmbmd.numbers.doubt import descriptor, doubt
 from lmbmd.numbers.estimate import estimate_mean, scaled
 
@@ -26,17 +26,7 @@ _ASKED = {
 _OF_COUNTS = ("mol parts", "mass parts")
 
 
-class Recipe(Protocol):
-    """What is needed of a composition: see ``lmbmd.formulation.composition.Composition``."""
-
-    asked_realised: Sequence
-
-    def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]: ...
-
-
-def composition_table(
-    volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: Recipe | None = None
-) -> tuple[list[Descriptor], pd.DataFrame]:
+def liquid_account(volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: Recipe | None = None) -> Account:
     """What was asked for, what whole molecules make of it, and what the box held.
 
     Args:
@@ -45,7 +35,8 @@ def composition_table(
         recipe: with it, rows are by component (salts, solvents …); without, by species, and nothing was asked.
 
     Returns:
-        descriptors ``density_g_cm3`` and ``molarity_mol_L``; the table. Amounts that depend on the volume have
+        descriptors ``density_g_cm3`` and ``molarity_mol_L``; the table ``composition``; notes on species of which the
+        box holds few. Amounts that depend on the volume have
         its error; "realised" is at the start volume of compose (ideal mixing).
     """
     inverse = estimate_mean([1.0 / v for v in volumes_A3])
@@ -81,7 +72,8 @@ def composition_table(
             descriptors.append(descriptor(name, component, scaled(inverse, value / inverse.value), unit, method))
     rows += _other_bases(recipe) if recipe else []
     columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit", "doubt"]
-    return descriptors, pd.DataFrame(rows, columns=columns)
+    notes = few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
+    return Account(descriptors, {"composition": pd.DataFrame(rows, columns=columns)}, notes)
 
 
 def _asked(recipe: Recipe) -> dict[tuple[str, str], float]:
@@ -114,7 +106,7 @@ def _other_bases(recipe: Recipe) -> list[tuple]:
 
 def _by_species(atoms: AtomTable, volume_A3: float) -> list[tuple[str, str, float, str]]:
     """Count, molarity, molality, mass fraction of every species, and the density, without a recipe."""
-    mass = np.bincount(atoms.species_id, weights=atoms.mass_amu, minlength=len(atoms.species))
+    mass = _mass_by_species(atoms)
     count = np.bincount(atoms.molecule_species, minlength=len(atoms.species))
     liquid = sum(m for m, s in zip(mass, atoms.species, strict=True) if kind(s) in ("solvent", "diluent"))
     rows: list[tuple[str, str, float, str]] = []
@@ -124,5 +116,26 @@ def _by_species(atoms: AtomTable, volume_A3: float) -> list[tuple[str, str, floa
         if liquid:
             rows.append((s.name, "molality", 1000.0 * n / liquid, "mol/kg"))
         rows.append((s.name, "mass fraction", m / mass.sum(), "1"))
-    rows.append(("", "density", mass.sum() / AVOGADRO_PER_MOL * ANGSTROM3_PER_CM3 / volume_A3, "g/cm³"))
+    rows.append(("", "density", density_g_cm3(atoms, volume_A3), "g/cm³"))
     return rows
+
+
+def few_molecules(counts: Mapping[str, int]) -> list[dict[str, str]]:
+    """A note for every species in the box with few molecules, or too few to speak of statistics at all."""
+    told = (scarcity(name, n) for name, n in counts.items() if n)
+    return [{"topic": "statistics", "text": sentence} for sentence in told if sentence]
+
+
+def density_g_cm3(atoms: AtomTable, volume_A3: float | np.ndarray) -> float | np.ndarray:
+    """Mass of the box over its volume."""
+    return _mass_by_species(atoms).sum() / AVOGADRO_PER_MOL * ANGSTROM3_PER_CM3 / volume_A3
+
+
+def _mass_by_species(atoms: AtomTable) -> np.ndarray:
+    return np.bincount(atoms.species_id, weights=atoms.mass_amu, minlength=len(atoms.species))
+
+
+FAMILY = Family(
+    account=lambda found: liquid_account(found.volume_A3, found.setting.atoms, found.setting.recipe),
+    series=lambda found: {"density_g_cm3": [density_g_cm3(found.setting.atoms, v) for v in found.volume_A3]},
+)

@@ -8,10 +8,10 @@ from dataclasses import astuple, fields, replace
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.shells.coordination import ShellResult
+from lmbmd.analysis.family import Account, Family, Findings
+from lmbmd.analysis.shells.coordination import ShellResult, Shells
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.described import Descriptor
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
 from lmbmd.numbers.doubt import descriptor, doubt
@@ -84,9 +84,9 @@ def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: fl
     return Estimate(float(mean[0]) - first_shell.value, total, float(blocks), freedom, _of_blocks(blocks))
 
 
-def radial_tables(
+def radial_account(
     rdfs: Sequence[Rdf], cutoffs: Cutoffs, second: Sequence[Cutoff], shells: Sequence[ShellResult], centre: str
-) -> tuple[list[Descriptor], dict[str, pd.DataFrame], list[dict[str, str]]]:
+) -> Account:
     """Peaks, cut-offs and second shells round the primary centre; the tables ``rdf`` and ``cutoffs``; notes.
 
     Args:
@@ -116,7 +116,7 @@ def radial_tables(
     columns = [f.name for f in fields(Cutoff)]
     table = pd.DataFrame([astuple(row) for row in (*cutoffs.rows, *second)], columns=columns)
     table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
-    return rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second)
+    return Account(rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second))
 
 
 def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
@@ -132,3 +132,11 @@ def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[d
                 }[rule]
                 found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({why})")
     return [{"topic": "cutoff", "text": f"{opening} {'; '.join(pairs)}."} for opening, pairs in found.items()]
+
+
+def _account(found: Findings) -> Account:
+    setting = found.setting
+    return radial_account(setting.rdfs, setting.cutoffs, setting.second, found.of(Shells), setting.centre)
+
+
+FAMILY = Family(account=_account)

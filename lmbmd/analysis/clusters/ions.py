@@ -1,0 +1,105 @@
+"""The graph of ions in contact, and its connected components.
+
+Nodes are ions: every centre, and every anion molecule. An edge joins a centre and an anion molecule that are
+in contact, however many of the anion's atoms touch it. Theory: docs/theory/clusters.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmbmd.analysis.clusters.kernels import connect
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import FrameContacts
+
+
+@dataclass(frozen=True, eq=False)
+class Ions:
+    """The nodes of the ion graph of a box: centres first, then the anion molecules, each in order.
+
+    Attributes:
+        n_centres: how many of the nodes are centres.
+        molecule: (n_ions,) int64, the molecule that each node is.
+        charge: (n_ions,) int64, formal charge, e.
+        node: (n_molecules,) int64, the node that a molecule is as an *anion*, −1 for all others.
+    """
+
+    n_centres: int
+    molecule: np.ndarray
+    charge: np.ndarray
+    node: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.molecule)
+
+
+def ions_of(atoms: AtomTable) -> Ions:
+    """The nodes of the ion graph: ``atoms.centres``, then every molecule with role anion or a negative charge."""
+    charge = np.array([s.charge for s in atoms.species])[atoms.molecule_species]
+    is_anion = np.array([s.role == "anion" or s.charge < 0 for s in atoms.species])[atoms.molecule_species]
+    centres, anions = atoms.molecule[atoms.centres].astype(np.int64), np.flatnonzero(is_anion)
+    node = np.full(atoms.n_molecules, -1, np.int64)
+    node[anions] = len(centres) + np.arange(len(anions))
+    molecule = np.concatenate([centres, anions])
+    return Ions(len(centres), molecule, charge[molecule].astype(np.int64), node)
+
+
+@dataclass(frozen=True, eq=False)
+class IonGraph:
+    """The ion graph of one frame, taken apart into components ("clusters"; a lone ion is a cluster of one).
+
+    Attributes:
+        label: (n_ions,) int64, the cluster of each node of ``Ions``; clusters are numbered by first node.
+        rank: (n_clusters,) int64, independent period vectors: 0 = finite, 1–3 = percolating.
+        edges: (n_clusters,) int64, centre–anion pairs in contact.
+        position: (n_ions, 3) float64, Å: centres and mass centres of anions, each finite cluster whole across
+            the boundary (one spanning tree where it percolates).
+        size, n_centres: (n_clusters,) int64, ions and centres in each cluster.
+    """
+
+    label: np.ndarray
+    rank: np.ndarray
+    edges: np.ndarray
+    position: np.ndarray
+    size: np.ndarray
+    n_centres: np.ndarray
+
+
+def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> IonGraph:
+    """Take one frame's centre–anion contacts apart into clusters.
+
+    Each contact is a walk from the centre to the anion's mass centre; the walk's number of cells is the
+    integer n with edge = molecule − centre + n · box. Contacts of one pair through different images stay
+    different walks (they make the cluster percolate) but count as one edge.
+
+    Args:
+        shell: contacts already cut to the first shell.
+        atoms: who the atoms are.
+        ions: ``ions_of(atoms)``.
+
+    Raises:
+        ValueError: if an edge is not a lattice vector away from the difference of the mass centres.
+    """
+    partner = atoms.molecule[shell.atom]
+    target = ions.node[partner]
+    contact = np.flatnonzero(target >= 0)
+    source, target, partner = shell.row[contact], target[contact], partner[contact]
+    jump = shell.edge[contact].astype(float) - shell.molecule[partner] + shell.centre[source]
+    cells = jump @ np.linalg.inv(shell.box)
+    step = np.rint(cells)
+    if len(cells) and np.abs(cells - step).max() > 0.1:
+        raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
+    label, image, rank = connect(len(ions), source, target, step.astype(np.int64))
+    # Contacts are in order of atom, so those of one pair are neighbours.
+    new_pair = np.append(True, (np.diff(source) != 0) | (np.diff(target) != 0))[: len(source)]
+    position = np.concatenate([shell.centre, shell.molecule[ions.molecule[ions.n_centres :]]]) + image @ shell.box
+    return IonGraph(
+        label=label,
+        rank=rank,
+        edges=np.bincount(label[source[new_pair]], minlength=len(rank)),
+        position=position,
+        size=np.bincount(label, minlength=len(rank)),
+        n_centres=np.bincount(label[: ions.n_centres], minlength=len(rank)),
+    )

@@ -1,0 +1,138 @@
+"""What a family of descriptors is: folds over frames, and an account of what they found.
+
+The families are listed in ``lmbmd.analysis.families``; how to add one is in docs/add_a_descriptor.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from lmbmd.analysis.first_shell import FirstShell
+from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
+from lmbmd.core.units import PS_PER_NS
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Descriptor
+from lmbmd.data.rdf import Rdf
+
+Result = TypeVar("Result", covariant=True)
+#: A quantity frame by frame: one array per replica.
+Series = Sequence[np.ndarray]
+
+
+class Fold(Protocol[Result]):
+    """What is counted over the frames of one replica."""
+
+    def add(self, shell: FirstShell) -> None:
+        """Add the next frame."""
+
+    def result(self) -> Result:
+        """What was found in the frames added so far."""
+
+
+class Recipe(Protocol):
+    """What is needed of a composition: see ``lmbmd.formulation.composition.Composition``."""
+
+    asked_realised: Sequence
+
+    def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is known of a state point before its first frame is read; all replicas share it.
+
+    Attributes:
+        atoms: who the atoms are.
+        centre: the species whose shells are described.
+        options: what was chosen.
+        rdfs: one per replica.
+        cutoffs: first-shell cut-offs of every centre and site.
+        second: edges of the second shell round the primary centre.
+        n_frames: frames of each replica.
+        recipe: what was asked for, if known.
+    """
+
+    atoms: AtomTable
+    centre: str
+    options: DescribeOptions
+    rdfs: tuple[Rdf, ...]
+    cutoffs: Cutoffs
+    second: tuple[Cutoff, ...]
+    n_frames: tuple[int, ...]
+    recipe: Recipe | None = None
+
+    @property
+    def shifts_A(self) -> tuple[float, float]:
+        """By how much all cut-offs are moved for the sensitivity table."""
+        return -self.options.cutoff_shift_A, self.options.cutoff_shift_A
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the folds found in all frames of all replicas.
+
+    Attributes:
+        setting: what was known before.
+        time_ps, volume_A3: of each frame, one array per replica.
+        folds: (class of the fold, shift of the cut-offs in Å) → the finished folds, one per replica.
+    """
+
+    setting: Setting
+    time_ps: tuple[np.ndarray, ...]
+    volume_A3: tuple[np.ndarray, ...]
+    folds: Mapping[tuple[type, float], Sequence[Any]]
+    _results: dict[tuple[type, float], list] = field(default_factory=dict, repr=False)
+
+    def of(self, fold: type[Fold[Result]], shift_A: float = 0.0) -> list[Result]:
+        """The results of a fold, one per replica; with moved cut-offs for families that are ``shifted``."""
+        key = fold, shift_A
+        if key not in self._results:
+            self._results[key] = [one.result() for one in self.folds[key]]
+        return self._results[key]
+
+    @property
+    def sampled_ns(self) -> tuple[float, ...]:
+        """Time between the first and the last frame of each replica."""
+        return tuple((time[-1] - time[0]) / PS_PER_NS for time in self.time_ps)
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """What a family says about a state point.
+
+    Attributes:
+        rows: of the descriptor table.
+        tables: behind the figures; their columns are those of the family's schema.
+        notes: what a reader must see, each with a ``topic`` and a ``text``.
+    """
+
+    rows: Sequence[Descriptor] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: Sequence[dict[str, str]] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A family of descriptors.
+
+    Its tables' columns and the page's definitions are in the YAML file beside its account.
+
+    Attributes:
+        account: from findings to rows, tables and notes.
+        folds: class of each fold → how to begin it, from the setting and the replica's number (from 1).
+        shifted: whether the folds are also fed first shells with moved cut-offs, each shift by itself.
+        series: quantities to be watched over time.
+        sensitive: quantities to be counted again with all cut-offs moved by a shift in Å (0: as they are).
+    """
+
+    account: Callable[[Findings], Account]
+    folds: Mapping[type, Callable[[Setting, int], Fold]] = field(default_factory=dict)
+    shifted: bool = False
+    series: Callable[[Findings], Mapping[str, Series]] = lambda found: {}
+    sensitive: Callable[[Findings, float], Mapping[str, Series]] = lambda found, shift_A: {}
