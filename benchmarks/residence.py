@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from lmbmd.analysis.dynamics.lifetimes import Residence
-from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
+from lmbmd.analysis.dynamics.lifetimes_account import lifetimes_account
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
 
@@ -58,7 +58,7 @@ def main(n_centres: int, n_frames: int) -> None:
         fold.add(frame)
         adding += time.process_time() - start
     start = time.process_time()
-    tables = residence_tables([fold.result()], atoms)[1]
+    tables = lifetimes_account([fold.result()], atoms).tables
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(tables["residence"][["partner", "correlation", "tau_ps", "error", "outcome"]].to_string(index=False))
     print(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from systems import first
 
 from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import Clusters
@@ -260,9 +261,9 @@ def measure(*boxes: Beads, options: CompactnessOptions | None = None, shifts=())
     """Clusters and compactness of one replica whose frames are ``boxes``."""
     clusters, compactness = Clusters(boxes[0].atoms), Compactness(boxes[0].atoms, len(boxes), options)
     for k, box in enumerate(boxes):
-        shell = box.contacts(k)
+        shell = first(box.atoms, box.contacts(k), {s: box.contacts(k, s) for s in shifts})
         clusters.add(shell)
-        compactness.add(shell, None, {s: box.contacts(k, s) for s in shifts})
+        compactness.add(shell)
     return clusters.result(), compactness
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described
+from lmbmd.analysis.families import schemas
+from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, TableSchema
 from lmbmd.formulation.composition import Composition, Ingredient, Realised
 
 BOTTLES = {
@@ -228,7 +229,22 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
     )
     options = {"cutoff_shift_A": 0.3, "agg_ii_from": 3, "cipa": {"min_ions": 20.0, "max_anisotropy": 0.4}}
     facts = {"stage": "describe/1", "centre": "Li", "options": options, "replicas": [{"frames": 500}] * 2}
-    return Described(descriptors(bottle), tables, notes, facts)
+    tables = {name: filled(table, schemas()[name]) for name, table in tables.items()}
+    return Described(descriptors(bottle), tables, notes, facts, schemas())
+
+
+def filled(table: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
+    """The table with all columns of its schema, in order; those that no test is about hold nothing."""
+    nothing = {"number": np.nan, "text": "", "truth": None}
+    for name, kind in schema.columns.items():
+        if name not in table and not name.endswith("*"):
+            table = table.assign(**{name: nothing[kind]})
+    if any(name.endswith("*") for name in schema.columns):
+        first = [name for name in table if name.startswith("n_")]
+        order = [n for name in schema.columns for n in (first if name.endswith("*") else [name])]
+    else:
+        order = list(schema.columns)
+    return table[order]
 
 
 def checks() -> pd.DataFrame:

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lmbmd.analysis.clusters.ions import ions_of
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
 
@@ -252,3 +254,10 @@ def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, orders
         one.centre[centres],
         one.molecule[np.argsort(new_molecule)],
     )
+
+
+def first(atoms: AtomTable, contacts: FrameContacts, moved: Mapping[float, FrameContacts] | None = None) -> FirstShell:
+    """A first shell of contacts that are cut already, with those of moved cut-offs beside it."""
+    ions = ions_of(atoms)
+    others = {shift: FirstShell(shell, atoms, ions) for shift, shell in (moved or {}).items()}
+    return FirstShell(contacts, atoms, ions, others)

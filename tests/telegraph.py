@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from systems import DME, FSI, LI, atom_table, frame
+from systems import DME, FSI, LI, atom_table, first, frame
 
 from lmbmd.analysis.dynamics.intervals import Intervals
 from lmbmd.analysis.dynamics.lifetimes import N_GROUPS, Correlation, Exchange, Residence, ResidenceResult
@@ -23,7 +23,7 @@ def fold(atoms, frames, interval_ps=1.0, **options):
     """Residence over frames, each a list of contacts for ``systems.frame``."""
     residence = Residence(atoms, **options)
     for i, contacts in enumerate(frames):
-        residence.add(frame(atoms, contacts, i, i * interval_ps))
+        residence.add(first(atoms, frame(atoms, contacts, i, i * interval_ps)))
     return residence.result()
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lmbmd.analysis.describe import describe
 from lmbmd.analysis.options import DescribeOptions
-from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
+from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.shells.cutoffs import summit
 from lmbmd.core.files import write_text

@@ -3,6 +3,7 @@ import pytest
 from scipy import signal, stats
 
 from lmbmd.analysis.convergence import FAMILY_LEVEL, LEAST_RUN_NS, convergence, few_molecules
+from lmbmd.analysis.liquid_account import few_molecules
 
 
 def noise(seed=0, n=2000, drift=0.0, correlation=0.0):

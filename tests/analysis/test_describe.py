@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,17 @@ import pytest
 import systems
 from systems import DME, EC, FSI, LI, NA, NO3, TTE
 
+from lmbmd.analysis.clusters.compactness import CompactnessOptions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe, primary_centre
+from lmbmd.analysis.families import schemas
 from lmbmd.analysis.options import DescribeOptions
-from lmbmd.analysis.scan.contacts import find_contacts
+from lmbmd.analysis.scan.contacts import ContactOptions, find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import ContactList
 from lmbmd.data.counts import scarcity
-from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.data.described import Described, TableSchema, descriptor_frame
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 
@@ -399,12 +402,35 @@ def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid):
         assert documented[name].strip() == unit, name
 
 
-def test_tables_have_the_columns_that_the_report_draws(liquid):
-    from lmbmd.report.inputs import TABLE_COLUMNS
+def test_every_table_is_as_its_schema_says_and_every_schema_has_its_table(liquid):
+    assert set(liquid[2].tables) == set(schemas())
+    for name, table in liquid[2].tables.items():
+        schemas()[name].check(table)
 
-    for name, columns in TABLE_COLUMNS.items():
-        assert name in liquid[2].tables, name
-        assert set(columns) <= set(liquid[2].tables[name].columns), name
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="error"), "the table 'cn' lacks error"),
+        (lambda t: t.assign(colour="red"), "the table 'cn' has the unknown column colour"),
+        (lambda t: t[["species", "centre", *t.columns[2:]]], "the table 'cn' has its columns in another order"),
+        (lambda t: t.assign(value="many"), "the table 'cn' has 'many' in its column 'value', which is no number"),
+        (lambda t: t.assign(doubt=0.0), "the table 'cn' has 0.0 in its column 'doubt', which is no text"),
+    ],
+)
+def test_a_table_that_is_not_as_its_schema_says_is_not_written(liquid, tmp_path, change, message):
+    d = liquid[2]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(d, tables={"cn": change(d.tables["cn"])}).write(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_of_another_version_is_not_read(liquid, tmp_path):
+    liquid[2].write(tmp_path)
+    table = tmp_path / "tables/cn.csv"
+    table.write_text(table.read_text("utf-8").replace('"doubt"', '"hesitation"', 1), "utf-8")
+    with pytest.raises(LmbmdError, match="the table 'cn' lacks doubt and has the unknown column hesitation"):
+        Described.read(tmp_path, schemas())
 
 
 def test_lithium_is_looked_from_unless_another_centre_is_asked_for(liquid):
@@ -491,7 +517,7 @@ def test_bad_input_is_refused_with_a_remedy(small):
 def test_description_is_read_back_as_it_was_written(liquid, tmp_path):
     d = liquid[2]
     d.write(tmp_path)
-    back = Described.read(tmp_path)
+    back = Described.read(tmp_path, schemas())
     pd.testing.assert_frame_equal(back.descriptors, d.descriptors)
     assert back.notes == d.notes
     assert back.facts == json.loads(json.dumps(d.facts))
@@ -505,8 +531,9 @@ def test_words_that_look_like_numbers_or_nothing_stay_words(tmp_path):
     table = pd.DataFrame(
         {"label": ["nan", "1e5", "", 'a,"b"\n'], "value": [np.nan, 1.5, np.inf, -0.0], "met": [True, None, False, None]}
     )
-    Described(descriptor_frame([]), {"odd": table}).write(tmp_path)
-    back = Described.read(tmp_path).tables["odd"]
+    odd = {"odd": TableSchema("odd", {"label": "text", "value": "number", "met": "truth"})}
+    Described(descriptor_frame([]), {"odd": table}, schemas=odd).write(tmp_path)
+    back = Described.read(tmp_path, odd).tables["odd"]
     assert back.label.tolist() == table.label.tolist()
     assert back.value.tolist()[1:] == table.value.tolist()[1:] and np.isnan(back.value[0])
     assert back.met.tolist() == [True, None, False, None]
@@ -514,14 +541,14 @@ def test_words_that_look_like_numbers_or_nothing_stay_words(tmp_path):
 
 def test_tables_of_an_earlier_description_disappear(liquid, tmp_path):
     d = liquid[2]
-    Described(d.descriptors, {"old": d.tables["cn"], "cn": d.tables["cn"]}).write(tmp_path)
-    Described(d.descriptors, {"cn": d.tables["cn"]}).write(tmp_path)
+    Described(d.descriptors, {"rdf": d.tables["rdf"], "cn": d.tables["cn"]}, schemas=schemas()).write(tmp_path)
+    Described(d.descriptors, {"cn": d.tables["cn"]}, schemas=schemas()).write(tmp_path)
     assert [p.name for p in (tmp_path / "tables").iterdir()] == ["cn.csv"]
 
 
 def test_folder_without_a_description_is_a_readable_error(tmp_path):
     with pytest.raises(LmbmdError, match="this is no description of a state point") as caught:
-        Described.read(tmp_path)
+        Described.read(tmp_path, schemas())
     assert caught.value.where == str(tmp_path)
     with pytest.raises(ValueError, match="no name of a table"):
         Described(pd.DataFrame(), {"../evil": pd.DataFrame()}).write(tmp_path)

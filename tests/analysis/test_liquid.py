@@ -4,13 +4,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import systems
-from lmbmd.analysis.liquid import composition_table
+
+from lmbmd.analysis.liquid_account import liquid_account
 
 
 def test_concentrations_of_a_box_follow_from_its_volume():
     """One Li, one FSI, two DME in 1 nm³ and in 2 nm³, half of the time each."""
     atoms = systems.atom_table((systems.LI, 1), (systems.FSI, 1), (systems.DME, 2))
-    descriptors, table = composition_table([np.array([1000.0, 2000.0])], atoms)
+    account = liquid_account([np.array([1000.0, 2000.0])], atoms)
+    descriptors, table = account.rows, account.tables["composition"]
     rows = table.set_index(["component", "quantity"]).simulated
     litre = 1e27 / 6.02214076e23
     assert rows["Li", "molarity"] == pytest.approx(0.5 * (1 / 1000 + 1 / 2000) * litre)
@@ -31,7 +33,8 @@ def test_concentrations_of_a_box_follow_from_its_volume():
 
 def test_rigid_box_has_no_error_and_counts_never_have():
     atoms = systems.atom_table((systems.LI, 1), (systems.DME, 2))
-    descriptors, table = composition_table([np.full(5, 1000.0)], atoms)
+    account = liquid_account([np.full(5, 1000.0)], atoms)
+    descriptors, table = account.rows, account.tables["composition"]
     assert (table.error == 0).all() and (table.doubt == "").all()
     assert all(d.error == 0 and "no error" not in d.method for d in descriptors)
 
@@ -61,7 +64,7 @@ class Recipe:
 
 def test_asked_realised_and_simulated_stand_side_by_side():
     atoms = systems.atom_table((systems.LI, 1), (systems.DME, 2))
-    _, table = composition_table([np.array([1000.0, 1000.0])], atoms, Recipe())
+    table = liquid_account([np.array([1000.0, 1000.0])], atoms, Recipe()).tables["composition"]
     rows = {(r.component, r.quantity): r for r in table.itertuples()}
     salt = rows["LiFSI", "molarity"]
     assert (salt.asked, salt.realised, salt.simulated) == (1.0, 1.1, 1.0)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lmbmd.analysis.clusters.components import ion_graph
+from lmbmd.analysis.clusters.ions import ion_graph, ions_of
 from lmbmd.analysis.scan.contacts import contacts_of
 from lmbmd.trajectory import open_universe, species_map
 
@@ -232,7 +232,7 @@ def test_the_great_clusters_of_dipropyl_ether_percolate(name, largest, rank):
     (frame,) = contacts
     donors = [atoms.sites.index(site) for site in ("FSI:O", "FSI:N")]
     shell = frame.within(np.where(np.isin(atoms.site_id[frame.atom], donors), 3.0, 0.0))
-    graph = ion_graph(shell, atoms)
+    graph = ion_graph(shell, atoms, ions_of(atoms))
     assert sorted(graph.size, reverse=True)[: len(largest)] == largest
     assert graph.rank[np.argmax(graph.size)] == rank
     assert (graph.rank[graph.size < largest[0]] == 0).all()
@@ -244,5 +244,5 @@ def test_butyronitrile_clusters_have_the_published_sizes():
     fluorine = atoms.sites.index("PF6:F")
     for f, frame in enumerate(contacts):
         shell = frame.within(np.where(atoms.site_id[frame.atom] == fluorine, 2.6, 0.0))
-        sizes = Counter(ion_graph(shell, atoms).size.tolist())
+        sizes = Counter(ion_graph(shell, atoms, ions_of(atoms)).size.tolist())
         assert {size: sizes[size] for size in published[f]} == published[f]

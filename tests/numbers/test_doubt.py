@@ -7,9 +7,9 @@ import pytest
 import systems
 
 from lmbmd.analysis.shells.coordination import Shells
-from lmbmd.analysis.shells.coordination_account import shell_tables
+from lmbmd.analysis.shells.coordination_account import coordination_account
 from lmbmd.analysis.shells.speciation import Speciation
-from lmbmd.analysis.shells.speciation_account import speciation_tables
+from lmbmd.analysis.shells.speciation_account import speciation_account
 from lmbmd.numbers.doubt import descriptor, doubt, doubt_in, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 
@@ -44,9 +44,13 @@ def test_tables_carry_the_doubts_of_their_errors():
     shells, speciation = Shells(atoms, "Li"), Speciation(atoms, "Li")
     for i in range(40):
         one = systems.frame(atoms, both[: 1 + i % 2], i)
-        shells.add(one, one)
-        speciation.add(one, one)
-    tables = shell_tables([shells.result()], atoms, "Li")[1] | speciation_tables([speciation.result()], "Li")[1]
+        first = systems.first(atoms, one)
+        shells.add(first)
+        speciation.add(first)
+    tables = (
+        coordination_account([shells.result()], atoms, "Li").tables
+        | speciation_account([speciation.result()], "Li").tables
+    )
     classes = tables["speciation"].set_index(["convention", "cls"])
     agg, pair = classes.loc[("anion", "AGG")], classes.loc[("anion", "CIP")]
     assert agg.fraction == 0 and np.isnan(agg.error) and agg.doubt == "never changed"

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
 from lmbmd.analysis.clusters.cipa import (
-    CipaThresholds,
     Criterion,
     Verdict,
     compact_share,
@@ -17,10 +16,10 @@ from lmbmd.analysis.clusters.cipa import (
     decide,
     fractal_dimension,
 )
-from lmbmd.analysis.clusters.compactness import BIN_A, DENSITY_RADII_A, Compactness, CompactnessResult
+from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, Compactness, CompactnessResult
 from lmbmd.analysis.clusters.components import ClusterResult, Clusters
 from lmbmd.analysis.clusters.components_account import centre_names
-from lmbmd.analysis.clusters.nulls import NULL_MODELS, poisson_nearest_A
+from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, CipaThresholds
 from lmbmd.analysis.family import Account, Family, Findings, Series, Setting
 from lmbmd.analysis.shells.cutoffs import second_minimum

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.clusters import nulls
-from lmbmd.analysis.clusters.components import IonGraph, Ions, cluster_shapes, ions_of
-from lmbmd.analysis.clusters.graph import pair_counts
+from lmbmd.analysis.clusters.components import cluster_shapes
 from lmbmd.analysis.clusters.ions import IonGraph, Ions, ions_of
 from lmbmd.analysis.clusters.kernels import pair_counts
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, REACH_A, CompactnessOptions

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cluster_systems import BOND_A, FAMILIES, SEEDS, Beads, ball, block, droplets, family, measure, minimum_image, split
 from pydantic import ValidationError
+from systems import first
 
 from lmbmd.analysis.clusters.cipa import (
     BOX_TOO_SMALL,
@@ -21,7 +22,7 @@ from lmbmd.analysis.clusters.cipa import (
     decide,
     fractal_dimension,
 )
-from lmbmd.analysis.clusters.cipa_account import _centre_cn, cipa_tables, cluster_mean
+from lmbmd.analysis.clusters.cipa_account import _centre_cn, cipa_account, cluster_mean
 from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
@@ -55,7 +56,8 @@ SIDES = {
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_family_is_called_by_its_name_and_each_criterion_is_on_its_side(name, edge_A):
     boxes, clusters, measured, shifted = family(name, edge_A)
-    _, tables, notes = cipa_tables(clusters, measured, boxes[0].atoms, shifted=shifted)
+    account = cipa_account(clusters, measured, boxes[0].atoms, shifted=shifted)
+    tables, notes = account.tables, account.notes
     assert notes[0]["call"] == CALLS[name], notes[0]["text"]
     assert notes[0]["topic"] == "cipa"
     assert tuple(tables["cipa"]["met"][:7]) == SIDES[name]
@@ -95,9 +97,9 @@ def test_the_share_that_meets_a_criterion_is_counted_over_clusters_and_not_from_
     """One droplet of three boxes is taken out: its centres meet nothing, and the means hardly tell."""
     boxes, clusters, measured, _ = family("droplets", 80.5)
     row = lambda tables: tables["cipa"].set_index("criterion").loc["ions in the cluster"]  # noqa: E731
-    assert row(cipa_tables(clusters, measured, boxes[0].atoms)[1])["share_met"] == 1.0
+    assert row(cipa_account(clusters, measured, boxes[0].atoms).tables)["share_met"] == 1.0
     few = replace(measured[0], clusters=measured[0].clusters.assign(ions=5.0))
-    found = row(cipa_tables(clusters, [few, *measured[1:]], boxes[0].atoms)[1])
+    found = row(cipa_account(clusters, [few, *measured[1:]], boxes[0].atoms).tables)
     assert found["share_met"] == pytest.approx(2 / 3)
     assert found["met"]  # the mean is still far above the bound
 
@@ -122,7 +124,7 @@ def test_chance_makes_large_clusters_but_no_compact_ones():
 
 def test_droplets_have_lithium_6_angstroms_apart():
     boxes, clusters, measured, _ = family("droplets", 80.5)
-    _, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms)
+    tables = cipa_account(clusters, measured, boxes[0].atoms).tables
     rows = tables["cipa"].set_index("criterion")
     assert rows.loc["first centre–centre peak, position", "value"] == pytest.approx(np.sqrt(2) * BOND_A, abs=0.15)
     nearest = rows.loc["nearest centre–centre distance"].set_index("null_model")
@@ -161,7 +163,7 @@ def test_a_call_that_a_moved_cutoff_would_change_is_undecided():
     boxes, clusters, measured, _ = family("droplets", 80.5)
     bare = [Compactness(b.atoms, 1) for b in boxes]
     for fold, box in zip(bare, boxes, strict=True):
-        fold.add(box.contacts(0, -2.0))  # no contact is left
+        fold.add(first(box.atoms, box.contacts(0, -2.0)))  # no contact is left
     verdict = decide(clusters, measured, boxes[0].atoms, shifted={-2.0: [f.result() for f in bare]})
     assert verdict.call == UNDECIDED and "cutoff = -2 Å" in verdict.sentence
 
@@ -241,7 +243,7 @@ def test_each_criterion_alone_can_fail_a_droplet(criterion, failing):
 
 def test_the_sensitivity_table_moves_every_choice():
     boxes, clusters, measured, shifted = family("droplets", 80.5)
-    _, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms, CipaThresholds(threshold_shift=0.1), shifted)
+    tables = cipa_account(clusters, measured, boxes[0].atoms, CipaThresholds(threshold_shift=0.1), shifted).tables
     table = tables["cipa_sensitivity"]
     assert table["choice"].value_counts().to_dict() == {
         "as set": 1,
@@ -335,7 +337,8 @@ def test_sizes_over_less_than_three_octaves_give_no_dimension():
 def test_every_row_of_the_table_is_met_as_its_numbers_say():
     for name in FAMILIES:
         boxes, clusters, measured, shifted = family(name, 80.5)
-        descriptors, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms, shifted=shifted)
+        account = cipa_account(clusters, measured, boxes[0].atoms, shifted=shifted)
+        descriptors, tables = account.rows, account.tables
         table = tables["cipa"]
         judged = table[table["threshold"].notna() & table["value"].notna()]
         assert len(judged) >= 7
@@ -350,7 +353,7 @@ def test_every_row_of_the_table_is_met_as_its_numbers_say():
 def test_the_first_lithium_shell_of_a_droplet_ends_between_its_first_two_distances():
     """√2 and 2 bonds: 5.9 and 8.4 Å, twelve neighbours inside and fewer at the surface."""
     boxes, clusters, measured, _ = family("droplets", 80.5)
-    descriptors, _, _ = cipa_tables(clusters, measured, boxes[0].atoms)
+    descriptors = cipa_account(clusters, measured, boxes[0].atoms).rows
     found = next(d for d in descriptors if d.name == "centre_centre_cn")
     shell_A = float(found.method.split()[1])
     assert np.sqrt(2) * BOND_A + 0.3 < shell_A < 2 * BOND_A - 0.3
@@ -361,13 +364,13 @@ def test_the_first_lithium_shell_of_a_droplet_ends_between_its_first_two_distanc
     ]
     assert found.value == pytest.approx(np.mean(counts), abs=0.01)  # positions are float32
     assert found.value < 12
-    given, _, _ = cipa_tables(clusters, measured, boxes[0].atoms, shell_A=6.5)
+    given = cipa_account(clusters, measured, boxes[0].atoms, shell_A=6.5).rows
     assert next(d.method for d in given if d.name == "centre_centre_cn").startswith("within 6.50 Å, given;")
 
 
 def test_the_nearest_neighbour_table_holds_two_densities():
     boxes, clusters, measured, _ = family("random concentrated", 80.5)
-    _, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms)
+    tables = cipa_account(clusters, measured, boxes[0].atoms).tables
     table = tables["cipa_nearest"]
     assert table["density"].sum() * 0.25 == pytest.approx(1.0)
     assert table["poisson"].sum() * 0.25 == pytest.approx(1.0, abs=1e-3)
@@ -378,7 +381,8 @@ def test_the_nearest_neighbour_table_holds_two_densities():
 def test_a_single_centre_gives_numbers_or_reasons_never_a_crash():
     box = Beads(np.eye(3) * 90.0, *split(block(2, 1, 1)), np.array([[30.0, 30, 30], [60, 60, 60]]))
     clusters, fold = measure(box)
-    descriptors, _, notes = cipa_tables([clusters], [fold.result()], box.atoms)
+    account = cipa_account([clusters], [fold.result()], box.atoms)
+    descriptors, notes = account.rows, account.notes
     assert notes[0]["call"] == BOX_TOO_SMALL
     assert np.isnan({d.name: d.value for d in descriptors}["centre_nearest_distance_A"])
 
@@ -389,14 +393,16 @@ def test_a_shell_without_an_edge_has_a_reason_and_no_radius():
     found = _centre_cn(measured, "Li", float("nan"), why)
     assert np.isnan(found.value) and "nan" not in found.method
     assert found.method.endswith("no value: no edge of the first centre–centre shell, " + why.removeprefix("none: "))
-    descriptors, tables, _ = cipa_tables(clusters, measured, boxes[0].atoms, shell_A=float("nan"))
+    account = cipa_account(clusters, measured, boxes[0].atoms, shell_A=float("nan"))
+    descriptors, tables = account.rows, account.tables
     assert not tables["cipa"].criterion.str.contains("nan").any()
     assert not any("nan" in d.method for d in descriptors)
 
 
 def test_the_table_doubts_what_the_descriptors_doubt_and_nothing_exact():
     boxes, clusters, measured, _ = family("random concentrated", 80.5)
-    descriptors, tables, _ = cipa_tables(clusters[:1], measured[:1], boxes[0].atoms)
+    account = cipa_account(clusters[:1], measured[:1], boxes[0].atoms)
+    descriptors, tables = account.rows, account.tables
     table = tables["cipa"].set_index("criterion")
     doubts = {d.name: doubt_in(d.method) for d in descriptors}
     assert doubts["centre_nearest_distance_A"] != ""

@@ -10,9 +10,11 @@ import pytest
 from cluster_systems import BOND_A, Beads, bead_contacts, bead_table, block, minimum_image, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from systems import first
 
-from lmbmd.analysis.clusters.components import CLUSTER_SERIES, Clusters, cluster_shapes, components, ion_graph, ions_of
-from lmbmd.analysis.clusters.components_account import cluster_tables
+from lmbmd.analysis.clusters.components import CLUSTER_SERIES, Clusters, cluster_shapes
+from lmbmd.analysis.clusters.components_account import cluster_account
+from lmbmd.analysis.clusters.ions import ion_graph, ions_of
 from lmbmd.analysis.clusters.kernels import connect
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import FrameContacts
@@ -33,7 +35,8 @@ def of_shapes(*lattices: np.ndarray, edge_A: float = EMPTY_BOX_A, shift_A: float
 def result_of(*boxes: Beads, contact_A: float | None = None):
     fold = Clusters(boxes[0].atoms)
     for k, box in enumerate(boxes):
-        fold.add(box.contacts(k) if contact_A is None else replace(box, contact_A=contact_A).contacts(k))
+        this = box if contact_A is None else replace(box, contact_A=contact_A)
+        fold.add(first(box.atoms, this.contacts(k)))
     return fold.result()
 
 
@@ -58,7 +61,7 @@ def random_box(seed: int, n: int = 24, edge_A: float = 22.0) -> Beads:
 )
 def test_worked_examples_have_their_sizes_contacts_and_charges(lattices, sizes, contacts, charges):
     box = of_shapes(*map(np.array, lattices))
-    graph = ion_graph(box.contacts(), box.atoms)
+    graph = first(box.atoms, box.contacts()).graph
     charge = np.bincount(graph.label, weights=ions_of(box.atoms).charge)
     assert sorted(graph.size) == sizes
     assert sorted(2 * graph.edges / graph.size) == pytest.approx(contacts)
@@ -96,11 +99,11 @@ def test_a_bidentate_anion_is_one_edge():
         np.zeros((1, 3), np.float32),
         np.array([[0, 0, 0], [3.0, 0, 0]], np.float32),
     )
-    graph = ion_graph(shell, atoms)
+    graph = first(atoms, shell).graph
     assert graph.edges.tolist() == [1] and graph.rank.tolist() == [0]
     # The same two contacts through different images are one edge and two walks: the pair percolates along x.
     through_the_face = replace(shell, edge=edge + np.array([[0, 0, 0], [-30, 0, 0]], np.float32))
-    graph = ion_graph(through_the_face, atoms)
+    graph = first(atoms, through_the_face).graph
     assert graph.edges.tolist() == [1] and graph.rank.tolist() == [1]
 
 
@@ -112,14 +115,14 @@ def test_every_cation_is_a_node_of_its_kind_and_solvent_is_none():
     assert ions.molecule.tolist() == [0, 1, 2, 3, 4]
     # Li, Na and an anion in a row; the solvent between the others joins nothing.
     points = np.array([[0, 0, 0], [20, 0, 0], [8, 0, 0], [4, 0, 0], [30, 0, 0], [22, 0, 0], [26, 0, 0], [40, 0, 0]])
-    assert components(bead_contacts(atoms, points, np.eye(3) * 60), atoms).tolist() == [0, 1, 0, 0, 2]
+    assert ion_graph(bead_contacts(atoms, points, np.eye(3) * 60), atoms, ions).label.tolist() == [0, 1, 0, 0, 2]
 
 
 def test_an_edge_that_misses_its_molecule_is_refused():
     box = of_shapes(block(2, 1, 1))
     shell = box.contacts()
     with pytest.raises(ValueError, match="does not end on its molecule's mass centre"):
-        ion_graph(replace(shell, edge=shell.edge + np.float32(7)), box.atoms)
+        _ = first(box.atoms, replace(shell, edge=shell.edge + np.float32(7))).graph
 
 
 def test_without_ions_or_frames_there_is_no_result():
@@ -205,7 +208,7 @@ def test_struts_through_the_box_percolate_in_as_many_directions_as_they_run(dire
 
 
 def _graph(box: Beads):
-    return ion_graph(box.contacts(), box.atoms)
+    return first(box.atoms, box.contacts()).graph
 
 
 def test_a_chain_cut_once_does_not_percolate():
@@ -334,7 +337,7 @@ def test_a_triclinic_cell_of_the_same_crystal_changes_nothing(seed):
     # Nearest images in a leaning cell must be looked for among neighbours, so contacts are taken from the cube.
     cube, tilted = box.contacts(), bead_contacts(box.atoms, points, box.box, 0, box.contact_A)
     tilted = replace(tilted, box=leaning.box)
-    ours, theirs = ion_graph(cube, box.atoms), ion_graph(tilted, box.atoms)
+    ours, theirs = first(box.atoms, cube).graph, first(box.atoms, tilted).graph
     assert theirs.label.tolist() == ours.label.tolist()
     assert theirs.rank.tolist() == ours.rank.tolist()
     finite = ours.rank[ours.label] == 0
@@ -366,7 +369,7 @@ def test_a_doubled_box_holds_every_finite_cluster_twice_and_percolates_as_before
 @given(st.integers(0, 10**6), st.floats(2.0, 6.0), st.floats(0.0, 1.0))
 def test_a_larger_cutoff_only_joins_clusters(seed, cutoff_A, more_A):
     box = random_box(seed)
-    small, large = (ion_graph(replace(box, contact_A=r).contacts(), box.atoms) for r in (cutoff_A, cutoff_A + more_A))
+    small, large = (first(box.atoms, replace(box, contact_A=r).contacts()).graph for r in (cutoff_A, cutoff_A + more_A))
     for c in range(len(small.size)):
         assert len(set(large.label[small.label == c])) == 1
     for c in range(len(small.size)):
@@ -391,7 +394,8 @@ def test_ions_and_charges_are_conserved_in_every_frame(seed):
 def test_tables_tell_counts_per_frame_and_shares_of_ions():
     pairs = of_shapes(block(2, 1, 1), block(2, 1, 1))
     chain = of_shapes(block(4, 1, 1))
-    descriptors, tables, notes = cluster_tables([result_of(pairs), result_of(chain, chain)], pairs.atoms)
+    account = cluster_account([result_of(pairs), result_of(chain, chain)], pairs.atoms)
+    descriptors, tables, notes = account.rows, account.tables, account.notes
     sizes = tables["cluster_sizes"]
     assert sizes[["n_ions", "clusters_per_frame"]].to_numpy() == pytest.approx(np.array([[2, 2 / 3], [4, 2 / 3]]))
     assert sizes["ion_fraction"].tolist() == pytest.approx([1 / 3, 2 / 3])
@@ -421,7 +425,8 @@ def test_weight_and_number_averages_count_lone_ions():
 def test_the_network_is_a_row_of_its_own_and_the_reader_is_told():
     m = 6
     box = Beads(np.eye(3) * m * BOND_A, *split(block(m, 1, 1)), NOTHING)
-    _, tables, notes = cluster_tables([result_of(box)], box.atoms)
+    account = cluster_account([result_of(box)], box.atoms)
+    tables, notes = account.tables, account.notes
     assert tables["cluster_sizes"]["percolating"].tolist() == [True]
     assert tables["cluster_population"]["percolating"].tolist() == [True]
     assert [n["topic"] for n in notes] == ["cluster"]
@@ -434,10 +439,10 @@ def test_a_finite_cluster_longer_than_half_the_box_is_warned_about():
         box = of_shapes(line, edge_A=edge_A)
         result = result_of(box)
         assert result.oversized == warned
-        assert [n["topic"] for n in cluster_tables([result], box.atoms)[2]] == ["box"] * warned
+        assert [n["topic"] for n in cluster_account([result], box.atoms).notes] == ["box"] * warned
 
 
 def test_undefined_sizes_say_why():
     box = of_shapes(np.array([[0, 0, 0]]), np.array([[1, 0, 0]]))
-    row = next(d for d in cluster_tables([result_of(box)], box.atoms)[0] if d.name == "cluster_rg_nm")
+    row = next(d for d in cluster_account([result_of(box)], box.atoms).rows if d.name == "cluster_rg_nm")
     assert np.isnan(row.value) and "no finite cluster was seen" in row.method

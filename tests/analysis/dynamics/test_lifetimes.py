@@ -10,11 +10,11 @@ import pytest
 import systems
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from systems import DME, FSI, LI, atom_table, frame
+from systems import DME, FSI, LI, atom_table, first, frame
 from telegraph import BOX, curve, fold, intervals, random_run, two_state
 
 from lmbmd.analysis.dynamics.lifetimes import Residence
-from lmbmd.analysis.dynamics.lifetimes_account import residence_tables
+from lmbmd.analysis.dynamics.lifetimes_account import lifetimes_account
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.frames import Frame
 
@@ -89,9 +89,10 @@ def test_no_frame_is_a_mistake():
 @pytest.mark.parametrize("times", [[0, 2, 4, 8], [0, 2, 4, 4], [0, 2, 1], [5, 5]])
 def test_frames_at_irregular_intervals_are_refused(times):
     residence = Residence(BOX)
+    for i, t in enumerate(times):
+        residence.add(first(BOX, frame(BOX, [], i, float(t))))
     with pytest.raises(LmbmdError, match="one interval between frames") as error:
-        for i, t in enumerate(times):
-            residence.add(frame(BOX, [], i, float(t)))
+        residence.result()
     assert error.value.where.startswith(f"frame {len(times) - 1} (")
 
 
@@ -182,7 +183,7 @@ def test_feeding_stops_and_goes_on_without_a_trace():
     frames = random_run(BOX, 30, 10)
     residence = Residence(BOX)
     for i, contacts in enumerate(frames):
-        residence.add(frame(BOX, contacts, i), frame(BOX, contacts, i))
+        residence.add(first(BOX, frame(BOX, contacts, i)))
         if i == 11:
             residence.result()
     for a, b in zip(residence.result().correlations, fold(BOX, frames).correlations, strict=True):
@@ -192,7 +193,8 @@ def test_feeding_stops_and_goes_on_without_a_trace():
 def test_what_is_stored_grows_with_events_not_with_frames():
     residence = Residence(BOX)
     for i in range(500):
-        residence.add(frame(BOX, [(0, ("DME", 0), 0), *([(1, ("DME", 1), 0)] if i >= 100 else [])], i))
+        contacts = [(0, ("DME", 0), 0), *([(1, ("DME", 1), 0)] if i >= 100 else [])]
+        residence.add(first(BOX, frame(BOX, contacts, i)))
     assert sum(map(len, residence._started)) == 2 and sum(map(len, residence._ended)) == 0
 
 
@@ -233,11 +235,11 @@ def test_magnesium_contacts_of_mdproptools_data_keep_their_published_correlation
     contacts, _ = find_contacts(frames, atoms, ContactOptions(search_radius_A=3.0, rdf_radius_A=3.0))
     residence = Residence(atoms)
     for contact in contacts:
-        residence.add(contact.within(2.8), contact)
+        residence.add(first(atoms, contact.within(2.8)))
     result = residence.result()
     for partner in ("DME", "TFSI"):
         reference = np.loadtxt(folder / f"ref_intermittent_C_{partner}.csv", delimiter=",", skiprows=1)
         # Printed with six decimals.
         np.testing.assert_allclose(curve(result, partner, centre="Mg"), reference[:, 1], atol=5.1e-7)
-    _, tables = residence_tables([result], atoms)
+    tables = lifetimes_account([result], atoms).tables
     assert tables["residence"].outcome.str.startswith("not decayed").all()

@@ -9,7 +9,7 @@ from systems import DME, FSI, LI, NA, NO3, atom_table
 from telegraph import BOX, curve, fold, random_run, result_of, row, two_state
 
 from lmbmd.analysis.dynamics.lifetimes import N_GROUPS
-from lmbmd.analysis.dynamics.lifetimes_account import decay_time_ps, integral_time_ps, jackknife, residence_tables
+from lmbmd.analysis.dynamics.lifetimes_account import decay_time_ps, integral_time_ps, jackknife, lifetimes_account
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import DESCRIPTOR_COLUMNS, descriptor_frame
 
@@ -17,7 +17,8 @@ from lmbmd.data.described import DESCRIPTOR_COLUMNS, descriptor_frame
 def test_a_pair_that_never_breaks_stays_at_one_and_has_no_time():
     result = fold(BOX, [[(0, ("FSI", 0), 0), (1, ("FSI", 1), 0)]] * 41, interval_ps=10.0)
     assert (curve(result, "FSI") == 1.0).all() and (curve(result, "FSI", kind="continuous") == 1.0).all()
-    descriptors, tables = residence_tables([result], BOX)
+    account = lifetimes_account([result], BOX)
+    descriptors, tables = account.rows, account.tables
     found = row(tables["residence"], partner="FSI", correlation="continuous")
     assert np.isnan(found.tau_ps) and np.isnan(found.error) and np.isnan(found.integral_ps)
     assert found.outcome == "not decayed: C(200 ps) = 1, so longer than 200 ps"
@@ -35,7 +36,8 @@ def test_a_pair_that_never_breaks_stays_at_one_and_has_no_time():
 def test_exchange_in_a_crowded_box_has_an_integral_but_no_1_over_e_time():
     on, off = 0.08, 0.02
     state = two_state(np.random.default_rng(2), (100, 2000), on, off)
-    descriptors, tables = residence_tables([result_of(state)], BOX)
+    account = lifetimes_account([result_of(state)], BOX)
+    descriptors, tables = account.rows, account.tables
     found = row(tables["residence"], correlation="intermittent")
     assert np.isnan(found.tau_ps) and found.outcome.startswith("no 1/e time: random exchange in this box leaves C")
     assert abs(found.integral_ps + 1 / np.log(1 - on - off)) <= 4 * found.integral_error < 4
@@ -45,7 +47,7 @@ def test_exchange_in_a_crowded_box_has_an_integral_but_no_1_over_e_time():
 
 def test_pairs_that_are_always_together_have_not_decayed():
     atoms = atom_table((LI, 1), (FSI, 1))
-    _, tables = residence_tables([fold(atoms, [[(0, ("FSI", 0), 0)]] * 30)], atoms)
+    tables = lifetimes_account([fold(atoms, [[(0, ("FSI", 0), 0)]] * 30)], atoms).tables
     assert tables["residence"].outcome.str.startswith("not decayed").all()
     assert tables["residence_states"].outcome.str.startswith("not decayed").all()
 
@@ -53,21 +55,22 @@ def test_pairs_that_are_always_together_have_not_decayed():
 def test_contacts_that_break_within_a_frame_are_not_resolved():
     for on, off, c in ((0.01, 0.95, "0.0"), (0.45, 0.5, "0.4")):
         state = two_state(np.random.default_rng(3), (50, 400), on, off)
-        _, tables = residence_tables([result_of(state, 4.0)], BOX)
+        tables = lifetimes_account([result_of(state, 4.0)], BOX).tables
         found = row(tables["residence"], correlation="intermittent")
         assert np.isnan(found.tau_ps) and np.isnan(found.integral_ps)
         assert found.outcome.startswith(f"not resolved: C(4 ps) = {c}")
 
 
 def test_a_single_frame_has_no_time():
-    descriptors, tables = residence_tables([fold(BOX, [[(0, ("DME", 0), 0)]])], BOX)
+    account = lifetimes_account([fold(BOX, [[(0, ("DME", 0), 0)]])], BOX)
+    descriptors, tables = account.rows, account.tables
     assert set(tables["residence"].outcome) == {"not decayed: the run is too short to see any time pass"}
     assert all(np.isnan(d.value) and ("too short" in d.method or "single frame" in d.method) for d in descriptors)
 
 
 def test_a_box_without_contacts_gives_empty_tables():
     result = fold(BOX, [[]] * 20)
-    _, tables = residence_tables([result], BOX)
+    tables = lifetimes_account([result], BOX).tables
     assert len(tables["residence"]) == len(tables["residence_curves"]) == 0
     assert "tau_ps" in tables["residence"] and "c" in tables["residence_curves"]
 
@@ -102,7 +105,8 @@ def test_two_state_processes_have_their_known_times():
     on, off, n_frames = 0.01, 0.05, 4000
     state = two_state(np.random.default_rng(11), (100, n_frames), on, off)
     result = result_of(state, interval_ps=2.0)
-    descriptors, tables = residence_tables([result], BOX)
+    account = lifetimes_account([result], BOX)
+    descriptors, tables = account.rows, account.tables
     p, decay = on / (on + off), 1 - on - off
     inter, cont = tables["residence_curves"], row(tables["residence"], correlation="continuous")
     inter = inter[inter.correlation == "intermittent"]
@@ -130,7 +134,7 @@ def test_errors_of_residence_times_cover_as_often_as_they_say():
     hits = 0
     for _ in range(trials):
         state = two_state(rng, (40, 300), 0.02, 0.05)
-        _, tables = residence_tables([result_of(state)], BOX)
+        tables = lifetimes_account([result_of(state)], BOX).tables
         found = row(tables["residence"], correlation="continuous")
         hits += abs(found.tau_ps - tau) <= stats.t.ppf(0.975, N_GROUPS - 1) * found.error
     # Jackknife of ten groups, Student's t with nine degrees of freedom; conservative by nature.
@@ -140,8 +144,8 @@ def test_errors_of_residence_times_cover_as_often_as_they_say():
 def test_correlated_groups_are_caught_by_the_scatter_of_replicas():
     rng = np.random.default_rng(13)
     runs = [result_of(two_state(rng, (60, 1000), 0.02, off)) for off in (0.02, 0.05, 0.12)]
-    _, together = residence_tables(runs, BOX)
-    single = [row(residence_tables([r], BOX)[1]["residence"], correlation="continuous") for r in runs]
+    together = lifetimes_account(runs, BOX).tables
+    single = [row(lifetimes_account([r], BOX).tables["residence"], correlation="continuous") for r in runs]
     found = row(together["residence"], correlation="continuous")
     assert found.error > 5 * max(s.error for s in single)
 
@@ -185,7 +189,7 @@ def test_one_jackknife_has_the_same_freedom_whether_it_is_told_as_a_time_a_rate_
 def test_replicas_are_pooled_over_the_lags_of_the_shortest():
     rng = np.random.default_rng(15)
     states = [two_state(rng, (20, n), 0.05, 0.1) for n in (200, 120)]
-    _, tables = residence_tables([result_of(s) for s in states], BOX)
+    tables = lifetimes_account([result_of(s) for s in states], BOX).tables
     found = tables["residence_curves"].query("correlation == 'intermittent'")
     assert found.t_ps.max() == 60.0
     at = lambda s, t: (s[:, : s.shape[1] - t] & s[:, t:]).sum()  # noqa: E731
@@ -196,14 +200,14 @@ def test_replicas_are_pooled_over_the_lags_of_the_shortest():
 def test_runs_with_other_frame_intervals_are_refused():
     state = two_state(np.random.default_rng(16), (5, 50), 0.1, 0.1)
     with pytest.raises(LmbmdError, match="frames are 2 ps apart, those of the first run 1 ps") as error:
-        residence_tables([result_of(state, 1.0), result_of(state, 2.0)], BOX)
+        lifetimes_account([result_of(state, 1.0), result_of(state, 2.0)], BOX)
     assert error.value.where == "replica 2"
 
 
 def test_exchange_rate_is_losses_per_centre_and_time():
     at = [(0, ("DME", 0), 0)]
     result = fold(BOX, ([at] * 10 + [[]] * 10) * 5, interval_ps=10.0)
-    rate = next(d for d in residence_tables([result], BOX)[0] if d.name == "exchange_rate_per_ns")
+    rate = next(d for d in lifetimes_account([result], BOX).rows if d.name == "exchange_rate_per_ns")
     # Five losses, two centres, 99 intervals of 10 ps.
     assert rate.value == pytest.approx(5 / (2 * 0.99)) and rate.n_effective == 5
     assert rate.method.endswith("; error not reliable (5 losses)")
@@ -214,7 +218,7 @@ def test_exchange_time_is_bound_time_over_losses():
     at, other = [(0, ("DME", 0), 0)], [(1, ("DME", 1), 0)]
     # Bound in 50 and in 76 of 100 frames, five losses and three; groups are the two centres.
     frames = [(at if t % 20 < 10 else []) + (other if t % 32 < 24 else []) for t in range(100)]
-    descriptors, _ = residence_tables([fold(BOX, frames, interval_ps=10.0)], BOX)
+    descriptors = lifetimes_account([fold(BOX, frames, interval_ps=10.0)], BOX).rows
     time = next(d for d in descriptors if d.name == "exchange_time_ps")
     bound = sum(map(len, frames))
     assert time.value == pytest.approx(bound * 10.0 * 0.99 / 8) and time.n_effective == 8
@@ -226,7 +230,7 @@ def test_exchange_time_is_bound_time_over_losses():
 
 def test_losses_of_one_centre_alone_tell_no_error():
     frames = [[(0, ("DME", 0), 0)] * (t % 20 < 10) for t in range(100)]
-    descriptors, _ = residence_tables([fold(BOX, frames, interval_ps=10.0)], BOX)
+    descriptors = lifetimes_account([fold(BOX, frames, interval_ps=10.0)], BOX).rows
     time = next(d for d in descriptors if d.name == "exchange_time_ps")
     assert time.value == pytest.approx(99.0) and np.isnan(time.error)
     assert time.method.endswith("; no error: all losses are in one group of centres")
@@ -236,7 +240,7 @@ def test_run_length_is_counted_in_residence_times_of_anions_only():
     atoms = atom_table((LI, 30), (FSI, 30), (DME, 1))
     on = two_state(np.random.default_rng(17), (30, 400), 0.02, 0.1)
     frames = [[(c, ("FSI", int(c)), 0) for c in np.flatnonzero(on[:, t])] + [(0, ("DME", 0), 0)] for t in range(400)]
-    descriptors, _ = residence_tables([fold(atoms, frames, 2.0)], atoms)
+    descriptors = lifetimes_account([fold(atoms, frames, 2.0)], atoms).rows
     (run,) = [d for d in descriptors if d.name == "run_length_in_residence_times"]
     tau = next(d for d in descriptors if (d.name, d.species) == ("residence_time_intermittent_ps", "FSI"))
     assert run.species == "FSI" and run.value == pytest.approx(399 * 2.0 / tau.value)
@@ -246,7 +250,8 @@ def test_run_length_is_counted_in_residence_times_of_anions_only():
 def test_centres_of_two_species_are_kept_apart():
     atoms = atom_table((LI, 1), (NA, 1), (NO3, 2))
     frames = [[(0, ("NO3", 0), 0), *([(1, ("NO3", 1), 0)] if t % 2 else [])] for t in range(20)]
-    descriptors, tables = residence_tables([fold(atoms, frames, 5.0)], atoms)
+    account = lifetimes_account([fold(atoms, frames, 5.0)], atoms)
+    descriptors, tables = account.rows, account.tables
     assert sorted(set(tables["residence"].centre)) == ["Li", "Na"]
     names = {d.species for d in descriptors if d.name == "residence_time_continuous_ps"}
     assert names == {"Li-NO3", "Na-NO3"}
@@ -257,7 +262,8 @@ def test_centres_of_two_species_are_kept_apart():
 def test_tables_hold_the_agreed_columns_and_nan_only_with_a_reason():
     atoms = atom_table((LI, 4), (FSI, 3), (DME, 5))
     result = fold(atoms, random_run(atoms, 700, 18))
-    descriptors, tables = residence_tables([result], atoms)
+    account = lifetimes_account([result], atoms)
+    descriptors, tables = account.rows, account.tables
     columns = {"centre", "partner", "correlation", "tau_ps", "error", "outcome"}
     assert columns <= set(tables["residence"]) and columns | {"state"} <= set(tables["residence_states"])
     assert {"partner", "correlation", "t_ps", "c", "c_error"} <= set(tables["residence_curves"])

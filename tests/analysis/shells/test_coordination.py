@@ -5,7 +5,8 @@ import pytest
 import systems
 from systems import DME, FSI, LI, NA, TTE
 
-from lmbmd.analysis.shells.coordination import PerFrame, Shells, bonds, shell_label
+from lmbmd.analysis.first_shell import bonds
+from lmbmd.analysis.shells.coordination import PerFrame, Shells, shell_label
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactList, FrameContacts
 
@@ -13,7 +14,7 @@ from lmbmd.data.contacts import ContactList, FrameContacts
 def fold(atoms, frames, centre="Li"):
     shells = Shells(atoms, centre)
     for one in frames:
-        shells.add(one, one)
+        shells.add(systems.first(atoms, one))
     return shells.result()
 
 

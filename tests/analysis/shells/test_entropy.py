@@ -13,7 +13,7 @@ from lmbmd.analysis.shells.entropy import mixing_entropy, multinomial_entropy, r
 def fold(atoms, frames):
     shells = Shells(atoms, "Li")
     for one in frames:
-        shells.add(one)
+        shells.add(systems.first(atoms, one))
     return shells.result()
 
 

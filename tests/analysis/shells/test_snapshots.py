@@ -7,8 +7,10 @@ import pytest
 import systems
 from systems import DME, FSI, LI, TTE
 
+from lmbmd.analysis.clusters.compactness import CompactnessOptions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe
+from lmbmd.analysis.families import schemas
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.shells.coordination import Shells, shell_label
@@ -60,7 +62,7 @@ def test_cut_out_shell_has_its_donors_where_the_contacts_say_and_molecules_whole
     cutoffs = cutoffs_of(atoms, 3.5)
     shells = Shells(atoms, "Li")
     for full in contacts:
-        shells.add(cutoffs.first_shell(full, atoms))
+        shells.add(systems.first(atoms, cutoffs.first_shell(full, atoms)))
     result = shells.result()
     labels = [shell_label(t, result.ligands) for t in result.types]
     picks = pick_shells(contacts, atoms, cutoffs, "Li", labels)
@@ -182,7 +184,7 @@ def test_snapshots_of_a_description_need_only_its_tables(run, tmp_path):
     table, rdf = find_contacts(frames, atoms)
     quick = CompactnessOptions(frames=1, shuffles=2, neighbourhoods=2)
     describe([(table, rdf)], atoms, DescribeOptions(cutoffs_A={"FSI:O": 3.9}, compactness=quick)).write(tmp_path)
-    described = Described.read(tmp_path)
+    described = Described.read(tmp_path, schemas())
     paths = export_snapshots(table, frames, atoms, described, tmp_path / "snapshots", top_shells=2)
     labels = described.tables["shells"].label.head(2)
     expected = [f"shell-{rank}_{label.replace(' ', '-')}" for rank, label in enumerate(labels, start=1)]

@@ -6,14 +6,15 @@ import systems
 from systems import FSI, LI, NA, NO3
 
 from lmbmd.analysis.shells.cutoffs import Cutoff
-from lmbmd.analysis.shells.speciation import CONVENTIONS, SecondShell, Speciation
-from lmbmd.analysis.shells.speciation_account import separation_tables
+from lmbmd.analysis.shells.separation import SecondShell
+from lmbmd.analysis.shells.separation_account import separation_account
+from lmbmd.analysis.shells.speciation import CONVENTIONS, Speciation
 
 
 def fold(atoms, frames, centre="Li"):
     speciation = Speciation(atoms, centre)
     for one in frames:
-        speciation.add(one, one)
+        speciation.add(systems.first(atoms, one))
     return speciation.result()
 
 
@@ -216,15 +217,15 @@ def test_uncoordinated_ions_are_split_by_the_second_shell_across_the_boundary(bo
     one = place(atoms, where, box)
     shell = one.within(3.2)
     separated = SecondShell(atoms, "Li", {"FSI": 8.0})
-    separated.add(shell, one)
-    assert separated.labels == ("FSI", "")
-    assert separated.result().tolist() == [[[1, 1], [0, 1]]]
+    separated.add(systems.first(atoms, shell))
+    assert separated.result().labels == ("FSI", "")
+    assert separated.result().counts.tolist() == [[[1, 1], [0, 1]]]
     near = SecondShell(atoms, "Li", {"FSI": 9.0})
-    near.add(shell, one)
-    assert near.result().tolist() == [[[2, 0], [1, 0]]]
+    near.add(systems.first(atoms, shell))
+    assert near.result().counts.tolist() == [[[2, 0], [1, 0]]]
     classes = fold(atoms, [shell])
     assert classes.fractions("anion")[0] == pytest.approx([2 / 3, 1 / 3, 0])
-    assert near.result()[0, 0].sum() == classes.centres_per_anion[0, 0, 0]
+    assert near.result().counts[0, 0].sum() == classes.centres_per_anion[0, 0, 0]
 
 
 def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
@@ -234,7 +235,8 @@ def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
     fsi, nowhere = edge("FSI", 8.2, "second minimum"), edge("NO3", np.nan, "none: all is peak")
     for no3, known in ((edge("NO3", 7.5, "fallback: flat"), True), (nowhere, False)):
         edges = {"FSI": fsi, "NO3": no3}
-        descriptors, tables = separation_tables(counts, ("FSI", "NO3", ""), atoms, "Li", edges)
+        account = separation_account(counts, ("FSI", "NO3", ""), atoms, "Li", edges)
+        descriptors, tables = account.rows, account.tables
         table = tables["separation"].set_index("species")
         assert table.loc["FSI", ["solvent_separated", "isolated", "radius_A", "rule"]].tolist() == [
             1 / 3,
@@ -263,7 +265,7 @@ def test_second_shell_agrees_with_the_distances_of_every_image():
             one = place(atoms, where, box)
             shell = one.within(2.6)
             fold_ = SecondShell(atoms, "Li", radius)
-            fold_.add(shell, one)
+            fold_.add(systems.first(atoms, shell))
             touching = {(int(c), int(atoms.molecule[a])) for c, a in zip(shell.row, shell.atom, strict=True)}
             images = np.array(list(itertools.product(range(-3, 4), repeat=3))) @ box
             distance = np.linalg.norm(one.molecule[None, 5:, None] - one.centre[:, None, None] + images, axis=3).min(
@@ -277,4 +279,4 @@ def test_second_shell_agrees_with_the_distances_of_every_image():
             for c in range(5):
                 if not any(k == c for k, _ in touching):
                     expected[2, 0 if (distance[c] <= limit).any() else 1] += 1
-            assert fold_.result()[0].tolist() == expected.tolist()
+            assert fold_.result().counts[0].tolist() == expected.tolist()
