@@ -144,8 +144,8 @@ def _fold(tables: Sequence[Contacts], setting: Setting, families: Sequence[Famil
         for key, begin in beginnings.items():
             folds[key].append(begin(setting, number))
         time_ps, volume_A3 = [], []
-        bar = {"desc": f"describe replica {number}", "unit": "frame", "disable": None if progress else True}
-        for full in tqdm(contacts, total=contacts.n_frames, **bar):
+        label, off = f"describe replica {number}", None if progress else True
+        for full in tqdm(contacts, desc=label, total=contacts.n_frames, unit="frame", disable=off):
             _check_box(full, atoms, number)
             shell = first_shell(full, setting.cutoffs, atoms, ions, setting.shifts_A)
             for (_, shift), these in folds.items():

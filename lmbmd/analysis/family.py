@@ -38,7 +38,8 @@ class Fold(Protocol[Result]):
 class Recipe(Protocol):
     """What is needed of a composition: see ``lmbmd.formulation.composition.Composition``."""
 
-    asked_realised: Sequence
+    @property
+    def asked_realised(self) -> Sequence[Any]: ...
 
     def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]: ...
 

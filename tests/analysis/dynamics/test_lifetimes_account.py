@@ -171,7 +171,7 @@ def test_one_jackknife_has_the_same_freedom_whether_it_is_told_as_a_time_a_rate_
             results.append(fold(atoms, pairs, 2.0))
         names = {"exchange_rate_per_ns", "exchange_time_ps", "run_length_in_residence_times"}
         names |= {"residence_time_intermittent_ps", "residence_time_continuous_ps"}
-        rows = [d for d in residence_tables(results, atoms)[0] if d.name in names]
+        rows = [d for d in lifetimes_account(results, atoms).rows if d.name in names]
         assert {d.name for d in rows} == names
         return {d.unit: d.degrees_of_freedom for d in rows}, min(d.n_effective for d in rows)
 
@@ -179,10 +179,10 @@ def test_one_jackknife_has_the_same_freedom_whether_it_is_told_as_a_time_a_rate_
         found, events = told(runs, frames)
         assert events >= 3 * freedom and found == dict.fromkeys(("ps", "1/ns", "1"), freedom)
     at = [(0, ("DME", 0), 0), (1, ("DME", 1), 0)]
-    rows = residence_tables(
+    account = lifetimes_account(
         [fold(BOX, ([at] * 10 + [[]] * 10) * 2, 10.0), fold(BOX, ([at] * 7 + [[]] * 7) * 3, 10.0)], BOX
     )
-    rate = next(d for d in rows[0] if d.name == "exchange_rate_per_ns")
+    rate = next(d for d in account.rows if d.name == "exchange_rate_per_ns")
     assert rate.n_effective == 10 and rate.degrees_of_freedom == 3.0  # four groups of one centre each
 
 
