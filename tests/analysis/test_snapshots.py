@@ -15,7 +15,7 @@ from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.shells.coordination import Shells, shell_label
 from lmbmd.analysis.shells.cutoffs import Cutoffs, first_shell_cutoffs
-from lmbmd.analysis.shells.snapshots import (
+from lmbmd.analysis.snapshots import (
     Pick,
     cut_out,
     export_snapshots,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmbmd.analysis.error_tables import RUNNING_POINTS, error_tables
+from lmbmd.analysis.convergence_account import RUNNING_POINTS, error_tables
 from lmbmd.numbers.estimate import estimate_mean
 
 
