@@ -13,8 +13,6 @@ from lmbmd.analysis.describe import describe
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.shells.snapshots import export_snapshots
-from lmbmd.analysis.options import DescribeOptions
-from lmbmd.analysis.scan.contacts import ContactOptions, run_contacts
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated
