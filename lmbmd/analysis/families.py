@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: In the order of the descriptor table and of the page's definitions. To add a family, add its name.
 FAMILIES = (
-    "shells.radial",
+    "scan.radial",
     "shells.coordination",
     "shells.speciation",
     "shells.separation",

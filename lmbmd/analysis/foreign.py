@@ -12,7 +12,6 @@ from typing import Any
 from lmbmd.analysis.describe import describe
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.analysis.scan.contacts import run_contacts
-from lmbmd.analysis.shells.snapshots import export_snapshots
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.validation import validated

@@ -182,7 +182,6 @@ def why(options: argparse.Namespace) -> None:
 
 def describe(options: argparse.Namespace) -> None:
     from lmbmd.analysis.describe import describe
-    from lmbmd.analysis.shells.snapshots import export_snapshots
     from lmbmd.analysis.snapshots import export_snapshots
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable

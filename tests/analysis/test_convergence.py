@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from lmbmd.analysis.convergence import FAMILY_LEVEL, LEAST_RUN_NS, convergence, few_molecules
+from lmbmd.analysis.convergence import FAMILY_LEVEL, LEAST_RUN_NS, convergence
 from lmbmd.analysis.liquid_account import few_molecules
 
 

@@ -9,12 +9,11 @@ import pytest
 import systems
 from systems import DME, EC, FSI, LI, NA, NO3, TTE
 
-from lmbmd.analysis.clusters.compactness import CompactnessOptions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe, primary_centre
 from lmbmd.analysis.families import schemas
 from lmbmd.analysis.options import DescribeOptions
-from lmbmd.analysis.scan.contacts import ContactOptions, find_contacts
+from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import ContactList

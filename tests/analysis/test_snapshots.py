@@ -7,7 +7,6 @@ import pytest
 import systems
 from systems import DME, FSI, LI, TTE
 
-from lmbmd.analysis.clusters.compactness import CompactnessOptions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe
 from lmbmd.analysis.families import schemas

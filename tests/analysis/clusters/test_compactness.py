@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from scipy.integrate import quad
 
 from lmbmd.analysis.clusters import nulls
-from lmbmd.analysis.clusters.compactness import Compactness, CompactnessOptions
-from lmbmd.analysis.clusters.components import ions_of
+from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.clusters.kernels import pair_counts
 from lmbmd.analysis.clusters.nulls import POISSON_NEAREST, pair_up, shuffled_labels, shuffled_pairs

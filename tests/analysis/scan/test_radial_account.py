@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from lmbmd.analysis.scan.radial_account import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
 from lmbmd.analysis.shells.cutoffs import Cutoff
-from lmbmd.analysis.shells.radial_account import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.estimate import Estimate
