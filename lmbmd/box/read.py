@@ -15,6 +15,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
+from lmbmd.data.systemxml import read_system
 from lmbmd.data.terms import PlainTerms, read_terms
 from lmbmd.forcefield.mixing import unmix
 
@@ -71,7 +72,7 @@ def read_box(folder: Path) -> Box:
                 remedy="Give a folder that build or simulate has finished, such as results/BOTTLE/298.15K/r1.",
             )
     atoms = AtomTable.read(files["atoms"])
-    system = openmm.XmlSerializer.deserialize(files["system"].read_text(encoding="utf-8"))
+    system = read_system(files["system"])
     positions, box = read_pdb(start.read_text(encoding="utf-8"), where=str(start))
     if not len(atoms) == len(positions) == system.getNumParticles():
         raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")

@@ -31,12 +31,19 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
         LmbmdError: if the file is missing, too large, not UTF-8, not YAML, empty, no mapping, or uses more than
             plain mappings, lists and scalars.
     """
-    text = _text(path)
+    return yaml_of(_text(path), str(path))
+
+
+def yaml_of(text: str, where: str) -> tuple[dict[str, Any], Lines]:
+    """The mapping in a YAML text, and the line of each key path, checked as ``read_yaml`` checks a file."""
+    if len(text) > MAX_BYTES:
+        what = f"the text has {len(text)} characters, more than the {MAX_BYTES} that any file of lmbmd has."
+        raise LmbmdError(what, where=where, remedy="Is this the right file?")
     try:
-        data, lines = _build(yaml.parse(text, Loader=_LOADER), str(path))
+        data, lines = _build(yaml.parse(text, Loader=_LOADER), where)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        place = f"{path}:line {mark.line + 1}" if mark else str(path)
+        place = f"{where}:line {mark.line + 1}" if mark else where
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         tab = mark is not None and "\t" in (text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)]
         remedy = (
@@ -44,9 +51,9 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
         )
         raise LmbmdError(f"this is not YAML: {problem}.", where=place, remedy=remedy) from error
     if data is None or data == {}:
-        raise LmbmdError("the file is empty.", where=str(path), remedy="Write at least one key.")
+        raise LmbmdError("the file is empty.", where=where, remedy="Write at least one key.")
     if not isinstance(data, dict):
-        raise LmbmdError("the file holds no keys.", where=str(path), remedy="Write it as lines of 'key: value'.")
+        raise LmbmdError("the file holds no keys.", where=where, remedy="Write it as lines of 'key: value'.")
     return data, lines
 
 

@@ -14,11 +14,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import yaml
-
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.words import shown
+from lmbmd.core.yamlfile import yaml_of
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
@@ -182,12 +181,7 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
         LmbmdError: if the file contradicts itself or ``base``, or is not such a file.
     """
     base = base or Library({}, {})
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LmbmdError(f"this is no YAML ({error}).", where=where, remedy="See force_fields/species.yaml.") from error
-    if not isinstance(data, dict):
-        raise LmbmdError("this is no species file.", where=where, remedy="It begins with 'species:' and 'salts:'.")
+    data, _ = yaml_of(text, where)
     parts = {key: _lines(data.get(key), f"{where}:{key}") for key in ("species", "salts", "ambiguous")}
     species = {name: _species(name, entry, f"{where}:species.{name}") for name, entry in parts["species"].items()}
     salts = {name: _entry(Salt, name, entry, f"{where}:salts.{name}") for name, entry in parts["salts"].items()}

@@ -18,6 +18,7 @@ import yaml
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import sha256_of
+from lmbmd.core.yamlfile import read_yaml
 from lmbmd.data.library import Library, force_fields_folder, load_library, read_library
 from lmbmd.forcefield.sets import SET_NAME, Coverage, available_sets, released_sets
 from lmbmd.formulation.models import Formulation
@@ -96,10 +97,10 @@ def read_own(folder: Path) -> OwnSet:
     where = str(folder / "manifest.yaml")
     released = check_set_name(folder.name, where)
     try:
-        manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+        manifest = read_yaml(folder / "manifest.yaml")[0]
         extends = manifest["extends"]
         files = {name: dict(entry["files"]) for name, entry in manifest["species"].items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LmbmdError(
             f"this is no manifest of a set of your own ({error}).", where=where, remedy="Make the set again."
         ) from error
@@ -145,8 +146,8 @@ def add_species(
         LmbmdError: if a name of the species already means another one; nothing is written then.
     """
     path, manifest = folder / "species.yaml", folder / "manifest.yaml"
-    known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    said = yaml.safe_load(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    known = read_yaml(path)[0] if path.is_file() else {}
+    said = read_yaml(manifest)[0] if manifest.is_file() else {}
     said = said or {"extends": extends, "title": f"{extends} and species of one's own"}
     files = {file: sha256_of(text.encode()) for file, text in texts.items()}
     said["species"] = {**said.get("species", {}), name: {**entry, "files": files}}

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import openmm
-import yaml
 from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.provenance import sha256_of
+from lmbmd.core.yamlfile import read_yaml
 from lmbmd.data.bonds import bare_molecule
 from lmbmd.data.library import Library, force_fields_folder, load_library
+from lmbmd.data.systemxml import system_of
 from lmbmd.forcefield.mixing import checked_rule
 from lmbmd.forcefield.own import INHERITED, OwnSet, how_to_get, read_own
 from lmbmd.forcefield.sets import available_sets, sets_covering
@@ -82,7 +83,11 @@ class ParameterSet:
             LmbmdError: if the set lacks the species; the error names the sets that have it.
         """
         self._require(species)
-        return openmm.XmlSerializer.deserialize(self.systems[species])
+        return system_of(
+            self.systems[species],
+            f"{self.name}: {species}",
+            remedy="Install lmbmd again, or make the molecule's files anew.",
+        )
 
     def geometry(self, species: str) -> np.ndarray:
         """Minimised positions about the centre of mass, (n_atoms, 3) float64, Å."""
@@ -167,7 +172,7 @@ def read_set(folder: Path) -> ParameterSet:
     Raises:
         LmbmdError: if a file is missing or differs from what the manifest says, or the combining rule is unknown.
     """
-    manifest = yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))
+    manifest = read_yaml(folder / "manifest.yaml")[0]
     checked_rule(manifest["nonbonded"].get("combining_rule"), where=str(folder / "manifest.yaml"))
     remedy = "Released sets are not edited: restore the file, or make a new version of the set."
     systems, molecules = _read_species(folder, manifest, "a released parameter set", remedy)

@@ -11,6 +11,7 @@ import openmm
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
+from lmbmd.data.systemxml import system_of
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines.mechanics import check_box
 from lmbmd.simulate.engines.openmm import Engine
@@ -103,10 +104,7 @@ def _read(path: StrPath) -> str:
 
 
 def _system(text: str, where: str) -> openmm.System:
-    try:
-        system = openmm.XmlSerializer.deserialize(text)
-    except Exception as error:  # OpenMM raises bare Exceptions for bad XML
-        raise LmbmdError(f"this is no System ({error}).", where=where, remedy="Run the build stage again.") from error
-    if not isinstance(system, openmm.System) or not system.usesPeriodicBoundaryConditions():
+    system = system_of(text, where, remedy="Run the build stage again.")
+    if not system.usesPeriodicBoundaryConditions():
         raise LmbmdError("this is no periodic System.", where=where, remedy="Run the build stage again.")
     return system

@@ -31,6 +31,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_bytes
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import load_library
+from lmbmd.data.systemxml import state_of
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.simulate.engines import gromacs
@@ -197,7 +198,7 @@ def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
         openmm.LocalEnergyMinimizer.minimize(context, 50.0)
         context.setVelocitiesToTemperature(run.temperature_K, derived_seed("velocities", run.name))
     else:
-        context.setState(openmm.XmlSerializer.deserialize(state))
+        context.setState(state_of(state, run.name))
     steps = round(plan.SAMPLE_PS / (1e-3 * run.timestep_fs))
     bar = tqdm(total=total, initial=len(samples) * plan.SAMPLE_PS, desc=run.name, unit="ps")
     while len(samples) * plan.SAMPLE_PS < total - 1e-6:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import derived_seed
 from lmbmd.data.library import load_library
+from lmbmd.data.systemxml import state_of
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.numbers.curve import estimate_curve
 from lmbmd.numbers.estimate import Estimate, estimate_mean
@@ -128,7 +129,7 @@ def drift(species: str, work: Path) -> None:
     start = liquids.load(Run(species), work)[0]
     if start is None or drift_rows(species, work) is not None:
         return
-    state = openmm.XmlSerializer.deserialize(start)
+    state = state_of(start, species)
     rows = []
     for timestep_fs, repartitioned in tqdm(NVE_STEPS, desc=f"{species} NVE", unit="run"):
         run = Run(species, timestep_fs, repartitioned)
@@ -171,7 +172,7 @@ def simulate(run: Run, work: Path, ps: float, deadline: float) -> Samples:
     system, _, _ = liquids.liquid(run)
     mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
     context = liquids.simulation(run, system)
-    context.setState(openmm.XmlSerializer.deserialize(samples.state))
+    context.setState(state_of(samples.state, "the saved run"))
     molecule = Molecule.of(run.species)
     bar = tqdm(total=ps, initial=len(samples.series) * SAMPLE_PS, desc=run.name, unit="ps")
     while len(samples.series) * SAMPLE_PS < ps - 1e-6 and time.monotonic() < deadline:

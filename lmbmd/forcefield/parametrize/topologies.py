@@ -9,11 +9,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import openmm
 from openmm import app, unit
 from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.systemxml import HARMLESS, read_system
 from lmbmd.data.terms import PlainTerms, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, GROMACS_RULES, LORENTZ_BERTHELOT, unmix
 from lmbmd.forcefield.parametrize.molecules import bare
@@ -75,7 +75,7 @@ def read_topology(path: Path, coordinates: Path | None = None) -> Imported:
 def _openmm(path: Path, coordinates: Path | None) -> Imported:
     root = ElementTree.parse(path).getroot()
     if root.tag == "System":
-        system = openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+        system = read_system(path, forces=HARMLESS, remedy="Write the System anew with OpenMM.")
         rule = unmix(system)
         terms = read_terms(system, str(path))
         bonds = sorted({(min(i, j), max(i, j)) for i, j, *_ in terms.bonds})

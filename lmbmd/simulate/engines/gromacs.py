@@ -24,6 +24,7 @@ from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.read import Box, read_box
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 from lmbmd.data.library import Species
+from lmbmd.data.systemxml import read_system
 from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines import mechanics
@@ -108,7 +109,7 @@ def write_box(
 ) -> None:
     """``conf.gro`` of a packed box, and last ``topol.top`` with the masses of the run."""
     build_box(composition, parameters, ion_charge_scale=ion_charge_scale, seed=spec.seeds.velocities, out_dir=folder)
-    flexible = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    flexible = read_system(folder / "system.xml")
     masses = mechanics.masses_amu(mechanics.prepare(flexible, spec, 1)).tolist()
     files = gromacs_files(with_masses(read_box(folder), masses))
     for name in ("minim.mdp", "conf.gro", "topol.top"):
@@ -163,7 +164,7 @@ def _energies(folder: Path) -> np.ndarray:
 
 def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
     """Settings of a run of the box in ``folder``: those of the simulate stage, as far as GROMACS has them."""
-    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    system = read_system(folder / "system.xml")
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
     text = MDP.format(
