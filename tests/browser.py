@@ -75,8 +75,8 @@ def examine(page, width, script, tmp_path):
     frame = f"<iframe id=f src='{page.as_uri()}' width={width} height=9000 style='border:0'></iframe>"
     path.write_text(
         f"<body style='margin:0'>{frame}"
-        f"<script>f.onload = () => {{ const d = f.contentDocument; const examine = () => {{ {script} }};"
-        "document.title = JSON.stringify(examine()); }</script>",
+        f"<script>f.onload = async () => {{ const d = f.contentDocument; const examine = async () => {{ {script} }};"
+        "document.title = JSON.stringify(await examine()); }</script>",
         encoding="utf-8",
     )
     window = f"--window-size={width + 40},2000"

@@ -80,6 +80,22 @@ class _CannotTell(Exception):
     """Why a number is no ground for a verdict."""
 
 
+def usable(row: Any) -> Estimate | None:
+    """The number in a row of the feature table with the error to compare it by; None if there is a doubt about either.
+
+    A number that never changed is taken at its value if ``LEAST_REPLICAS`` independent runs agree.
+    """
+    if not math.isfinite(row.value):
+        return None
+    if row.doubt == "never changed" and row.n_effective >= LEAST_REPLICAS:
+        return Estimate(row.value, 0.0, row.n_effective, math.inf)
+    if row.doubt or not math.isfinite(row.error):
+        return None
+    if row.error and not row.degrees_of_freedom > 0.0:
+        return None
+    return Estimate(row.value, float(row.error), row.n_effective, row.degrees_of_freedom)
+
+
 @dataclass(frozen=True, eq=False)
 class _Point:
     """The numbers of one state point, by name and species, as rows of the feature table."""
@@ -119,9 +135,9 @@ class _Point:
             raise _CannotTell(f"{where} has no value: {reason}")
         if row.doubt == READ_OFF and reading_error:
             return Estimate(row.value, reading_error, math.nan, math.inf)
+        if known := usable(row):
+            return known
         if row.doubt == "never changed":
-            if row.n_effective >= LEAST_REPLICAS:
-                return Estimate(row.value, 0.0, row.n_effective, math.inf)
             raise _CannotTell(
                 f"{where} never changed: it has no error, and is taken at its value only if "
                 f"{LEAST_REPLICAS} independent runs agree"
@@ -130,9 +146,7 @@ class _Point:
             raise _CannotTell(f"{where}: {row.doubt}")
         if not math.isfinite(row.error):
             raise _CannotTell(f"{where} has no error")
-        if row.error and not row.degrees_of_freedom > 0.0:
-            raise _CannotTell(f"{where}: how well its error is known was not recorded")
-        return Estimate(row.value, float(row.error), row.n_effective, row.degrees_of_freedom)
+        raise _CannotTell(f"{where}: how well its error is known was not recorded")
 
 
 def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:

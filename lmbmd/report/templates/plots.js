@@ -154,7 +154,12 @@ fillSelect(byId("scatter-T"), unique(DATA.points.map((p) => p.T)).sort((a, b) =>
 for (const id of ["scatter-x", "scatter-y", "scatter-z", "goal-x", "goal-y", "goal-z", "scatter-T"]) byId(id).addEventListener("input", showScatter);
 
 applyFilter();
-showPair();
+if (DATA.pairs) {
+  byId("pair").setAttribute("aria-busy", "true");
+  unpack(DATA.pairs.table).then(showPair, () => {
+    byId("pair-words").textContent = "This browser cannot unpack the comparisons (it has no DecompressionStream).";
+  }).finally(() => byId("pair").removeAttribute("aria-busy"));
+} else showPair();
 function drawPlots() { showTrend(); showScatter(); }
 drawPlots();
 let waiting;
