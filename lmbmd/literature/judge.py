@@ -77,7 +77,7 @@ def decide(estimate: Estimate, claimed: tuple[float, float], level: float = LEVE
 
 
 class _CannotTell(Exception):
-    """Why a number is no ground for a verdict."""
+    """Why a verdict cannot be based on a number."""
 
 
 def usable(row: Any) -> Estimate | None:
@@ -258,7 +258,7 @@ _COMPARED = {"difference": difference, "ratio": ratio}
 
 
 def _verdict(claim: Claim, number: Measured, points: Sequence[_Point], level: float) -> dict[str, Any]:
-    """The columns that depend on numbers; the numbers are given even where they are no ground for a verdict."""
+    """The columns that depend on numbers; the numbers are given even if no verdict can be based on them."""
     species = [number.species, number.species if number.versus_species is None else number.versus_species]
     found: dict[str, Any] = {}
     for point, prefix, who in zip(points, ("", "versus_"), species, strict=False):

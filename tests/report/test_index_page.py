@@ -28,7 +28,7 @@ def test_sites_cut_at_other_radii_in_other_rows_are_told_below_the_comparison(co
     """All sites are cut at 2.8 Å in the other row; a tenth of an Ångström is not worth a word."""
     low, high = sorted((2.8, radius_A))
     page = index_page([compared[0], with_cutoff(compared[1], "FSI:O", radius_A)])
-    sentence = f"not cut at the same radius in all rows: Li⁺ – FSI⁻ O {low:.2f} to {high:.2f} Å. To compare"
+    sentence = f"first shells of these rows have different radii: Li⁺ – FSI⁻ O {low:.2f} to {high:.2f} Å. To compare"
     assert (sentence in page) == told
     assert ("analysis: cutoffs_A" in page) == told
 

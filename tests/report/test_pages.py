@@ -178,7 +178,7 @@ def test_a_page_without_any_table_still_opens_and_says_so(results):
     page = formulation_page(bare)
     text = Document(page.html).text
     assert page.drawings == ()
-    assert text.count("Nothing was written for this section by the describe stage.") == 5
+    assert text.count("The describe stage wrote nothing for this section.") == 5
     assert "not recorded" in text and "No record of the runs or of the force field was found." in text
 
 

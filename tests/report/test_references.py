@@ -140,7 +140,10 @@ def test_every_threshold_is_one_click_from_what_it_means(results):
     assert links["ions in the cluster"] == ["#def-choice-min-ions"]
     assert links["contacts per ion"] == ["#def-cipa"]  # its threshold is not in this record
     assert "def-choice-min-ions" in document.values("id")
-    assert "20 ions. A cluster of fewer ions is not of CIPA size. Set with “analysis: cipa: min_ions”." in document.text
+    assert (
+        "20 ions. A cluster of fewer ions is too small for a compact aggregate. Set with “analysis: cipa: min_ions”."
+        in document.text
+    )
 
 
 def test_choices_that_differ_between_temperatures_are_both_told(results):

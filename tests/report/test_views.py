@@ -94,7 +94,7 @@ def test_every_scene_is_on_the_page_as_a_picture_with_words_files_and_a_button(r
     for name in ("shell-1_DME3", "cluster_7-ions"):
         for suffix in (".pdb", ".xyz"):
             assert f"298.15K/snapshots/{name}{suffix}" in document.values("href")
-    assert "Pictures are cut out of replica 1 only; the numbers are of all replicas." in document.text
+    assert "The pictures are from replica 1 only; the numbers are from all replicas." in document.text
     assert "31 ± 2 % of all shells, the most frequent. Replica 1, 13 ps." in document.text
     assert "27.0 ± 1.9 % of all shells, the 2nd most frequent." in document.text
     assert "The largest finite cluster of the replica, net charge +1 e" in document.text

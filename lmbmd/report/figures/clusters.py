@@ -152,7 +152,7 @@ def centre_distances(point: StatePoint) -> list[Drawing]:
         figure = _against_chance(table, names, "g(r)", "Centre–centre g(r)")
         top = table.loc[table.g.idxmax()]
         alt = f"Centre–centre g(r), highest at {top.r_A:.1f} Å with g = {rounding.number(top.g)}, beside null models."
-        caption = "Grey: the same molecules with the centres dealt out at random (null models)."
+        caption = "Grey: the same molecules with the centres placed at random (null models)."
         drawings.append(Drawing(f"{point.label}-centre-g", "Centre–centre g(r)", alt, caption, table, figure))
     table = point.table("cipa_nearest")
     if table is not None:

@@ -36,7 +36,7 @@ def chapters_of(point: StatePoint, results: Results, colour: Mapping[str, str]) 
 def _composition(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "composition",
-        "What was asked, what was simulated",
+        "What was asked for and what was simulated",
         "",
         blocks(
             table(findings.asked(point, results), "asked"),
@@ -50,8 +50,8 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
     return Chapter(
         "shell",
         "Level 1 · The primary shell",
-        "Who touches a centre: radial distribution functions (line, left axis) with the running coordination "
-        "number (dashed, right axis), and the first shell inside the marked cut-off.",
+        "Which molecules and ions touch a centre: radial distribution functions (line, left axis) with the running "
+        "coordination number (dashed, right axis), and the first shell inside the marked cut-off.",
         blocks(
             _figures(shells.rdf(point, colour, by_site=True), "small", "rdf"),
             table(findings.coordination(point), "coordination"),
@@ -69,8 +69,8 @@ def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
     return Chapter(
         "pairs",
         "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
-        "How many ions of the other sign an ion touches. The three conventions answer three different questions "
-        "and are never mixed.",
+        "How many ions of the other sign an ion touches. The three conventions answer three different questions; "
+        "compare only numbers of the same convention.",
         blocks(
             _figures(pairs.speciation(point), "medium", "speciation_anion"),
             table(findings.speciation(point), "speciation"),
@@ -85,8 +85,8 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
     return Chapter(
         "meso",
         "Level 3 · Clusters and compact aggregates (CIPA)",
-        "What the contacts add up to beyond a pair. Compactness is judged from size, density, distances and "
-        "connectivity, against what chance alone would give; a high AGG fraction is not enough.",
+        "Clusters of ions that are connected by contacts. Compactness is judged from size, density, distances and "
+        "connectivity, compared with what chance alone would give; a high AGG fraction is not enough.",
         blocks(
             _figures(
                 [*clusters.cluster_sizes(point), *clusters.cluster_population(point)],
@@ -121,7 +121,7 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
     return Chapter(
         "convergence",
         "Is it converged?",
-        "Production only. A quantity that still drifts has no mean to report.",
+        "Only the production is used. The mean of a quantity that still drifts is not meaningful.",
         blocks(
             _figures(over_time.state(point), "small", "state"),
             _figures(over_time.series(point), "small", "timeseries"),
@@ -151,7 +151,7 @@ def _views(found: list[Scene], title: str, definition: str, colour: Mapping[str,
     if not found:
         return None
     replicas = ", ".join(sorted({scene.replica for scene in found}))
-    note = f"Pictures are cut out of replica {replicas} only; the numbers are of all replicas."
+    note = f"The pictures are from replica {replicas} only; the numbers are from all replicas."
     return {
         "note": note,
         "scenes": found,

@@ -20,10 +20,10 @@ _TONES = {"supported": "good", "contradicted": "bad", "mixed": "warn", "undecide
 _JUDGED = VERDICTS[:3]
 _SECTIONS = (
     ("Judged", "", _JUDGED),
-    ("Not with this run", "The bottles were run, but their numbers are no ground for a verdict.", VERDICTS[3:4]),
+    ("Not with this run", "The bottles were simulated, but a verdict cannot be based on their numbers.", VERDICTS[3:4]),
     ("Not run", "The study lacks a bottle of the claim, or a temperature.", VERDICTS[4:5]),
     ("Not computed", "The claim is about a number that lmbmd does not compute.", VERDICTS[5:6]),
-    ("Out of reach", "Not about a liquid of small molecules in bulk.", VERDICTS[6:7]),
+    ("Out of reach", "The claim is not about a bulk liquid of small molecules.", VERDICTS[6:7]),
 )
 
 
@@ -51,7 +51,7 @@ def claims_summary(judged: pd.DataFrame) -> ClaimsSummary:
     decided = int(judged.verdict.isin(_JUDGED[:2]).sum())
     caveat = (
         f"{n} comparisons were judged, each at {100 * LEVEL:g} %: if all of them lay on the limit of what is claimed, "
-        f"about {(1 - LEVEL) * n:.1f} verdicts would come by chance. After correction for their number (Holm) "
+        f"about {(1 - LEVEL) * n:.1f} verdicts would be expected by chance. After correction for their number (Holm) "
         f"{kept} of the {decided} verdicts stand; the others are marked."
         if n
         else "No claim could be judged."

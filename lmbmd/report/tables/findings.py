@@ -39,7 +39,7 @@ def asked(point: StatePoint, results: Results) -> Table | None:
                 unit(str(row.unit)),
             )
         )
-    caption = "Realised: in whole molecules, at ideal mixing. Simulated: in the box at constant pressure."
+    caption = "Realised: with whole molecules, at ideal mixing. Simulated: in the box at constant pressure."
     columns = ("component", "quantity", "as written", "asked", "realised", "rounding", "simulated", "unit")
     dash = "A dash: not asked for, or not measurable in the box."
     return Table(caption, columns, tuple(rows), headers=2, dash=dash)
@@ -271,7 +271,7 @@ def residence(point: StatePoint) -> Table | None:
     columns = ("pair", "what lasts", "correlation", "τ", "unit", "events", "outcome")
     caption = (
         "Residence times: to 1/e of each correlation function, and mean time until a contact is lost. Events: "
-        "departures that were seen; a time from few of them is a guess."
+        "departures that were seen; a time from few of them is only a rough estimate."
     )
     return Table(caption, columns, rows, headers=3, dash="A dash: see the outcome.")
 
@@ -331,7 +331,7 @@ def errors(point: StatePoint) -> Table | None:
         for row in table.itertuples()
     )
     columns = ("quantity", "of", "value ± error", "unit", "independent samples", "frames", "error from")
-    caption = "Error analysis of the quantities that are watched over time, together and replica by replica."
+    caption = "Errors of the quantities that are watched over time, for all replicas together and for each."
     return Table(caption, columns, rows, headers=2)
 
 

@@ -41,13 +41,16 @@ DEFINITIONS = _read()
 NOT_COMPUTED = (
     (
         "Interphase (SEI, CEI)",
-        "its composition and growth are chemical reactions at an electrode; this is a bulk liquid",
+        "it is made by chemical reactions at an electrode; the simulated liquid has no electrode and no reactions",
     ),
-    ("Redox stability", "no electrons are treated; orbital energies of single molecules are no windows either"),
+    (
+        "Redox stability",
+        "a force field has no electrons; orbital energies of single molecules do not give it either",
+    ),
     ("Transport", "conductivity, diffusion, transference number and viscosity need longer runs and their own analysis"),
-    ("Desolvation and plating", "barriers, deposit shape and coulombic efficiency belong to the interface"),
-    ("Solubility and phases", "salts that would fall out, and liquids that would part or freeze, are beyond such runs"),
-    ("Cell performance", "coulombic efficiency, cycle life and rate capability are further down the causal chain"),
+    ("Desolvation and plating", "barriers, the shape of the deposit and coulombic efficiency depend on the interface"),
+    ("Solubility and phases", "such runs are too short and too small to show precipitation, demixing or freezing"),
+    ("Cell performance", "coulombic efficiency, cycle life and rate capability depend on much more than the liquid"),
 )
 
 #: The causal chain from a liquid to a cell: (link, whether this page reaches it).
