@@ -1,6 +1,8 @@
 """What the documents point to exists, the site builds, and the commands that they show do what they say."""
 
+import ast
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -65,3 +67,18 @@ def test_the_commands_of_a_page_do_what_they_say(name, tmp_path):
     assert script.count("lmbmd ") >= 1
     ran = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
     assert ran.returncode == 0, f"{script}\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "```python" in p.read_text("utf-8")], ids=lambda page: page.name)
+def test_the_python_of_a_page_compiles_and_imports_what_there_is(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL):
+        tree = ast.parse(block)
+        imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        exec(compile(ast.Module(imports, type_ignores=[]), str(page), "exec"), {})  # noqa: S102
+
+
+def test_every_name_of_the_page_for_python_has_a_docstring():
+    names = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs" / "api.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert len(names) > 20
+    without = [name for name in names if not (pkgutil.resolve_name(name).__doc__ or "").strip()]
+    assert not without
