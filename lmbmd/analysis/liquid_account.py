@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,14 @@ def few_molecules(counts: Mapping[str, int]) -> list[dict[str, str]]:
     """A note for every species in the box with few molecules, or too few to speak of statistics at all."""
     told = (scarcity(name, n) for name, n in counts.items() if n)
     return [{"topic": "statistics", "text": sentence} for sentence in told if sentence]
+
+
+@overload
+def density_g_cm3(atoms: AtomTable, volume_A3: float) -> float: ...
+
+
+@overload
+def density_g_cm3(atoms: AtomTable, volume_A3: np.ndarray) -> np.ndarray: ...
 
 
 def density_g_cm3(atoms: AtomTable, volume_A3: float | np.ndarray) -> float | np.ndarray:

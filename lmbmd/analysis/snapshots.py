@@ -164,7 +164,8 @@ def pick_shells(
         sums[label][len(distance)] = n + 1, total + distance
     mean = {}
     for label, by_size in sums.items():
-        size = max(by_size, key=lambda k, sizes=by_size: (sizes[k][0], -k))
+        _, smaller = max((n, -k) for k, (n, _) in by_size.items())
+        size = -smaller
         mean[label] = by_size[size][1] / by_size[size][0]
     best: dict[str, tuple[float, Pick]] = {}
     for shell, label, distance, number in _instances(contacts, atoms, cutoffs, centre, wanted):
@@ -227,16 +228,16 @@ def pick_largest_cluster(contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs)
 
 def _cluster_pick(shell: FrameContacts, atoms: AtomTable, nodes: np.ndarray, position: np.ndarray) -> Pick:
     ions = ions_of(atoms)
-    members, places = list(ions.molecule[nodes]), list(position[nodes])
-    inside = set(members)
+    listed, places = list(ions.molecule[nodes]), list(position[nodes])
+    inside = set(listed)
     for node in nodes[nodes < ions.n_centres]:
         for k in range(shell.offsets[node], shell.offsets[node + 1]):
             molecule = int(atoms.molecule[shell.atom[k]])
             if molecule not in inside:
                 inside.add(molecule)
-                members.append(molecule)
+                listed.append(molecule)
                 places.append(position[node] + shell.edge[k])
-    members = np.array(members, np.int64)
+    members = np.array(listed, np.int64)
     centre = np.repeat(np.arange(ions.n_centres), np.diff(shell.offsets))
     inside_it = np.isin(centre, nodes)
     contacts = np.column_stack([atoms.centres[centre[inside_it]], shell.atom[inside_it]])

@@ -287,12 +287,8 @@ def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> Fra
     Clusters are put into half-octave classes of N; d_f is the inverse slope of the class means of ln R_g against
     those of ln N, all classes alike. The error is a jackknife over blocks of consecutive frames of each replica.
     """
-    label, x, y = [], [], []
-    for i, r in enumerate(results):
-        label.append(i * blocks + r.finite_frame * blocks // r.n_frames)
-        x.append(r.finite[:, 0])
-        y.append(r.finite[:, 1])
-    label, size, rg = np.concatenate(label), np.concatenate(x), np.concatenate(y)
+    label = np.concatenate([i * blocks + r.finite_frame * blocks // r.n_frames for i, r in enumerate(results)])
+    size, rg = (np.concatenate([r.finite[:, column] for r in results]) for column in (0, 1))
     nan = float("nan")
     if not len(size):
         return FractalDimension(nan, nan, nan, 0, 0, "no finite cluster of five ions")

@@ -200,7 +200,7 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
         rows.append(
             _row(f"centres per volume of the cluster, {name} bound solvent", mean, "nm⁻³", null=bulk, null_model="bulk")
         )
-    nearest = estimate_mean([r.nearest_A.mean(axis=1) if r.n_centres > 1 else [np.nan] for r in measured])
+    nearest = estimate_mean(_nearest(measured))
     poisson = float(np.mean(_poisson(measured)))
     rows.append(_row("nearest centre–centre distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
     quantities = [("nearest centre–centre distance", "Å", nearest, [r.null_nearest_A for r in measured])]
@@ -224,6 +224,11 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
         null = (null_height[m], nan)
         rows.append(_row("first centre–centre peak, height", read(height), "1", null=null, null_model=model))
     return rows
+
+
+def _nearest(measured: Sequence[CompactnessResult]) -> list[np.ndarray]:
+    """Mean distance of a centre to its nearest other one, Å, frame by frame; NaN with a single centre."""
+    return [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
 
 
 def _poisson(measured: Sequence[CompactnessResult]) -> np.ndarray:
@@ -311,14 +316,15 @@ def _descriptors(
         undefined = "no frame has such a cluster, or the sphere does not fit into the box"
         return descriptor(name, centres, mean, unit, method, undefined)
 
-    nearest = [r.nearest_A.mean(axis=1) if r.n_centres > 1 else np.full(len(r.time_ps), np.nan) for r in measured]
-    ratio = [x / poisson_nearest_A(r.n_centres / r.volume_A3) for x, r in zip(nearest, measured, strict=True)]
+    ratio = [
+        x / poisson_nearest_A(r.n_centres / r.volume_A3) for x, r in zip(_nearest(measured), measured, strict=True)
+    ]
     found = [
         about("cipa_compact_share", verdict.share, "1", f"centres in compact clusters; call: {verdict.call}"),
         about("cipa_small_compact_share", verdict.small_share, "1", "in compact clusters below CIPA size"),
         about("cluster_diameter_nm", cluster_mean(measured, "diameter_nm"), "nm", "(6V/π)^(1/3), bound solvent in"),
         about("cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"),
-        about("centre_nearest_distance_A", estimate_mean(nearest), "Å", "mean over centres"),
+        about("centre_nearest_distance_A", estimate_mean(_nearest(measured)), "Å", "mean over centres"),
         about("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
         _centre_cn(measured, centres, shell_A, rule),
     ]

@@ -95,13 +95,13 @@ def _per_frame(
         results: one per replica.
         keys: (len(counts), n) int64 per replica: the kind of each row of its ``counts``.
     """
-    kinds, where = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
-    where = np.split(where.ravel(), np.cumsum([len(k) for k in keys])[:-1])
+    kinds, kind = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+    kinds_of = np.split(kind.ravel(), np.cumsum([len(k) for k in keys])[:-1])
     rows = []
     for k, key in enumerate(kinds):
         series = [
             np.bincount(r.counts[w == k, 0], weights=r.counts[w == k, 5], minlength=r.n_frames)
-            for r, w in zip(results, where, strict=True)
+            for r, w in zip(results, kinds_of, strict=True)
         ]
         rows.append((key, entry(estimate_mean(series))))
     return rows

@@ -18,7 +18,7 @@ from lmbmd.data.contacts import FrameContacts
 POISSON_NEAREST = math.gamma(4 / 3) * (4 * math.pi / 3) ** (-1 / 3)
 
 
-def poisson_nearest_A(number_density_A3: float) -> float:
+def poisson_nearest_A(number_density_A3: np.ndarray) -> np.ndarray:
     """Mean nearest-neighbour distance of ideal random points, 0.554 n^(−1/3), Å.
 
     References:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from lmbmd.data.described import Descriptor
 from lmbmd.numbers.curve import jackknife
 from lmbmd.numbers.doubt import NO_ERROR, NOT_RELIABLE
 from lmbmd.numbers.estimate import RELIABLE_N_EFFECTIVE
+
+Item = TypeVar("Item")
 
 #: Points of a curve that go into a table, spaced logarithmically.
 MAX_POINTS = 200
@@ -111,8 +114,8 @@ def lifetimes_account(results: Sequence[ResidenceResult], atoms: AtomTable) -> A
         rows.append(row)
         curves.append(curve)
         descriptors += _time_descriptors(row, several)
-    for found in _across_runs([r.exchanges for r in results], ("centre", "partner")):
-        both, row = _exchange(found, interval, [r.n_frames for r in results], several)
+    for lost in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+        both, row = _exchange(lost, interval, [r.n_frames for r in results], several)
         descriptors += both
         exchanges.append(row)
     descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
@@ -120,9 +123,9 @@ def lifetimes_account(results: Sequence[ResidenceResult], atoms: AtomTable) -> A
     return Account(descriptors, tables)
 
 
-def _across_runs(runs: Sequence[Sequence], keys: tuple[str, ...]) -> list[list[tuple[int, object]]]:
+def _across_runs(runs: Sequence[Sequence[Item]], keys: tuple[str, ...]) -> list[list[tuple[int, Item]]]:
     """Items of all runs with equal keys, each with the number of its run, in order of first appearance."""
-    same: dict[tuple, list] = {}
+    same: dict[tuple, list[tuple[int, Item]]] = {}
     for i, run in enumerate(runs):
         for item in run:
             same.setdefault(tuple(getattr(item, key) for key in keys), []).append((i, item))
@@ -147,20 +150,20 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
         outcome = _outcome(time[usable], c[usable], _excess(c[usable], random))
         tau, tau_error, integral, integral_error, freedom = 5 * [float("nan")]
         if outcome == "decayed":
-            tau, tau_error, freedom = jackknife(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
+            tau, tau_error, freedom = _number(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
         if outcome.startswith(("decayed", "no 1/e")):
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
-            integral, integral_error, freedom = jackknife(long, together, origins, replica)
+            integral, integral_error, freedom = _number(long, together, origins, replica)
     row = {
         "centre": first.centre,
         "partner": first.partner,
         "state": first.state,
         "correlation": first.kind,
-        "tau_ps": float(tau),
-        "error": float(tau_error),
+        "tau_ps": tau,
+        "error": tau_error,
         "outcome": outcome,
-        "integral_ps": float(integral),
-        "integral_error": float(integral_error),
+        "integral_ps": integral,
+        "integral_error": integral_error,
         "random": random,
         "tolerance_ps": first.tolerance_ps,
         "departures": float(sum(c.departures for _, c in found)),
@@ -171,6 +174,14 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
     for column in ("correlation", "state", "partner", "centre"):
         curve.insert(0, column, row[column])
     return row, curve
+
+
+def _number(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray | float], *counts: np.ndarray
+) -> tuple[float, float, float]:
+    """``jackknife`` of a statistic that is one number."""
+    value, error, freedom = jackknife(statistic, *counts)
+    return float(value), float(error), freedom
 
 
 def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> str:
@@ -252,8 +263,8 @@ def _exchange(
         outcome = f"none was seen: longer than {bound_ps.sum() / 3.0:.2g} ps at 95 %"
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
-            rate, rate_error, freedom = map(float, jackknife(np.divide, losses, observed_ns, replica))
-            time, time_error, freedom = map(float, jackknife(np.divide, bound_ps, losses, replica))
+            rate, rate_error, freedom = _number(np.divide, losses, observed_ns, replica)
+            time, time_error, freedom = _number(np.divide, bound_ps, losses, replica)
         few = total < RELIABLE_N_EFFECTIVE
         why = outcome = f"{NOT_RELIABLE} ({total:g} losses)" if few else ""
         outcome = outcome if np.isfinite(time_error) else f"{NO_ERROR}all losses are in one group of centres"

@@ -5,6 +5,7 @@ Theory: docs/theory/coordination.md and docs/theory/shells.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ def ligand_species(atoms: AtomTable) -> np.ndarray:
     return np.array([k for which in LIGAND_KINDS for k, this in enumerate(kinds) if this == which], np.int64)
 
 
-def shell_label(composition: np.ndarray, names: list[str]) -> str:
+def shell_label(composition: np.ndarray, names: Sequence[str]) -> str:
     """A shell's name: ``"DME3 FSI1"``; ``"bare"`` for a centre without a molecule."""
     return " ".join(f"{name}{n}" for name, n in zip(names, composition, strict=True) if n) or "bare"
 

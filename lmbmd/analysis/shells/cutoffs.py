@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -354,7 +354,15 @@ def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutof
     return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, window, fallback) for p in partners)
 
 
-def _from_rdf(rule, rdf: Rdf, atoms: AtomTable, centre: str, partner: str, window_A, fallback_A: float) -> Cutoff:
+def _from_rdf(
+    rule: Callable[..., Cutoff],
+    rdf: Rdf,
+    atoms: AtomTable,
+    centre: str,
+    partner: str,
+    window_A: tuple[float, float],
+    fallback_A: float,
+) -> Cutoff:
     """Apply ``rule`` to one pair of an Rdf, as far out as every frame was sampled."""
     if (centre, partner) not in rdf.pairs:
         nan = float("nan")

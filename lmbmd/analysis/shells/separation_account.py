@@ -58,10 +58,11 @@ def separation_account(
 def edges(setting: Setting) -> dict[str, Cutoff]:
     """The edge of the second shell of every anion species; NaN, with its reason, where there is none."""
     found = {row.partner: row for row in setting.second}
-    # An anion without a donor site has no contacts and no second shell to be in.
-    nothing = [0.0, *[float("nan")] * 4, "it has no donor site"]
     anions = [s.name for s in setting.atoms.species if kind(s) == "anion"]
-    return {name: found.get(name, Cutoff(setting.centre, name, *nothing)) for name in anions}
+    # An anion without a donor site has no contacts and no second shell to be in.
+    nan = float("nan")
+    nothing = {name: Cutoff(setting.centre, name, 0.0, nan, nan, nan, nan, "it has no donor site") for name in anions}
+    return {name: found.get(name, nothing[name]) for name in anions}
 
 
 def _begin(setting: Setting, replica: int) -> SecondShell:

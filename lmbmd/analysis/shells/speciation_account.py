@@ -55,7 +55,8 @@ def speciation_account(results: Sequence[SpeciationResult], centre: str, agg_ii_
 
 def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
     """Anions per centre by species and for all ("" when there are several), centres per anion by species."""
-    first, rows = results[0], []
+    first = results[0]
+    rows: list[tuple] = []
 
     def add(convention: str, species: str, counts: list[np.ndarray], total: float) -> None:
         estimates = shares(counts, total)
