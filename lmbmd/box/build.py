@@ -21,6 +21,11 @@ from lmbmd.formulation.composition import Composition
 _OF_SET = ("name", "version", "combining_rule", "cut_off_A", "switch_from_A")
 
 
+def packing_seed(composition: Composition, replica: int) -> int:
+    """The seed of one replica's packing, which all its temperatures share."""
+    return provenance.derived_seed(composition.seed, composition.formulation, replica, "packing")
+
+
 def build_box(
     composition: Composition,
     parameter_set: ParameterSet,

@@ -12,6 +12,7 @@ from pathlib import Path
 from lmbmd.cli import verbs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.version import VERSION
+from lmbmd.study import layout
 from lmbmd.validation import PARTS
 
 #: Adds a subcommand of that name and help, which calls the function of that name in ``verbs``.
@@ -101,7 +102,7 @@ def _add_studies(verb: Add) -> None:
     speed.add_argument("--table", nargs="?", const="", metavar="HARDWARE", help=hardware)
     speed.add_argument("--like", type=Path, metavar="RUN.JSON", help="measure nothing: as fast as that finished run")
     sub.add_argument("--threads", type=int, help="on CPU, if the study does not say; by default all cores of the job")
-    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--results", type=Path, default=layout.RESULTS)
     sub.add_argument("--json", action="store_true")
 
 
@@ -142,10 +143,10 @@ def _add_stages(verb: Add) -> None:
 
     sub = verb("report", "the page of one formulation", study=True)
     sub.add_argument("formulation")
-    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--results", type=Path, default=layout.RESULTS)
 
     sub = verb("index", "the page that lists and compares all formulations, and features.csv", study=True)
-    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--results", type=Path, default=layout.RESULTS)
 
 
 def _add_questions(verb: Add) -> None:
@@ -154,12 +155,12 @@ def _add_questions(verb: Add) -> None:
     sub.add_argument("formulation")
     sub.add_argument("temperature", nargs="?", help="in K; by default all")
     sub.add_argument("replica", nargs="?", help="by default all")
-    sub.add_argument("--results", type=Path, default=Path("results"))
-    sub.add_argument("--work", type=Path, default=Path("work"))
+    sub.add_argument("--results", type=Path, default=layout.RESULTS)
+    sub.add_argument("--work", type=Path, default=layout.WORK)
 
     sub = verb("claims", "what the literature says, and what the study's numbers say to it", study=True)
     sub.add_argument("formulation", nargs="*", help="only claims about these; by default all")
-    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub.add_argument("--results", type=Path, default=layout.RESULTS)
     sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
 
     purpose = "add a molecule to a parameter set of your own, from its SMILES or a topology (docs/parametrize.md)"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO, cast
 
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
-
-if TYPE_CHECKING:
-    from lmbmd.report.inputs import Results
-    from lmbmd.study.study import Study
 
 
 def catalogue(options: argparse.Namespace) -> None:
@@ -87,8 +85,7 @@ def compose(options: argparse.Namespace) -> None:
 
 
 def build(options: argparse.Namespace) -> None:
-    from lmbmd.box.build import build_box
-    from lmbmd.core.provenance import derived_seed
+    from lmbmd.box.build import build_box, packing_seed
     from lmbmd.forcefield.parameters import load_set
     from lmbmd.formulation.composition import Composition
 
@@ -97,7 +94,7 @@ def build(options: argparse.Namespace) -> None:
         composition,
         load_set(composition.force_field, composition.own_sets),
         ion_charge_scale=composition.ion_charge_scale,
-        seed=derived_seed(composition.seed, composition.formulation, options.replica, "packing"),
+        seed=packing_seed(composition, options.replica),
         out_dir=options.out,
         inputs={"composition": options.composition},
     )
@@ -116,10 +113,10 @@ def contacts(options: argparse.Namespace) -> None:
     from lmbmd.analysis.scan.contacts import run_contacts
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable
-    from lmbmd.study.study import load_study
+    from lmbmd.study.study import read_options
     from lmbmd.trajectory import read_frames
 
-    chosen = load_study(options.study).analysis
+    chosen = read_options(options.study).analysis
     stride = chosen.frame_stride
     atoms = AtomTable.read(options.atoms)
     frames = read_frames(options.trajectory, atoms, step=stride)
@@ -131,10 +128,8 @@ def contacts(options: argparse.Namespace) -> None:
 class _Logged:
     """A stream whose whole lines also go to a log file; a progress bar's redrawing does not."""
 
-    def __init__(self, stream: TextIO, log: Path) -> None:
-        self._stream = stream
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = open(log, "a", encoding="utf-8")
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self._stream, self._log = stream, log
 
     def write(self, text: str) -> int:
         if "\r" not in text:
@@ -146,30 +141,30 @@ class _Logged:
         return getattr(self._stream, name)
 
 
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Messages on stderr go to this file too, until the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as log, redirect_stderr(cast(TextIO, _Logged(sys.stderr, log))):
+        yield
+
+
 def simulate(options: argparse.Namespace) -> None:
     from lmbmd.simulate.run import simulate
-    from lmbmd.study.study import load_study
+    from lmbmd.study.study import read_options
 
-    if options.log:
-        sys.stderr = _Logged(sys.stderr, options.log)
-    platform = load_study(options.study).platform
+    platform = read_options(options.study).platform
     platform = platform.model_copy(update={"threads": platform.threads or options.threads})
-    simulate(
-        options.spec,
-        options.system,
-        options.start,
-        options.work,
-        options.out,
-        platform=platform,
-        fresh=options.fresh,
-    )
+    files = (options.spec, options.system, options.start, options.work, options.out)
+    with logged_to(options.log) if options.log else nullcontext():
+        simulate(*files, platform=platform, fresh=options.fresh)
 
 
 def why(options: argparse.Namespace) -> None:
     from lmbmd.study.study import load_study
     from lmbmd.study.why import why
 
-    study = load_study(options.study)
+    study = load_study(options.study, only=options.formulation)
     wanted = [run for run in study.runs() if run.formulation == study.formulation(options.formulation).name]
     if options.temperature:
         study.spec(options.formulation, options.temperature, options.replica or 1)  # refuses what is not in the study
@@ -188,13 +183,14 @@ def describe(options: argparse.Namespace) -> None:
     from lmbmd.data.contacts import ContactFile
     from lmbmd.data.rdf import Rdf
     from lmbmd.formulation.composition import Composition
+    from lmbmd.study import layout
     from lmbmd.study.study import load_study
     from lmbmd.trajectory import read_frames
 
-    study = load_study(options.study)
     composition = Composition.read(options.composition)
+    study = load_study(options.study, only=composition.formulation)
     chosen = study.describe_options(composition.formulation)
-    replicas = [options.folder / f"r{n}" / "contacts.arrow" for n in study.replicas(composition.formulation)]
+    replicas = layout.contacts(options.folder, study.replicas(composition.formulation))
     runs = [(ContactFile(path), Rdf.read(path.with_name("rdf.npz"))) for path in replicas]
     atoms = AtomTable.read(options.atoms)
     described = describe(runs, atoms, chosen, composition)
@@ -202,45 +198,41 @@ def describe(options: argparse.Namespace) -> None:
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
-    trajectory = options.folder / "r1" / "trajectory.xtc"
+    trajectory = layout.replica_of(options.folder, 1) / "trajectory.xtc"
     frames = read_frames(trajectory, atoms, step=study.analysis.frame_stride)
     export_snapshots(runs[0][0], frames, atoms, described, options.folder / "snapshots")
     described.write(options.folder)
 
 
-def _results(study: Study, name: str, folder: Path) -> Results:
-    from lmbmd.forcefield.parameters import load_set
-    from lmbmd.report.inputs import load_results
-
-    manifest = load_set(study.formulation(name).force_field, study.composition(name).own_sets).manifest
-    return load_results(folder / name, manifest, study.words(name))
-
-
 def report(options: argparse.Namespace) -> None:
+    from lmbmd.forcefield.parameters import load_set
+    from lmbmd.report.inputs import results_of
     from lmbmd.report.pages.page import formulation_page
+    from lmbmd.study import layout
     from lmbmd.study.study import load_study
 
-    results = _results(load_study(options.study), options.formulation, options.results)
-    formulation_page(results).write(options.results / options.formulation)
+    study, name = load_study(options.study, only=options.formulation), options.formulation
+    manifest = load_set(study.formulation(name).force_field, study.composition(name).own_sets).manifest
+    formulation_page(results_of(study, name, options.results, manifest)).write(layout.bottle(options.results, name))
 
 
 def index(options: argparse.Namespace) -> None:
     from lmbmd.literature.claims import known_claims
-    from lmbmd.report.inputs import load_results
+    from lmbmd.report.inputs import results_of
     from lmbmd.report.pages.index import write_index
     from lmbmd.study.study import load_study
 
     study = load_study(options.study)
-    results = [load_results(options.results / name, None, study.words(name), brief=True) for name in study.names]
+    results = [results_of(study, name, options.results, brief=True) for name in study.names]
     write_index(options.results, results, known_claims(study.claims))
 
 
 def claims(options: argparse.Namespace) -> None:
     from lmbmd.literature.claims import known_claims
     from lmbmd.literature.claims_text import claim_lines, verdict_lines
-    from lmbmd.study.study import load_study
+    from lmbmd.study.study import claim_files
 
-    known = known_claims(load_study(options.study).claims if options.study.is_file() else ())
+    known = known_claims(claim_files(options.study) if options.study.is_file() else ())
     bottles = {name for file in known for claim in file.claims for name in (claim.formulation, claim.versus) if name}
     for name in options.formulation:
         if name not in bottles:

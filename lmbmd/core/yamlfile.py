@@ -142,3 +142,15 @@ def _value(event: Any) -> Any:
 
 def _refused(what: str, event: Any, file: str, remedy: str) -> LmbmdError:
     return LmbmdError(f"{what}.", where=f"{file}:line {event.start_mark.line + 1}", remedy=remedy)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes repeated values out instead of naming them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def to_yaml(data: Any) -> str:
+    """Plain data as YAML that ``read_yaml`` reads back, keys in their order."""
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)

@@ -18,7 +18,7 @@ import yaml
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import sha256_of
-from lmbmd.core.yamlfile import read_yaml
+from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import Library, force_fields_folder, load_library, read_library
 from lmbmd.forcefield.sets import SET_NAME, Coverage, available_sets, released_sets
 from lmbmd.formulation.models import Formulation
@@ -153,23 +153,12 @@ def add_species(
     said["species"] = {**said.get("species", {}), name: {**entry, "files": files}}
     if species:
         known["species"] = {**(known.get("species") or {}), name: dict(species)}
-        read_library(_yaml(known), where=str(path), base=load_library())
+        read_library(to_yaml(known), where=str(path), base=load_library())
     for file, text in texts.items():
         write_text(folder / file, text)
     if species:
-        write_text(path, _yaml(known))
-    write_text(manifest, _yaml(said))
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes repeated values out instead of naming them."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _yaml(data: Any) -> str:
-    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+        write_text(path, to_yaml(known))
+    write_text(manifest, to_yaml(said))
 
 
 def how_to_get(species: str, library: Library) -> str:

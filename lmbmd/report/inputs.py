@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
+from lmbmd.study import layout
+from lmbmd.study.study import Study
 
 #: Tables that the comparison of all formulations is made from.
 COMPARED = ("composition", "cn", "speciation", "solvent_states", "cutoffs")
@@ -157,11 +159,29 @@ def doubt_of(row: Any, quantity: str = "") -> str:
     return doubt if isinstance(doubt, str) else ""
 
 
+def results_of(
+    study: Study, name: str, results: Path, force_field: Mapping[str, Any] | None = None, brief: bool = False
+) -> Results:
+    """What a study asks for of one formulation: its temperatures, and of each the replicas that were described.
+
+    Args:
+        name: of a formulation of the study.
+        results: the folder ``results``; what else lies in it is not looked at.
+        force_field, brief: as for ``load_results``.
+
+    Raises:
+        LmbmdError: as ``load_results`` does.
+    """
+    folder, temperatures = layout.bottle(results, name), study.temperatures(name)
+    return load_results(folder, force_field, study.words(name), brief, temperatures)
+
+
 def load_results(
     folder: str | os.PathLike[str],
     force_field: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
     brief: bool = False,
+    temperatures: Sequence[str] | None = None,
 ) -> Results:
     """Read ``results/<formulation>/``.
 
@@ -170,14 +190,18 @@ def load_results(
         force_field: the manifest of the parameter set; without it the report says that it is not known.
         recipe: title, source, notes and assumptions of the formulation file.
         brief: read only what the comparison shows: the tables of ``COMPARED``, and no state logs.
+        temperatures: which are asked for, in K as they are written in paths; without a study to say so, all that
+            have been described.
 
     Raises:
-        LmbmdError: if composition.json or every state point is missing, or a file cannot be read. State logs,
-            run records and tables may be absent: the report then says so in their place.
+        LmbmdError: if composition.json or a state point that is asked for is missing, or a file cannot be read. State
+            logs, run records and tables may be absent: the report then says so in their place.
     """
     folder = Path(folder)
-    composition = _json(folder / "composition.json", required=True)
-    points = [_state_point(path.parent, brief) for path in sorted(folder.glob("*K/described.json"))]
+    found = _json(layout.composition(folder.parent, folder.name), required=True)
+    if temperatures is None:
+        temperatures = [path.parent.name.removesuffix("K") for path in folder.glob("*K/described.json")]
+    points = [_state_point(layout.point(folder.parent, folder.name, T), float(T), brief) for T in temperatures]
     if not points:
         raise LmbmdError(
             "no state point of this formulation has been described yet.",
@@ -185,16 +209,18 @@ def load_results(
             remedy="Run the describe stage first; it writes <temperature>K/described.json.",
         )
     points.sort(key=lambda point: point.temperature_K)
-    return Results(folder.resolve().name, composition, tuple(points), dict(force_field or {}), dict(recipe or {}))
+    return Results(folder.resolve().name, found, tuple(points), dict(force_field or {}), dict(recipe or {}))
 
 
-def _state_point(folder: Path, brief: bool) -> StatePoint:
-    replicas = sorted((int(path.name[1:]), path) for path in folder.glob("r*") if path.name[1:].isdigit())
+def _state_point(folder: Path, temperature_K: float, brief: bool) -> StatePoint:
+    described = Described.read(folder, schemas(), COMPARED if brief else None)
+    # Those that the numbers are of: more may lie here, from when the study asked for more.
+    replicas = range(1, len(described.facts.get("replicas", ())) + 1)
     return StatePoint(
-        temperature_K=float(folder.name.removesuffix("K")),
-        described=Described.read(folder, schemas(), COMPARED if brief else None),
-        replicas=tuple(_replica(number, path, brief) for number, path in replicas),
-        files=tuple(_data_files(folder)),
+        temperature_K=temperature_K,
+        described=described,
+        replicas=tuple(_replica(number, layout.replica_of(folder, number), brief) for number in replicas),
+        files=tuple(_data_files(folder, replicas)),
         snapshots=_snapshots(folder / "snapshots" / "snapshots.json"),
     )
 
@@ -219,7 +245,7 @@ def _state(path: Path) -> pd.DataFrame | None:
     return None if log.empty else log
 
 
-def _data_files(folder: Path) -> list[str]:
+def _data_files(folder: Path, replicas: Iterable[int]) -> list[str]:
     """Data files of a state point, relative to the formulation's folder."""
     of_run = "state.csv equilibration.csv run.json spec.json trajectory.* final.pdb contacts.arrow rdf.npz".split()
     patterns = [
@@ -227,7 +253,7 @@ def _data_files(folder: Path) -> list[str]:
         "described.json",
         "tables/*.csv",
         "snapshots/[!.]*",
-        *(f"r*/{name}" for name in of_run),
+        *(f"{layout.replica_of(Path(), number)}/{name}" for name in of_run for number in replicas),
     ]
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return [path.relative_to(folder.parent).as_posix() for path in found]

@@ -15,9 +15,11 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.words import counted
+from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.formulation.models import Conditions
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
 from lmbmd.simulate.protocol import Protocol
+from lmbmd.study import layout
 from lmbmd.study.study import Study, load_study
 
 _SNAKEFILE = """\
@@ -56,7 +58,7 @@ protocol:
   frame_interval_ps: {protocol.frame_interval_ps:g}
 """
 
-_IGNORED = "/results/\n/work/\n/logs/\n/.snakemake/\n"
+_IGNORED = f"/{layout.RESULTS}/\n/{layout.WORK}/\n/{layout.LOGS}/\n/.snakemake/\n"
 
 
 @dataclass(frozen=True)
@@ -140,18 +142,21 @@ def _bottles(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _file(entry: Entry, found: Standing) -> tuple[str, list[str]]:
     """The entry's file as a bottle of a study, and the bottles of its sweep that cannot be built.
 
-    Without its section ``catalogue``, which is the last; with the force field it needs, if that is not the default;
-    and without the values of its sweep, one a line, that lack parameters.
+    Without its section ``catalogue``; with the force field it needs, if that is not the default; and without the values
+    of its sweep that lack parameters.
     """
-    lines = entry.path.read_text(encoding="utf-8").splitlines()
-    lines = lines[: lines.index("catalogue:")]
-    dead = [i for i, bottle in enumerate(found.bottles) if bottle.composition is None]
-    values = [i for i, line in enumerate(lines) if line.startswith("    - {")]
-    lines = [line for i, line in enumerate(lines) if i not in {values[n] for n in dead}]
-    lines.insert(0, f"# From lmbmd's catalogue: `lmbmd catalogue {entry.name}`. What it assumes is said in its report.")
+    data, _ = read_yaml(entry.path)
+    del data["catalogue"]
+    dead = [bottle for bottle in found.bottles if bottle.composition is None]
+    if dead:
+        ((key, values),) = data["sweep"].items()
+        alive = zip(values, found.bottles, strict=True)
+        data["sweep"] = {key: [value for value, bottle in alive if bottle.composition]}
     needed = {bottle.force_field for bottle in found.bottles if bottle.composition} - {Conditions().force_field}
-    lines += [f"force_field: {one}" for one in sorted(needed)[-1:]]
-    return "\n".join(lines) + "\n", [found.bottles[n].formulation.name for n in dead]
+    if needed:
+        data["force_field"] = max(needed)
+    head = f"# From lmbmd's catalogue: `lmbmd catalogue {entry.name}`. What it assumes is said in its report.\n"
+    return head + to_yaml(data), [bottle.formulation.name for bottle in dead]
 
 
 def _name_of(folder: Path) -> str:

@@ -140,10 +140,6 @@ class Study:
             "seeds": seeds,
         }
 
-    def packing_seed(self, name: str, replica: int | str) -> int:
-        """The seed of one packing, which all temperatures share."""
-        return derived_seed(self.formulation(name).seed, name, int(replica), "packing")
-
     def describe_options(self, name: str) -> DescribeOptions:
         """How a bottle is described: with those of the study's cut-offs whose sites it has."""
         options = self.analysis.describing
@@ -183,13 +179,29 @@ class Study:
         return canonical_json(self.describe_options(name).model_dump(mode="json"))
 
 
+def read_options(path: str | Path) -> StudyFile:
+    """The study's own file, checked by itself: all that a job needs which asks for options and for no bottle.
+
+    Raises:
+        LmbmdError: naming the file, the key, the value and the remedy.
+    """
+    data, lines = read_yaml(Path(path))
+    return validated(StudyFile, data, path=Path(path), lines=lines)
+
+
+def claim_files(path: str | Path) -> tuple[Path, ...]:
+    """Files of claims that a study names, relative to its own folder."""
+    return tuple(Path(path).parent / entry for entry in read_options(path).claims)
+
+
 def load_study(path: str | Path, library: Library | None = None, only: str | None = None) -> Study:
     """Read a study, and check and compose every bottle of it.
 
     A bottle's own key wins over the study's ``defaults``, which win over lmbmd's; keys are replaced whole.
 
     Args:
-        only: read no other bottle than this, if the study has it: one job of thousands needs only its own.
+        only: read no other bottle than this, if the study has it, and no claims: one job of thousands needs only its
+            own, and nobody else's fault may fail it.
 
     Raises:
         LmbmdError: naming the file, the key, the value and the remedy.
@@ -208,12 +220,13 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
         where=lambda key: f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
     )
     claims = tuple(path.parent / entry for entry in file.claims)
-    if claims:
+    if claims and only is None:
         known_claims(claims)
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations: dict[str, Formulation] = {}
     entries = _files(file.formulations, path, lines)
-    likely = [e for e in entries if only is not None and f"{only}.".startswith(f"{e.stem}.")]
+    likely = [e for e in entries if e.stem == only]
+    likely = likely or [e for e in entries if only is not None and only.startswith(f"{e.stem}.")]
     for formulation in (f for entry in likely or entries for f in load_formulations(entry, defaults, only)):
         if formulation.name in formulations:
             other = formulations[formulation.name].where()

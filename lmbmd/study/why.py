@@ -15,6 +15,7 @@ from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.protocol import RunSpec, differences, parse_spec
 from lmbmd.simulate.publish import RECORD
 from lmbmd.simulate.resume import STAGES, Inputs, RunState, newest
+from lmbmd.study import layout
 from lmbmd.study.study import Run, Study
 
 
@@ -40,10 +41,10 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
     Raises:
         LmbmdError: if a file of the run cannot be read.
     """
-    place = Path(run.formulation, f"{run.temperature}K", f"r{run.replica}")
-    built = results / run.formulation / f"r{run.replica}"
+    built = layout.box(results, run.formulation, run.replica)
     spec = parse_spec(study.spec(*run), where=str(study.path))
-    past = _finished(results / place / RECORD, built, spec) or _unfinished(work / place, built, spec)
+    finished = _finished(layout.run(results, *run) / RECORD, built, spec)
+    past = finished or _unfinished(layout.run(work, *run), built, spec)
     if past is None:
         return ["not begun: it will be simulated."]
     changes = [*_recipe_changes(study, run.formulation, results), *past.changes]
@@ -88,7 +89,7 @@ def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
 
 def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:
     """What of the bottle's content differs from the composition that the box was built from."""
-    path = results / formulation / "composition.json"
+    path = layout.composition(results, formulation)
     if not path.exists():
         return []
     old, new = (dict(_flat(asdict(c))) for c in (Composition.read(path), study.composition(formulation)))

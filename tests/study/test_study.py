@@ -12,6 +12,7 @@ from bottles import LIBRARY, bottle, bottle_file
 
 from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
 from lmbmd.analysis.scan.options import ContactOptions
+from lmbmd.box.build import packing_seed
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.library import Salt, Species, load_library
 from lmbmd.formulation.composition import compose
@@ -85,11 +86,11 @@ def test_a_spec_holds_the_physics_of_one_run(tmp_path):
 def test_every_run_and_purpose_has_a_seed_of_its_own(tmp_path):
     study = load_study(study_file(tmp_path, "defaults: {replicas: 3, temperature_K: [280, 300]}\n", a=DME, b=DME))
     seeds = [seed for run in study.runs() for seed in study.spec(*run)["seeds"].values()]
-    seeds += [study.packing_seed(name, r) for name in study.names for r in study.replicas(name)]
+    seeds += [packing_seed(study.composition(name), r) for name in study.names for r in study.replicas(name)]
     assert len(set(seeds)) == len(seeds) == 2 * 2 * 3 * 3 + 2 * 3
     again = load_study(study.path)
     assert [again.spec(*run) for run in again.runs()] == [study.spec(*run) for run in study.runs()]
-    assert again.packing_seed("a", "2") == study.packing_seed("a", 2)
+    assert packing_seed(again.composition("a"), 2) == packing_seed(study.composition("a"), 2)
 
 
 def test_another_seed_moves_every_random_number(tmp_path):
@@ -98,7 +99,7 @@ def test_another_seed_moves_every_random_number(tmp_path):
     assert not set(first.spec("a", "298.15", 1)["seeds"].values()) & set(
         second.spec("a", "298.15", 1)["seeds"].values()
     )
-    assert first.packing_seed("a", 1) != second.packing_seed("a", 1)
+    assert packing_seed(first.composition("a"), 1) != packing_seed(second.composition("a"), 1)
 
 
 TEXTS = ("recipe", "spec", "contacts", "describe")

@@ -1,0 +1,47 @@
+"""Where the files of a study are: the one place in Python that spells paths below ``results/`` and ``work/``.
+
+The rules of the workflow have the same paths as patterns; a test compares them. Nothing here looks at the disk: which
+folders there ought to be is the study's to say, and what else lies there is left from another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+RESULTS, WORK, LOGS = Path("results"), Path("work"), Path("logs")
+
+
+def bottle(results: Path, formulation: str) -> Path:
+    """Folder of a formulation: its composition, its page, and the folders below."""
+    return results / formulation
+
+
+def composition(results: Path, formulation: str) -> Path:
+    """What is in the box."""
+    return bottle(results, formulation) / "composition.json"
+
+
+def box(results: Path, formulation: str, replica: int | str) -> Path:
+    """Folder of a packed box, which all temperatures share."""
+    return replica_of(bottle(results, formulation), replica)
+
+
+def point(results: Path, formulation: str, temperature: str) -> Path:
+    """Folder of a state point; ``temperature`` in K as it is written in paths."""
+    return bottle(results, formulation) / f"{temperature}K"
+
+
+def run(root: Path, formulation: str, temperature: str, replica: int | str) -> Path:
+    """Folder of a run below ``results`` or ``work``."""
+    return replica_of(point(root, formulation, temperature), replica)
+
+
+def replica_of(folder: Path, replica: int | str) -> Path:
+    """Folder of a replica in that of a formulation or of a state point."""
+    return folder / f"r{replica}"
+
+
+def contacts(folder: Path, replicas: Iterable[int]) -> list[Path]:
+    """The contact files of a state point's replicas; each has its RDFs beside it."""
+    return [replica_of(folder, number) / "contacts.arrow" for number in replicas]
