@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import sha256_of
