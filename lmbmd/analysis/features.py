@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -56,6 +57,9 @@ ROWS = (
     ("box_edge_nm", "nm", "edge of the cube with the mean volume of the box"),
     ("sampled_ns", "ns", "production time that was analysed, all replicas together"),
 )
+
+#: Descriptor that ``free_solvent`` adds up.
+FREE_SOLVENT = "free_solvent_fraction"
 
 #: Sizes of clusters, which a box of finite width cuts off.
 _SIZES = ("cluster_size", "largest_cluster", "cluster_rg", "cluster_longest", "cluster_diameter", "cluster_bare")
@@ -118,3 +122,32 @@ def _doubts(rows: pd.DataFrame, described: Described) -> Sequence[str]:
         parts = [doubt_in(str(method)), "limited by the box" if limited and str(name).startswith(_SIZES) else ""]
         found.append("; ".join(filter(None, parts)))
     return found
+
+
+def free_solvent(features: pd.DataFrame) -> pd.DataFrame:
+    """Rows for the share of free solvent over all solvents of each state point, with an empty ``species``.
+
+    Σ N_s f_s / Σ N_s over the solvents s, with N_s molecules of which the share f_s is free. The error is exact for one
+    solvent; for several it is an upper bound, Σ N_s e_s / Σ N_s, because the shares depend on each other.
+
+    Args:
+        features: the feature table.
+    """
+    free = features[features.name == FREE_SOLVENT]
+    counts = features[features.name == "count"].set_index(["formulation", "temperature_K", "species"]).value
+    rows = []
+    for (formulation, T), part in free.groupby(["formulation", "temperature_K"], sort=False):
+        n = [counts.get((formulation, T, species), math.nan) for species in part.species]
+        weights = pd.Series(n, index=part.index) / sum(n) if len(part) > 1 else pd.Series(1.0, index=part.index)
+        rows.append(
+            part.iloc[0].to_dict()
+            | {
+                "species": "",
+                "value": (weights * part.value).sum(skipna=False),
+                "error": (weights * part.error).sum(skipna=False),
+                "n_effective": part.n_effective.min(),
+                "degrees_of_freedom": part.degrees_of_freedom.min(),
+                "doubt": next(filter(None, part.doubt), ""),
+            }
+        )
+    return pd.DataFrame(rows, columns=features.columns)

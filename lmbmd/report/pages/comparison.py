@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from lmbmd.analysis.features import FREE_SOLVENT, free_solvent
 from lmbmd.core import rounding
 from lmbmd.data.atoms import ROLES
 from lmbmd.literature.judge import usable
@@ -53,7 +54,6 @@ AXES = (
 )
 #: Rows of the feature table that say how a box or a number was made.
 _LEFT_OUT = ("count", "cutoff_A", "rdf_peak_g", "box_edge_nm", "sampled_ns")
-_FREE = "free_solvent_fraction"
 #: State points up to which every pair is compared in the page; 200 of them with 250 numbers each add 2 to 4 MB.
 PAIRS_UP_TO = 250
 
@@ -75,7 +75,7 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
     """
     pairs = [(one, point) for one in results for point in one.state_points]
     rows = features[~features.name.isin(_LEFT_OUT)]
-    rows = pd.concat([rows, _free_solvent(features)], ignore_index=True)
+    rows = pd.concat([rows, free_solvent(features)], ignore_index=True)
     often = rows.groupby(["name", "species"], sort=False).size()
     keys = [key for key, n in often.items() if n > 1 or len(pairs) == 1]
     place = {key: k for k, key in enumerate(keys)}
@@ -171,7 +171,7 @@ def _place(p: np.ndarray) -> np.ndarray:
 
 def label(name: str, species: str) -> str:
     """A number as a reader sees it: ``"Anion CN, FSI⁻"``."""
-    if (name, species) == (_FREE, ""):
+    if (name, species) == (FREE_SOLVENT, ""):
         return f"{naming.quantity(name)}, all solvents"
     whom = naming.site(species) if ":" in species or " " not in species else species
     return f"{naming.quantity(name)}, {whom}" if species else naming.quantity(name)
@@ -218,28 +218,6 @@ def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
         "solvent": of["solvent"] / of["cation"] if of["cation"] else None,
         "temperature": point.temperature_K,
     }
-
-
-def _free_solvent(features: pd.DataFrame) -> pd.DataFrame:
-    """Rows for the share of free solvent over all solvents of each state point."""
-    free = features[features.name == _FREE]
-    counts = features[features.name == "count"].set_index(["formulation", "temperature_K", "species"]).value
-    rows = []
-    for (formulation, T), part in free.groupby(["formulation", "temperature_K"], sort=False):
-        n = [counts.get((formulation, T, species), math.nan) for species in part.species]
-        weights = pd.Series(n, index=part.index) / sum(n) if len(part) > 1 else pd.Series(1.0, index=part.index)
-        rows.append(
-            part.iloc[0].to_dict()
-            | {
-                "species": "",
-                "value": (weights * part.value).sum(skipna=False),
-                "error": (weights * part.error).sum(skipna=False),
-                "n_effective": part.n_effective.min(),
-                "degrees_of_freedom": part.degrees_of_freedom.min(),
-                "doubt": next(filter(None, part.doubt), ""),
-            }
-        )
-    return pd.DataFrame(rows, columns=features.columns)
 
 
 def _short(value: float, digits: int) -> float | None:
