@@ -1,7 +1,9 @@
 """The validation: runs go on where they stopped, forget another force field, and are reported as they are."""
 
+import argparse
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import numpy as np
 import openmm
 import pytest
 
+from lmbmd.cli.parser import main
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.simulate.engines import gromacs
@@ -207,13 +210,33 @@ def test_gfn2_binds_lithium_to_the_carbonyl_oxygen(tmp_path, monkeypatch):
     assert [donor for donor, _ in row["gfn2_donors"]] == [donor for donor, _ in row["force_field_donors"]] == ["O"]
 
 
-@pytest.mark.parametrize("config", [[], ["--config", "full=true"]])
-def test_the_workflow_runs_everything_once(tmp_path, config):
+@pytest.mark.parametrize("config", [[], ["full=true", "engine=gromacs"]])
+def test_the_workflow_runs_everything_once_and_by_commands_that_there_are(tmp_path, monkeypatch, config):
     for part in ("force_fields", "workflow"):
         shutil.copytree(ROOT / part, tmp_path / part)
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/validation.smk", "--dry-run", "--cores", "2"]
-    ran = subprocess.run([*command, *config], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    command += ["--printshellcmds", "validation", "transport", *(["--config", *config] if config else [])]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert ran.returncode == 0, ran.stderr
-    jobs = dict(line.split() for line in (ran.stdout + ran.stderr).splitlines() if len(line.split()) == 2)
+    lines = (ran.stdout + ran.stderr).splitlines()
+    jobs = dict(line.split() for line in lines if len(line.split()) == 2)
     assert jobs["liquid"] == str(len(REFERENCE["sets"]) * len(REFERENCE["liquids"]))
-    assert jobs["pairs"] == jobs["steps"] == jobs["electrolytes"] == jobs["report"] == "1"
+    assert jobs["pairs"] == jobs["steps"] == jobs["electrolytes"] == jobs["report"] == jobs["transport"] == "1"
+
+    parse, seen = argparse.ArgumentParser.parse_args, set()
+
+    class Understood(Exception):
+        pass
+
+    def parsed(parser, arguments=None, namespace=None):
+        found = parse(parser, arguments, namespace)
+        if parser.prog.startswith("lmbmd validate"):
+            raise Understood
+        return found
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
+    for asked in re.findall(r"-m lmbmd (validate [^>&;\n]*)", "\n".join(lines)):
+        with pytest.raises(Understood):
+            main(asked.split())
+        seen.add(asked.split()[1])
+    assert seen == {"liquids", "time-step", "transport", "pairs", "report"}
