@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
 from lmbmd.core.units import PS_PER_NS
 
+T = TypeVar("T")
 _LINE_EVERY_S = 60.0
 _SECONDS_PER_DAY = 86400.0
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.6g}/{total:.6g} {unit} {elapsed}{postfix}"
@@ -90,3 +92,12 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self.end(finished=kind is None)
+
+
+def counted(items: Sequence[T], title: str, unit: str) -> Iterator[T]:
+    """The items one after another, each told as done when the next is asked for."""
+    with Progress() as progress:
+        progress.begin(title, len(items), unit=unit)
+        for done, item in enumerate(items, start=1):
+            yield item
+            progress.at(done)

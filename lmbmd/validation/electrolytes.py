@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from lmbmd.analysis.describe import describe
 from lmbmd.analysis.options import DescribeOptions
@@ -27,6 +26,7 @@ from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.shells.cutoffs import summit
 from lmbmd.core.files import write_text
+from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.library import load_library
@@ -183,5 +183,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ps", type=float, default=300.0)
     parser.add_argument("--work", type=Path, default=WORK)
     args = parser.parse_args(arguments)
-    for name, scale in tqdm([(n, s) for n in args.only for s in args.scales], unit="run"):
+    for name, scale in counted([(n, s) for n in args.only for s in args.scales], "electrolytes", "runs"):
         run(name, scale, args.set, args.ps, args.work)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from rdkit import Chem
-from tqdm import tqdm
 
 from lmbmd.core.files import write_text
+from lmbmd.core.progress import counted
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.validation.pairs import gfn2, relax
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = (repository() / "force_fields" if args.keep else force_fields_folder()) / FILE
     known = json.loads(path.read_text(encoding="utf-8"))
     every = [name for name in args.only or parameters.species if len(parameters.names(name)) > 1]
-    for name in tqdm(every):
+    for name in counted(every, "geometries", "molecules"):
         if name not in known:
             known[name] = np.round(reference(parameters, name), 3).tolist()
             if args.keep:

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 import openmm
 from openmm import unit
-from tqdm import tqdm
 
 from lmbmd.box.packing import pack
 from lmbmd.box.system import build_system
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_bytes
+from lmbmd.core.progress import Progress, counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.data.systemxml import state_of
@@ -200,9 +200,11 @@ def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
     else:
         context.setState(state_of(state, run.name))
     steps = round(plan.SAMPLE_PS / (1e-3 * run.timestep_fs))
-    bar = tqdm(total=total, initial=len(samples) * plan.SAMPLE_PS, desc=run.name, unit="ps")
+    bar = Progress()
+    bar.begin(run.name, total, len(samples) * plan.SAMPLE_PS)
     while len(samples) * plan.SAMPLE_PS < total - 1e-6:
         if time.monotonic() > deadline:
+            bar.end()
             return False
         chunk = []
         for _ in range(round(plan.CHUNK_PS / plan.SAMPLE_PS)):
@@ -211,8 +213,8 @@ def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
         samples = np.concatenate([samples, chunk])
         saved = context.getState(getPositions=True, getVelocities=True, getParameters=True)
         save(run, work, openmm.XmlSerializer.serialize(saved), samples)
-        bar.update(plan.CHUNK_PS)
-        bar.set_postfix(rho=f"{samples[-len(chunk) :, 0].mean():.3f}")
+        bar.at(len(samples) * plan.SAMPLE_PS)
+    bar.end()
     return True
 
 
@@ -280,7 +282,7 @@ def in_vacuum(
     context.setVelocitiesToTemperature(spec.temperature_K, seeds[1])
     steps, energies, places = round(plan.SAMPLE_PS / step_ps), [], []
     integrator.step(round(settle_ps / plan.SAMPLE_PS) * steps)
-    for _ in tqdm(range(round(length_ps / plan.SAMPLE_PS)), desc=f"{species} vapour", unit="sample"):
+    for _ in counted(range(round(length_ps / plan.SAMPLE_PS)), f"{species} vapour", "samples"):
         integrator.step(steps)
         state = context.getState(getEnergy=True, getPositions=True)
         energies.append(state.getPotentialEnergy()._value)

@@ -20,9 +20,9 @@ import numpy as np
 import openmm
 from rdkit import Chem
 from scipy.optimize import minimize
-from tqdm import tqdm
 
 from lmbmd.core.files import write_text
+from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.data.terms import NativeForces, read_terms
@@ -230,7 +230,8 @@ def run_comparison(parameters: ParameterSet, species: Sequence[str], path: Path,
     What quantum chemistry once said stays when the force field changes: it only began at the force field's minima.
     """
     rows, wanted = load(path, parameters), ("gfn2_kJ_mol", "pbe0_kJ_mol")[: 1 + dft]
-    for name in tqdm([s for s in species if not set(wanted) <= rows.get(s, {}).keys()]):
+    missing = [s for s in species if not set(wanted) <= rows.get(s, {}).keys()]
+    for name in counted(missing, "Li⁺ and one molecule", "molecules"):
         pair, alone = both(parameters, name, 1.0)
         row = {k: v for k, v in _stored(path).get(name, {}).items() if k.startswith(("gfn2_", "pbe0_"))}
         if not set(wanted) <= row.keys():

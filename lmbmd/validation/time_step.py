@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import openmm
 from openmm import unit
-from tqdm import tqdm
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.progress import Progress, counted
 from lmbmd.core.provenance import derived_seed
 from lmbmd.data.library import load_library
 from lmbmd.data.systemxml import state_of
@@ -131,7 +131,7 @@ def drift(species: str, work: Path) -> None:
         return
     state = state_of(start, species)
     rows = []
-    for timestep_fs, repartitioned in tqdm(NVE_STEPS, desc=f"{species} NVE", unit="run"):
+    for timestep_fs, repartitioned in counted(NVE_STEPS, f"{species} NVE", "runs"):
         run = Run(species, timestep_fs, repartitioned)
         system, _, _ = liquids.liquid(run)
         context = liquids.simulation(run, system, nve=True)
@@ -174,7 +174,8 @@ def simulate(run: Run, work: Path, ps: float, deadline: float) -> Samples:
     context = liquids.simulation(run, system)
     context.setState(state_of(samples.state, "the saved run"))
     molecule = Molecule.of(run.species)
-    bar = tqdm(total=ps, initial=len(samples.series) * SAMPLE_PS, desc=run.name, unit="ps")
+    bar = Progress()
+    bar.begin(run.name, ps, len(samples.series) * SAMPLE_PS)
     while len(samples.series) * SAMPLE_PS < ps - 1e-6 and time.monotonic() < deadline:
         rows, curve = [], np.zeros(samples.curves.shape[1])
         for _ in range(round(CHUNK_PS / SAMPLE_PS)):
@@ -190,8 +191,8 @@ def simulate(run: Run, work: Path, ps: float, deadline: float) -> Samples:
         )
         arrays = {"state": np.array(samples.state), "series": samples.series, "curves": samples.curves}
         liquids.write_arrays(path, run, **arrays)
-        bar.update(CHUNK_PS)
-    bar.close()
+        bar.at(len(samples.series) * SAMPLE_PS)
+    bar.end()
     return samples
 
 
