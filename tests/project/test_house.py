@@ -1,6 +1,8 @@
 """The house as it is described: which room may import which, and what no module does. All of it is read, nothing run.
 
-Every import counts the same: one inside a function or under ``TYPE_CHECKING`` ties two rooms together as well.
+Every import counts the same: one inside a function or under ``TYPE_CHECKING`` ties two rooms together as well. A module
+that is imported by a name made at run time is not seen: only families of their own room, and parts of the validation by
+the command line.
 """
 
 from __future__ import annotations
@@ -84,6 +86,11 @@ def test_no_room_imports_from_a_higher_one():
 
 def test_no_module_imports_itself_by_a_detour():
     assert not circles(arrows()), "\n" + "\n".join(circles(arrows()))
+
+
+def test_only_the_families_and_the_verbs_are_imported_by_a_name_made_at_run_time():
+    makers = {m for m, path in MODULES.items() if re.search(r"\bimport_module\(|__import__\(", path.read_text("utf-8"))}
+    assert makers == {"lmbmd.analysis.families", "lmbmd.cli.verbs"}
 
 
 def test_an_arrow_up_and_a_circle_would_be_named():
