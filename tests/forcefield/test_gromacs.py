@@ -17,7 +17,7 @@ from released import MOLECULES
 from lmbmd.forcefield.mixing import mixed
 
 GMX = shutil.which("gmx_d") or shutil.which("gmx")
-pytestmark = pytest.mark.skipif(GMX is None, reason="GROMACS (gmx) is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(GMX is None, reason="GROMACS (gmx) is not installed")]
 
 BOX_NM, CUT_OFF_NM = 10.0, 4.5
 DISTORTION_NM = 0.005

@@ -36,6 +36,7 @@ def run(command: list, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     built = run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"], ROOT)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -57,6 +58,7 @@ def commands(page: Path) -> list[str]:
     return [re.sub(r"^snakemake\b", "snakemake --dry-run --quiet rules host", line) for line in kept]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["getting_started.md", "tutorial.md", "catalogue.md"])
 def test_the_commands_of_a_page_do_what_they_say(name, tmp_path):
     """One shell for the whole page, as its reader has; simulations are planned, not run."""

@@ -12,7 +12,7 @@ from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.index import write_index
 from lmbmd.report.pages.page import formulation_page
 
-pytestmark = needs_chromium
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")

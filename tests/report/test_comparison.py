@@ -217,6 +217,7 @@ def visit(page, tmp_path_factory):
     return examine(page, 1280, VISIT, tmp_path_factory.mktemp("visit"))
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_pages_open_without_errors_or_requests(page, tmp_path):
     for name in ("index.html", "claims.html"):
@@ -224,6 +225,7 @@ def test_the_pages_open_without_errors_or_requests(page, tmp_path):
         assert "</html>" in dom and console == [] and asked == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_table_sorts_by_headings_and_by_any_number(visit):
     names = list(FRONT)
@@ -234,11 +236,13 @@ def test_the_table_sorts_by_headings_and_by_any_number(visit):
     assert visit["byPaired"] == ascending and visit["byPairedDown"] == ascending[::-1]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_table_is_filtered_by_words_and_temperature(visit):
     assert visit["filtered"] == ["paired 298.15"] and visit["count"] == "1 of 8 shown" and visit["none"] == 0
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_pair_view_says_what_the_judge_would(visit, data):
     """What the page prints against Student's t, Welch and Holm of the numbers that it prints."""
@@ -320,6 +324,7 @@ def test_pages_of_very_many_state_points_compare_no_pairs(study, monkeypatch):
     assert comparison(study, feature_table(study))["pairs"] is None
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_exchanging_a_and_b_changes_the_sign(visit):
     assert visit["swappedTo"] == ["4", "0"]
@@ -329,6 +334,7 @@ def test_exchanging_a_and_b_changes_the_sign(visit):
     assert "Their temperatures differ: 298.15 K and 320 K." in visit["otherT"]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_pareto_front_is_what_pairwise_comparison_finds(visit):
     """Naive twin: a state point is on the front if no other is at least as good in every goal and better in one."""
@@ -343,17 +349,20 @@ def test_the_pareto_front_is_what_pairwise_comparison_finds(visit):
     assert "beaten" not in shown[0] and len(shown[0]) == 3 and visit["noGoal"] is True
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_trends_join_what_differs_in_the_axis_alone(visit):
     assert visit["marks"] == visit["focus"] == 8 and visit["axis"] == "concentration"
     assert visit["lines"] == len(FRONT)  # one line per bottle over temperature
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_names_from_users_stay_text_and_every_control_has_a_label(visit):
     assert visit["scripts"] == 2 and visit["labels"] == 0
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", ["index.html", "claims.html"])

@@ -20,6 +20,7 @@ from lmbmd.simulate.options import PlatformOptions
 PLATFORM = "CUDA"
 here = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.gpu,
     pytest.mark.skipif(PLATFORM not in here, reason=f"OpenMM has no {PLATFORM} platform here: no GPU was looked at"),
 ]

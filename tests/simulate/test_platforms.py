@@ -28,6 +28,8 @@ from lmbmd.simulate.options import PLATFORMS, PlatformOptions
 from lmbmd.study.forecast.speed import liquid
 from lmbmd.study.study import load_study
 
+pytestmark = pytest.mark.slow
+
 #: The newest version of each set: the older ones, which never change, were held here when they were new.
 SETS = list({name.rpartition("-")[0]: name for name in available_sets()}.values())
 STUDY = load_study(Path(__file__).parents[2] / "config" / "config.yaml")

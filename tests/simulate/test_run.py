@@ -27,6 +27,8 @@ from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import load_spec
 from lmbmd.simulate.resume import Inputs
 
+pytestmark = pytest.mark.slow
+
 # ---- what a run writes
 
 

@@ -103,6 +103,7 @@ def test_the_trajectory_grows_with_frames_and_contacts_with_every_second_of_them
     assert wide.contacts - disk.contacts == pytest.approx(5000 * 4 * 1.2 * 7 * ideal)
 
 
+@pytest.mark.slow
 def test_jobs_are_those_of_snakemakes_dry_run(tmp_path):
     bottle = TINY + "temperature_K: [280, 300]\nreplicas: 3\n"
     study = study_of(tmp_path / "config", a=bottle, b=TINY)
@@ -147,6 +148,7 @@ def tiny(tmp_path_factory) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, study=study, box=box, start=start, timed=timed, said=said)
 
 
+@pytest.mark.slow
 def test_the_liquid_has_the_bottles_density_and_no_overlaps(tiny):
     _, parameters, edge_A, positions = tiny.start
     atoms = build_system(tiny.box.counts, tiny.box.roles, parameters, 0.8, edge_A).atoms
@@ -169,6 +171,7 @@ def test_tiles_side_by_side_have_the_energy_of_each(tiny):
     assert energies[1] == pytest.approx(2 * energies[0], abs=5e-4 * 2 * 50 * sum(tiny.box.counts.values()) + 1)
 
 
+@pytest.mark.slow
 def test_a_large_box_is_timed_whole_where_that_is_fast_enough(tiny, monkeypatch):
     big = study_of(tiny.folder / "big", big=TINY.replace("7,", "18,"))
     piece, sizes = tile.tile(big.composition("big"), 2), []
@@ -206,6 +209,7 @@ def run(tiny) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_speed_is_that_of_the_simulate_stage_on_the_same_box(tiny, run):
     record = json.loads((run / "out" / "run.json").read_text(encoding="utf-8"))
     # Within a factor that other programs on the same cores may cause.

@@ -78,12 +78,14 @@ def test_every_entry_that_builds_can_start_a_study(tmp_path):
     assert all("left out of" in remark for remark in remarks)
 
 
+@pytest.mark.slow
 def test_snakemake_runs_there(tmp_path):
     init.init(tmp_path / "deep" / "study", Answers(("lifsi-dme-1m",)))
     planned = dry_run(tmp_path / "deep" / "study")
     assert "simulate" in planned and "study" in planned and "Nothing to be done" not in planned
 
 
+@pytest.mark.slow
 def test_snakemake_runs_there_from_an_installed_wheel(tmp_path):
     """The package and what pyproject.toml adds to its wheel, beside nothing else of the repository."""
     site = tmp_path / "site"

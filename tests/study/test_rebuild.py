@@ -21,6 +21,8 @@ from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.study.study import load_study
 
+pytestmark = pytest.mark.slow
+
 STUDY = Path(__file__).parents[2] / "config" / "config.yaml"
 FILES = ("system.xml", "start.pdb", "atoms.parquet")
 

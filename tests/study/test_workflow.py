@@ -14,6 +14,8 @@ from planning import planned, snakemake
 from lmbmd.cli.parser import main
 from lmbmd.simulate import checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 STUDY = """

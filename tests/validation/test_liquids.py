@@ -22,6 +22,8 @@ from lmbmd.validation import electrolytes, liquids, pairs, plan, report
 from lmbmd.validation.plan import REFERENCE
 from lmbmd.validation.results import compared
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

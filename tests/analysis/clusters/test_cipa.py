@@ -52,6 +52,7 @@ SIDES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge_A", [80.5, 88.0])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_family_is_called_by_its_name_and_each_criterion_is_on_its_side(name, edge_A):
