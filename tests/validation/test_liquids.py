@@ -90,7 +90,7 @@ def _dipole_of(state: str, molecule: openmm.System) -> np.ndarray:
 
 def test_enthalpy_and_permittivity_follow_their_definitions(short, tmp_path):
     run, rng = liquids.Run("DMC"), np.random.default_rng(0)
-    n, samples = run.n_molecules, np.empty((4002, 6))
+    n, samples = run.n_molecules, np.zeros((4002, 6))
     samples[:, 0], samples[:, 1] = 1.0, -100.0 * n + rng.normal(size=len(samples))
     samples[:, 3:] = rng.normal(scale=2.0, size=(len(samples), 3))
     liquids.save(run, tmp_path, "", samples)
