@@ -70,7 +70,7 @@ def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, se
         n_frames = 30 if last else rng.choice((20, 20, 30))
         write_spec(fresh, production_ns=n_frames * 1e-4, barostat_interval=500)
         accidents = Accidents(
-            die_call=None if last else int(math.exp(rng.uniform(0, math.log(700)))),
+            die_call=None if last else int(math.exp(rng.uniform(0, math.log(300)))),
             share=rng.choice((0.0, 0.02, 0.2)) if process < 6 else 0.0,
             seed=process,
         )
@@ -82,7 +82,7 @@ def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, se
         elif code != DEAD:
             told = (fresh / "error.txt").read_text("utf-8")
             assert "already" in told or "the run explode" in told, told
-    assert code == 0 and deaths >= 8, (code, deaths, published)
+    assert code == 0 and deaths >= 4, (code, deaths, published)
 
 
 def test_steps_stay_soft_after_an_explosion_while_softening(fresh, monkeypatch):
