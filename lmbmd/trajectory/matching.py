@@ -16,6 +16,7 @@ import numpy as np
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.bonds import hill_formula, parents
+from lmbmd.data.ions import IONS
 from lmbmd.trajectory import molecules as who
 from lmbmd.trajectory.elements import (
     Evidence,
@@ -31,8 +32,6 @@ from lmbmd.trajectory.elements import (
 from lmbmd.trajectory.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
 from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
 
-#: Charges of ions that need no ``charge`` in a species map.
-_ION_CHARGE = {"Li": 1, "Na": 1, "K": 1, "Rb": 1, "Cs": 1, "Mg": 2, "Ca": 2, "Sr": 2, "Ba": 2, "Zn": 2, "Al": 3}
 #: Files that may list some of their bonds only. Others are what a simulation was run from, or name all bonds.
 _SOME_BONDS = (".pdb", ".ent", ".brk", ".pdbqt", ".xpdb", ".pqr", ".cif", ".mmcif", ".mmtf", ".gro", ".xyz")
 #: Masses of a file are used where a molecule's differs by more than this share from that of its elements.
@@ -640,9 +639,9 @@ def _charges(
             charges[name] = -1
         elif role == "cation":
             element = topology.element[first[s][0]]
-            if len(first[s]) > 1 or element not in _ION_CHARGE:
+            if len(first[s]) > 1 or element not in IONS:
                 raise LmbmdError("its charge is not known.", where=where, remedy="Add a line 'charge: …'.")
-            charges[name] = _ION_CHARGE[element]
+            charges[name] = IONS[element].charge
         else:
             charges[name] = 0
         if (role == "cation") != (charges[name] > 0) or (role == "anion") != (charges[name] < 0):

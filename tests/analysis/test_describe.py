@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import systems
 from systems import DME, EC, FSI, LI, NA, NO3, TTE
 
+from lmbmd.analysis import first_shell
+from lmbmd.analysis.clusters import ions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe, primary_centre
 from lmbmd.analysis.families import schemas
@@ -269,6 +272,36 @@ def test_contacts_of_each_replica_are_read_once(small):
     tables = [ReadOnce(contacts.frames) for contacts, _ in runs]
     quick([(t, rdf) for t, (_, rdf) in zip(tables, runs, strict=True)], atoms)
     assert [t.reads for t in tables] == [1, 1]
+
+
+def test_pairs_and_clusters_are_worked_out_once_per_frame_and_shift(liquid, monkeypatch):
+    atoms, runs, _ = liquid
+    calls = Counter()
+
+    def counting(module, name):
+        plain = getattr(module, name)
+
+        def counted(*args):
+            calls[name] += 1
+            return plain(*args)
+
+        monkeypatch.setattr(module, name, counted)
+
+    counting(first_shell, "bonds")
+    counting(first_shell, "ion_graph")
+    counting(ions, "connect")
+    quick(runs, atoms)
+    frames_and_shifts = 3 * sum(contacts.n_frames for contacts, _ in runs)
+    assert calls["bonds"] and max(calls.values()) <= frames_and_shifts, calls
+
+
+def test_replicas_draw_their_own_random_numbers(liquid):
+    """The same run twice is no second replica, but its null models are drawn anew; drawn again, they are the same."""
+    atoms, runs, _ = liquid
+    null = lambda *chosen: quick(chosen, atoms).tables["cipa"].null.dropna().tolist()  # noqa: E731
+    once, twice = null(runs[0]), null(runs[0], runs[0])
+    assert twice != pytest.approx(once, rel=1e-9)
+    assert twice == null(runs[0], runs[0])
 
 
 # ---- notes and verdicts

@@ -16,7 +16,7 @@ from lmbmd.analysis.clusters.cipa import (
     decide,
     fractal_dimension,
 )
-from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, Compactness, CompactnessResult
+from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, Compactness, CompactnessResult, end_of_bin_A
 from lmbmd.analysis.clusters.components import ClusterResult, Clusters
 from lmbmd.analysis.clusters.components_account import centre_names
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
@@ -256,7 +256,7 @@ def _mean_g(measured: Sequence[CompactnessResult]) -> tuple[np.ndarray, np.ndarr
 
 
 def _first_shell(measured: Sequence[CompactnessResult]) -> tuple[float, str]:
-    """Edge of the first centre–centre shell in Å, and the rule that gave it."""
+    """Edge of the first centre–centre shell in Å, at the end of a bin, and the rule that gave it."""
     r, g, _ = _mean_g(measured)
     known = np.isfinite(g)
     frames = sum(len(m.time_ps) for m in measured)
@@ -267,7 +267,7 @@ def _first_shell(measured: Sequence[CompactnessResult]) -> tuple[float, str]:
     cn = 2 * np.cumsum(pairs) / (n * frames)
     # Each pair is two neighbours but one sample.
     edge = second_minimum(r[known], g[known], cn[known], n * frames / 2, SHELL_WINDOW_A, SHELL_A)
-    return edge.cutoff_A, edge.rule.replace("second minimum", "first minimum after 5 Å")
+    return end_of_bin_A(edge.cutoff_A), edge.rule.replace("second minimum", "first minimum after 5 Å")
 
 
 def _first_peak(measured: Sequence[CompactnessResult]) -> tuple[float, float, np.ndarray]:
@@ -335,7 +335,7 @@ def _descriptors(
 
 
 def _begin(setting: Setting, replica: int) -> Compactness:
-    return Compactness(setting.atoms, setting.n_frames[replica - 1], setting.options.compactness)
+    return Compactness(setting.atoms, setting.n_frames[replica - 1], setting.options.compactness, replica)
 
 
 def _measured(found: Findings, shift_A: float) -> list[CompactnessResult]:

@@ -71,9 +71,14 @@ class CompactnessResult:
         """Mean number of other centres within a radius of a centre: (F,) and in the null models (F, 2, S).
 
         NaN where a sphere of this radius does not fit into the box, or if the radius is NaN.
+
+        Raises:
+            ValueError: if the radius is not the end of a bin (``end_of_bin_A``).
         """
         last = 0 if np.isnan(radius_A) else round(radius_A / BIN_A)
-        fits = np.where(self.width_A >= 2 * radius_A - 1e-6, 2.0 / max(self.n_centres, 1), np.nan)
+        if abs(last * BIN_A - radius_A) > 1e-6:
+            raise ValueError(f"{radius_A:.2f} Å is not the end of a bin of {BIN_A:g} Å")
+        fits = np.where(_fits(radius_A, self.width_A), 2.0 / max(self.n_centres, 1), np.nan)
         seen = self.pairs[:, :last].sum(axis=-1) * fits
         return seen, self.null_pairs[..., :last].sum(axis=-1) * fits[:, None, None]
 
@@ -98,6 +103,16 @@ class CompactnessResult:
         return r, g, null
 
 
+def end_of_bin_A(radius_A: float) -> float:
+    """The end of a bin of the pair histogram that is nearest to a radius: up to there pairs can be counted."""
+    return round(radius_A / BIN_A) * BIN_A if np.isfinite(radius_A) else radius_A
+
+
+def _fits(radius_A: float, width_A: float | np.ndarray) -> bool | np.ndarray:
+    """Whether a sphere fits into a box without touching its own image; to rounding."""
+    return width_A >= 2 * radius_A - 1e-6
+
+
 class Compactness:
     """Fold over the frames of one replica that measures at most ``options.frames`` of them.
 
@@ -108,14 +123,17 @@ class Compactness:
         atoms: who the atoms are.
         n_frames: how many frames will be added.
         options: see ``CompactnessOptions``.
+        replica: its number; replicas draw their null models independently.
 
     Raises:
         ValueError: if there is no centre, or from ``result`` if another number of frames was added.
     """
 
-    def __init__(self, atoms: AtomTable, n_frames: int, options: CompactnessOptions | None = None) -> None:
+    def __init__(
+        self, atoms: AtomTable, n_frames: int, options: CompactnessOptions | None = None, replica: int = 1
+    ) -> None:
         self._ions, self._n_frames = ions_of(atoms), n_frames
-        self._options = options or CompactnessOptions()
+        self._options, self._replica = options or CompactnessOptions(), replica
         if not self._ions.n_centres:
             raise ValueError("there is no centre")
         sampled = np.linspace(0, n_frames - 1, min(self._options.frames, n_frames))
@@ -128,7 +146,7 @@ class Compactness:
         measured once for all of them.
         """
         if self._seen in self._wanted:
-            self._frames.append(_measure(shell, self._options))
+            self._frames.append(_measure(shell, self._options, self._replica))
         self._seen += 1
 
     def result(self, shift_A: float = 0.0) -> CompactnessResult:
@@ -152,11 +170,12 @@ class Compactness:
         )
 
 
-def _measure(first: FirstShell, options: CompactnessOptions) -> dict:
+def _measure(first: FirstShell, options: CompactnessOptions, replica: int) -> dict:
     shell, atoms, ions = first.contacts, first.atoms, first.ions
     cell = Cell(shell.box)
     box, inverse = cell.vectors_A, cell.inverse_per_A
-    rng = np.random.default_rng([options.seed, shell.index])
+    # Trailing zeros make no other seed: the first replica draws as if there were no more.
+    rng = np.random.default_rng([options.seed, shell.index, replica - 1])
 
     def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
@@ -242,7 +261,7 @@ def _density_and_z(
     """Local density round the centres of each cluster, and its z against neighbourhoods of as many centres."""
     label = graph.label[: ions.n_centres]
     ball = 4 / 3 * np.pi * options.density_radius_A**3
-    fits = 1.0 if width_A >= 2 * options.density_radius_A else np.nan
+    fits = 1.0 if _fits(options.density_radius_A, width_A) else np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = fits * np.bincount(label, weights=neighbours, minlength=len(graph.size)) / graph.n_centres
         columns = {"density_ratio": mean * volume_A3 / (ball * (ions.n_centres - 1))}

@@ -18,7 +18,7 @@ NULL_MODELS: tuple[NullModel, ...] = get_args(NullModel)
 
 
 class CompactnessOptions(BaseModel):
-    """How the compactness of clusters is measured. A drawing depends on the seed and on its frame's index alone."""
+    """How the compactness of clusters is measured. A drawing depends on the seed, its replica and its frame."""
 
     model_config = FROZEN
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmbmd.analysis.family import Account, Family, Findings, Series
 from lmbmd.analysis.shells.coordination import STATES, ShellResult, Shells, kind, shell_label
-from lmbmd.analysis.shells.entropy import mixing_entropy, random_shell_entropy, shell_entropy
+from lmbmd.analysis.shells.entropy import excess_shell_entropy, mixing_entropy, random_shell_entropy, shell_entropy
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import descriptor, entry
@@ -151,22 +151,19 @@ def _states(results: Sequence[ShellResult], kinds: dict[str, str]) -> list[Descr
 
 
 def _entropies(results: Sequence[ShellResult], centre: str, atoms: AtomTable) -> list[Descriptor]:
-    shells, chance = shell_entropy(results), random_shell_entropy(results)
-    exact = lambda value: Estimate(value, 0.0, float(len(results)), np.inf, source="exact")  # noqa: E731
-    moved = lambda shift: replace(shells, value=shells.value + shift)  # noqa: E731
+    shells, chance, excess = shell_entropy(results), random_shell_entropy(results), excess_shell_entropy(results)
     number = np.exp(shells.value)
     types = replace(shells, value=number, error=number * shells.error)
     formula = f"−Σ p ln p over first-shell compositions of {centre}, Miller–Madow corrected"
     drawn = "the same for shells of the observed sizes drawn at random from the box"
-    mixing = mixing_entropy(np.bincount(atoms.molecule_species))
+    recipe = mixing_entropy(np.bincount(atoms.molecule_species))
+    mixing = Estimate(recipe, 0.0, float(len(results)), np.inf, source="exact")
     return [
-        descriptor("shell_entropy", "", moved(0.0), "k_B", formula),
-        descriptor("shell_entropy_random", "", exact(chance), "k_B", f"{drawn}; exact for the observed sizes"),
-        descriptor("shell_entropy_excess", "", moved(-chance), "k_B", "shell_entropy minus shell_entropy_random"),
+        descriptor("shell_entropy", "", shells, "k_B", formula),
+        descriptor("shell_entropy_random", "", chance, "k_B", f"{drawn}; the sizes are sampled"),
+        descriptor("shell_entropy_excess", "", excess, "k_B", "shell_entropy minus shell_entropy_random"),
         descriptor("effective_shell_types", "", types, "1", "exp(shell_entropy)"),
-        descriptor(
-            "mixing_entropy", "", exact(mixing), "k_B", "−Σ x ln x over mole fractions, per molecule; the recipe's"
-        ),
+        descriptor("mixing_entropy", "", mixing, "k_B", "−Σ x ln x over mole fractions, per molecule; the recipe's"),
     ]
 
 

@@ -10,28 +10,16 @@ import pandas as pd
 from scipy.ndimage import convolve1d
 
 from lmbmd.analysis.shells.options import LI_FALLBACK_A, LI_WINDOW_A
+from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
+from lmbmd.data.ions import IONS
 from lmbmd.data.rdf import Rdf
 from lmbmd.data.sites import named_cutoffs, site_keys
 
 #: Where the second minimum of Li⁺ – mass-centre functions must lie, and the fallback, Å.
 LI_SECOND_WINDOW_A = (6.0, 10.0)
 LI_SECOND_FALLBACK_A = 7.5
-#: Shannon's effective ionic radii for six-fold coordination, Å (doi:10.1107/S0567739476001551, table 1).
-#: Windows and fallbacks of another ion are Li⁺'s moved by the difference of the radii.
-IONIC_RADIUS_A = {
-    "Li": 0.76,
-    "Na": 1.02,
-    "K": 1.38,
-    "Rb": 1.52,
-    "Cs": 1.67,
-    "Mg": 0.72,
-    "Ca": 1.00,
-    "Zn": 0.74,
-    "Al": 0.535,
-}
-
 #: Width (standard deviation) of the Gaussian that smooths g(r) before its turning points are sought, Å.
 SMOOTHING_A = 0.05
 SECOND_SMOOTHING_A = 0.2
@@ -104,9 +92,15 @@ class Cutoffs:
         return cls.of((Cutoff(*row) for row in first[columns].itertuples(index=False)), atoms)
 
 
-def shifted_window(element: str, window_A: tuple[float, float], fallback_A: float) -> tuple[tuple[float, float], float]:
-    """Li⁺'s window and fallback moved to another ion by the difference of the ionic radii (0 if unknown), Å."""
-    shift = IONIC_RADIUS_A.get(element, IONIC_RADIUS_A["Li"]) - IONIC_RADIUS_A["Li"]
+def shifted_window(
+    element: str, window_A: tuple[float, float], fallback_A: float
+) -> tuple[tuple[float, float], float] | None:
+    """Li⁺'s window and fallback moved to another ion by the difference of the ionic radii, Å; None if its radius is
+    not known.
+    """
+    if element not in IONS:
+        return None
+    shift = IONS[element].radius_A - IONS["Li"].radius_A
     return (window_A[0] + shift, window_A[1] + shift), fallback_A + shift
 
 
@@ -161,7 +155,7 @@ def turning_points(y: np.ndarray, error: np.ndarray) -> list[tuple[int, int]]:
     return turns
 
 
-def _valley(r_A: np.ndarray, y: np.ndarray, error: np.ndarray, lo: int, hi: int) -> tuple[int, int, int]:
+def _valley(y: np.ndarray, error: np.ndarray, lo: int, hi: int) -> tuple[int, int, int]:
     """Lowest point of ``y[lo:hi]`` and the first and last bin of the floor around it."""
     low = lo + int(np.argmin(y[lo:hi]))
     level = y[low] + max(FLOOR_G, FLOOR_SHARE * y[lo], error[low])
@@ -243,7 +237,7 @@ def first_minimum(
     start = peak
     while True:
         end = maxima.pop(0) if maxima else len(r_A)
-        low, first, last = _valley(r_A, y, error, start, end)
+        low, first, last = _valley(y, error, start, end)
         followed = end < len(r_A) and r_A[end] < window_A[1]
         if not followed or (r_A[last] >= window_A[0] and y[low] <= SPLIT_SHARE * min(y[start], y[end])):
             break
@@ -297,7 +291,7 @@ def second_minimum(
     minima = [i for i, sign in turns if sign < 0 and i > peak]
     if not minima:
         return fallback("g(r) of the mass centres has no minimum after its second shell", *seen)
-    low, first, last = _valley(r_A, y, error, peak, peaks[1] if len(peaks) > 1 else len(r_A))
+    low, first, last = _valley(y, error, peak, peaks[1] if len(peaks) > 1 else len(r_A))
     if not window_A[0] <= r_A[low] <= window_A[1]:
         return fallback(f"the second minimum, at {r_A[low]:.1f} Å, is outside the window", *seen)
     edge = 0.5 * (max(r_A[first], window_A[0]) + min(r_A[last], window_A[1]))
@@ -331,27 +325,39 @@ def first_shell_cutoffs(
         window_A, fallback_A: for Li⁺; other ions move both by the difference of the ionic radii.
 
     Raises:
-        LmbmdError: if a given cut-off names no site of the box, or one that another names.
+        LmbmdError: if a given cut-off names no site of the box, or one that another names, or if the ionic radius of
+            a centre is not known and not all its cut-offs are given.
     """
     centres = centre_species(atoms)
     keys = site_keys(centres, atoms.sites)
     given = named_cutoffs(given_A or {}, keys, where=lambda key: f"cutoffs_A.{key}")
     rows = []
     for centre in centres:
-        window, fallback = shifted_window(_element(atoms, centre), window_A, fallback_A)
-        for site in atoms.sites:
-            row = _from_rdf(first_minimum, rdf, atoms, centre, site, window, fallback)
-            if (radius := given.get(f"{centre}-{site}", given.get(site))) is not None:
-                row = replace(row, cutoff_A=radius, rule="given")
-            rows.append(row)
+        radii = {site: given.get(f"{centre}-{site}", given.get(site)) for site in atoms.sites}
+        moved = shifted_window(_element(atoms, centre), window_A, fallback_A)
+        if moved is None and (left := [site for site, radius in radii.items() if radius is None]):
+            raise LmbmdError(
+                f"the ionic radius of {_element(atoms, centre)} is not known, so no first minimum can be looked for.",
+                where=f"centre {centre}",
+                remedy=f"Give cutoffs_A of {', '.join(left)}.",
+            )
+        for site, radius in radii.items():
+            row = _from_rdf(first_minimum, rdf, atoms, centre, site, *(moved or (window_A, fallback_A)))
+            rows.append(row if radius is None else replace(row, cutoff_A=radius, rule="given"))
     return Cutoffs.of(rows, atoms)
 
 
 def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutoff, ...]:
-    """Edges of the second shell round ``centre`` of every species that has a donor site, by mass centres."""
-    window, fallback = shifted_window(_element(atoms, centre), LI_SECOND_WINDOW_A, LI_SECOND_FALLBACK_A)
+    """Edges of the second shell round ``centre`` of every species that has a donor site, by mass centres.
+
+    Around an ion of unknown radius there are none.
+    """
+    moved = shifted_window(_element(atoms, centre), LI_SECOND_WINDOW_A, LI_SECOND_FALLBACK_A)
     partners = [atoms.species[k].name for k in sorted(set(atoms.species_of_site.tolist()))]
-    return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, window, fallback) for p in partners)
+    if moved is None:
+        why = f"none: the ionic radius of {_element(atoms, centre)} is not known"
+        return tuple(Cutoff(centre, p, *[float("nan")] * 5, why) for p in partners)
+    return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, *moved) for p in partners)
 
 
 def _from_rdf(

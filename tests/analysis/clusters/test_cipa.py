@@ -10,6 +10,7 @@ from cluster_systems import BOND_A, FAMILIES, SEEDS, Beads, ball, block, droplet
 from pydantic import ValidationError
 from systems import first
 
+from lmbmd.analysis.clusters import cipa_account as cipa_account_module
 from lmbmd.analysis.clusters.cipa import (
     BOX_TOO_SMALL,
     COMPACT,
@@ -27,6 +28,7 @@ from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.analysis.clusters.options import CipaThresholds
+from lmbmd.analysis.shells.cutoffs import Cutoff
 from lmbmd.numbers.doubt import doubt_in
 from lmbmd.numbers.estimate import estimate_mean
 
@@ -358,15 +360,28 @@ def test_the_first_lithium_shell_of_a_droplet_ends_between_its_first_two_distanc
     found = next(d for d in descriptors if d.name == "centre_centre_cn")
     shell_A = float(found.method.split()[1])
     assert np.sqrt(2) * BOND_A + 0.3 < shell_A < 2 * BOND_A - 0.3
-    within = 0.1 * round(shell_A / 0.1)  # whole bins
     counts = [
-        (np.linalg.norm(minimum_image(b.centres[:, None] - b.centres, 80.5), axis=2) < within).sum() / 360 - 1
+        (np.linalg.norm(minimum_image(b.centres[:, None] - b.centres, 80.5), axis=2) < shell_A).sum() / 360 - 1
         for b in boxes
     ]
     assert found.value == pytest.approx(np.mean(counts), abs=0.01)  # positions are float32
     assert found.value < 12
     given = cipa_account(clusters, measured, boxes[0].atoms, shell_A=6.5).rows
     assert next(d.method for d in given if d.name == "centre_centre_cn").startswith("within 6.50 Å, given;")
+
+
+def test_neighbours_are_counted_within_the_radius_that_is_told(monkeypatch):
+    """A first minimum between two bins: the edge goes to the end of a bin, in the count and in the words."""
+    boxes, clusters, measured, _ = family("droplets", 80.5)
+    between = Cutoff("", "", 7.55, 5.9, 3.0, 7.55, 0.1, "second minimum")
+    monkeypatch.setattr(cipa_account_module, "second_minimum", lambda *_: between)
+    account = cipa_account(clusters, measured, boxes[0].atoms)
+    found = next(d for d in account.rows if d.name == "centre_centre_cn")
+    told_A = float(found.method.split()[1])
+    assert found.value == pytest.approx(np.mean([r.neighbours(told_A)[0].mean() for r in measured]))
+    assert f"centre–centre CN, {told_A:.2f} Å" in set(account.tables["cipa"].criterion)
+    with pytest.raises(ValueError, match=r"7.53 Å is not the end of a bin of 0.1 Å"):
+        measured[0].neighbours(7.53)
 
 
 def test_the_nearest_neighbour_table_holds_two_densities():

@@ -170,7 +170,31 @@ def test_other_ions_move_the_window_by_the_difference_of_their_radii():
     window, fallback = cutoffs.shifted_window("Na", (2.3, 3.5), 2.8)
     assert window == pytest.approx((2.56, 3.76))
     assert fallback == pytest.approx(3.06)
-    assert cutoffs.shifted_window("Xx", (2.3, 3.5), 2.8) == ((2.3, 3.5), 2.8)
+
+
+@pytest.mark.parametrize(("element", "radius_A"), [("Sr", 1.18), ("Ba", 1.35), ("Rb", 1.52), ("Al", 0.535)])
+def test_every_ion_that_may_be_a_centre_has_a_window_of_its_own(element, radius_A):
+    """Radii as printed in Shannon's table 1, six-fold coordination; Li⁺ has 0.76 Å."""
+    window, fallback = cutoffs.shifted_window(element, (2.3, 3.5), 2.8)
+    assert window == pytest.approx((2.3 + radius_A - 0.76, 3.5 + radius_A - 0.76))
+    assert fallback == pytest.approx(2.8 + radius_A - 0.76)
+
+
+def test_an_ion_of_unknown_radius_is_not_given_lithiums_window():
+    iron = systems.Model("Fe", "cation", 2, (("Fe", ""),))
+    systems.MASS_AMU.setdefault("Fe", 55.85)
+    atoms = systems.atom_table((iron, 2), (systems.FSI, 4))
+    edges = np.arange(0, 10.01, 0.05)
+    pairs = (("Fe", "FSI:N"), ("Fe", "FSI:O"), ("Fe", "FSI:F"), ("Fe", "FSI"))
+    flat = np.ones((1, 4, len(edges) - 1))
+    rdf = Rdf(edges, pairs, flat, 0.001 * flat, np.array([3]), 10.0)
+    with pytest.raises(LmbmdError, match="the ionic radius of Fe is not known") as error:
+        cutoffs.first_shell_cutoffs(rdf, atoms, {"FSI:O": 2.5, "FSI:N": 2.8})
+    assert "cutoffs_A" in error.value.remedy and "FSI:F" in error.value.remedy
+    given = {"FSI:O": 2.5, "FSI:N": 2.8, "FSI:F": 2.6}
+    assert {row.rule for row in cutoffs.first_shell_cutoffs(rdf, atoms, given).rows} == {"given"}
+    (second,) = cutoffs.second_shell_cutoffs(rdf, atoms, "Fe")
+    assert np.isnan(second.cutoff_A) and second.rule == "none: the ionic radius of Fe is not known"
 
 
 def test_second_minimum_skips_the_peaks_of_bound_anions():

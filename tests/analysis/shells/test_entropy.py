@@ -7,6 +7,7 @@ import pytest
 import systems
 
 from lmbmd.analysis.shells.coordination import Shells
+from lmbmd.analysis.shells.coordination_account import coordination_account
 from lmbmd.analysis.shells.entropy import mixing_entropy, multinomial_entropy, random_shell_entropy, shell_entropy
 
 
@@ -85,7 +86,7 @@ def test_random_shells_have_the_entropy_of_draws_from_the_box():
     atoms = systems.atom_table((systems.LI, 2), (systems.FSI, 2), (systems.DME, 6))
     result = fold(atoms, [systems.frame(atoms, [(0, ("DME", 0), 0)])])
     one_draw = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert random_shell_entropy([result]) == pytest.approx(math.log(2) + 0.5 * one_draw)
+    assert random_shell_entropy([result]).value == pytest.approx(math.log(2) + 0.5 * one_draw)
 
 
 def test_shells_drawn_at_random_reach_the_random_value():
@@ -103,4 +104,40 @@ def test_shells_drawn_at_random_reach_the_random_value():
     result = fold(atoms, frames)
     found = shell_entropy([result])
     assert found.error > 0
-    assert found.value == pytest.approx(random_shell_entropy([result]), abs=4 * found.error)
+    assert found.value == pytest.approx(random_shell_entropy([result]).value, abs=4 * found.error)
+
+
+def test_the_error_of_random_shells_is_the_scatter_of_their_sizes():
+    """Many short runs whose shells have random sizes: the error bars are as long as the entropies scatter."""
+    atoms = systems.atom_table((systems.LI, 8), (systems.FSI, 16), (systems.DME, 32))
+    rng = np.random.default_rng(3)
+    random, excess = [], []
+    for _ in range(150):
+        frames = []
+        for i in range(40):
+            size, fsi = rng.binomial(4, 0.4, 8), rng.integers(0, 3, 8)
+            contacts = [(li, ("DME", 4 * li + k), 0) for li in range(8) for k in range(size[li])]
+            contacts += [(li, ("FSI", 2 * li + k), 1) for li in range(8) for k in range(min(fsi[li], 2))]
+            frames.append(systems.frame(atoms, contacts, i))
+        rows = coordination_account([fold(atoms, frames)], atoms, "Li").rows
+        told = {row.name: row for row in rows if row.name.startswith("shell_entropy")}
+        random.append((told["shell_entropy_random"].value, told["shell_entropy_random"].error))
+        excess.append((told["shell_entropy_excess"].value, told["shell_entropy_excess"].error))
+    for values, errors in (np.transpose(random), np.transpose(excess)):
+        # The scatter of 150 values is known to 6 %, and the search for correlation makes errors of 40 frames longer.
+        assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.3)
+
+
+def test_shells_of_one_species_have_no_excess_whatever_their_sizes_do():
+    """Their entropy is that of their sizes, and so is the random one: what is sampled in both cancels in the excess."""
+    atoms, rng = systems.atom_table((systems.LI, 4), (systems.DME, 12)), np.random.default_rng(4)
+    frames = []
+    for i in range(60):
+        size = rng.integers(0, 4, 4)
+        contacts = [(li, ("DME", 3 * li + k), 0) for li in range(4) for k in range(size[li])]
+        frames.append(systems.frame(atoms, contacts, i))
+    told = {row.name: row for row in coordination_account([fold(atoms, frames)], atoms, "Li").rows}
+    correction = told["shell_entropy"].value - told["shell_entropy_random"].value
+    assert told["shell_entropy_excess"].value == pytest.approx(correction)
+    assert told["shell_entropy_random"].error == pytest.approx(told["shell_entropy"].error)
+    assert told["shell_entropy"].error > 1e-3 and not told["shell_entropy_excess"].error > 1e-9
