@@ -355,8 +355,8 @@ def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutof
     moved = shifted_window(_element(atoms, centre), LI_SECOND_WINDOW_A, LI_SECOND_FALLBACK_A)
     partners = [atoms.species[k].name for k in sorted(set(atoms.species_of_site.tolist()))]
     if moved is None:
-        why = f"none: the ionic radius of {_element(atoms, centre)} is not known"
-        return tuple(Cutoff(centre, p, *[float("nan")] * 5, why) for p in partners)
+        nan, why = float("nan"), f"none: the ionic radius of {_element(atoms, centre)} is not known"
+        return tuple(Cutoff(centre, p, nan, nan, nan, nan, nan, why) for p in partners)
     return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, *moved) for p in partners)
 
 
