@@ -1,11 +1,14 @@
-"""How often the error bars hold the truth: prints the table of docs/theory/statistics.md.
+"""How often the error bars hold the truth, on series whose mean and correlation are known.
 
-Run: python -m benchmarks.error_bars [trials]
+    lmbmd validate error-bars [--trials 1000]
+
+prints the table of docs/theory/statistics.md.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import signal
@@ -15,14 +18,14 @@ from lmbmd.numbers.drift import stationarity
 from lmbmd.numbers.estimate import estimate_mean
 
 
-def gaussian(rng, shape, phi):
+def gaussian(rng: np.random.Generator, shape: tuple[int, ...], phi: float) -> np.ndarray:
     """AR(1) with mean 0, variance 1 and autocorrelation phi**k."""
     noise = rng.standard_normal(shape)
     noise[..., 1:] *= np.sqrt(1 - phi**2)
     return signal.lfilter([1.0], [1.0, -phi], noise, axis=-1)
 
 
-def fraction(rng, shape, phi, p):
+def fraction(rng: np.random.Generator, shape: tuple[int, ...], phi: float, p: float) -> np.ndarray:
     """0/1 Markov chain with mean p and autocorrelation phi**k."""
     state, uniform = np.empty(shape), rng.random(shape)
     state[..., 0] = uniform[..., 0] < p
@@ -51,7 +54,12 @@ CASES = [  # p (0: Gaussian), phi, frames, replicas
 ]
 
 
-def main(trials: int) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "lmbmd validate error-bars", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=1000, help="series of each kind")
+    trials = parser.parse_args(arguments).trials
     rng = np.random.default_rng(2024)
     columns = ("series", "frames × replicas", "n exact", "n found", "±1 error", "±1.96 errors")
     print("|", " | ".join((*columns, "68 %", "95 %", "flagged", "drift")), "|")
@@ -71,7 +79,3 @@ def main(trials: int) -> None:
             f"| {np.mean(off <= 1.96 * error):.2f} | {inside[0]:.2f} | {inside[1]:.2f} "
             f"| {np.mean([not e.reliable for e in found]):.2f} | {drift:.3f} |"
         )
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
