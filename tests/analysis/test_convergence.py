@@ -101,6 +101,7 @@ def share_not_converged(made):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [0.0, 0.7])
 def test_a_converged_study_is_called_so_whatever_the_number_of_its_series(shared):
     """Nine stationary series, eighteen tests: no more false alarms than the rate of the family, correlated or not."""

@@ -66,6 +66,7 @@ def test_each_family_is_called_by_its_name_and_each_criterion_is_on_its_side(nam
     assert tuple(tables["cipa"]["met"][:7]) == SIDES[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_seed_has_the_share_of_its_family_but_one_frame_finds_no_aggregate(name):
     boxes, clusters, measured, shifted = family(name, 80.5)

@@ -129,6 +129,7 @@ def test_two_state_processes_have_their_known_times():
     assert (shown.tau_ps, shown.error, shown.outcome) == (time.value, time.error, "seen")
 
 
+@pytest.mark.slow
 def test_errors_of_residence_times_cover_as_often_as_they_say():
     rng, trials, tau = np.random.default_rng(12), 300, -1.0 / np.log(0.95)
     hits = 0
