@@ -5,16 +5,16 @@ A fold over frames is given a ``FirstShell`` and reads from it what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from lmbmd.analysis.clusters.ions import IonGraph, Ions, ion_graph
+from lmbmd.analysis.clusters.ions import IonGraph, Ions, ion_graph, ions_of
 from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.contacts import FrameContacts
+from lmbmd.data.contacts import Contacts, FrameContacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,3 +78,16 @@ def first_shell(
     """The first shell of a frame, and beside it those with all cut-offs moved by each of ``shifts_A``, Å."""
     moved = {shift: FirstShell(cutoffs.first_shell(full, atoms, shift), atoms, ions) for shift in shifts_A}
     return FirstShell(cutoffs.first_shell(full, atoms), atoms, ions, moved)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstShells:
+    """The first shells of all frames of a contact table, cut anew whenever they are iterated over."""
+
+    contacts: Contacts
+    cutoffs: Cutoffs
+    atoms: AtomTable
+
+    def __iter__(self) -> Iterator[FirstShell]:
+        ions = ions_of(self.atoms)
+        return (first_shell(full, self.cutoffs, self.atoms, ions) for full in self.contacts)

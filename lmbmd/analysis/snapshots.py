@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lmbmd.analysis.clusters.ions import ion_graph, ions_of
-from lmbmd.analysis.first_shell import bonds
-from lmbmd.analysis.shells.coordination import ligand_species, shell_label
+from lmbmd.analysis.first_shell import FirstShell, FirstShells
+from lmbmd.analysis.shells.coordination import compositions, ligand_columns, ligand_species, shell_label
 from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
@@ -79,8 +78,9 @@ def export_snapshots(
     """
     cutoffs = Cutoffs.from_table(described.tables["cutoffs"], atoms)
     labels = described.tables["shells"]["label"].head(top_shells).tolist()
-    picks = pick_shells(contacts, atoms, cutoffs, described.facts["centre"], labels)
-    cluster = pick_largest_cluster(contacts, atoms, cutoffs)
+    shells = FirstShells(contacts, cutoffs, atoms)
+    picks = pick_shells(shells, atoms, described.facts["centre"], labels)
+    cluster = pick_largest_cluster(shells, atoms)
     picks += [cluster] if cluster else []
     cut: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     paths = write_snapshots(picks, frames, atoms, folder, cut)
@@ -138,19 +138,16 @@ def _bonds_among(place: Mapping[int, int], atoms: AtomTable) -> list[list[int]] 
     return sorted(sorted((place[a], place[b])) for a, b in atoms.bonds[inside].tolist())
 
 
-def pick_shells(
-    contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs, centre: str, labels: Sequence[str]
-) -> list[Pick]:
+def pick_shells(shells: Iterable[FirstShell], atoms: AtomTable, centre: str, labels: Sequence[str]) -> list[Pick]:
     """For each shell type the instance most like its mean.
 
     Each instance is told by its donor distances in ascending order. Among the instances with the most common number
     of donor atoms, the one whose distances are closest to their mean (least squares) is taken; of equals the
-    first. The contacts are read twice.
+    first.
 
     Args:
-        contacts: of one replica.
+        shells: of the frames of one replica; iterated over twice.
         atoms: who the atoms are.
-        cutoffs: first-shell cut-offs.
         centre: the primary species.
         labels: shell types as ``shell_label`` spells them, e.g. from the table ``shells``.
 
@@ -159,7 +156,7 @@ def pick_shells(
     """
     wanted = set(labels)
     sums: dict[str, dict[int, tuple[int, np.ndarray]]] = defaultdict(dict)
-    for _, label, distance, _ in _instances(contacts, atoms, cutoffs, centre, wanted):
+    for _, label, distance, _ in _instances(shells, atoms, centre, wanted):
         n, total = sums[label].get(len(distance), (0, np.zeros(len(distance))))
         sums[label][len(distance)] = n + 1, total + distance
     mean = {}
@@ -168,7 +165,7 @@ def pick_shells(
         size = -smaller
         mean[label] = by_size[size][1] / by_size[size][0]
     best: dict[str, tuple[float, Pick]] = {}
-    for shell, label, distance, number in _instances(contacts, atoms, cutoffs, centre, wanted):
+    for shell, label, distance, number in _instances(shells, atoms, centre, wanted):
         if len(distance) == len(mean[label]):
             score = float(((distance - mean[label]) ** 2).sum())
             if label not in best or score < best[label][0]:
@@ -178,24 +175,20 @@ def pick_shells(
 
 
 def _instances(
-    contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs, centre: str, wanted: set[str]
+    shells: Iterable[FirstShell], atoms: AtomTable, centre: str, wanted: set[str]
 ) -> Iterable[tuple[FrameContacts, str, np.ndarray, int]]:
-    """(shell, label, sorted donor distances, number of the centre) of every wanted shell."""
-    ligands = ligand_species(atoms)
-    names = [atoms.species[k].name for k in ligands]
-    column = np.full(len(atoms.species), len(ligands))
-    column[ligands] = np.arange(len(ligands))
+    """(contacts, label, sorted donor distances, number of the centre) of every wanted shell."""
+    names = [atoms.species[k].name for k in ligand_species(atoms)]
+    column = ligand_columns(atoms)
     primary = np.flatnonzero(atoms.species_id[atoms.centres] == atoms.species_index(centre))
-    for full in contacts:
-        shell = cutoffs.first_shell(full, atoms)
-        pairs = bonds(shell, atoms)
-        composition = np.zeros((len(atoms.centres), len(ligands) + 1), np.int64)
-        np.add.at(composition, (pairs.centre, column[atoms.molecule_species[pairs.molecule]]), 1)
+    for shell in shells:
+        contacts = shell.contacts
+        found = compositions(shell.pairs, column, len(atoms.centres), len(names))
         for number in primary:
-            label = shell_label(composition[number, :-1], names)
+            label = shell_label(found[number], names)
             if label in wanted:
-                distance = shell.distance[shell.offsets[number] : shell.offsets[number + 1]]
-                yield shell, label, np.sort(distance).astype(float), int(number)
+                distance = contacts.distance[contacts.offsets[number] : contacts.offsets[number + 1]]
+                yield contacts, label, np.sort(distance).astype(float), int(number)
 
 
 def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int) -> Pick:
@@ -209,25 +202,23 @@ def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int)
     return Pick(label, label, shell.index, shell.time_ps, members, position, _charge(atoms, members), contacts)
 
 
-def pick_largest_cluster(contacts: Contacts, atoms: AtomTable, cutoffs: Cutoffs) -> Pick | None:
+def pick_largest_cluster(shells: Iterable[FirstShell], atoms: AtomTable) -> Pick | None:
     """The largest finite cluster of the run (the first of equals), with the molecules bound to its centres.
 
     None if there is no finite cluster of two ions.
     """
-    ions = ions_of(atoms)
     best, size = None, 1
-    for full in contacts:
-        shell = cutoffs.first_shell(full, atoms)
-        graph = ion_graph(shell, atoms, ions)
+    for shell in shells:
+        graph = shell.graph
         finite = np.where(graph.rank == 0, graph.size, 0)
         if len(finite) and finite.max() > size:
             size = int(finite.max())
-            best = _cluster_pick(shell, atoms, np.flatnonzero(graph.label == finite.argmax()), graph.position)
+            best = _cluster_pick(shell, atoms, np.flatnonzero(graph.label == finite.argmax()))
     return best
 
 
-def _cluster_pick(shell: FrameContacts, atoms: AtomTable, nodes: np.ndarray, position: np.ndarray) -> Pick:
-    ions = ions_of(atoms)
+def _cluster_pick(first: FirstShell, atoms: AtomTable, nodes: np.ndarray) -> Pick:
+    shell, ions, position = first.contacts, first.ions, first.graph.position
     listed, places = list(ions.molecule[nodes]), list(position[nodes])
     inside = set(listed)
     for node in nodes[nodes < ions.n_centres]:

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from lmbmd.analysis.clusters.ions import ion_graph, ions_of
-from lmbmd.analysis.scan.contacts import contacts_of
+from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.trajectory import open_universe, species_map
+from lmbmd.trajectory.foreign import open_foreign
 
 FOLDER = os.environ.get("LMBMD_REFERENCE_DATA")
 pytestmark = [
@@ -78,7 +79,8 @@ def system(name):
     if name not in _made:
         folder, *files = FILES[name]
         universe = open_universe(*[Path(FOLDER) / folder / file for file in files])
-        _made[name] = contacts_of(universe, species_map.from_mapping(MAPS[name]))
+        atoms, frames = open_foreign(universe, species_map.from_mapping(MAPS[name]))
+        _made[name] = (atoms, *find_contacts(frames, atoms))
     return _made[name]
 
 
@@ -212,7 +214,8 @@ def test_final_frames_agree_with_published_time_averages_within_one_frame(name):
 def test_unwrapped_and_wrapped_copies_of_a_trajectory_have_the_same_contacts():
     _, wrapped, _ = system("bn_fec")
     files = [Path(FOLDER) / "bn_fec" / file for file in ("bn_fec.data", "bn_fec_short_unwrap.dcd")]
-    _, unwrapped, _ = contacts_of(open_universe(*files), species_map.from_mapping(MAPS["bn_fec"]))
+    atoms, frames = open_foreign(open_universe(*files), species_map.from_mapping(MAPS["bn_fec"]))
+    unwrapped, _ = find_contacts(frames, atoms)
     seen = defaultdict(int)
     for a, b in zip(wrapped, unwrapped, strict=True):
         one, other = (dict(zip(zip(f.row, f.atom, strict=True), f.distance, strict=True)) for f in (a, b))

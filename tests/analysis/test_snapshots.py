@@ -10,6 +10,7 @@ from systems import DME, FSI, LI, TTE
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe
 from lmbmd.analysis.families import schemas
+from lmbmd.analysis.first_shell import FirstShells
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.shells.coordination import Shells, shell_label
@@ -64,7 +65,7 @@ def test_cut_out_shell_has_its_donors_where_the_contacts_say_and_molecules_whole
         shells.add(systems.first(atoms, cutoffs.first_shell(full, atoms)))
     result = shells.result()
     labels = [shell_label(t, result.ligands) for t in result.types]
-    picks = pick_shells(contacts, atoms, cutoffs, "Li", labels)
+    picks = pick_shells(FirstShells(contacts, cutoffs, atoms), atoms, "Li", labels)
     assert [p.label for p in picks] == labels
     by_index = {f.index: f for f in contacts}
     for pick in picks:
@@ -106,7 +107,7 @@ def test_instance_closest_to_the_mean_of_the_most_common_denticity_is_taken():
     contacts = [(0, ("DME", 0), 0, 1.9), (1, ("DME", 1), 0, 2.1), (2, ("DME", 2), 0, 2.2)]
     contacts += [(3, ("DME", 3), 0, 2.06), (3, ("DME", 3), 1, 2.07)]
     table = ContactList([systems.frame(atoms, contacts)], 5.0)
-    (pick,) = pick_shells(table, atoms, cutoffs_of(atoms, 2.8), "Li", ["DME1"])
+    (pick,) = pick_shells(FirstShells(table, cutoffs_of(atoms, 2.8), atoms), atoms, "Li", ["DME1"])
     assert pick.molecules.tolist() == [1, 5]
     assert pick.name == "shell-1_DME1"
 
@@ -114,7 +115,7 @@ def test_instance_closest_to_the_mean_of_the_most_common_denticity_is_taken():
 def test_bare_shell_is_a_lone_centre_and_unknown_labels_are_left_out():
     atoms = systems.atom_table((LI, 2), (DME, 1))
     table = ContactList([systems.frame(atoms, [(0, ("DME", 0), 0)])], 5.0)
-    picks = pick_shells(table, atoms, cutoffs_of(atoms, 2.8), "Li", ["TTE9", "bare"])
+    picks = pick_shells(FirstShells(table, cutoffs_of(atoms, 2.8), atoms), atoms, "Li", ["TTE9", "bare"])
     assert [(p.name, p.molecules.tolist()) for p in picks] == [("shell-2_bare", [1])]
 
 
@@ -132,7 +133,7 @@ def test_largest_finite_cluster_comes_with_its_solvent_in_one_piece():
     li, fsi = [[29, 5, 5], [3, 5, 5], [15, 20, 20]], [[1, 5, 5], [5, 5, 5], [15, 20, 22]]
     frame = place(atoms, [*li, *fsi, [3, 7, 5], [20, 5, 20]], box)
     contacts, _ = find_contacts([frame], atoms)
-    pick = pick_largest_cluster(contacts, atoms, cutoffs_of(atoms, 2.5))
+    pick = pick_largest_cluster(FirstShells(contacts, cutoffs_of(atoms, 2.5), atoms), atoms)
     assert sorted(pick.molecules.tolist()) == [0, 1, 3, 4, 6]
     assert (pick.name, pick.label, pick.charge) == ("cluster_4-ions", "4 ions", 0)
     atom, x = cut_out(pick, frame, atoms)
@@ -146,8 +147,8 @@ def test_percolating_cluster_is_not_cut_out():
     box = np.diag([12.0, 20.0, 20.0])
     frame = place(atoms, [[0, 5, 5], [6, 5, 5], [3, 5, 5], [9, 5, 5]], box)
     contacts, _ = find_contacts([frame], atoms)
-    assert pick_largest_cluster(contacts, atoms, cutoffs_of(atoms, 3.3)) is None
-    apart = pick_largest_cluster(contacts, atoms, cutoffs_of(atoms, 1.0))
+    assert pick_largest_cluster(FirstShells(contacts, cutoffs_of(atoms, 3.3), atoms), atoms) is None
+    apart = pick_largest_cluster(FirstShells(contacts, cutoffs_of(atoms, 1.0), atoms), atoms)
     assert apart is None
 
 
@@ -156,7 +157,7 @@ def test_files_hold_what_was_cut_out_and_read_back(run, tmp_path):
 
     atoms, frames, _ = run
     contacts, _ = find_contacts(frames, atoms)
-    picks = [pick_largest_cluster(contacts, atoms, cutoffs_of(atoms, 4.0))]
+    picks = [pick_largest_cluster(FirstShells(contacts, cutoffs_of(atoms, 4.0), atoms), atoms)]
     paths = write_snapshots(picks, frames, atoms, tmp_path / "snapshots")
     assert [p.suffix for p in paths] == [".xyz", ".pdb"]
     atom, x = cut_out(picks[0], frames[picks[0].frame - 10], atoms)
@@ -225,7 +226,7 @@ def test_frame_that_the_trajectory_lacks_is_a_readable_error(run, tmp_path):
 def test_names_of_files_are_restricted():
     atoms = systems.atom_table((LI, 1), (systems.Model("../x y", "solvent", 0, (("O", "O"),)), 1))
     table = ContactList([systems.frame(atoms, [(0, ("../x y", 0), 0)])], 5.0)
-    (pick,) = pick_shells(table, atoms, cutoffs_of(atoms, 2.8), "Li", ["../x y1"])
+    (pick,) = pick_shells(FirstShells(table, cutoffs_of(atoms, 2.8), atoms), atoms, "Li", ["../x y1"])
     assert pick.name == "shell-1_-x-y1"
 
 

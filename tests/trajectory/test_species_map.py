@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from foreign_files import BOX, CHARGE, RESIDUES, box, gro, lammps_data, pdb, prmtop, psf
 
-from lmbmd.analysis.scan.contacts import contacts_of
+from lmbmd.analysis.scan.contacts import find_contacts, run_contacts
 from lmbmd.core.errors import LmbmdError
 from lmbmd.trajectory import matching, open_universe, species_map
+from lmbmd.trajectory.foreign import open_foreign
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -96,11 +97,12 @@ def test_the_order_of_species_in_the_map_does_not_reorder_atoms(tmp_path):
 def test_contacts_of_a_foreign_box_need_three_lines(tmp_path):
     (tmp_path / "species.yaml").write_text(BY_NAME, encoding="utf-8")
     path = pdb(tmp_path / "t.pdb")
-    atoms, contacts, rdf = contacts_of(path, tmp_path / "species.yaml")
-    again = contacts_of(mda.Universe(str(path)), tmp_path / "species.yaml", folder=tmp_path / "out", progress=False)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["atoms.parquet", "contacts.arrow", "rdf.npz"]
-    np.testing.assert_array_equal(next(iter(contacts)).edge, next(iter(again[1])).edge)
-    np.testing.assert_array_equal(rdf.g, again[2].g)
+    atoms, frames = open_foreign(path, tmp_path / "species.yaml")
+    contacts, rdf = find_contacts(frames, atoms)
+    atoms, frames = open_foreign(mda.Universe(str(path)), tmp_path / "species.yaml")
+    on_disk, again = run_contacts(frames, atoms, tmp_path / "c.arrow", tmp_path / "rdf.npz", progress=False)
+    np.testing.assert_array_equal(next(iter(contacts)).edge, next(iter(on_disk)).edge)
+    np.testing.assert_array_equal(rdf.g, again.g)
     assert len(atoms) == 27
 
 
@@ -134,9 +136,11 @@ def test_scattered_molecules_are_gathered_and_the_order_told(tmp_path):
     u.dimensions = [BOX] * 3 + [90] * 3
     _, order = table(u, BY_NAME, tmp_path)
     assert np.array_equal(np.sort(order), np.arange(27)) and not np.array_equal(order, np.arange(27))
-    _, contacts, _ = contacts_of(u, tmp_path / "species.yaml")
-    _, straight, _ = contacts_of(pdb(tmp_path / "t.pdb"), tmp_path / "species.yaml")
-    a, b = next(iter(contacts)), next(iter(straight))
+    first = []
+    for source in (u, pdb(tmp_path / "t.pdb")):
+        atoms, frames = open_foreign(source, tmp_path / "species.yaml")
+        first.append(next(iter(find_contacts(frames, atoms)[0])))
+    a, b = first
     # The PDB file has three decimals.
     np.testing.assert_allclose(np.sort(a.distance), np.sort(b.distance), atol=2e-3)
 

@@ -24,7 +24,6 @@ from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
     ContactFile,
     ContactList,
-    Contacts,
     FrameContacts,
     contact_batch,
     edges_from_images,
@@ -265,42 +264,6 @@ def run_contacts(
     result = total.result()
     result.write(rdf_path)
     return ContactFile(Path(contacts_path)), result
-
-
-def contacts_of(
-    source: Any,
-    species_map: Any,
-    options: ContactOptions | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    start: int | None = None,
-    stop: int | None = None,
-    step: int | None = None,
-    workers: int = 1,
-    header: Mapping[str, Any] | None = None,
-    progress: bool = True,
-) -> tuple[AtomTable, Contacts, Rdf]:
-    """Contacts and RDFs of a foreign simulation.
-
-    Args:
-        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
-        species_map: a ``SpeciesMap``, or its file.
-        options: radii, bins and blocks.
-        folder: where to write ``atoms.parquet``, ``contacts.arrow`` and ``rdf.npz``; None keeps all in memory.
-        start, stop, step: which frames, as in a slice.
-        workers, header, progress: as in ``run_contacts``; for ``folder`` only.
-
-    Returns:
-        Who every atom is, the contacts, and the RDFs.
-    """
-    from lmbmd.trajectory.foreign import open_foreign
-
-    atoms, frames = open_foreign(source, species_map, start, stop, step)
-    if folder is None:
-        return (atoms, *find_contacts(frames, atoms, options))
-    folder = Path(folder)
-    atoms.write(folder / "atoms.parquet")
-    paths = folder / "contacts.arrow", folder / "rdf.npz"
-    return (atoms, *run_contacts(frames, atoms, *paths, options, workers, header, progress))
 
 
 def _part_size(n_atoms: int) -> int:

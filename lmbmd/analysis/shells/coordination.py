@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmbmd.analysis.first_shell import FirstShell
+from lmbmd.analysis.first_shell import Bonds, FirstShell
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 
 #: A free, bound and bridging molecule is in contact with no, one, and two or more centres.
@@ -30,6 +30,22 @@ def ligand_species(atoms: AtomTable) -> np.ndarray:
     """Indices of the species that can sit in a shell (all but cations), in the order in which shells name them."""
     kinds = [kind(s) for s in atoms.species]
     return np.array([k for which in LIGAND_KINDS for k, this in enumerate(kinds) if this == which], np.int64)
+
+
+def ligand_columns(atoms: AtomTable) -> np.ndarray:
+    """(n_molecules,) position of each molecule's species among ``ligand_species``, −1 for cations."""
+    ligands = ligand_species(atoms)
+    column = np.full(len(atoms.species), -1)
+    column[ligands] = np.arange(len(ligands))
+    return column[atoms.molecule_species]
+
+
+def compositions(pairs: Bonds, column: np.ndarray, n_centres: int, n_ligands: int) -> np.ndarray:
+    """(n_centres, n_ligands) molecules of each species in the shell of each centre; ``column``: ``ligand_columns``."""
+    found = np.zeros((n_centres, n_ligands), np.int64)
+    mine = column[pairs.molecule] >= 0
+    np.add.at(found, (pairs.centre[mine], column[pairs.molecule[mine]]), 1)
+    return found
 
 
 def shell_label(composition: np.ndarray, names: Sequence[str]) -> str:
@@ -102,10 +118,7 @@ class Shells:
             raise ValueError(f"{centre} is no centre of this box")
         self._ligands = ligand_species(atoms)
         self._n_molecules = np.bincount(atoms.molecule_species, minlength=len(atoms.species))[self._ligands]
-        # The ligand column of each molecule, −1 for cations.
-        column = np.full(len(atoms.species), -1)
-        column[self._ligands] = np.arange(len(self._ligands))
-        self._column = column[atoms.molecule_species]
+        self._column = ligand_columns(atoms)
         self._types: dict[bytes, int] = {}
         self._counts = [PerFrame() for _ in range(6)]
         self._time: list[float] = []
@@ -116,18 +129,16 @@ class Shells:
         shell, pairs = first.contacts, first.pairs
         column = self._column[pairs.molecule]
         mine = self._primary[pairs.centre] & (column >= 0)
-        compositions = np.zeros((len(self._primary), n), np.int64)
-        np.add.at(compositions, (pairs.centre[mine], column[mine]), 1)
-        compositions = compositions[self._primary]
-        per_centre = row_histograms(np.tile(np.arange(n), len(compositions)), compositions.ravel(), n)
+        shells = compositions(pairs, self._column, len(self._primary), n)[self._primary]
+        per_centre = row_histograms(np.tile(np.arange(n), len(shells)), shells.ravel(), n)
         denticity = row_histograms(column[mine], pairs.donors[mine] - 1, n)
         touched = np.bincount(pairs.molecule, minlength=atoms.n_molecules)
         ligand = self._column >= 0
         states = row_histograms(self._column[ligand], np.minimum(touched[ligand], 2), n, 3)
         sites = np.bincount(atoms.site_id[shell.atom[self._primary[shell.row]]], minlength=len(atoms.sites))
-        found, count = np.unique(compositions, axis=0, return_counts=True)
+        found, count = np.unique(shells, axis=0, return_counts=True)
         kinds = [self._types.setdefault(row.tobytes(), len(self._types)) for row in found]
-        rows = (compositions.sum(axis=0), sites, per_centre, denticity, states, np.array([kinds, count]))
+        rows = (shells.sum(axis=0), sites, per_centre, denticity, states, np.array([kinds, count]))
         for counts, row in zip(self._counts, rows, strict=True):
             counts.append(row)
         self._time.append(shell.time_ps)
