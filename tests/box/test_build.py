@@ -333,6 +333,7 @@ def test_residue_names_are_short_and_distinct():
     assert residue_names(atoms) == ["DMEA", "DME1", "DME2", "Li"]
 
 
+@pytest.mark.slow
 def test_a_pdb_past_99999_atoms_is_read_by_openmm_and_mdanalysis(tmp_path):
     n = 25_100
     built = toy_box({"Li": n, "AN": n}, 300.0)

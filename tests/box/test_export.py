@@ -170,6 +170,7 @@ def _lammps(folder):
     }
 
 
+@pytest.mark.slow
 @needs_gromacs
 def test_gromacs_finds_the_same_energies(built, tmp_path):
     export(built, "gromacs", tmp_path)

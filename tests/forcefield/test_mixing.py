@@ -177,6 +177,7 @@ def test_a_set_tells_its_rule_and_the_box_follows():
     assert unmix(build_system({"DME": 2}, {"DME": "solvent"}, twin, 0.8, 30.0).system) == GEOMETRIC
 
 
+@pytest.mark.slow
 def test_a_geometric_run_goes_through_every_stage(tmp_path):
     folder = toy.relaxed_run(tmp_path, combining_rule=GEOMETRIC)
     toy.simulate_here(folder)
