@@ -219,6 +219,7 @@ def test_the_speed_is_that_of_the_simulate_stage_on_the_same_box(tiny, run):
     assert [text.split()[1] for text in tiny.said] == ["packing", "timing"]
 
 
+@pytest.mark.slow
 def test_disk_is_that_of_a_real_runs_files_within_20_percent(tiny, run):
     found = cost.run_disk(tiny.box, spec_of(tiny.study), cost.donor_sites(tiny.box), tiny.study.analysis)
 

@@ -37,6 +37,7 @@ def study(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_fault_in_one_bottle_fails_no_job_of_another(study, tmp_path, capsys):
     run = lambda *words: main([*map(str, words), "--study", str(study)])  # noqa: E731
     composition, folder = tmp_path / "composition.json", tmp_path / "run"
@@ -74,6 +75,7 @@ def test_a_job_of_the_broken_bottle_fails_with_its_fault(study, tmp_path, capsys
     assert "b.yaml" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_replicas_are_packed_apart_and_one_is_packed_the_same_twice(tmp_path):
     (tmp_path / "bottles").mkdir()
     (tmp_path / "bottles" / "a.yaml").write_text(BOTTLE, encoding="utf-8")

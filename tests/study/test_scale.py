@@ -11,6 +11,8 @@ from benchmarks import scale
 from lmbmd.core.errors import LmbmdError
 from lmbmd.study.study import load_study
 
+pytestmark = pytest.mark.slow
+
 FORMULATIONS, REPLICAS = 40, 3
 PER_BOTTLE = {"compose": 1, "build": REPLICAS, "simulate": REPLICAS, "contacts": REPLICAS}
 PER_BOTTLE |= {"describe": 1, "report": 1}
@@ -86,7 +88,6 @@ def test_one_bottle_of_many_is_read_alone(new, tmp_path):
         load_study(study, only="bottle-7").composition("bottle-7")
 
 
-@pytest.mark.slow
 def test_a_thousand_bottles_are_planned_in_moderate_memory(tmp_path):
     """12 002 jobs; measured 380 MB."""
     scale.write_study(tmp_path, 1000, REPLICAS)
