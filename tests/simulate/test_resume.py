@@ -60,6 +60,7 @@ def test_a_finished_run_of_which_only_the_previous_checkpoint_is_left(finished):
     assert_complete(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, seed):
     """Each process dies at a random call that changes a file, the first ones also explode up to three times, and
