@@ -71,6 +71,6 @@ def analyze(
         described = replace(described, facts=facts)
         if out:
             atoms.write(folder / "atoms.parquet")
-            export_snapshots(run[0], frames, atoms, described, folder / "snapshots")
-            described.write(folder)
+            snapshots = export_snapshots(run[0], frames, atoms, described, folder / "snapshots")
+            described.write(folder, snapshots)
     return described

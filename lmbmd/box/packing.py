@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -16,6 +18,9 @@ from scipy.spatial import cKDTree
 
 from lmbmd.core.errors import LmbmdError
 
+if sys.platform == "linux":
+    import resource
+
 #: Smallest distance between atoms of different molecules that packmol is asked for, Å.
 TOLERANCE_A = 2.0
 #: What packmol's own convergence criterion may leave short of the tolerance, Å.
@@ -23,6 +28,9 @@ SLACK_A = 0.1
 #: After a failure the box edge grows by this factor: 14 % less dense.
 WIDEN = 1.05
 ATTEMPTS = 6
+#: Rounds of packmol's optimisation of all molecules together. A box that can be packed takes 10 to 40; the number
+#: does not depend on how fast or busy the machine is, so neither does the box.
+LOOPS = 200
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def pack(
     seed: int,
     *,
     attempts: int = ATTEMPTS,
-    timeout_s: float | None = None,
+    cpu_s: int | None = None,
 ) -> Packing:
     """Pack rigid molecules into a cubic box.
 
@@ -79,26 +87,29 @@ def pack(
     of their neighbours; packmol's own ``pbc`` option is not used, because it does not promise that. A packing is
     accepted only when its periodic distances have been checked here. After a failure the edge grows by 5 %.
 
+    What counts as a failure depends on the numbers alone: packmol may try ``LOOPS`` times. Time decides nothing about
+    the box; a packmol that computes without end is stopped with an error.
+
     Args:
         counts: molecules per species, in the order of the box; every count is positive.
         geometries: elements and positions (n, 3) in Å of one molecule of each species.
         edge_A: box edge to begin with.
         seed: of packmol's random numbers; the same seed gives the same packing on the same machine type.
-        timeout_s: for one attempt; by default 60 s and 10 ms per atom.
+        cpu_s: processor time of one attempt; by default 1 h and 1 s per atom. Enforced on Linux.
 
     Raises:
-        LmbmdError: if packmol is missing, cannot start, or fails at every density.
+        LmbmdError: if packmol is missing, cannot start, computes for longer, or fails at every density.
     """
     binary = find_packmol()
     n_atoms = sum(n * len(geometries[name][0]) for name, n in counts.items())
-    timeout_s = timeout_s or 60.0 + 0.01 * n_atoms
+    cpu_s = cpu_s or 3600 + n_atoms
     molecule = np.repeat(
         np.arange(sum(counts.values())), np.concatenate([[len(geometries[s][0])] * n for s, n in counts.items()])
     )
     tried: list[Attempt] = []
     version = "unknown"
     for _ in range(attempts):
-        positions, log, reason = _attempt(binary, counts, geometries, edge_A, seed, timeout_s)
+        positions, log, reason = _attempt(binary, counts, geometries, edge_A, seed, cpu_s)
         found = re.search(r"Version\s+(\S+)", log)
         version = found.group(1) if found else version
         if positions is not None:
@@ -135,12 +146,12 @@ def _attempt(
     geometries: Mapping[str, tuple[list[str], np.ndarray]],
     edge_A: float,
     seed: int,
-    timeout_s: float,
+    cpu_s: int,
 ) -> tuple[np.ndarray | None, str, str]:
     """Run packmol once in a folder of its own. Returns positions or None, its output, and the reason of a failure."""
     with tempfile.TemporaryDirectory(prefix="lmbmd-pack-") as folder:
         low, high = TOLERANCE_A / 2, edge_A - TOLERANCE_A / 2
-        lines = [f"tolerance {TOLERANCE_A}", "filetype xyz", "output packed.xyz", f"seed {seed}"]
+        lines = [f"tolerance {TOLERANCE_A}", "filetype xyz", "output packed.xyz", f"seed {seed}", f"nloop {LOOPS}"]
         for i, (species, count) in enumerate(counts.items()):
             # Numbered file names: no species name ever becomes a path.
             _write_xyz(Path(folder, f"{i}.xyz"), *geometries[species])
@@ -152,33 +163,54 @@ def _attempt(
             ]
         script = Path(folder, "pack.inp")
         script.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        try:
-            with open(
-                script, encoding="utf-8"
-            ) as stdin:  # a file: packmol reads its input twice, which a pipe does not allow
-                done = subprocess.run(
-                    [str(binary)],
-                    stdin=stdin,
-                    cwd=folder,
-                    capture_output=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    timeout=timeout_s,
-                    check=False,
-                )
-        except subprocess.TimeoutExpired:
-            return None, "", f"packmol had not finished after {timeout_s:.0f} s"
-        except OSError as error:
-            raise LmbmdError(
-                f"packmol does not start: {error.strerror or error}.",
-                where=str(binary),
-                remedy="Install it again: pip install --force-reinstall packmol.",
-            ) from error
-        log = done.stdout + done.stderr
+        code, log = _run(binary, script, cpu_s)
         packed = Path(folder, "packed.xyz")
         if "Success!" not in log or not packed.exists():
-            return None, log, _reason(log, done.returncode)
+            return None, log, _reason(log, code)
         return np.loadtxt(packed, skiprows=2, usecols=(1, 2, 3), ndmin=2), log, ""
+
+
+def _run(binary: Path, script: Path, cpu_s: int) -> tuple[int, str]:
+    """Run packmol in the folder of its script. Returns its exit code and its output."""
+    try:
+        with (
+            open(script, encoding="utf-8") as stdin,  # a file: packmol reads it twice, which a pipe does not allow
+            subprocess.Popen(
+                [str(binary)],
+                stdin=stdin,
+                cwd=script.parent,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+        ):
+            try:
+                _limit_cpu(process.pid, cpu_s)
+                log, _ = process.communicate()
+            except BaseException:
+                process.kill()
+                raise
+    except OSError as error:
+        raise LmbmdError(
+            f"packmol does not start: {error.strerror or error}.",
+            where=str(binary),
+            remedy="Install it again: pip install --force-reinstall packmol.",
+        ) from error
+    if process.returncode < 0:
+        raise LmbmdError(
+            f"packmol was ended by signal {-process.returncode}; it may take {cpu_s} s of processor time.",
+            where=str(binary),
+            remedy="See whether memory is short; else ask for a smaller box or a lower density.",
+        )
+    return process.returncode, log
+
+
+def _limit_cpu(pid: int, cpu_s: int) -> None:
+    """Let a process compute for so long and no longer; where the system cannot (not Linux), for as long as it likes."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
 
 
 def _reason(log: str, returncode: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -13,7 +14,50 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import replacing
+from lmbmd.core.files import replacing, told
+
+#: What reading a damaged Arrow or Parquet file may raise, beside a wrong hash.
+DAMAGE = (
+    OSError,
+    pa.ArrowException,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+#: The key of a file's or a batch's metadata that holds the hash.
+SEAL = b"lmbmd.sha256"
+
+
+def digest(said: str, table: pa.RecordBatch | pa.Table) -> str:
+    """SHA-256 of a text and of every value of a table, whatever the file's compression and layout.
+
+    Arrow and Parquet themselves notice a changed byte only by chance.
+
+    Args:
+        said: what else belongs to it, such as the file's header or the place of a batch.
+        table: of numbers, texts, and lists of numbers; no value may be missing.
+    """
+    found = hashlib.sha256(said.encode())
+    for name in table.schema.names:
+        column = table.column(name)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        found.update(f"\x1e{name} {column.type} {len(column)} {column.null_count}\x1e".encode())
+        if pa.types.is_list(column.type):
+            found.update(column.value_lengths().to_numpy(zero_copy_only=False).data)
+        if pa.types.is_nested(column.type):
+            column = column.flatten()
+        if pa.types.is_string(column.type):
+            found.update("\x1f".join(map(str, column.to_pylist())).encode())
+        else:
+            found.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).data)
+    return found.hexdigest()
+
 
 Role = Literal["cation", "anion", "solvent", "diluent", "additive"]
 ROLES: tuple[Role, ...] = ("cation", "anion", "solvent", "diluent", "additive")
@@ -151,8 +195,8 @@ class AtomTable:
             ends = np.searchsorted(self.bonds[:, 1], np.arange(len(self) + 1)).astype(np.int32)
             earlier = pa.array(self.bonds[:, 0].astype(np.int32))
             table = table.append_column("bonded", pa.ListArray.from_arrays(pa.array(ends), earlier))
-        header = {"species": [asdict(s) for s in self.species], "sites": list(self.sites)}
-        table = table.replace_schema_metadata({"lmbmd": json.dumps(header)})
+        header = json.dumps({"species": [asdict(s) for s in self.species], "sites": list(self.sites)})
+        table = table.replace_schema_metadata({"lmbmd": header, SEAL: digest(header, table)})
         with replacing(path) as partial:
             pq.write_table(table, partial)
 
@@ -161,21 +205,26 @@ class AtomTable:
         """Read what ``write`` wrote.
 
         Raises:
-            LmbmdError: if the file is missing or is not an atom table.
+            LmbmdError: if the file is missing, is not an atom table, or has changed since it was written.
         """
         try:
-            table = pq.read_table(path)
-            header = json.loads(table.schema.metadata[b"lmbmd"])
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            table = pq.ParquetFile(path, memory_map=False).read()
+            table.validate(full=True)
+            said = table.schema.metadata
+            header = json.loads(said[b"lmbmd"])
+            # A file from before there was a hash is read: to refuse it would be to ask for a new box and a new run.
+            if SEAL in said and said[SEAL].decode() != digest(said[b"lmbmd"].decode("utf-8"), table):
+                raise ValueError("its content does not match its hash: changed or damaged since it was written")
+            columns = {name: table[name].to_numpy() for name in table.column_names if name != "bonded"}
+            if "bonded" in table.column_names:
+                earlier = table["bonded"].combine_chunks()
+                later = np.repeat(np.arange(len(earlier)), earlier.value_lengths().to_numpy())
+                columns["bonds"] = np.column_stack([earlier.flatten().to_numpy(), later])
+            species = tuple(SpeciesInfo(**s) for s in header["species"])
+            return cls(species=species, sites=tuple(header["sites"]), **columns)
+        except DAMAGE as error:
             raise LmbmdError(
-                f"this is no atom table ({error}).",
+                f"this is no atom table, or a damaged one ({told(error)}).",
                 where=str(path),
                 remedy="Run the build stage again, or give the atoms.parquet that it wrote.",
             ) from error
-        columns = {name: table[name].to_numpy() for name in table.column_names if name != "bonded"}
-        if "bonded" in table.column_names:
-            earlier = table["bonded"].combine_chunks()
-            later = np.repeat(np.arange(len(earlier)), earlier.value_lengths().to_numpy())
-            columns["bonds"] = np.column_stack([earlier.flatten().to_numpy(), later])
-        species = tuple(SpeciesInfo(**s) for s in header["species"])
-        return cls(species=species, sites=tuple(header["sites"]), **columns)

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import replacing
+from lmbmd.core.files import replacing, told
+from lmbmd.data.atoms import DAMAGE, SEAL, digest
 from lmbmd.data.cell import Cell
 
 
@@ -151,10 +152,38 @@ def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_FRAME_SCHEMA)
 
 
+class ContactWriter:
+    """Writes ``contact_batch`` batches into an Arrow file, each with a hash of its content; the end has one of its own.
+
+    The last batch has no rows: it says how many frames there are, so that a file that lost some is known.
+    """
+
+    def __init__(self, writer: pa.ipc.RecordBatchFileWriter, header: str) -> None:
+        self._writer, self._header = writer, header
+        self._batches = self._frames = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch, custom_metadata={SEAL: digest(str(self._batches), batch)})
+        self._batches += 1
+        self._frames += batch.num_rows
+
+    def end(self) -> None:
+        empty = pa.RecordBatch.from_pylist([], schema=_FRAME_SCHEMA)
+        said = _last_words(self._header, self._batches, self._frames)
+        self._writer.write_batch(empty, custom_metadata={SEAL: digest(said, empty), _FRAMES: str(self._frames)})
+
+
+_FRAMES = b"lmbmd.frames"
+
+
+def _last_words(header: str, batches: int, frames: int) -> str:
+    return f"{header} {batches} {frames}"
+
+
 @contextmanager
 def writing_contacts(
     path: str | os.PathLike[str], header: Mapping[str, Any], first_atom: np.ndarray
-) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+) -> Iterator[ContactWriter]:
     """Stream ``contact_batch`` batches into an Arrow file; memory does not grow with the number of frames.
 
     All batches but the last must hold equally many frames.
@@ -164,28 +193,70 @@ def writing_contacts(
         header: JSON-serialisable; must hold ``search_radius_A``.
         first_atom: ``AtomTable.first_atom``, which tells the molecule of an atom.
     """
-    facts = {**header, "first_atom": np.asarray(first_atom).tolist()}
-    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": json.dumps(facts)})
+    facts = json.dumps({**header, "first_atom": np.asarray(first_atom).tolist()})
+    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": facts})
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
     with replacing(path) as partial, pa.OSFile(str(partial), "wb") as sink:
-        with pa.ipc.new_file(sink, schema, options=options) as writer:
+        with pa.ipc.new_file(sink, schema, options=options) as file:
+            writer = ContactWriter(file, facts)
             yield writer
+            writer.end()
 
 
 @dataclass(frozen=True)
 class ContactFile:
-    """Contacts on disk, read a batch of frames at a time."""
+    """Contacts on disk, read a batch of frames at a time. A changed byte is noticed when it is read.
+
+    Every method raises LmbmdError for a file that is missing, damaged, or no contact table.
+    """
 
     path: Path
 
+    def _refused(self, error: BaseException) -> LmbmdError:
+        return LmbmdError(
+            f"this is no contact table, or a damaged one ({told(error)}).",
+            where=str(self.path),
+            remedy="Run the contacts stage again.",
+        )
+
     @cached_property
     def _file(self) -> pa.ipc.RecordBatchFileReader:
+        """The open file, after a look at its end, which says how many frames there must be."""
         try:
-            return pa.ipc.open_file(pa.memory_map(str(self.path)))
-        except (OSError, pa.ArrowException) as error:
-            raise LmbmdError(
-                f"this is no contact table ({error}).", where=str(self.path), remedy="Run the contacts stage again."
-            ) from error
+            file = pa.ipc.open_file(pa.memory_map(str(self.path)))
+            if not file.schema.equals(_FRAME_SCHEMA) or file.num_record_batches < 1:
+                raise ValueError("its columns are other ones")
+            batches = file.num_record_batches - 1
+            empty, said = file.get_batch_with_custom_metadata(batches)
+            header = file.schema.metadata[b"lmbmd"].decode("utf-8")
+            expected = digest(_last_words(header, batches, int(said[_FRAMES])), empty)
+            if empty.num_rows or said[SEAL].decode() != expected:
+                raise ValueError("its header or its end does not match its hash")
+        except DAMAGE as error:
+            raise self._refused(error) from error
+        return file
+
+    @cached_property
+    def _whole(self) -> set[int]:
+        """Batches whose hash has been compared."""
+        return set()
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        file = self._file
+        try:
+            batch, said = file.get_batch_with_custom_metadata(number)
+            if number not in self._whole:
+                batch.validate(full=True)
+                if said[SEAL].decode() != digest(str(number), batch):
+                    raise ValueError(f"its part {number + 1} does not match its hash")
+                self._whole.add(number)
+        except DAMAGE as error:
+            raise self._refused(error) from error
+        return batch
+
+    @property
+    def _n_batches(self) -> int:
+        return self._file.num_record_batches - 1
 
     @cached_property
     def header(self) -> dict:
@@ -197,12 +268,11 @@ class ContactFile:
 
     @cached_property
     def n_frames(self) -> int:
-        batches = self._file.num_record_batches
-        return (batches - 1) * self._batch_size + self._file.get_batch(batches - 1).num_rows if batches else 0
+        return int(self._file.get_batch_with_custom_metadata(self._n_batches)[1][_FRAMES])
 
     @cached_property
     def _batch_size(self) -> int:
-        return self._file.get_batch(0).num_rows
+        return self._batch(0).num_rows
 
     @cached_property
     def _molecule_of_atom(self) -> np.ndarray:
@@ -230,9 +300,9 @@ class ContactFile:
 
     def frame(self, i: int) -> FrameContacts:
         """Frame number ``i`` of the table, 0-based."""
-        return self._frame(self._file.get_batch(i // self._batch_size), i % self._batch_size)
+        return self._frame(self._batch(i // self._batch_size), i % self._batch_size)
 
     def __iter__(self) -> Iterator[FrameContacts]:
-        for b in range(self._file.num_record_batches):
-            batch = self._file.get_batch(b)
+        for number in range(self._n_batches):
+            batch = self._batch(number)
             yield from (self._frame(batch, i) for i in range(batch.num_rows))

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import replacing, write_text
+from lmbmd.core.files import read_json, replacing, sealed, told, write_text
+from lmbmd.core.provenance import file_sha256
 
 if TYPE_CHECKING:  # at run time it is imported where it is needed: stages that describe nothing start faster
     import pandas as pd
@@ -121,10 +122,15 @@ class Described:
         found = (note.get("verdict", "unknown") for note in self.notes if note.get("topic") == "convergence")
         return next(found, "unknown")
 
-    def write(self, folder: str | os.PathLike[str]) -> None:
+    def write(self, folder: str | os.PathLike[str], beside: Iterable[Path] = ()) -> None:
         """Write descriptors.parquet and .csv, tables/<name>.csv and, last, described.json (facts and notes).
 
         In the CSV files words are quoted and numbers are not, so that they are read back as what they were.
+        described.json also holds a hash of every file and of itself, so that ``read`` knows a changed one.
+
+        Args:
+            folder: of the state point.
+            beside: files in it that were written before and belong to it, such as the snapshots.
 
         Raises:
             ValueError: if a table has no schema, or is not as its schema says.
@@ -145,7 +151,10 @@ class Described:
         for stale in (folder / "tables").glob("*.csv"):
             if stale.stem not in self.tables:
                 stale.unlink()
-        text = json.dumps({**self.facts, "notes": list(self.notes)}, indent=1, ensure_ascii=False, allow_nan=False)
+        written = [folder / "descriptors.parquet", *(folder / name for name in frames), *beside]
+        hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in written}
+        data = sealed({**self.facts, "notes": list(self.notes), "files": hashes})
+        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
         write_text(folder / "described.json", text + "\n")
 
     @classmethod
@@ -163,25 +172,28 @@ class Described:
             tables: names of the tables to read; all if not given.
 
         Raises:
-            LmbmdError: if a file is missing or is not what it should be.
+            LmbmdError: if a file is missing, is not what it should be, or has changed since it was written. Tables and
+                snapshots may be missing.
         """
         import pandas as pd
 
         folder = Path(folder)
+        remedy = "Run the describe stage again."
+        what = "description of a state point"
+        facts = read_json(folder / "described.json", what=what, remedy=remedy, is_sealed=True)
         try:
-            facts = json.loads((folder / "described.json").read_text("utf-8"))
             notes = tuple(facts.pop("notes"))
+            for name, expected in facts.pop("files").items():
+                if (folder / name).is_file() and file_sha256(folder / name) != expected:
+                    fault = "the file has changed, or was damaged, since the describe stage wrote it."
+                    raise LmbmdError(fault, where=str(folder / name), remedy=remedy)
             descriptors = pd.read_parquet(folder / "descriptors.parquet")[list(DESCRIPTOR_COLUMNS)]
             paths = [p for p in sorted((folder / "tables").glob("*.csv")) if tables is None or p.stem in tables]
             if unknown := [path.stem for path in paths if path.stem not in schemas]:
                 raise ValueError(f"there is no table '{unknown[0]}'")
             found = {path.stem: _read_quoted_csv(path, schemas[path.stem]) for path in paths}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException, csv.Error) as error:
-            raise LmbmdError(
-                f"this is no description of a state point ({error}).",
-                where=str(folder),
-                remedy="Run the describe stage again.",
-            ) from error
+            raise LmbmdError(f"this is no {what} ({told(error)}).", where=str(folder), remedy=remedy) from error
         return cls(descriptors, found, notes, facts, schemas)
 
 

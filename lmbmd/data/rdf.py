@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import replacing
+from lmbmd.core.files import replacing, told
+
+#: What reading a damaged archive of arrays may raise; each array has a checksum of its own there.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +85,14 @@ class Rdf:
         try:
             with np.load(path, allow_pickle=False) as data:
                 pairs = tuple((str(a), str(b)) for a, b in data["pairs"])
-                return cls(data["edges_A"], pairs, data["g"], data["count"], data["frames"], float(data["reach_A"]))
-        except (OSError, KeyError, ValueError) as error:
+                edges, g, count, frames = (np.asarray(data[name]) for name in ("edges_A", "g", "count", "frames"))
+                reach_A = float(data["reach_A"])
+            if g.shape != (len(frames), len(pairs), len(edges) - 1) or count.shape != g.shape:
+                raise ValueError("its arrays do not fit each other")
+        except _DAMAGE as error:
             raise LmbmdError(
-                f"this is no RDF file ({error}).", where=str(path), remedy="Run the contacts stage again."
+                f"this is no RDF file, or a damaged one ({told(error)}).",
+                where=str(path),
+                remedy="Run the contacts stage again.",
             ) from error
+        return cls(edges, pairs, g, count, frames, reach_A)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,19 +101,54 @@ def test_a_failed_packing_is_tried_again_in_a_wider_box(tmp_path, monkeypatch):
     assert "exit code 171" in packed.attempts[0].reason
 
 
-def test_a_box_that_cannot_be_packed_says_what_was_tried():
+def test_a_box_that_cannot_be_packed_says_what_was_tried(monkeypatch):
+    monkeypatch.setattr(packing, "LOOPS", 2)
     with pytest.raises(
         LmbmdError, match=r"could not place 300 molecules \(1200 atoms\).* from 9\.0 to 9\.5 Å"
     ) as error:
-        packing.pack({"SOL": 300}, geometries(["SOL"]), 9.0, seed=1, attempts=2, timeout_s=1)
+        packing.pack({"SOL": 300}, geometries(["SOL"]), 9.0, seed=1, attempts=2)
     assert "densities" in error.value.remedy
 
 
-def test_a_packmol_that_hangs_is_stopped(tmp_path, monkeypatch):
-    fake = script(tmp_path / "packmol", "import time; time.sleep(60)\n")
+def test_the_number_of_tries_ends_a_packing_that_cannot_be_done(monkeypatch):
+    monkeypatch.setattr(packing, "LOOPS", 3)
+    logs = []
+    run = packing._run
+    monkeypatch.setattr(packing, "_run", lambda *args: logs.append(run(*args)) or logs[-1])
+    with pytest.raises(LmbmdError, match="packmol"):
+        packing.pack({"SOL": 60}, geometries(["SOL"]), 9.0, seed=1, attempts=1)
+    assert "Maximum number of GENCAN loops for all molecule packing:            3" in logs[0][1]
+    assert logs[0][0] > 0, "packmol ended by itself"
+
+
+def test_a_busy_machine_packs_the_same_box():
+    """As many busy processes as make packmol take several times as long."""
+    alone = packing.pack(COUNTS, geometries(COUNTS), 17.0, seed=3)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3 * os.cpu_count())]
+    try:
+        beside = packing.pack(COUNTS, geometries(COUNTS), 17.0, seed=3)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert beside.positions.tobytes() == alone.positions.tobytes()
+    assert beside.attempts == alone.attempts
+
+
+def test_a_packmol_that_has_to_wait_is_not_given_up(tmp_path, monkeypatch):
+    real = packing.find_packmol()
+    fake = script(tmp_path / "packmol", f"import os, time; time.sleep(2.5); os.execv({str(real)!r}, ['packmol'])\n")
     monkeypatch.setattr(packing, "find_packmol", lambda: fake)
-    with pytest.raises(LmbmdError, match="had not finished after"):
-        packing.pack({"SOL": 10}, geometries(["SOL"]), 20.0, seed=1, attempts=1, timeout_s=0.5)
+    packed = packing.pack({"SOL": 10}, geometries(["SOL"]), 20.0, seed=1, attempts=1, cpu_s=2)
+    assert [a.packed for a in packed.attempts] == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processor time is limited on Linux")
+def test_a_packmol_that_computes_without_end_is_stopped_and_no_other_box_is_made(tmp_path, monkeypatch):
+    fake = script(tmp_path / "packmol", "while True: pass\n")
+    monkeypatch.setattr(packing, "find_packmol", lambda: fake)
+    with pytest.raises(LmbmdError, match="ended by signal 9; it may take 1 s of processor time"):
+        packing.pack({"SOL": 10}, geometries(["SOL"]), 20.0, seed=1, cpu_s=1)
 
 
 def test_a_packing_that_packmol_calls_a_success_is_still_checked(tmp_path, monkeypatch):
