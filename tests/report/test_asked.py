@@ -32,6 +32,7 @@ def asked(tmp_path) -> tuple[Path, Path]:
     return study, results
 
 
+@pytest.mark.slow
 def test_replicas_and_temperatures_of_an_earlier_study_are_not_on_the_page(asked):
     study, results = asked
     assert main(["report", "lifsi-dme", "--study", str(study), "--results", str(results)]) == 0
@@ -50,6 +51,7 @@ def test_the_feature_table_has_what_the_study_asks_for(asked):
     assert set(table.replicas) == {2}
 
 
+@pytest.mark.slow
 def test_a_temperature_left_by_an_older_version_blocks_nothing(asked):
     study, results = asked
     (results / "lifsi-dme" / "333K" / "described.json").write_text("{", encoding="utf-8")

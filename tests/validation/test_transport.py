@@ -79,6 +79,7 @@ def test_the_report_compares_what_has_run_and_names_what_has_not(tmp_path):
     assert any("Not run" in line and "AN" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gmx"), reason="GROMACS is not installed")
 def test_a_stopped_run_at_constant_volume_goes_on(tmp_path, monkeypatch):
     for name, value in (("SAMPLE_PS", 0.02), ("EQUILIBRATION_PS", 0.2)):
