@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.numbers.compare import holm
+from lmbmd.numbers.doubt import Doubt, Kind
 from lmbmd.numbers.drift import Stationarity, stationarity
 from lmbmd.numbers.estimate import estimate_mean, independent_samples, p_replicas_agree
 
@@ -43,12 +44,15 @@ _OPENING = {
 
 @dataclass(frozen=True)
 class Check:
-    """One rule applied: ``verdict`` is what it says on its own, ``text`` a sentence for the reader.
+    """One rule applied to one thing (``about``: a species or a watched quantity).
+
+    ``verdict`` is what it says on its own, ``text`` a sentence for the reader.
 
     ``p_value`` is that of a test, ``p_corrected`` the same corrected for the number of tests (Holm).
     """
 
-    rule: str
+    kind: str
+    about: str
     value: float
     threshold: float
     verdict: str
@@ -56,8 +60,27 @@ class Check:
     p_value: float = float("nan")
     p_corrected: float = float("nan")
 
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        return RULES[self.kind].format(about=_words(self.about))
+
 
 _ABBREVIATED = {"cn": "CN", "cip": "CIP", "agg": "AGG"}
+_TITLES = {"density_g_cm3": "density"}
+#: What each kind of rule is called.
+RULES = {
+    "length": "run length, ns",
+    "residence": "run length in residence times of {about}",
+    "samples": "independent samples of {about}",
+    "drift": "drift of {about}",
+    "agreement": "replicas agree in {about}",
+    "diluent": "contacts of {about}",
+    "centres": "number of {about}",
+    "replicas": "replicas",
+}
+#: Outcomes that say that contacts were not seen to end.
+_STUCK = (Kind.NOT_DECAYED, Kind.RUN_TOO_SHORT)
 
 
 def convergence(
@@ -65,8 +88,8 @@ def convergence(
     n_centres: int,
     centre: str,
     series: Mapping[str, Sequence[np.ndarray]],
-    residence_times: Mapping[str, tuple[float, str]],
-    diluents: Mapping[str, tuple[float, str]] | None = None,
+    residence_times: Mapping[str, tuple[float, Doubt]],
+    diluents: Mapping[str, tuple[float, Doubt]] | None = None,
 ) -> tuple[list[dict[str, str]], pd.DataFrame]:
     """Judge a state point.
 
@@ -80,8 +103,8 @@ def convergence(
 
     Returns:
         notes of topic "convergence", the overall verdict first, each with its ``verdict``; the table
-        ``convergence`` (rule, value, threshold, verdict, text, p_value, p_corrected: of a test, alone and as one of
-        all tests).
+        ``convergence`` (rule in words, kind, about, value, threshold, verdict, text, p_value, p_corrected: of a test,
+        alone and as one of all tests).
     """
     checks = [
         _length(min(run_ns)),
@@ -96,21 +119,26 @@ def convergence(
     notes += [
         {"topic": "convergence", "verdict": c.verdict, "text": c.text} for c in checks if c.verdict != "long enough"
     ]
-    columns = [field.name for field in fields(Check)]
+    columns = ["rule", *(field.name for field in fields(Check))]
     return notes, pd.DataFrame([[getattr(c, name) for name in columns] for c in checks], columns=columns)
+
+
+def _words(name: str) -> str:
+    """A watched quantity in words; names of species stay as they are."""
+    return _TITLES.get(name) or " ".join(_ABBREVIATED.get(word, word) for word in name.split("_"))
 
 
 def _length(run_ns: float) -> Check:
     enough = run_ns >= LEAST_RUN_NS
     text = f"The shortest run samples {run_ns:.3g} ns; below {LEAST_RUN_NS:g} ns no run is called long enough."
-    return Check("run length, ns", run_ns, LEAST_RUN_NS, "long enough" if enough else "too short", text)
+    return Check("length", "", run_ns, LEAST_RUN_NS, "long enough" if enough else "too short", text)
 
 
-def _residence(anion: str, times: float, outcome: str) -> Check:
+def _residence(anion: str, times: float, outcome: Doubt) -> Check:
     if np.isnan(times):
         # An exchange faster than the frame interval is not resolved, and is certainly sampled.
-        verdicts = {"not decayed": "too short", "not resolved": "long enough"}
-        verdict = next((v for start, v in verdicts.items() if outcome.startswith(start)), "borderline")
+        verdicts = {**dict.fromkeys(_STUCK, "too short"), Kind.NOT_RESOLVED: "long enough"}
+        verdict = verdicts.get(outcome.kind, "borderline")
         text = f"The residence time of {anion} could not be measured ({outcome})."
     else:
         verdict = "long enough" if times >= RESIDENCE_TIMES else "too short"
@@ -118,28 +146,28 @@ def _residence(anion: str, times: float, outcome: str) -> Check:
             f"The shortest run lasts {times:.3g} residence times of {anion}; {RESIDENCE_TIMES:g} are needed before the "
             "pairs it started with are forgotten."
         )
-    return Check(f"run length in residence times of {anion}", times, RESIDENCE_TIMES, verdict, text)
+    return Check("residence", anion, times, RESIDENCE_TIMES, verdict, text)
 
 
-def _diluent(name: str, centre: str, cn: float, outcome: str, too_short: bool) -> Check:
+def _diluent(name: str, centre: str, cn: float, outcome: Doubt, too_short: bool) -> Check:
     """Whether diluents in the first shell may still be those that the packing put there."""
-    stuck, there = outcome.startswith("not decayed"), f"the {cn:.2g} {name} per {centre}"
+    stuck, there = outcome.kind in _STUCK, f"the {cn:.2g} {name} per {centre}"
     verdict = "too short" if too_short else "borderline"
     if not cn > DILUENT_CN or not (stuck or too_short):
         verdict, text = "long enough", f"No sign was found that {there} are left from the packing."
     elif stuck:
-        why = outcome.partition(": ")[2]
-        text = f"The packing may have put {there} there: their contacts did not decay ({why}), and the run is too short"
-        text = f"{text} to say whether they leave."
+        text = f"The packing may have put {there} there: their contacts are {outcome}, and the run is too short to say"
+        text = f"{text} whether they leave."
     else:
         text = f"The run is too short to say whether {there} belong there or were put there by the packing."
-    return Check(f"contacts of {name}", cn, DILUENT_CN, verdict, text)
+    return Check("diluent", name, cn, DILUENT_CN, verdict, text)
 
 
 @dataclass(frozen=True)
 class _Watched:
     """What is asked of one series: independent samples, and the p-values of its tests (NaN: not asked)."""
 
+    quantity: str
     name: str
     title: str
     constant: bool
@@ -150,14 +178,14 @@ class _Watched:
 
     @classmethod
     def of(cls, quantity: str, values: Sequence[np.ndarray]) -> _Watched:
-        words = " ".join(_ABBREVIATED.get(word, word) for word in quantity.removesuffix("_g_cm3").split("_"))
+        words = _words(quantity)
         mean, drift = estimate_mean(values), stationarity(values)
         constant = mean.source == "constant"
         samples = mean.n_effective if constant else independent_samples(values)
         p_agree = float("nan") if constant else p_replicas_agree(values)
         if samples < LEAST_SAMPLES:
             drift = replace(drift, p_value=float("nan"))
-        return cls(words, words[0].upper() + words[1:], constant, mean.value, samples, drift, p_agree)
+        return cls(quantity, words, words[0].upper() + words[1:], constant, mean.value, samples, drift, p_agree)
 
 
 def _quantities(series: Mapping[str, Sequence[np.ndarray]]) -> list[Check]:
@@ -175,29 +203,28 @@ def _quantity(w: _Watched, p_drift: float, p_agree: float) -> list[Check]:
     if w.constant:
         # A fraction of zero is an answer; any other value that never changes may just be stuck.
         verdict = "long enough" if w.mean == 0 else "borderline"
-        return [Check(f"drift of {w.name}", w.drift.drift, np.nan, verdict, f"{w.title} never changed.")]
-    rule = f"independent samples of {w.name}"
+        return [Check("drift", w.quantity, w.drift.drift, np.nan, verdict, f"{w.title} never changed.")]
     text = f"{w.title} rests on {w.samples:.1f} independent samples; an error bar needs {LEAST_SAMPLES:g}."
     few = w.samples < LEAST_SAMPLES
-    checks = [Check(rule, w.samples, LEAST_SAMPLES, "not converged" if few else "long enough", text)]
+    checks = [Check("samples", w.quantity, w.samples, LEAST_SAMPLES, "not converged" if few else "long enough", text)]
     told = {"p_value": w.drift.p_value, "p_corrected": p_drift}
     if few:
         pass  # a drift of so few samples means nothing
     elif w.drift.stationary is None:
-        drift = f"Whether {w.name} drifts cannot be told ({w.drift.reason.removeprefix('cannot tell: ')})."
-        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "borderline", drift))
+        drift = f"Whether {w.name} drifts cannot be told ({w.drift.doubt})."
+        checks.append(Check("drift", w.quantity, w.drift.drift, np.nan, "borderline", drift))
     elif p_drift >= FAMILY_LEVEL:
         drift = f"No drift is seen in {w.name} ({_p(p_drift)})."
-        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "long enough", drift, **told))
+        checks.append(Check("drift", w.quantity, w.drift.drift, np.nan, "long enough", drift, **told))
     else:
         drift = f"{w.title} drifts by {w.drift.drift:+.2g} over the run ({_p(p_drift)})."
-        checks.append(Check(f"drift of {w.name}", w.drift.drift, np.nan, "not converged", drift, **told))
+        checks.append(Check("drift", w.quantity, w.drift.drift, np.nan, "not converged", drift, **told))
     if np.isfinite(p_agree):
         agree = p_agree >= FAMILY_LEVEL
         text = f"Replicas agree in {w.name}" if agree else f"Replicas disagree in {w.name} beyond chance"
         verdict = "long enough" if agree else "not converged"
         told = {"p_value": w.p_agree, "p_corrected": p_agree}
-        checks.append(Check(f"replicas agree in {w.name}", np.nan, np.nan, verdict, f"{text} ({_p(p_agree)}).", **told))
+        checks.append(Check("agreement", w.quantity, np.nan, np.nan, verdict, f"{text} ({_p(p_agree)}).", **told))
     return checks
 
 
@@ -212,6 +239,6 @@ def _amount(n_centres: int, centre: str, n_replicas: int) -> list[Check]:
     packings = "There is 1 replica" if n_replicas == 1 else f"There are {n_replicas} replicas"
     packings = f"{packings}; only {LEAST_REPLICAS} or more independent packings can show that a run is stuck"
     return [
-        Check(f"number of {centre}", n_centres, LEAST_CENTRES, many, f"{text} cannot show itself."),
-        Check("replicas", n_replicas, LEAST_REPLICAS, several, f"{packings} where it started."),
+        Check("centres", centre, n_centres, LEAST_CENTRES, many, f"{text} cannot show itself."),
+        Check("replicas", "", n_replicas, LEAST_REPLICAS, several, f"{packings} where it started."),
     ]

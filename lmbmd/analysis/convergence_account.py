@@ -11,7 +11,8 @@ from lmbmd.analysis.convergence import convergence
 from lmbmd.analysis.family import Account, Family, Findings, Series
 from lmbmd.analysis.shells.coordination_account import cn_series, present
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.doubt import entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import SURE, Doubt, Kind, entry
 from lmbmd.numbers.estimate import estimate_mean
 
 #: Points per replica and quantity in the table ``timeseries``; longer runs are averaged over stretches.
@@ -51,20 +52,22 @@ def convergence_account(found: Findings, families: Sequence[Family], accounts: S
     return Account((), tables, notes)
 
 
-def _residence_times(rows: Sequence[Descriptor]) -> dict[str, tuple[float, str]]:
+def _residence_times(rows: Sequence[Descriptor]) -> dict[str, tuple[float, Doubt]]:
     """Anion → length of the shortest run in its residence times, and the outcome of measuring them."""
     chosen = [row for row in rows if row.name == "run_length_in_residence_times"]
-    return {row.species: (row.value, row.method.partition("; ")[2]) for row in chosen}
+    return {row.species: (row.value, Doubt(Kind(row.doubt_kind), row.doubt_n, row.doubt_at)) for row in chosen}
 
 
-def _diluents(found: Findings, residence: pd.DataFrame | None) -> dict[str, tuple[float, str]]:
+def _diluents(found: Findings, residence: pd.DataFrame | None) -> dict[str, tuple[float, Doubt]]:
     """Diluent → its CN round the primary centre, and the outcome of measuring how long its contacts last."""
     outcomes = {}
     if residence is not None:
         times = residence[(residence.centre == found.setting.centre) & (residence.correlation == "intermittent")]
-        outcomes = dict(zip(times.partner, times.outcome, strict=True))
+        outcomes = {
+            row.partner: Doubt(Kind(row.outcome_kind), row.outcome_n, row.outcome_at) for row in times.itertuples()
+        }
     names = present(found.setting.atoms, "diluent")
-    return {name: (estimate_mean(cn_series(found, [name])).value, outcomes.get(name, "")) for name in names}
+    return {name: (estimate_mean(cn_series(found, [name])).value, outcomes.get(name, SURE)) for name in names}
 
 
 def error_tables(series: Mapping[str, Sequence[np.ndarray]], time_ps: Sequence[np.ndarray]) -> dict[str, pd.DataFrame]:
@@ -91,10 +94,10 @@ def error_tables(series: Mapping[str, Sequence[np.ndarray]], time_ps: Sequence[n
         for part in np.linspace(0, length, RUNNING_POINTS + 1)[1:]:
             stopped = [run[t - t[0] <= part + 1e-6] for run, t in zip(runs, time_ps, strict=True)]
             running.append((quantity, part, *entry(estimate_mean(stopped))))
-    columns = ["quantity", "replica", "value", "error", "doubt", "n_effective", "source", "frames"]
+    columns = ["quantity", "replica", "value", "error", *DOUBT, "n_effective", "source", "frames"]
     return {
         "errors": pd.DataFrame(errors, columns=columns),
-        "running": pd.DataFrame(running, columns=["quantity", "time_ps", "value", "error", "doubt"]),
+        "running": pd.DataFrame(running, columns=["quantity", "time_ps", "value", "error", *DOUBT]),
     }
 
 
@@ -106,7 +109,7 @@ def _sensitivity(found: Findings, families: Sequence[Family]) -> pd.DataFrame:
         for family in families:
             for name, series in family.sensitive(found, shift).items():
                 rows.setdefault(name, []).append((name, shift, *entry(estimate_mean(series))))
-    columns = ["quantity", "cutoff_shift_A", "value", "error", "doubt"]
+    columns = ["quantity", "cutoff_shift_A", "value", "error", *DOUBT]
     return pd.DataFrame([row for these in rows.values() for row in these], columns=columns)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 
 from lmbmd.data.described import Described
-from lmbmd.numbers.doubt import doubt_in
 
 
 class Column(NamedTuple):
@@ -22,7 +21,7 @@ class Column(NamedTuple):
     meaning: str
 
 
-_TEXT, _NUMBER, _WHOLE = pa.string(), pa.float64(), pa.int64()
+_TEXT, _NUMBER, _WHOLE, _TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
 #: The order, the names and the types are part of the file format; docs/features.md shows them.
 COLUMNS = (
@@ -32,7 +31,7 @@ COLUMNS = (
     Column(
         "species", _TEXT, "what the number is about: a species, a site (`FSI:O`) or a shell; empty for the whole liquid"
     ),
-    Column("value", _NUMBER, "the number, in `unit`; if it is missing, `method` has the reason"),
+    Column("value", _NUMBER, "the number, in `unit`; if it is missing, `doubt` has the reason"),
     Column(
         "error",
         _NUMBER,
@@ -41,8 +40,12 @@ COLUMNS = (
     Column("unit", _TEXT, "its unit; `1` for a pure number"),
     Column("n_effective", _NUMBER, "number of independent samples it was computed from"),
     Column("degrees_of_freedom", _NUMBER, "of the error, for Student's t; infinite if the number is exact"),
-    Column("method", _TEXT, "the definition in short"),
-    Column("doubt", _TEXT, "why the number or its error is not to be relied on; empty if it is"),
+    Column("method", _TEXT, "the definition in short, and the doubt in words"),
+    Column("definition", _TEXT, "the same without what happened in this run"),
+    Column("doubt", _TEXT, "why the number or its error is missing or not to be relied on; empty if it can be"),
+    Column("doubt_kind", _TEXT, "the same as a code for programs; empty for no doubt about the number or its error"),
+    Column("doubt_n", _NUMBER, "a number that goes with the code, such as the independent samples"),
+    Column("box_limited", _TRUTH, "whether it is a size that the width of the box limits"),
     Column("verdict", _TEXT, "of the run: `too short`, `not converged`, `borderline`, `long enough`, or `unknown`"),
     Column("replicas", _WHOLE, "number of runs it was computed from"),
     Column("force_field", _TEXT, "parameter set, with its version"),
@@ -61,8 +64,9 @@ ROWS = (
 #: Descriptor that ``free_solvent`` adds up.
 FREE_SOLVENT = "free_solvent_fraction"
 
-#: Sizes of clusters, which a box of finite width cuts off.
+#: Sizes of clusters, which a box of finite width cuts off, and what is said of them where it does.
 _SIZES = ("cluster_size", "largest_cluster", "cluster_rg", "cluster_longest", "cluster_diameter", "cluster_bare")
+LIMITED = "limited by the box"
 
 
 def features(points: Iterable[tuple[str, float, Mapping[str, Any], Described]]) -> pd.DataFrame:
@@ -82,13 +86,17 @@ def features(points: Iterable[tuple[str, float, Mapping[str, Any], Described]]) 
 
 def _state_point(formulation: str, temperature_K: float, box: Mapping[str, Any], described: Described) -> pd.DataFrame:
     found = described.descriptors
-    own = pd.DataFrame(_own_rows(box, described), columns=found.columns).astype(found.dtypes)
+    sure = ("", "", np.nan, np.nan)
+    own_rows = [(*row, row[-1], *sure) for row in _own_rows(box, described)]
+    own = pd.DataFrame(own_rows, columns=found.columns).astype(found.dtypes)
     rows = pd.concat([own, found], ignore_index=True)
+    limited = _limited(rows, described)
     scale = box.get("ion_charge_scale")
     return rows.assign(
         formulation=formulation,
         temperature_K=temperature_K,
-        doubt=_doubts(rows, described),
+        doubt=["; ".join(filter(None, said)) for said in zip(rows.doubt, np.where(limited, LIMITED, ""), strict=True)],
+        box_limited=limited,
         verdict=described.verdict,
         replicas=len(described.facts.get("replicas", ())),
         force_field=str(box.get("force_field") or ""),
@@ -114,14 +122,9 @@ def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
     return rows
 
 
-def _doubts(rows: pd.DataFrame, described: Described) -> Sequence[str]:
-    """The doubt of each row; sizes of clusters also if a cluster is as long as the box lets it be."""
-    limited = bool(described.notes_on("box", "cluster"))
-    found = []
-    for name, method in zip(rows.name, rows.method, strict=True):
-        parts = [doubt_in(str(method)), "limited by the box" if limited and str(name).startswith(_SIZES) else ""]
-        found.append("; ".join(filter(None, parts)))
-    return found
+def _limited(rows: pd.DataFrame, described: Described) -> np.ndarray:
+    """Which rows are sizes of clusters, if a cluster is as long as the box lets it be."""
+    return rows.name.str.startswith(_SIZES).to_numpy() & bool(described.notes_on("box", "cluster"))
 
 
 def free_solvent(features: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +150,14 @@ def free_solvent(features: pd.DataFrame) -> pd.DataFrame:
                 "error": (weights * part.error).sum(skipna=False),
                 "n_effective": part.n_effective.min(),
                 "degrees_of_freedom": part.degrees_of_freedom.min(),
-                "doubt": next(filter(None, part.doubt), ""),
             }
+            | _first_doubt(part)
         )
     return pd.DataFrame(rows, columns=features.columns)
+
+
+def _first_doubt(rows: pd.DataFrame) -> dict[str, Any]:
+    """The columns of the first doubt in these rows."""
+    doubted = rows[rows.doubt_kind != ""]
+    first = (doubted if len(doubted) else rows).iloc[0]
+    return {name: first[name] for name in ("doubt", "doubt_kind", "doubt_n")}

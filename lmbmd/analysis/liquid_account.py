@@ -14,7 +14,8 @@ from lmbmd.analysis.shells.coordination import kind
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM3_PER_LITRE, AVOGADRO_PER_MOL
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.counts import scarcity
-from lmbmd.numbers.doubt import descriptor, doubt
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import SURE, descriptor, doubt, told
 from lmbmd.numbers.estimate import estimate_mean, scaled
 
 #: Quantities of a composition in whose terms a recipe may have been written: basis → (quantity, factor).
@@ -64,7 +65,7 @@ def liquid_account(volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: R
                 value,
                 value * relative if moves else 0.0,
                 unit,
-                doubt(inverse) if moves else "",
+                *told(doubt(inverse) if moves else SURE),
             )
         )
         if moves:
@@ -72,7 +73,7 @@ def liquid_account(volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: R
             method = f"{quantity} at the simulated volume"
             descriptors.append(descriptor(name, component, scaled(inverse, value / inverse.value), unit, method))
     rows += _other_bases(recipe) if recipe else []
-    columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit", "doubt"]
+    columns = ["component", "quantity", "asked", "realised", "simulated", "error", "unit", *DOUBT]
     notes = few_molecules({s.name: atoms.count(s.name) for s in atoms.species})
     return Account(descriptors, {"composition": pd.DataFrame(rows, columns=columns)}, notes)
 
@@ -98,7 +99,7 @@ def _other_bases(recipe: Recipe) -> list[tuple]:
             row.realised if row.basis in _OF_COUNTS else np.nan,
             0.0,
             "1",
-            "",
+            *told(SURE),
         )
         for row in recipe.asked_realised
         if row.basis not in _ASKED

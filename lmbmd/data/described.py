@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,6 @@ from lmbmd.core.provenance import file_sha256
 if TYPE_CHECKING:  # at run time it is imported where it is needed: stages that describe nothing start faster
     import pandas as pd
 
-#: Columns of the tidy descriptor table. A value is NaN only with a reason in ``method``.
-DESCRIPTOR_COLUMNS = ("name", "species", "value", "error", "unit", "n_effective", "degrees_of_freedom", "method")
-
 
 @dataclass(frozen=True)
 class Descriptor:
@@ -32,11 +29,14 @@ class Descriptor:
         name: what it is, e.g. ``"cn_molecules"``; the theory page of that name defines it.
         species: whom it is about: a species (``"FSI"``), a site (``"FSI:O"``), a class or shell label, or "".
         value: the number.
-        error: one standard error, NaN if it cannot be told (with the reason in ``method``).
+        error: one standard error, NaN if it cannot be told.
         unit: "1" for a pure number.
         n_effective: number of statistically independent samples behind it.
         degrees_of_freedom: of the error itself, for Student's t; infinite if the number is exact, NaN without an error.
-        method: the definition in short: convention, cut-off and where it came from.
+        method: the definition in short, and the doubt in words, for people.
+        definition: convention, cut-off and where it came from, without what happened in this run.
+        doubt: why the value or its error is missing or not to be relied on, in words; "" if they are sure.
+        doubt_kind, doubt_n, doubt_at: the same for programs: one of ``numbers.doubt.Kind``, and its numbers.
     """
 
     name: str
@@ -47,6 +47,15 @@ class Descriptor:
     n_effective: float
     degrees_of_freedom: float
     method: str
+    definition: str
+    doubt: str
+    doubt_kind: str
+    doubt_n: float
+    doubt_at: float
+
+
+#: Columns of the tidy descriptor table. A value is NaN only with a doubt that says why.
+DESCRIPTOR_COLUMNS = tuple(column.name for column in fields(Descriptor))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.core.errors import nearest
 from lmbmd.literature.claims import Claim, ClaimsFile, Measured
 from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
+from lmbmd.numbers.doubt import Kind
 from lmbmd.numbers.estimate import Estimate
 
 #: Every verdict there is, in the order of tables.
@@ -30,8 +31,6 @@ DECIDED = VERDICTS[:2]
 UNANSWERED = VERDICTS[4:]
 #: Words of the convergence check whose numbers are not to be quoted, and so not judged.
 NOT_BELIEVED = ("too short", "not converged", "unknown")
-#: Doubt about a number that has no error of its own; a claim's ``reading_error`` may stand in.
-READ_OFF = "read off the mean curve"
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ def usable(row: Any) -> Estimate | None:
 
     A number that never changed is taken at its value if ``LEAST_REPLICAS`` independent runs agree.
     """
-    if not math.isfinite(row.value):
+    if not math.isfinite(row.value) or row.box_limited:
         return None
-    if row.doubt == "never changed" and row.n_effective >= LEAST_REPLICAS:
+    if row.doubt_kind == Kind.NEVER_CHANGED and row.n_effective >= LEAST_REPLICAS:
         return Estimate(row.value, 0.0, row.n_effective, math.inf)
-    if row.doubt or not math.isfinite(row.error):
+    if row.doubt_kind or not math.isfinite(row.error):
         return None
     if row.error and not row.degrees_of_freedom > 0.0:
         return None
@@ -131,18 +130,17 @@ class _Point:
             raise _CannotTell(f"{self.formulation} has no number {label}. {hint}".strip())
         where = f"{self.formulation}: {name}"
         if not math.isfinite(row.value):
-            reason = str(row.method).partition("no value: ")[2] or str(row.method).rpartition("; ")[2]
-            raise _CannotTell(f"{where} has no value: {reason}")
-        if row.doubt == READ_OFF and reading_error:
+            raise _CannotTell(f"{where} has no value: {row.doubt}")
+        if row.doubt_kind == Kind.READ_OFF and not row.box_limited and reading_error:
             return Estimate(row.value, reading_error, math.nan, math.inf)
         if known := usable(row):
             return known
-        if row.doubt == "never changed":
+        if row.doubt_kind == Kind.NEVER_CHANGED and not row.box_limited:
             raise _CannotTell(
                 f"{where} never changed: it has no error, and is taken at its value only if "
                 f"{LEAST_REPLICAS} independent runs agree"
             )
-        if row.doubt:
+        if row.doubt_kind or row.box_limited:
             raise _CannotTell(f"{where}: {row.doubt}")
         if not math.isfinite(row.error):
             raise _CannotTell(f"{where} has no error")
@@ -275,7 +273,9 @@ def _verdict(claim: Claim, number: Measured, points: Sequence[_Point], level: fl
     except _CannotTell as error:
         return {**found, "verdict": "not with this run", "reason": f"{error}."}
     decision = decide(estimate, claim.claimed, level)
-    if any(point.rows[number.name, who].doubt == READ_OFF for point, who in zip(points, species, strict=False)):
+    if any(
+        point.rows[number.name, who].doubt_kind == Kind.READ_OFF for point, who in zip(points, species, strict=False)
+    ):
         decision = replace(decision, longer=math.nan)
     return {
         **found,

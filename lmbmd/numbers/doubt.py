@@ -1,56 +1,248 @@
-"""Rows of the descriptor table made from estimates, so that no NaN goes without its reason."""
+"""Why a number, its error or a radius is missing or not to be relied on: a kind with its numbers, and its sentence.
+
+A doubt is data. Its sentence is made here and nowhere else, for tables, pages and messages alike; no code reads it.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.estimate import Estimate
 
-#: How the doubts about an error begin at the end of a descriptor's method.
-NO_ERROR, NOT_RELIABLE, DISAGREE = "no error: ", "error not reliable", "replicas disagree beyond chance"
+
+class Kind(StrEnum):
+    """What kind of doubt. The values stand in files."""
+
+    NONE = ""
+    # about an error
+    NEVER_CHANGED = "never_changed"
+    ONE_SAMPLE = "one_sample"
+    NO_SAMPLES = "no_samples"
+    ONE_BLOCK = "one_block"
+    READ_OFF = "read_off"
+    UNTOLD = "untold"
+    FEW_SAMPLES = "few_samples"
+    FEW_LOSSES = "few_losses"
+    DISAGREE = "replicas_disagree"
+    ONE_GROUP = "one_group"
+    # about a time
+    SINGLE_FRAME = "single_frame"
+    NO_LOSS_RATE = "no_loss_rate"
+    NO_LOSS_TIME = "no_loss_time"
+    RUN_TOO_SHORT = "run_too_short"
+    NOT_RESOLVED = "not_resolved"
+    NOT_DECAYED = "not_decayed"
+    NO_CROSSING = "no_crossing"
+    FLAT_TAIL = "flat_tail"
+    # about a drift
+    FEW_FRAMES = "few_frames"
+    STILL = "still"
+    FEW_PER_REPLICA = "few_per_replica"
+    # about a number that is not defined
+    UNDEFINED = "undefined"
+    NO_FINITE_CLUSTER = "no_finite_cluster"
+    NO_SUCH_CLUSTER = "no_such_cluster"
+    NO_LARGE_CLUSTER = "no_large_cluster"
+    FEW_OCTAVES = "few_octaves"
+    NO_ANION = "no_anion"
+    NEVER_BOUND = "never_bound"
+    EMPTY_SHELLS = "empty_shells"
+    NO_ANION_IN_SHELL = "no_anion_in_shell"
+    NOT_IN_SHELL = "not_in_shell"
+    SEVERAL = "several"
+    NO_SECOND_EDGE = "no_second_edge"
+    NO_CENTRE_EDGE = "no_centre_edge"
+    NO_RADIUS = "no_radius"
+    # about the edge of a shell
+    NO_PAIR = "no_pair"
+    NO_CENTRE_PAIR = "no_centre_pair"
+    NO_RDF = "no_rdf"
+    NO_SITE = "no_site"
+    NO_IONIC_RADIUS = "no_ionic_radius"
+    NO_MAXIMUM = "no_maximum"
+    NO_FIRST_SHELL = "no_first_shell"
+    BELOW_BULK = "below_bulk"
+    MINIMUM_OUTSIDE = "minimum_outside"
+    NO_SECOND_SHELL = "no_second_shell"
+    NO_SECOND_MINIMUM = "no_second_minimum"
+    SECOND_OUTSIDE = "second_outside"
+    CENTRE_OUTSIDE = "centre_outside"
+    BEYOND_FALLBACK = "beyond_fallback"
 
 
-def doubt(estimate: Estimate) -> str:
-    """Why the error is missing or not to be relied on; "" if it can be, is exact, or there is no value."""
+#: The sentence of each kind; n, at, low and high are numbers of the doubt, of a name, because the doubts behind it.
+SENTENCES: dict[Kind, str] = {
+    Kind.NONE: "",
+    Kind.NEVER_CHANGED: "never changed",
+    Kind.ONE_SAMPLE: "one sample",
+    Kind.NO_SAMPLES: "no samples",
+    Kind.ONE_BLOCK: "one block",
+    Kind.READ_OFF: "read off the mean curve",
+    Kind.UNTOLD: "cannot be told",
+    Kind.FEW_SAMPLES: "error not reliable ({n:.1f} independent samples)",
+    Kind.FEW_LOSSES: "error not reliable ({n:g} losses)",
+    Kind.DISAGREE: "replicas disagree beyond chance",
+    Kind.ONE_GROUP: "all losses are in one group of centres",
+    Kind.SINGLE_FRAME: "a single frame shows no exchange",
+    Kind.NO_LOSS_RATE: "none was seen: below {n:.2g} at 95 %",
+    Kind.NO_LOSS_TIME: "none was seen: longer than {n:.2g} ps at 95 %",
+    Kind.RUN_TOO_SHORT: "not decayed: the run is too short to see any time pass",
+    Kind.NOT_RESOLVED: "not resolved: C({at:g} ps) = {n:.3g}, random exchange within one frame interval",
+    Kind.NOT_DECAYED: "not decayed: C({at:g} ps) = {n:.3g}, so longer than {at:g} ps",
+    Kind.NO_CROSSING: "no 1/e time: random exchange in this box leaves C above 1/e; see the integral",
+    Kind.FLAT_TAIL: "its tail does not fall",
+    Kind.FEW_FRAMES: "fewer than three frames",
+    Kind.STILL: "it never changed",
+    Kind.FEW_PER_REPLICA: "{n:.1f} independent samples per replica",
+    Kind.UNDEFINED: "never defined in these frames",
+    Kind.NO_FINITE_CLUSTER: "no finite cluster was seen",
+    Kind.NO_SUCH_CLUSTER: "no frame has such a cluster, or the sphere does not fit into the box",
+    Kind.NO_LARGE_CLUSTER: "no finite cluster of five ions",
+    Kind.FEW_OCTAVES: "sizes span less than {n:g} octaves",
+    Kind.NO_ANION: "there is no anion in the box",
+    Kind.NEVER_BOUND: "no {of} is ever bound",
+    Kind.EMPTY_SHELLS: "every shell is empty",
+    Kind.NO_ANION_IN_SHELL: "no anion is ever in a first shell",
+    Kind.NOT_IN_SHELL: "no {of} is ever in a first shell",
+    Kind.SEVERAL: "{because}",
+    Kind.NO_SECOND_EDGE: "no edge of the second shell of {of}, {because}",
+    Kind.NO_CENTRE_EDGE: "no edge of the first centre–centre shell, {because}",
+    Kind.NO_RADIUS: "none: {because}",
+    Kind.NO_PAIR: "no pair was ever found",
+    Kind.NO_CENTRE_PAIR: "there is no pair",
+    Kind.NO_RDF: "there is no RDF of this pair",
+    Kind.NO_IONIC_RADIUS: "the ionic radius of {of} is not known",
+    Kind.NO_SITE: "it has no donor site",
+    Kind.NO_MAXIMUM: "g(r) has no significant maximum",
+    Kind.NO_FIRST_SHELL: "no first shell, the first maximum is at {at:.2f} Å",
+    Kind.BELOW_BULK: "the first maximum, g = {n:.2f}, is below the bulk density",
+    Kind.MINIMUM_OUTSIDE: "the first minimum, at {at:.2f} Å, is not within {low:.1f}–{high:.1f} Å",
+    Kind.NO_SECOND_SHELL: "g(r) of the mass centres shows no second shell",
+    Kind.NO_SECOND_MINIMUM: "g(r) of the mass centres has no minimum after its second shell",
+    Kind.SECOND_OUTSIDE: "the second minimum, at {at:.1f} Å, is outside the window",
+    Kind.CENTRE_OUTSIDE: "the first minimum after 5 Å, at {at:.1f} Å, is outside the window",
+    Kind.BEYOND_FALLBACK: "{because}, and the fallback, {low:.2f} Å, is not beyond its maximum at {at:.2f} Å",
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A kind of doubt with its numbers.
+
+    Attributes:
+        kind: which; ``Kind.NONE`` is none, and false.
+        n: a count, or a value of a function (C, g).
+        at: where: a time in ps, a distance in Å.
+        low, high: limits of a window, or the fallback, Å.
+        of: the species it is about.
+        because: the doubts behind this one, joined in its sentence.
+    """
+
+    kind: Kind = Kind.NONE
+    n: float = float("nan")
+    at: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    of: str = ""
+    because: tuple[Doubt, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.kind is not Kind.NONE
+
+    def __str__(self) -> str:
+        told = {"n": self.n, "at": self.at, "low": self.low, "high": self.high, "of": self.of}
+        return SENTENCES[self.kind].format(**told, because="; ".join(map(str, self.because)))
+
+
+#: No doubt.
+SURE = Doubt()
+
+#: The columns that tell a doubt in a table: its sentence for people, its kind and number for programs.
+COLUMNS = ("doubt", "doubt_kind", "doubt_n")
+
+_SOURCES = {
+    "constant": Kind.NEVER_CHANGED,
+    "one sample": Kind.ONE_SAMPLE,
+    "no samples": Kind.NO_SAMPLES,
+    "one block": Kind.ONE_BLOCK,
+    "read off the mean curve": Kind.READ_OFF,
+}
+
+
+def doubt(estimate: Estimate) -> Doubt:
+    """Why the error is missing or not to be relied on; ``SURE`` if it can be, is exact, or there is no value."""
     if np.isnan(estimate.value) or estimate.source == "exact":
-        return ""
+        return SURE
     if np.isnan(estimate.error):
-        return "never changed" if estimate.source == "constant" else estimate.source or "cannot be told"
+        return Doubt(_SOURCES.get(estimate.source, Kind.UNTOLD))
     if estimate.source == "replicas disagree":
-        return DISAGREE
-    return "" if estimate.reliable else f"{NOT_RELIABLE} ({estimate.n_effective:.1f} independent samples)"
+        return Doubt(Kind.DISAGREE)
+    return SURE if estimate.reliable else Doubt(Kind.FEW_SAMPLES, n=estimate.n_effective)
 
 
-def doubt_in(method: str) -> str:
-    """The doubt that ``descriptor`` wrote at the end of a method, or ""."""
-    last = method.rpartition("; ")[2]
-    return last.removeprefix(NO_ERROR) if last.startswith((NO_ERROR, NOT_RELIABLE, DISAGREE)) else ""
+def told(found: Doubt) -> tuple[str, str, float]:
+    """The entries of ``COLUMNS``."""
+    return str(found), str(found.kind.value), found.n
 
 
-def entry(estimate: Estimate) -> tuple[float, float, str]:
-    """The columns value, error and doubt of a table."""
-    return estimate.value, estimate.error, doubt(estimate)
+def entry(estimate: Estimate) -> tuple[float, float, str, str, float]:
+    """The columns value, error and those of the doubt about the error."""
+    return estimate.value, estimate.error, *told(doubt(estimate))
+
+
+#: Kinds that say what a run showed instead of a value or an error, and stand by themselves.
+_OUTCOMES = {
+    Kind.SINGLE_FRAME,
+    Kind.NO_LOSS_RATE,
+    Kind.NO_LOSS_TIME,
+    Kind.RUN_TOO_SHORT,
+    Kind.NOT_RESOLVED,
+    Kind.NOT_DECAYED,
+    Kind.NO_CROSSING,
+    Kind.FLAT_TAIL,
+    Kind.NO_LARGE_CLUSTER,
+    Kind.FEW_OCTAVES,
+}
+
+
+def remark(found: Doubt, value: float, error: float) -> str:
+    """A doubt as it stands behind a number: with "no value" or "no error" before it, where that needs saying."""
+    if not found or found.kind in _OUTCOMES:
+        return str(found)
+    return f"{'no value: ' if np.isnan(value) else 'no error: ' if np.isnan(error) else ''}{found}"
+
+
+def described(
+    name: str,
+    species: str,
+    value: float,
+    error: float,
+    unit: str,
+    n_effective: float,
+    degrees_of_freedom: float,
+    definition: str,
+    found: Doubt,
+) -> Descriptor:
+    """A row of the descriptor table, its doubt told in words and as kind and number."""
+    method = "; ".join(filter(None, [definition, remark(found, value, error)]))
+    known = n_effective, degrees_of_freedom
+    return Descriptor(name, species, value, error, unit, *known, method, definition, *told(found), found.at)
 
 
 def descriptor(
-    name: str,
-    species: str,
-    estimate: Estimate,
-    unit: str,
-    method: str,
-    undefined: str = "never defined in these frames",
+    name: str, species: str, estimate: Estimate, unit: str, definition: str, undefined: Doubt | None = None
 ) -> Descriptor:
-    """One row; the method says why a value or an error is missing, or an error is not to be relied on.
+    """One row from an estimate; its doubt says why a value or an error is missing, or an error is not to be relied on.
 
     Args:
-        name, species, unit, method: see ``Descriptor``.
+        name, species, unit, definition: see ``Descriptor``.
         estimate: value and error.
-        undefined: the reason to print if the value is NaN.
+        undefined: the reason if the value is NaN.
     """
-    if np.isnan(estimate.value):
-        method = f"{method}; no value: {undefined}"
-    elif why := doubt(estimate):
-        method = f"{method}; {NO_ERROR if np.isnan(estimate.error) else ''}{why}"
+    found = (undefined or Doubt(Kind.UNDEFINED)) if np.isnan(estimate.value) else doubt(estimate)
     known = estimate.n_effective, estimate.degrees_of_freedom
-    return Descriptor(name, species, estimate.value, estimate.error, unit, *known, method)
+    return described(name, species, estimate.value, estimate.error, unit, *known, definition, found)

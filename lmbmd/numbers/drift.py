@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from lmbmd.numbers.autocovariance import as_series, geyer_window, is_constant, lagged_products, two_sided
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 
 #: Independent samples per replica below which nothing is said about stationarity.
 STATIONARITY_N_EFFECTIVE = 20.0
@@ -27,7 +28,7 @@ class Stationarity:
             of the series.
         drift_error: one standard error of ``drift``.
         n_effective: independent samples, all replicas together, after the drift was taken out.
-        reason: the verdict in words.
+        doubt: why it cannot be told.
     """
 
     stationary: bool | None
@@ -35,7 +36,12 @@ class Stationarity:
     drift: float
     drift_error: float
     n_effective: float
-    reason: str
+    doubt: Doubt = SURE
+
+    @property
+    def reason(self) -> str:
+        """The verdict in words."""
+        return f"cannot tell: {self.doubt}" if self.doubt else "no drift seen" if self.stationary else "drifts"
 
 
 def stationarity(series: Sequence[np.ndarray], level: float = STATIONARITY_LEVEL) -> Stationarity:
@@ -57,14 +63,14 @@ def stationarity(series: Sequence[np.ndarray], level: float = STATIONARITY_LEVEL
     series = [x for x in map(as_series, series) if np.isfinite(x).sum() >= 3]
     unknown = float("nan")
     if not series:
-        return Stationarity(None, unknown, unknown, unknown, 0.0, "cannot tell: fewer than three frames")
+        return Stationarity(None, unknown, unknown, unknown, 0.0, Doubt(Kind.FEW_FRAMES))
     drifts, weights, residuals = zip(*map(_line, series), strict=True)
     drift, replicas = float(np.mean(drifts)), len(series)
     scale = max(float(np.nanmax(np.abs(x))) for x in series)
     if all(is_constant(e[np.isfinite(e)], scale) for e in residuals):
         if abs(drift) <= 1e-9 * scale:
-            return Stationarity(None, unknown, drift, unknown, float(replicas), "cannot tell: it never changed")
-        return Stationarity(False, 0.0, drift, 0.0, float(replicas), "drifts along a straight line")
+            return Stationarity(None, unknown, drift, unknown, float(replicas), Doubt(Kind.STILL))
+        return Stationarity(False, 0.0, drift, 0.0, float(replicas))
     products, pairs = lagged_products(residuals)
     covariance = products / np.maximum(pairs, 1)
     window, frames = geyer_window(covariance), float(pairs[0])
@@ -80,12 +86,11 @@ def stationarity(series: Sequence[np.ndarray], level: float = STATIONARITY_LEVEL
         variances[i] = max(correct * two_sided(shape * covariance[: len(shape)]), white)
     drift_error = float(np.sqrt(variances.sum()) / replicas)
     if n_effective < STATIONARITY_N_EFFECTIVE * replicas:
-        reason = f"cannot tell: {n_effective / replicas:.1f} independent samples per replica"
-        return Stationarity(None, unknown, drift, drift_error, n_effective, reason)
+        few = Doubt(Kind.FEW_PER_REPLICA, n=n_effective / replicas)
+        return Stationarity(None, unknown, drift, drift_error, n_effective, few)
     freedom = max(frames / (2 * window) - replicas, 1.0)
     p_value = float(stats.f.sf(np.mean(np.square(drifts) / variances), replicas, freedom))
-    reason = "no drift seen" if p_value >= level else "drifts"
-    return Stationarity(p_value >= level, p_value, drift, drift_error, n_effective, reason)
+    return Stationarity(p_value >= level, p_value, drift, drift_error, n_effective)
 
 
 def _line(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

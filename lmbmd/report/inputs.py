@@ -17,6 +17,7 @@ from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
+from lmbmd.numbers.doubt import Doubt, Kind
 from lmbmd.study import layout
 from lmbmd.study.study import Study
 
@@ -49,6 +50,11 @@ class Replica:
         protocol = self.spec.get("protocol") or {}
         value = self.run.get("production_ns", protocol.get("production_ns"))
         return PS_PER_NS * float(value) if isinstance(value, int | float) else None
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether equilibration ended stationary; None if it is not recorded."""
+        return (self.run.get("equilibration") or {}).get("stationary")
 
     @property
     def equilibrated(self) -> str:
@@ -153,10 +159,13 @@ def molecules_of(row: pd.Series) -> dict[str, int]:
     return {str(key)[2:]: int(n) for key, n in row.items() if str(key).startswith("n_") and n > 0}
 
 
-def doubt_of(row: Any, quantity: str = "") -> str:
-    """Why the error of a quantity in a row of a table is missing or not to be relied on; "" if there is no doubt."""
-    doubt = getattr(row, f"{quantity}_doubt" if quantity else "doubt", "")
-    return doubt if isinstance(doubt, str) else ""
+def doubt_of(row: Any, quantity: str = "") -> Doubt:
+    """Why the error of a quantity in a row of a table, or of a descriptor, is missing or not to be relied on.
+
+    None where there is no value: that has its reason elsewhere.
+    """
+    prefix = f"{quantity}_" if quantity else ""
+    return Doubt(Kind(getattr(row, f"{prefix}doubt_kind", "")), getattr(row, f"{prefix}doubt_n", math.nan))
 
 
 def results_of(

@@ -18,6 +18,7 @@ from lmbmd.core.words import counted
 from lmbmd.data.atoms import AtomTable
 from lmbmd.numbers.compare import interval
 from lmbmd.numbers.curve import leave_one_out_error
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 #: What a formulation can be called.
@@ -263,10 +264,10 @@ class FractalDimension:
     """Exponent of R_g ~ N^(1/d_f) over finite clusters.
 
     Attributes:
-        value, error: d_f and its standard error; NaN if ``reason`` says so.
+        value, error: d_f and its standard error; NaN if ``doubt`` says so.
         degrees_of_freedom: of the error.
         smallest, largest: sizes it spans, ions.
-        reason: "" or why there is no value.
+        doubt: why there is no value.
     """
 
     value: float
@@ -274,7 +275,7 @@ class FractalDimension:
     degrees_of_freedom: float
     smallest: int
     largest: int
-    reason: str
+    doubt: Doubt = SURE
 
 
 #: Sizes must span this many octaves (factors of two), each half octave with this many clusters, for a d_f.
@@ -291,14 +292,14 @@ def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> Fra
     size, rg = (np.concatenate([r.finite[:, column] for r in results]) for column in (0, 1))
     nan = float("nan")
     if not len(size):
-        return FractalDimension(nan, nan, nan, 0, 0, "no finite cluster of five ions")
+        return FractalDimension(nan, nan, nan, 0, 0, Doubt(Kind.NO_LARGE_CLUSTER))
     classes = np.floor(2 * np.log2(size)).astype(int)
     used, where = np.unique(classes, return_inverse=True)
     full = np.bincount(where) >= LEAST_CLUSTERS
     keep = full[where]
     span = (int(size[keep].min()), int(size[keep].max())) if keep.any() else (0, 0)
     if not keep.any() or span[1] < span[0] * 2**LEAST_OCTAVES:
-        return FractalDimension(nan, nan, nan, *span, f"sizes span less than {LEAST_OCTAVES} octaves")
+        return FractalDimension(nan, nan, nan, *span, Doubt(Kind.FEW_OCTAVES, n=LEAST_OCTAVES))
     n_blocks = len(results) * blocks
     shape = (n_blocks, len(used))
     flat = label[keep] * len(used) + where[keep]
@@ -308,7 +309,7 @@ def fractal_dimension(results: Sequence[ClusterResult], blocks: int = 10) -> Fra
     filled = np.flatnonzero(sums[0].any(axis=1))
     left_out = np.array([_inverse_slope(sums.sum(axis=1) - sums[:, b]) for b in filled])
     known = (float(leave_one_out_error(left_out)), len(left_out) - 1.0) if len(left_out) > 1 else (nan, nan)
-    return FractalDimension(value, *known, *span, "")
+    return FractalDimension(value, *known, *span)
 
 
 def _inverse_slope(sums: np.ndarray) -> float:

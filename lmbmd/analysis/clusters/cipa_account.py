@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,12 @@ from lmbmd.analysis.clusters.components_account import centre_names
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, CipaThresholds
 from lmbmd.analysis.family import Account, Family, Findings, Series, Setting
-from lmbmd.analysis.shells.cutoffs import second_minimum
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff, second_minimum
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.doubt import descriptor, doubt, entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import SURE, Doubt, Kind, descriptor, doubt, entry, told
+from lmbmd.numbers.doubt import described as told_row
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 #: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
@@ -48,7 +51,7 @@ _COLUMNS = (
     "met",
     "null_model",
     "share_met",
-    "doubt",
+    *DOUBT,
 )
 
 
@@ -82,24 +85,27 @@ def cipa_account(
     """
     thresholds = thresholds or CipaThresholds()
     verdict = decide(clusters, measured, atoms, thresholds, shifted)
-    shell_A, rule = (shell_A, "given") if shell_A else _first_shell(measured)
+    shell = _given(shell_A) if shell_A else _first_shell(measured)
+    shell_A = shell.cutoff_A
     rows = _call_rows(verdict, measured, thresholds) + _information_rows(measured, shell_A)
     dimension = fractal_dimension(clusters)
-    scaling = dimension.reason or f"clusters of {dimension.smallest}–{dimension.largest} ions"
+    scaling = "Rg ~ N^(1/d_f)"
+    if not dimension.doubt:
+        scaling = f"{scaling}; clusters of {dimension.smallest}–{dimension.largest} ions"
     rows.append(_row("fractal dimension", Estimate(dimension.value, dimension.error, 0, source=_JACKKNIFE), "1"))
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     tables = {
         "cipa": table.astype({"met": object}),
         "cipa_sensitivity": pd.DataFrame(
             [(v.choice, v.setting, *entry(v.share), v.call) for v in verdict.variations],
-            columns=["choice", "setting", "share", "error", "doubt", "call"],
+            columns=["choice", "setting", "share", "error", *DOUBT, "call"],
         ),
         "cipa_g": _g_table(measured),
         "cipa_nearest": _nearest_table(measured),
     }
-    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell_A, rule)
+    descriptors = _descriptors(verdict, measured, centre_names(atoms), shell)
     descriptors.append(
-        Descriptor(
+        told_row(
             "cluster_fractal_dimension",
             centre_names(atoms),
             dimension.value,
@@ -107,7 +113,8 @@ def cipa_account(
             "1",
             float("nan"),
             dimension.degrees_of_freedom,
-            f"Rg ~ N^(1/d_f); {scaling}",
+            scaling,
+            dimension.doubt,
         )
     )
     return Account(descriptors, tables, [{"topic": "cipa", "text": verdict.sentence, "call": verdict.call}])
@@ -127,8 +134,8 @@ def _row(
     if direction and np.isfinite(mean.value):
         met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
     z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
-    told = "" if mean.source == _JACKKNIFE else doubt(mean)
-    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met, told)
+    found = told(SURE if mean.source == _JACKKNIFE else doubt(mean))
+    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met, *found)
 
 
 def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
@@ -255,19 +262,27 @@ def _mean_g(measured: Sequence[CompactnessResult]) -> tuple[np.ndarray, np.ndarr
     return curves[0][0], g, sum(w * c[2] for w, c in zip(weight, curves, strict=True))
 
 
-def _first_shell(measured: Sequence[CompactnessResult]) -> tuple[float, str]:
-    """Edge of the first centre–centre shell in Å, at the end of a bin, and the rule that gave it."""
+def _given(shell_A: float) -> Cutoff:
+    nan = float("nan")
+    return Cutoff("", "", shell_A, nan, nan, nan, nan, Basis.GIVEN)
+
+
+def _first_shell(measured: Sequence[CompactnessResult]) -> Cutoff:
+    """Edge of the first centre–centre shell, at the end of a bin."""
     r, g, _ = _mean_g(measured)
     known = np.isfinite(g)
     frames = sum(len(m.time_ps) for m in measured)
     pairs = np.sum([m.pairs.sum(axis=0) for m in measured], axis=0)
     n = measured[0].n_centres
     if known.sum() < 2:
-        return SHELL_A, "fallback: there is no pair"
+        return replace(_given(SHELL_A), basis=Basis.FALLBACK, why=Doubt(Kind.NO_CENTRE_PAIR))
     cn = 2 * np.cumsum(pairs) / (n * frames)
     # Each pair is two neighbours but one sample.
     edge = second_minimum(r[known], g[known], cn[known], n * frames / 2, SHELL_WINDOW_A, SHELL_A)
-    return end_of_bin_A(edge.cutoff_A), edge.rule.replace("second minimum", "first minimum after 5 Å")
+    found, outside = edge.basis is Basis.SECOND_MINIMUM, edge.why.kind is Kind.SECOND_OUTSIDE
+    why = replace(edge.why, kind=Kind.CENTRE_OUTSIDE) if outside else edge.why
+    basis = Basis.CENTRE_MINIMUM if found else edge.basis
+    return replace(edge, cutoff_A=end_of_bin_A(edge.cutoff_A), basis=basis, why=why)
 
 
 def _first_peak(measured: Sequence[CompactnessResult]) -> tuple[float, float, np.ndarray]:
@@ -299,21 +314,21 @@ def _nearest_table(measured: Sequence[CompactnessResult], bin_A: float = 0.25) -
     return pd.DataFrame({"r_A": r, "density": count / max(len(found), 1) / bin_A, "poisson": poisson})
 
 
-def _centre_cn(measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str) -> Descriptor:
+def _centre_cn(measured: Sequence[CompactnessResult], centres: str, shell: Cutoff) -> Descriptor:
     """CN of a centre by centres; without an edge of the first shell it has no value, and the reason is the rule."""
-    if not np.isfinite(shell_A):
+    if not np.isfinite(shell.cutoff_A):
         nothing = Estimate(float("nan"), float("nan"), float("nan"))
-        why = f"no edge of the first centre–centre shell, {rule.partition(': ')[2] or rule}"
+        why = Doubt(Kind.NO_CENTRE_EDGE, because=(shell.why,))
         return descriptor("centre_centre_cn", centres, nothing, "1", "within the first centre–centre shell", why)
-    mean = estimate_mean([r.neighbours(shell_A)[0] for r in measured])
-    return descriptor("centre_centre_cn", centres, mean, "1", f"within {shell_A:.2f} Å, {rule}")
+    mean = estimate_mean([r.neighbours(shell.cutoff_A)[0] for r in measured])
+    return descriptor("centre_centre_cn", centres, mean, "1", f"within {shell.cutoff_A:.2f} Å, {shell.rule}")
 
 
 def _descriptors(
-    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell_A: float, rule: str
+    verdict: Verdict, measured: Sequence[CompactnessResult], centres: str, shell: Cutoff
 ) -> list[Descriptor]:
     def about(name: str, mean: Estimate, unit: str, method: str) -> Descriptor:
-        undefined = "no frame has such a cluster, or the sphere does not fit into the box"
+        undefined = Doubt(Kind.NO_SUCH_CLUSTER)
         return descriptor(name, centres, mean, unit, method, undefined)
 
     ratio = [
@@ -326,7 +341,7 @@ def _descriptors(
         about("cluster_bare_diameter_nm", cluster_mean(measured, "bare_diameter_nm"), "nm", "(6V/π)^(1/3), ions only"),
         about("centre_nearest_distance_A", estimate_mean(_nearest(measured)), "Å", "mean over centres"),
         about("centre_nearest_ratio", estimate_mean(ratio), "1", "over 0.554 n^(−1/3) of random points"),
-        _centre_cn(measured, centres, shell_A, rule),
+        _centre_cn(measured, centres, shell),
     ]
     for radius in DENSITY_RADII_A:
         mean = estimate_mean([r.density_ratio(radius)[0] for r in measured])

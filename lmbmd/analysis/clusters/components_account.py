@@ -10,13 +10,14 @@ import pandas as pd
 from lmbmd.analysis.clusters.components import CLUSTER_SERIES, ClusterResult, Clusters
 from lmbmd.analysis.family import Account, Family, Findings, Series
 from lmbmd.data.atoms import AtomTable
-from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import estimate_mean, scaled
 
 #: Full diameter of a homogeneous sphere with a radius of gyration of one.
 SPHERE_DIAMETER_PER_RG = 2 * np.sqrt(5 / 3)
 
-_NONE_FINITE = "no finite cluster was seen"
+_NONE_FINITE = Doubt(Kind.NO_FINITE_CLUSTER)
 
 
 def cluster_account(results: Sequence[ClusterResult], atoms: AtomTable) -> Account:
@@ -72,23 +73,23 @@ def _sizes(results: Sequence[ClusterResult]) -> pd.DataFrame:
             share.append(per_frame * n / r.n_ions)
         mean = estimate_mean(share)
         rows.append((n, total / frames, *entry(mean), percolating))
-    return pd.DataFrame(rows, columns=["n_ions", "clusters_per_frame", "ion_fraction", "error", "doubt", "percolating"])
+    return pd.DataFrame(rows, columns=["n_ions", "clusters_per_frame", "ion_fraction", "error", *DOUBT, "percolating"])
 
 
 def _population(results: Sequence[ClusterResult]) -> pd.DataFrame:
     kind = [np.column_stack([r.counts[:, 1:3], r.counts[:, 4] > 0]) for r in results]
     rows = [(*map(int, key[:2]), *per_frame, bool(key[2])) for key, per_frame in _per_frame(results, kind)]
-    return pd.DataFrame(rows, columns=["n_centres", "n_anions", "per_frame", "error", "doubt", "percolating"])
+    return pd.DataFrame(rows, columns=["n_centres", "n_anions", "per_frame", "error", *DOUBT, "percolating"])
 
 
 def _charges(results: Sequence[ClusterResult]) -> pd.DataFrame:
     rows = [(int(key[0]), *per_frame) for key, per_frame in _per_frame(results, [r.counts[:, 3:4] for r in results])]
-    return pd.DataFrame(rows, columns=["charge_e", "per_frame", "error", "doubt"])
+    return pd.DataFrame(rows, columns=["charge_e", "per_frame", "error", *DOUBT])
 
 
 def _per_frame(
     results: Sequence[ClusterResult], keys: Sequence[np.ndarray]
-) -> list[tuple[np.ndarray, tuple[float, float, str]]]:
+) -> list[tuple[np.ndarray, tuple[float, float, str, str, float]]]:
     """(key, (clusters per frame, error, doubt)) of every kind of cluster, in the order of the keys.
 
     Args:

@@ -15,7 +15,7 @@ from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.curve import jackknife
-from lmbmd.numbers.doubt import NO_ERROR, NOT_RELIABLE
+from lmbmd.numbers.doubt import SURE, Doubt, Kind, described, remark
 from lmbmd.numbers.estimate import RELIABLE_N_EFFECTIVE
 
 Item = TypeVar("Item")
@@ -25,7 +25,9 @@ MAX_POINTS = 200
 #: Part of the excess correlation below which the integral is continued by the exponential tail.
 TAIL_FROM = 0.05
 
-_EXCHANGE = ["centre", "partner", "tau_ps", "error", "outcome", "losses", "tolerance_ps"]
+#: What became of the search for a time: in words, and as kind and numbers.
+_OUTCOME = ("outcome", "outcome_kind", "outcome_n", "outcome_at")
+_EXCHANGE = ["centre", "partner", "tau_ps", "error", *_OUTCOME, "losses", "tolerance_ps"]
 _KIND = {
     "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
     "continuous": "together at every frame from 0 to t",
@@ -149,9 +151,9 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
         c, c_error, _ = jackknife(np.divide, together, origins, replica)
         outcome = _outcome(time[usable], c[usable], _excess(c[usable], random))
         tau, tau_error, integral, integral_error, freedom = 5 * [float("nan")]
-        if outcome == "decayed":
+        if not outcome:
             tau, tau_error, freedom = _number(lambda a, b: decay_time_ps(time, a / b), together, origins, replica)
-        if outcome.startswith(("decayed", "no 1/e")):
+        if not outcome or outcome.kind is Kind.NO_CROSSING:
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
             integral, integral_error, freedom = _number(long, together, origins, replica)
     row = {
@@ -161,13 +163,14 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
         "correlation": first.kind,
         "tau_ps": tau,
         "error": tau_error,
-        "outcome": outcome,
+        **_outcome_columns(outcome, "decayed"),
         "integral_ps": integral,
         "integral_error": integral_error,
         "random": random,
         "tolerance_ps": first.tolerance_ps,
         "departures": float(sum(c.departures for _, c in found)),
         "jackknife_freedom": freedom,
+        "doubt": outcome,
     }
     points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
     curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
@@ -184,18 +187,24 @@ def _number(
     return float(value), float(error), freedom
 
 
-def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> str:
-    """ "decayed", or why there is no 1/e time; ``excess`` is (C − C∞) / (1 − C∞)."""
+def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> Doubt:
+    """Why there is no 1/e time, if there is none; ``excess`` is (C − C∞) / (1 − C∞)."""
     if len(c) < 2:
-        return "not decayed: the run is too short to see any time pass"
+        return Doubt(Kind.RUN_TOO_SHORT)
     level = np.exp(-1.0)
     if excess[1] <= level:
-        return f"not resolved: C({time_ps[1]:g} ps) = {c[1]:.3g}, random exchange within one frame interval"
+        return Doubt(Kind.NOT_RESOLVED, n=float(c[1]), at=float(time_ps[1]))
     if (c <= level).any():
-        return "decayed"
+        return SURE
     if (excess <= level).any():
-        return "no 1/e time: random exchange in this box leaves C above 1/e; see the integral"
-    return f"not decayed: C({time_ps[-1]:g} ps) = {c[-1]:.3g}, so longer than {time_ps[-1]:g} ps"
+        return Doubt(Kind.NO_CROSSING)
+    return Doubt(Kind.NOT_DECAYED, n=float(c[-1]), at=float(time_ps[-1]))
+
+
+def _outcome_columns(found: Doubt, fine: str, value: float = 0.0, error: float = 0.0) -> dict[str, str | float]:
+    """The columns ``_OUTCOME``; ``fine`` is what is said where there is no doubt."""
+    told = remark(found, value, error) or fine, found.kind.value, found.n, found.at
+    return dict(zip(_OUTCOME, told, strict=True))
 
 
 def _freedom(error: float, jackknifed: float, events: float) -> float:
@@ -214,9 +223,9 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
     name, meaning = _STATE[row["state"]]
     kind = _KIND[row["correlation"]].format(tolerance=row["tolerance_ps"])
     definition = f"{row['correlation']}: {meaning}, {kind}"
-    why = "" if row["outcome"] == "decayed" else f"; {row['outcome']}"
+    why: Doubt = row["doubt"]
     species, events = _named(row, several), row["departures"]
-    time = Descriptor(
+    time = described(
         f"{name}_time_{row['correlation']}_ps",
         species,
         row["tau_ps"],
@@ -224,13 +233,13 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         "ps",
         events,
         _freedom(row["error"], row["jackknife_freedom"], events),
-        f"1/e time; {definition}{why}",
+        f"1/e time; {definition}",
+        why,
     )
     if row["state"] in ("CIP", "AGG"):
         return [time]
-    no_integral = why if not row["outcome"].startswith(("decayed", "no 1/e")) else "; its tail does not fall"
-    no_integral = "" if np.isfinite(row["integral_ps"]) else no_integral
-    integral = Descriptor(
+    no_integral = why if why and why.kind is not Kind.NO_CROSSING else Doubt(Kind.FLAT_TAIL)
+    integral = described(
         f"{name}_integral_{row['correlation']}_ps",
         species,
         row["integral_ps"],
@@ -238,7 +247,8 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         "ps",
         events,
         _freedom(row["integral_error"], row["jackknife_freedom"], events),
-        f"integral of the excess over C at random ({row['random']:.2g}); {definition}{no_integral}",
+        f"integral of the excess over C at random ({row['random']:.2g}); {definition}",
+        SURE if np.isfinite(row["integral_ps"]) else no_integral,
     )
     return [time, integral]
 
@@ -256,18 +266,17 @@ def _exchange(
     total = float(losses.sum())
     rate, rate_error, time, time_error, freedom = 5 * [float("nan")]
     if not observed_ns.sum() > 0.0:
-        why = outcome = "a single frame shows no exchange"
+        why = outcome = Doubt(Kind.SINGLE_FRAME)
     elif total == 0:
         # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
-        rate, why = 0.0, f"none was seen: below {3.0 / observed_ns.sum():.2g} at 95 %"
-        outcome = f"none was seen: longer than {bound_ps.sum() / 3.0:.2g} ps at 95 %"
+        rate, why = 0.0, Doubt(Kind.NO_LOSS_RATE, n=float(3.0 / observed_ns.sum()))
+        outcome = Doubt(Kind.NO_LOSS_TIME, n=float(bound_ps.sum() / 3.0))
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
             rate, rate_error, freedom = _number(np.divide, losses, observed_ns, replica)
             time, time_error, freedom = _number(np.divide, bound_ps, losses, replica)
-        few = total < RELIABLE_N_EFFECTIVE
-        why = outcome = f"{NOT_RELIABLE} ({total:g} losses)" if few else ""
-        outcome = outcome if np.isfinite(time_error) else f"{NO_ERROR}all losses are in one group of centres"
+        why = outcome = Doubt(Kind.FEW_LOSSES, n=total) if total < RELIABLE_N_EFFECTIVE else SURE
+        outcome = outcome if np.isfinite(time_error) else Doubt(Kind.ONE_GROUP)
     breaks = f"breaks up to {first.tolerance_ps:g} ps not counted"
     definitions = (
         f"contacts lost per centre and ns, {breaks}",
@@ -275,19 +284,18 @@ def _exchange(
     )
     species = _named({"centre": first.centre, "partner": first.partner}, several)
     known = [_freedom(error, freedom, total) for error in (rate_error, time_error)]
-    method = ["; ".join(filter(None, parts)) for parts in zip(definitions, (why, outcome), strict=True)]
     row = {
         "centre": first.centre,
         "partner": first.partner,
         "tau_ps": time,
         "error": time_error,
-        "outcome": outcome or "seen",
+        **_outcome_columns(outcome, "seen", time, time_error),
         "losses": total,
         "tolerance_ps": first.tolerance_ps,
     }
     return [
-        Descriptor("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, known[0], method[0]),
-        Descriptor("exchange_time_ps", species, time, time_error, "ps", total, known[1], method[1]),
+        described("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, known[0], definitions[0], why),
+        described("exchange_time_ps", species, time, time_error, "ps", total, known[1], definitions[1], outcome),
     ], row
 
 
@@ -302,16 +310,16 @@ def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
         if np.isnan(tau) and np.isfinite(row["integral_ps"]):
             tau, error, which = row["integral_ps"], row["integral_error"], "integral"
         method = f"length of the shortest run over the intermittent residence time ({which})"
-        method = f"{method}; {row['outcome']}" if np.isnan(tau) else method
+        why = row["doubt"] if np.isnan(tau) else SURE
         species, events = _named(row, several), row["departures"]
         times, times_error = run_ps / tau, run_ps * error / tau**2
         known = events, _freedom(times_error, row["jackknife_freedom"], events)
-        found.append(Descriptor("run_length_in_residence_times", species, times, times_error, "1", *known, method))
+        found.append(described("run_length_in_residence_times", species, times, times_error, "1", *known, method, why))
     return found
 
 
 def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", "outcome", "integral_ps"]
+    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", *_OUTCOME, "integral_ps"]
     columns += ["integral_error", "random", "tolerance_ps", "departures"]
     times = pd.DataFrame(rows, columns=columns)
     blank = pd.DataFrame(columns=["centre", "partner", "state", "correlation", "t_ps", "c", "c_error"])

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.family import Account, Family, Findings
 from lmbmd.analysis.shells.coordination import ShellResult, Shells
-from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff, Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
-from lmbmd.numbers.doubt import descriptor, doubt
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor, doubt, told
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 
@@ -47,7 +48,7 @@ def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
     """
     first, reach = rdfs[0], min(r.reach_A for r in rdfs)
     blocks = sum(len(r.frames) for r in rdfs)
-    told = doubt(Estimate(1.0, 0.0 if blocks > 1 else float("nan"), float(blocks), source=_of_blocks(blocks)))
+    of_error = told(doubt(Estimate(1.0, 0.0 if blocks > 1 else float("nan"), float(blocks), source=_of_blocks(blocks))))
     inside = first.edges_A[1:] <= reach + 1e-9
     frames = [r.frames for r in rdfs]
     tables = []
@@ -58,7 +59,7 @@ def rdf_table(rdfs: Sequence[Rdf]) -> pd.DataFrame:
         table = pd.DataFrame({name: column[inside] for name, column in columns.items()})
         table.insert(0, "partner", partner)
         table.insert(0, "centre", centre)
-        tables.append(table.assign(doubt=told))
+        tables.append(table.assign(**dict(zip(DOUBT, of_error, strict=True))))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -99,7 +100,7 @@ def radial_account(
     read = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
     for row in cutoffs.rows:
         if row.centre == centre:
-            why = row.rule.removeprefix("fallback: ")
+            why = row.why or Doubt(Kind.NO_PAIR)
             rows += [
                 descriptor("rdf_peak_A", row.partner, read(row.peak_A), "Å", "first maximum of g(r)", why),
                 descriptor("rdf_peak_g", row.partner, read(row.peak_g), "1", "height of the first maximum", why),
@@ -112,9 +113,14 @@ def radial_account(
             value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
             edge = f"{row.cutoff_A:.2f} Å ({row.rule})" if np.isfinite(row.cutoff_A) else "the second shell"
             method = f"mass centre within {edge}, not in the first shell"
-            rows.append(descriptor("second_shell_cn", row.partner, value, "1", method, row.rule))
-    columns = [f.name for f in fields(Cutoff)]
-    table = pd.DataFrame([astuple(row) for row in (*cutoffs.rows, *second)], columns=columns)
+            rows.append(
+                descriptor(
+                    "second_shell_cn", row.partner, value, "1", method, Doubt(Kind.NO_RADIUS, because=(row.why,))
+                )
+            )
+    numbers = [f.name for f in fields(Cutoff)][:-2]
+    of = lambda c: (*(getattr(c, name) for name in numbers), c.rule, c.basis.value, c.why.kind.value)  # noqa: E731
+    table = pd.DataFrame([of(c) for c in (*cutoffs.rows, *second)], columns=[*numbers, "rule", "basis", "why"])
     table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
     return Account(rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second))
 
@@ -122,15 +128,14 @@ def radial_account(
 def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
     """One sentence for all pairs with the same fallback, or with no radius at all."""
     found: dict[str, list[str]] = {}
-    for rows, order, what in ((first, "first", "the cut-off"), (second, "second", "the edge of the second shell")):
+    for rows, order, what in ((first, "first", "cut-off"), (second, "second", "edge of the second shell")):
         for row in rows:
-            rule, _, why = row.rule.partition(": ")
-            if why:
+            if row.basis in (Basis.FALLBACK, Basis.NONE):
                 opening = {
-                    "fallback": f"Without a {order} minimum, {row.cutoff_A:.2f} Å is {what} of",
-                    "none": f"There is no {what.removeprefix('the ')} of",
-                }[rule]
-                found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({why})")
+                    Basis.FALLBACK: f"Without a {order} minimum, {row.cutoff_A:.2f} Å is the {what} of",
+                    Basis.NONE: f"There is no {what} of",
+                }[row.basis]
+                found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({row.why})")
     return [{"topic": "cutoff", "text": f"{opening} {'; '.join(pairs)}."} for opening, pairs in found.items()]
 
 

@@ -14,7 +14,8 @@ from lmbmd.analysis.shells.coordination import STATES, ShellResult, Shells, kind
 from lmbmd.analysis.shells.entropy import excess_shell_entropy, mixing_entropy, random_shell_entropy, shell_entropy
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, estimate_ratio, last_used, shares
 
 
@@ -88,7 +89,7 @@ def _denticity(results: Sequence[ShellResult], centre: str) -> list[Descriptor]:
         pairs = [r.denticity[:, k].sum(axis=1) for r in results]
         atoms = [r.denticity[:, k] @ np.arange(1, r.denticity.shape[2] + 1) for r in results]
         several = [r.denticity[:, k, 1:].sum(axis=1) for r in results]
-        never = f"no {name} is ever bound"
+        never = Doubt(Kind.NEVER_BOUND, of=name)
         method = f"donor atoms of a bound molecule on one {centre}, mean over bound pairs"
         rows.append(descriptor("denticity", name, estimate_ratio(atoms, pairs), "1", method, never))
         method = f"share of bound pairs in which two or more donor atoms touch the {centre}"
@@ -104,16 +105,14 @@ def _selection(results: Sequence[ShellResult], centre: str, kinds: dict[str, str
     everyone = [r.molecules.sum(axis=1) for r in results]
     method = f"anions among all molecules in first shells of {centre}"
     share = estimate_ratio(in_shell, everyone)
-    rows.append(descriptor("shell_anion_share", "", share, "1", method, "every shell is empty"))
+    rows.append(descriptor("shell_anion_share", "", share, "1", method, Doubt(Kind.EMPTY_SHELLS)))
     if len(anions) < 2:
         return rows
     bulk = first.n_molecules / first.n_molecules[anions].sum()
     for k in anions:
         ratio = estimate_ratio([r.molecules[:, k] / bulk[k] for r in results], in_shell)
         method = "share of the anions in first shells over share of the anions in the box; 1 is no preference"
-        rows.append(
-            descriptor("anion_enrichment", first.ligands[k], ratio, "1", method, "no anion is ever in a first shell")
-        )
+        rows.append(descriptor("anion_enrichment", first.ligands[k], ratio, "1", method, Doubt(Kind.NO_ANION_IN_SHELL)))
     for a, b in itertools.combinations(anions, 2):
         ratio = estimate_ratio(
             [r.molecules[:, a] / bulk[a] for r in results], [r.molecules[:, b] / bulk[b] for r in results]
@@ -121,7 +120,7 @@ def _selection(results: Sequence[ShellResult], centre: str, kinds: dict[str, str
         pair = f"{first.ligands[a]}/{first.ligands[b]}"
         method = "ratio of two anions in first shells over their ratio in the box; 1 is no preference"
         rows.append(
-            descriptor("anion_selectivity", pair, ratio, "1", method, f"no {first.ligands[b]} is ever in a first shell")
+            descriptor("anion_selectivity", pair, ratio, "1", method, Doubt(Kind.NOT_IN_SHELL, of=first.ligands[b]))
         )
     return rows
 
@@ -176,7 +175,7 @@ def _cn_table(results: Sequence[ShellResult], atoms: AtomTable, centre: str) -> 
             if site.split(":")[0] == name:
                 by_atom = estimate_mean([r.donors[:, j] / r.n_centres for r in results])
                 rows.append((centre, name, site.split(":", 1)[1], *entry(by_atom)))
-    return pd.DataFrame(rows, columns=["centre", "species", "site", "value", "error", "doubt"])
+    return pd.DataFrame(rows, columns=["centre", "species", "site", "value", "error", *DOUBT])
 
 
 def _histogram_table(results: Sequence[ShellResult]) -> pd.DataFrame:
@@ -184,7 +183,7 @@ def _histogram_table(results: Sequence[ShellResult]) -> pd.DataFrame:
     for k, name in enumerate(results[0].ligands):
         estimates = shares([r.per_centre[:, k] for r in results], results[0].n_centres)
         rows += [(name, n, *entry(e)) for n, e in enumerate(estimates[: last_used(estimates)])]
-    return pd.DataFrame(rows, columns=["species", "n", "fraction", "error", "doubt"])
+    return pd.DataFrame(rows, columns=["species", "n", "fraction", "error", *DOUBT])
 
 
 def _types_table(results: Sequence[ShellResult]) -> pd.DataFrame:
@@ -194,8 +193,8 @@ def _types_table(results: Sequence[ShellResult]) -> pd.DataFrame:
     for composition in np.unique(np.concatenate([r.types for r in results]), axis=0):
         estimate = estimate_mean([r.type_series(composition) / r.n_centres for r in results])
         rows.append((shell_label(composition, names), *composition.tolist(), *entry(estimate)))
-    rows.sort(key=lambda row: (-row[-3], row[0]))
-    columns = ["rank", "label", *(f"n_{name}" for name in names), "fraction", "error", "doubt"]
+    rows.sort(key=lambda row: (-row[1 + len(names)], row[0]))
+    columns = ["rank", "label", *(f"n_{name}" for name in names), "fraction", "error", *DOUBT]
     return pd.DataFrame([(rank, *row) for rank, row in enumerate(rows, start=1)], columns=columns)
 
 
@@ -206,7 +205,7 @@ def _states_table(results: Sequence[ShellResult], kinds: dict[str, str]) -> pd.D
         if kinds[name] != "anion" and first.n_molecules[k]:
             estimates = shares([r.states[:, k] for r in results], first.n_molecules[k])
             rows.append((name, *(part for column in zip(*map(entry, estimates), strict=True) for part in column)))
-    columns = [f"{state}{part}" for part in ("", "_error", "_doubt") for state in STATES]
+    columns = [f"{state}{part}" for part in ("", "_error", *(f"_{column}" for column in DOUBT)) for state in STATES]
     return pd.DataFrame(rows, columns=["species", *columns])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from lmbmd.data.contacts import FrameContacts
 from lmbmd.data.ions import IONS
 from lmbmd.data.rdf import Rdf
 from lmbmd.data.sites import named_cutoffs, site_keys
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 
 #: Where the second minimum of Li⁺ – mass-centre functions must lie, and the fallback, Å.
 LI_SECOND_WINDOW_A = (6.0, 10.0)
@@ -35,6 +37,27 @@ FLOOR_G = 0.02
 FLOOR_SHARE = 0.005
 
 
+class Basis(StrEnum):
+    """What rule gave the edge of a shell. The values stand in files."""
+
+    FIRST_MINIMUM = "first_minimum"
+    SECOND_MINIMUM = "second_minimum"
+    CENTRE_MINIMUM = "centre_minimum"
+    GIVEN = "given"
+    FALLBACK = "fallback"
+    NONE = "none"
+
+
+_RULES = {
+    Basis.FIRST_MINIMUM: "first minimum",
+    Basis.SECOND_MINIMUM: "second minimum",
+    Basis.CENTRE_MINIMUM: "first minimum after 5 Å",
+    Basis.GIVEN: "given",
+    Basis.FALLBACK: "fallback: {why}",
+    Basis.NONE: "none: {why}",
+}
+
+
 @dataclass(frozen=True)
 class Cutoff:
     """The edge of a shell, and what the RDF showed.
@@ -44,7 +67,8 @@ class Cutoff:
         cutoff_A: the radius used; NaN if there is none, which only second shells may lack.
         peak_A, peak_g: first maximum of g(r), its position interpolated between bins; NaN if there is none.
         minimum_A, minimum_g: the minimum after it; NaN if there is none.
-        rule: ``"first minimum"``, ``"second minimum"``, ``"given"``, ``"fallback: <why>"`` or ``"none: <why>"``.
+        basis: which rule gave the radius.
+        why: for a fallback, or where there is none: what the RDF lacks.
     """
 
     centre: str
@@ -54,7 +78,13 @@ class Cutoff:
     peak_g: float
     minimum_A: float
     minimum_g: float
-    rule: str
+    basis: Basis
+    why: Doubt = SURE
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, with the reason for a fallback."""
+        return _RULES[self.basis].format(why=self.why)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +117,11 @@ class Cutoffs:
     @classmethod
     def from_table(cls, table: pd.DataFrame, atoms: AtomTable) -> Cutoffs:
         """From the table ``cutoffs`` of a description; rows of second shells are left out."""
-        columns = [f.name for f in fields(Cutoff)]
+        columns = [f.name for f in fields(Cutoff)][:-2]
         first = table[table["shell"] == "first"]
-        return cls.of((Cutoff(*row) for row in first[columns].itertuples(index=False)), atoms)
+        kinds = zip(map(Basis, first["basis"]), map(Kind, first["why"]), strict=True)
+        radii = first[columns].itertuples(index=False)
+        return cls.of((Cutoff(*row, b, Doubt(why)) for row, (b, why) in zip(radii, kinds, strict=True)), atoms)
 
 
 def shifted_window(
@@ -210,27 +242,27 @@ def first_minimum(
         centre, partner: labels for the result.
 
     Returns:
-        Cutoff; its rule is ``"first minimum"`` or ``"fallback: <why>"``. A species without a shell (a diluent) or
+        Cutoff; its basis is ``FIRST_MINIMUM`` or ``FALLBACK``. A species without a shell (a diluent) or
         without a single pair gives a fallback, never an error.
     """
 
-    def fallback(why: str, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
-        return Cutoff(centre, partner, fallback_A, peak_A, peak_g, np.nan, np.nan, f"fallback: {why}")
+    def fallback(why: Doubt, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
+        return Cutoff(centre, partner, fallback_A, peak_A, peak_g, np.nan, np.nan, Basis.FALLBACK, why)
 
     y, error = smoothed(r_A, g, cn, n_samples, SMOOTHING_A)
     if not y.any():
-        return fallback("no pair was ever found")
+        return fallback(Doubt(Kind.NO_PAIR))
     turns = turning_points(y, error)
     maxima = [i for i, sign in turns if sign > 0]
     if not maxima:
-        return fallback("g(r) has no significant maximum")
+        return fallback(Doubt(Kind.NO_MAXIMUM))
     lowest = maxima[0]
     if r_A[lowest] >= window_A[1]:
-        return fallback(f"no first shell, the first maximum is at {r_A[lowest]:.2f} Å", *summit(r_A, g, lowest))
+        return fallback(Doubt(Kind.NO_FIRST_SHELL, at=float(r_A[lowest])), *summit(r_A, g, lowest))
     while maxima and y[maxima[0]] < BULK_G:
         maxima.pop(0)
     if not maxima or r_A[maxima[0]] >= window_A[1]:
-        why = f"the first maximum, g = {y[lowest]:.2f}, is below the bulk density"
+        why = Doubt(Kind.BELOW_BULK, n=float(y[lowest]))
         return fallback(why, *summit(r_A, g, lowest))
     peak = maxima.pop(0)
     seen = summit(r_A, g, peak)
@@ -244,11 +276,9 @@ def first_minimum(
         start = end
     inside = (max(r_A[first], window_A[0]), min(r_A[last], window_A[1]))
     if inside[0] > inside[1]:
-        return fallback(
-            f"the first minimum, at {r_A[low]:.2f} Å, is not within {window_A[0]:.1f}–{window_A[1]:.1f} Å", *seen
-        )
+        return fallback(Doubt(Kind.MINIMUM_OUTSIDE, at=float(r_A[low]), low=window_A[0], high=window_A[1]), *seen)
     edge = 0.5 * (inside[0] + inside[1])
-    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), "first minimum")
+    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), Basis.FIRST_MINIMUM)
 
 
 def second_minimum(
@@ -267,35 +297,35 @@ def second_minimum(
     first significant minimum inside the window that follows a significant maximum beyond 1 Å before the window
     (5 Å for Li⁺, where no mass centre of a bound ion of the library lies further out), after smoothing by 0.2 Å.
 
-    Args, returns: as for ``first_minimum``; the rule is ``"second minimum"`` or ``"fallback: <why>"``. Where the
+    Args, returns: as for ``first_minimum``; the basis is ``SECOND_MINIMUM`` or ``FALLBACK``. Where the
     RDF ends before the fallback radius, the radius is the end of the RDF. Where the second shell's maximum lies at
-    or beyond the fallback radius there is no edge: the radius is NaN and the rule ``"none: <why>"``.
+    or beyond the fallback radius there is no edge: the radius is NaN and the basis ``NONE``.
     """
 
-    def fallback(why: str, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
+    def fallback(why: Doubt, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
         radius = min(fallback_A, float(r_A[-1]))
         if peak_A >= radius:
-            why = f"none: {why}, and the fallback, {radius:.2f} Å, is not beyond its maximum at {peak_A:.2f} Å"
-            return Cutoff(centre, partner, np.nan, peak_A, peak_g, np.nan, np.nan, why)
-        return Cutoff(centre, partner, radius, peak_A, peak_g, np.nan, np.nan, f"fallback: {why}")
+            why = Doubt(Kind.BEYOND_FALLBACK, at=peak_A, low=radius, because=(why,))
+            return Cutoff(centre, partner, np.nan, peak_A, peak_g, np.nan, np.nan, Basis.NONE, why)
+        return Cutoff(centre, partner, radius, peak_A, peak_g, np.nan, np.nan, Basis.FALLBACK, why)
 
     y, error = smoothed(r_A, g, cn, n_samples, SECOND_SMOOTHING_A)
     if not y.any():
-        return fallback("no pair was ever found")
+        return fallback(Doubt(Kind.NO_PAIR))
     turns = turning_points(y, error)
     peaks = [i for i, sign in turns if sign > 0 and r_A[i] >= window_A[0] - 1.0]
     if not peaks or r_A[peaks[0]] >= window_A[1]:
-        return fallback("g(r) of the mass centres shows no second shell")
+        return fallback(Doubt(Kind.NO_SECOND_SHELL))
     peak = peaks[0]
     seen = (float(r_A[peak]), float(y[peak]))
     minima = [i for i, sign in turns if sign < 0 and i > peak]
     if not minima:
-        return fallback("g(r) of the mass centres has no minimum after its second shell", *seen)
+        return fallback(Doubt(Kind.NO_SECOND_MINIMUM), *seen)
     low, first, last = _valley(y, error, peak, peaks[1] if len(peaks) > 1 else len(r_A))
     if not window_A[0] <= r_A[low] <= window_A[1]:
-        return fallback(f"the second minimum, at {r_A[low]:.1f} Å, is outside the window", *seen)
+        return fallback(Doubt(Kind.SECOND_OUTSIDE, at=float(r_A[low])), *seen)
     edge = 0.5 * (max(r_A[first], window_A[0]) + min(r_A[last], window_A[1]))
-    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), "second minimum")
+    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), Basis.SECOND_MINIMUM)
 
 
 def centre_species(atoms: AtomTable) -> list[str]:
@@ -343,7 +373,7 @@ def first_shell_cutoffs(
             )
         for site, radius in radii.items():
             row = _from_rdf(first_minimum, rdf, atoms, centre, site, *(moved or (window_A, fallback_A)))
-            rows.append(row if radius is None else replace(row, cutoff_A=radius, rule="given"))
+            rows.append(row if radius is None else replace(row, cutoff_A=radius, basis=Basis.GIVEN))
     return Cutoffs.of(rows, atoms)
 
 
@@ -355,8 +385,8 @@ def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutof
     moved = shifted_window(_element(atoms, centre), LI_SECOND_WINDOW_A, LI_SECOND_FALLBACK_A)
     partners = [atoms.species[k].name for k in sorted(set(atoms.species_of_site.tolist()))]
     if moved is None:
-        nan, why = float("nan"), f"none: the ionic radius of {_element(atoms, centre)} is not known"
-        return tuple(Cutoff(centre, p, nan, nan, nan, nan, nan, why) for p in partners)
+        nan, why = float("nan"), Doubt(Kind.NO_IONIC_RADIUS, of=_element(atoms, centre))
+        return tuple(Cutoff(centre, p, nan, nan, nan, nan, nan, Basis.NONE, why) for p in partners)
     return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, *moved) for p in partners)
 
 
@@ -372,7 +402,7 @@ def _from_rdf(
     """Apply ``rule`` to one pair of an Rdf, as far out as every frame was sampled."""
     if (centre, partner) not in rdf.pairs:
         nan = float("nan")
-        return Cutoff(centre, partner, fallback_A, nan, nan, nan, nan, "fallback: there is no RDF of this pair")
+        return Cutoff(centre, partner, fallback_A, nan, nan, nan, nan, Basis.FALLBACK, Doubt(Kind.NO_RDF))
     g, cn = rdf.mean(rdf.pair(centre, partner))
     sampled = rdf.edges_A[1:] <= rdf.reach_A + 1e-9
     n_samples = float(rdf.frames.sum()) * atoms.count(centre)

@@ -9,14 +9,15 @@ import pandas as pd
 
 from lmbmd.analysis.family import Account, Family, Findings, Setting
 from lmbmd.analysis.shells.coordination import kind
-from lmbmd.analysis.shells.cutoffs import Cutoff
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff
 from lmbmd.analysis.shells.separation import SecondShell
 from lmbmd.data.atoms import AtomTable
-from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import Estimate, shares
 
 #: What follows the name of a quantity in the columns of a table that holds several: value, error, doubt.
-_PARTS = ("", "_error", "_doubt")
+_PARTS = ("", "_error", *(f"_{column}" for column in DOUBT))
 
 
 def separation_account(
@@ -42,7 +43,8 @@ def separation_account(
         unknown = [e for e in used if np.isnan(e.cutoff_A)]
         if unknown:
             separated = isolated = Estimate(np.nan, np.nan, np.nan)
-        why = "; ".join(f"no edge of the second shell of {e.partner}, {e.rule.partition(': ')[2]}" for e in unknown)
+        whys = tuple(Doubt(Kind.NO_SECOND_EDGE, of=e.partner, because=(e.why,)) for e in unknown)
+        why = whys[0] if len(whys) == 1 else Doubt(Kind.SEVERAL, because=whys)
         told = ", ".join(f"{e.partner} {e.cutoff_A:.2f} Å" for e in used if e not in unknown) or "unknown"
         method = f"share of all {name} without an ion in contact but with one within the second shell ({told})"
         descriptors.append(descriptor(f"solvent_separated_{who}_fraction", name, separated, "1", method, why))
@@ -60,8 +62,8 @@ def edges(setting: Setting) -> dict[str, Cutoff]:
     found = {row.partner: row for row in setting.second}
     anions = [s.name for s in setting.atoms.species if kind(s) == "anion"]
     # An anion without a donor site has no contacts and no second shell to be in.
-    nan = float("nan")
-    nothing = {name: Cutoff(setting.centre, name, 0.0, nan, nan, nan, nan, "it has no donor site") for name in anions}
+    nan, no_site = float("nan"), Doubt(Kind.NO_SITE)
+    nothing = {name: Cutoff(setting.centre, name, 0.0, nan, nan, nan, nan, Basis.NONE, no_site) for name in anions}
     return {name: found.get(name, nothing[name]) for name in anions}
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from lmbmd.analysis.family import Account, Family, Findings, Series
 from lmbmd.analysis.shells.speciation import CLASSES, CONVENTIONS, Speciation, SpeciationResult
-from lmbmd.numbers.doubt import descriptor, entry
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, last_used, shares
 
 
@@ -31,7 +32,7 @@ def speciation_account(results: Sequence[SpeciationResult], centre: str, agg_ii_
     def add(convention: str, cls: str, name: str, estimate: Estimate, method: str) -> None:
         if cls:
             rows.append((convention, cls, *entry(estimate)))
-        reason = "there is no anion in the box"
+        reason = Doubt(Kind.NO_ANION)
         descriptors.append(descriptor(f"{name}_fraction_{convention}", "", estimate, "1", method, reason))
 
     for convention in CONVENTIONS:
@@ -47,7 +48,7 @@ def speciation_account(results: Sequence[SpeciationResult], centre: str, agg_ii_
                 part = estimate_mean([r.agg_parts(agg_ii_from)[:, k] for r in results])
                 add("anion", cls, name, part, f"share of anions in contact with {ranges[k]} centres")
     tables = {
-        "speciation": pd.DataFrame(rows, columns=["convention", "cls", "fraction", "error", "doubt"]),
+        "speciation": pd.DataFrame(rows, columns=["convention", "cls", "fraction", "error", *DOUBT]),
         "ion_histogram": _histograms(results),
     }
     return Account(descriptors, tables)
@@ -68,7 +69,7 @@ def _histograms(results: Sequence[SpeciationResult]) -> pd.DataFrame:
         add("anions_per_centre", "", [r.anions_per_centre[:, -1] for r in results], first.n_centres)
     for k, name in enumerate(first.anions):
         add("centres_per_anion", name, [r.centres_per_anion[:, k] for r in results], first.n_anions[k])
-    return pd.DataFrame(rows, columns=["convention", "species", "n", "fraction", "error", "doubt"])
+    return pd.DataFrame(rows, columns=["convention", "species", "n", "fraction", "error", *DOUBT])
 
 
 def _series(found: Findings) -> dict[str, Series]:

@@ -124,9 +124,9 @@ def errors(frame: pd.DataFrame, column: str = "error") -> np.ndarray:
 
 def doubtful(frame: pd.DataFrame) -> np.ndarray:
     """Which rows of a table have an error that is not to be relied on."""
-    if "doubt" not in frame.columns:
+    if "doubt_kind" not in frame.columns:
         return np.zeros(len(frame), bool)
-    return frame["doubt"].fillna("").astype(str).str.len().to_numpy() > 0
+    return (frame["doubt_kind"] != "").to_numpy()
 
 
 def without_bars(frame: pd.DataFrame) -> str:

@@ -130,7 +130,7 @@ def _own_words(rows: Sequence[Row], keys: set[str]) -> list[Definition]:
         for one in row.point.described.descriptors.itertuples(index=False):
             key = f"d-{naming.slug(one.name)}"
             if key in keys:
-                entries.setdefault(key, Definition(key, str(one.name).replace("_", " "), str(one.method)))
+                entries.setdefault(key, Definition(key, str(one.name).replace("_", " "), str(one.definition)))
     return [entries[key] for key in sorted(entries)]
 
 

@@ -17,7 +17,6 @@ from markupsafe import Markup
 
 from lmbmd.core import rounding, stages
 from lmbmd.core.files import replacing, write_text
-from lmbmd.numbers.doubt import DISAGREE, NO_ERROR, NOT_RELIABLE
 from lmbmd.report.figures import palette
 from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
@@ -82,7 +81,7 @@ def formulation_page(results: Results) -> Page:
                     "verdict": narrative.verdict(point),
                     "summary": narrative.summary(point, results),
                     "headlines": found,
-                    "doubts": doubts([h.doubt for h in found if h.shown.startswith("≈")]),
+                    "doubts": doubts([h.doubt for h in found if h.unsure]),
                     "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
                 }
             )
@@ -150,13 +149,6 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
     )
 
 
-#: How what happened in one run begins, at the end of the words that define a quantity.
-_OUTCOME = re.compile(
-    rf"; (no value: |{NO_ERROR}|{NOT_RELIABLE}|{DISAGREE}|not decayed|not resolved|no 1/e|none was seen|its tail).*$",
-    re.S,
-)
-
-
 def _definitions(results: Results) -> list[Definition]:
     """The glossary, then one entry per descriptor in the describe stage's own words."""
     seen: dict[str, Definition] = {}
@@ -164,8 +156,9 @@ def _definitions(results: Results) -> list[Definition]:
         for row in point.described.descriptors.itertuples(index=False):
             key = f"d-{naming.slug(row.name)}"
             title = str(row.name).replace("_", " ")
-            method = _OUTCOME.sub("", str(row.method))
-            seen.setdefault(key, Definition(key, title, f"{method}. Unit: {rounding.unit(str(row.unit)) or '1'}."))
+            seen.setdefault(
+                key, Definition(key, title, f"{row.definition}. Unit: {rounding.unit(str(row.unit)) or '1'}.")
+            )
     return [*DEFINITIONS.values(), *(seen[key] for key in sorted(seen))]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from lmbmd.core import rounding
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 from lmbmd.report.inputs import doubt_of
 
 
@@ -17,14 +18,14 @@ from lmbmd.report.inputs import doubt_of
 class Cell:
     """One table entry: its text, the definition it links to ("" for none), and a remark in small print.
 
-    ``doubt`` says why the error is not to be relied on, "" if it is.
+    ``doubt`` says why the error is not to be relied on.
     """
 
     text: str
     definition: str = ""
     remark: str = ""
     numeric: bool = False
-    doubt: str = ""
+    doubt: Doubt = SURE
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,24 @@ class Table:
         return dash + [text for text in [doubts([cell.doubt for cell in cells])] if text]
 
 
-def doubts(found: list[str]) -> str:
+def doubts(found: Sequence[Doubt]) -> str:
     """One sentence on the numbers marked ≈; "" if there is none."""
     reasons = list(dict.fromkeys(filter(None, found)))
     if not reasons:
         return ""
-    samples = sorted({float(n) for r in reasons for n in re.findall(r"\(([\d.]+) independent samples\)", r)})
+    samples = sorted({round(r.n, 1) for r in reasons if r.kind is Kind.FEW_SAMPLES})
+    others = [str(r) for r in reasons if r.kind is not Kind.FEW_SAMPLES]
     if not samples:
-        return f"≈: {'; '.join(reasons)}."
+        return f"≈: {'; '.join(others)}."
     span = f"{samples[0]:g}" if len(samples) == 1 else f"{samples[0]:g} to {samples[-1]:g}"
-    others = [r for r in reasons if "independent samples" not in r]
     return f"≈: {'; '.join([f'error not reliable, {span} independent samples', *others])}."
 
 
-def value(number: float, error: float | None = None, doubt: str = "", remark: str = "") -> Cell:
+def value(number: float, error: float | None = None, doubt: Doubt = SURE, remark: str = "") -> Cell:
     """A number. Where there is no error to print, the doubt stands below it; else it marks the number with ≈."""
     known = error is not None and not math.isnan(error)
     if doubt and not known:
-        return Cell(rounding.number(number), remark=doubt, numeric=True)
+        return Cell(rounding.number(number), remark=str(doubt), numeric=True)
     shown = remark if number is None or not math.isfinite(number) or (error is not None and not known) else ""
     return Cell(rounding.number(number, error, not doubt), remark=shown, numeric=True, doubt=doubt)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmbmd.core import rounding
-from lmbmd.numbers.doubt import doubt_in
+from lmbmd.numbers.doubt import SURE
 from lmbmd.report.figures.pairs import CONVENTIONS, class_order
 from lmbmd.report.inputs import Results, StatePoint, doubt_of
 from lmbmd.report.tables.cells import Cell, Table, existing, told, unit, value
@@ -341,7 +341,7 @@ def all_numbers(point: StatePoint) -> Table:
         (
             Cell(naming.quantity(str(row.name)), f"d-{naming.slug(row.name)}"),
             Cell(naming.site(str(row.species))),
-            value(row.value, row.error, doubt_in(str(row.method))),
+            value(row.value, row.error, doubt_of(row) if math.isfinite(row.value) else SURE),
             unit(str(row.unit)),
             value(row.n_effective),
             Cell(str(row.method)),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmbmd.core import rounding
 from lmbmd.core.words import listed
-from lmbmd.numbers.doubt import doubt_in
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import naming
 
@@ -29,7 +29,7 @@ class Headline:
     error: float | None
     unit: str
     definition: str
-    doubt: str = ""
+    doubt: Doubt = SURE
     remark: str = ""
 
     @property
@@ -63,12 +63,17 @@ class Headline:
 
     @property
     def remarks(self) -> str:
-        return "; ".join(filter(None, [self.doubt if self._errorless else "", self.remark]))
+        return "; ".join(filter(None, [str(self.doubt) if self._errorless else "", self.remark]))
 
     @property
     def _errorless(self) -> bool:
         """Whether the doubt stands in the place of the error."""
         return bool(self.doubt) and (self.error is None or math.isnan(self.error))
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the number is marked ≈: it has an error, which is not to be relied on."""
+        return bool(self.doubt) and not self._errorless
 
     @property
     def text(self) -> str:
@@ -95,7 +100,7 @@ def _amounts(point: StatePoint, results: Results) -> list[Headline]:
         error = None if pd.isna(row.error) else float(row.error)
         unit = str(row.unit)
         if str(row.quantity) == "density":
-            settled = not any(replica.equilibrated.startswith("not") for replica in point.replicas)
+            settled = not any(replica.settled is False for replica in point.replicas)
             remark = "" if settled else "equilibration not stationary"
             amount = (row.simulated, error, unit, "density", doubt_of(row), remark)
             found.append(Headline("liquid", "Density", "", *amount))
@@ -174,7 +179,7 @@ def _clusters(point: StatePoint) -> list[Headline]:
             r.error,
             wanted[r.name][1],
             f"d-{naming.slug(r.name)}",
-            doubt_in(str(r.method)),
+            doubt_of(r) if math.isfinite(r.value) else SURE,
             remark,
         )
         for r in rows[rows.name.isin(wanted)].itertuples(index=False)
@@ -212,7 +217,7 @@ def verdict(point: StatePoint) -> Verdict:
     unsettled = tuple(
         f"The equilibration of replica {replica.number} ended {replica.equilibrated}."
         for replica in point.replicas
-        if replica.equilibrated.startswith("not")
+        if replica.settled is False
     )
     if not notes:
         heading = "Whether this run is long enough was not checked: do not rely on its numbers."
@@ -339,7 +344,11 @@ def _lasting(point: StatePoint) -> str:
         for r in rows.itertuples()
         if math.isfinite(r.tau_ps)
     ]
-    unseen = [naming.species(str(r.partner)) for r in rows.itertuples() if str(r.outcome).startswith("not decayed")]
+    unseen = [
+        naming.species(str(r.partner))
+        for r in rows.itertuples()
+        if r.outcome_kind in (Kind.NOT_DECAYED, Kind.RUN_TOO_SHORT)
+    ]
     parts = [f"Residence times (to 1/e, breaks allowed) are {listed(seen)}"] if seen else []
     if unseen:
         parts.append(f"{'for' if seen else 'For the residence times of'} {listed(unseen)} the run is too short")
