@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -233,9 +234,26 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
     return Described(descriptors(bottle), tables, notes, facts, schemas())
 
 
+#: Doubts that the made-up tables use, as sentence → kind; the samples stand in brackets.
+_KINDS = {"": "", "never changed": "never_changed", "error not reliable": "few_samples"}
+
+
+def doubted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the kind and the number of each doubt that is told in words."""
+    for name in [name for name in table.columns if str(name).endswith("doubt")]:
+        parts = [str(text).partition(" (") for text in table[name]]
+        samples = [float(rest.split()[0]) if rest else np.nan for _, _, rest in parts]
+        kinds = {f"{name}_kind": [_KINDS[head] for head, _, _ in parts], f"{name}_n": samples}
+        table = table.assign(**kinds)
+    if "outcome" in table:
+        kinds = {"not decayed": "not_decayed", "not resolved": "not_resolved", "decayed": "", "seen": ""}
+        table = table.assign(outcome_kind=[kinds[re.split(r": | \(", text)[0]] for text in table.outcome])
+    return table
+
+
 def filled(table: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
     """The table with all columns of its schema, in order; those that no test is about hold nothing."""
-    nothing = {"number": np.nan, "text": "", "truth": None}
+    nothing, table = {"number": np.nan, "text": "", "truth": None}, doubted(table)
     for name, kind in schema.columns.items():
         if name not in table and not name.endswith("*"):
             table = table.assign(**{name: nothing[kind]})
@@ -480,4 +498,6 @@ def descriptors(bottle: dict) -> pd.DataFrame:
         ("cluster_rg_nm", "Li", np.nan, np.nan, "nm", 0.0, np.nan, "radius of gyration; no finite cluster was seen"),
         ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, np.nan, "−Σ p ln p; one block only: no error can be told"),
     ]
+    unknown = {"cluster_rg_nm": "no_finite_cluster", "shell_entropy": "one_block"}
+    rows = [(*row, row[-1], "", unknown.get(row[0], ""), np.nan, np.nan) for row in rows]
     return pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))

@@ -4,6 +4,7 @@ from scipy import signal, stats
 
 from lmbmd.analysis.convergence import FAMILY_LEVEL, LEAST_RUN_NS, convergence
 from lmbmd.analysis.liquid_account import few_molecules
+from lmbmd.numbers.doubt import SURE, Doubt, Kind
 
 
 def noise(seed=0, n=2000, drift=0.0, correlation=0.0):
@@ -18,7 +19,7 @@ GOOD = {"agg_fraction_centre": [noise(1), noise(2), noise(3)]}
 
 
 def judge(run_ns=(20.0, 20.0, 20.0), n_centres=100, series=GOOD, residence=None, diluents=None):
-    notes, table = convergence(run_ns, n_centres, "Li", series, residence or {"FSI": (40.0, "")}, diluents)
+    notes, table = convergence(run_ns, n_centres, "Li", series, residence or {"FSI": (40.0, SURE)}, diluents)
     return notes, table.set_index("rule")
 
 
@@ -38,7 +39,7 @@ def test_run_below_the_least_length_is_too_short_whatever_the_tests_say(run_ns):
 
 
 def test_run_shorter_than_ten_residence_times_is_too_short():
-    notes, _ = judge(residence={"FSI": (3.2, ""), "NO3": (200.0, "")})
+    notes, _ = judge(residence={"FSI": (3.2, SURE), "NO3": (200.0, SURE)})
     assert notes[0]["verdict"] == "too short"
     assert [n["text"] for n in notes[1:]] == [
         (
@@ -49,9 +50,9 @@ def test_run_shorter_than_ten_residence_times_is_too_short():
 
 
 def test_contact_that_never_decays_is_too_short_but_one_that_never_forms_is_not():
-    notes, _ = judge(residence={"FSI": (float("nan"), "not decayed: C(5000 ps) = 0.97")})
+    notes, _ = judge(residence={"FSI": (float("nan"), STUCK)})
     assert notes[0]["verdict"] == "too short"
-    notes, _ = judge(residence={"FSI": (float("nan"), "not resolved: C(2 ps) = 0.1")})
+    notes, _ = judge(residence={"FSI": (float("nan"), Doubt(Kind.NOT_RESOLVED, n=0.1, at=2.0))})
     assert notes[0]["verdict"] == "long enough"
     notes, _ = convergence((20.0,) * 3, 100, "Li", GOOD, {})
     assert notes[0]["verdict"] == "long enough"
@@ -145,19 +146,19 @@ def test_worst_verdict_speaks_for_the_whole():
     assert {"not converged", "borderline"} <= {n["verdict"] for n in notes}
 
 
-STUCK = "not decayed: C(5000 ps) = 0.9, so longer than 5000 ps"
-MAY = "The packing may have put the 0.42 TTE per Li there: their contacts did not decay (C(5000 ps) = 0.9, so longer"
+STUCK = Doubt(Kind.NOT_DECAYED, n=0.9, at=5000.0)
+MAY = "The packing may have put the 0.42 TTE per Li there (not decayed: C(5000 ps) = 0.9, so longer than"
 CANNOT = "The run is too short to say whether the 0.42 TTE per Li belong there or were put there by the packing."
 
 
 @pytest.mark.parametrize(
     ("run_ns", "cn", "outcome", "verdict", "text"),
     [
-        (20.0, 0.42, "decayed", "long enough", "No sign was found that the 0.42 TTE per Li are left"),
+        (20.0, 0.42, SURE, "long enough", "No sign was found that the 0.42 TTE per Li are left"),
         (20.0, 0.42, STUCK, "borderline", MAY),
         (2.0, 0.42, STUCK, "too short", MAY),
-        (2.0, 0.42, "decayed", "too short", CANNOT),
-        (2.0, 0.42, "", "too short", CANNOT),
+        (2.0, 0.42, SURE, "too short", CANNOT),
+        (2.0, 0.42, Doubt(Kind.NO_CROSSING), "too short", CANNOT),
         (20.0, 0.05, STUCK, "long enough", "No sign was found that the 0.05 TTE per Li are left"),
         (2.0, 0.05, STUCK, "long enough", "No sign was found that the 0.05 TTE per Li are left"),
     ],
@@ -193,8 +194,8 @@ def test_a_share_that_never_left_another_value_than_zero_may_be_stuck(level, ver
 
 @pytest.mark.parametrize(
     ("outcome", "verdict"),
-    [("not decayed: C(5 ps) = 0.9", "too short"), ("not resolved: faster than a frame", "long enough")],
+    [(Kind.NOT_DECAYED, "too short"), (Kind.RUN_TOO_SHORT, "too short"), (Kind.NOT_RESOLVED, "long enough")],
 )
 def test_an_exchange_too_fast_to_resolve_is_sampled_and_one_too_slow_is_not(outcome, verdict):
-    _, table = convergence([10.0], 100, "Li", {}, {"FSI": (float("nan"), outcome)})
+    _, table = convergence([10.0], 100, "Li", {}, {"FSI": (float("nan"), Doubt(outcome))})
     assert table.loc[table.rule.str.contains("FSI"), "verdict"].tolist() == [verdict]

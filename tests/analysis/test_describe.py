@@ -10,20 +10,26 @@ import pytest
 import systems
 from systems import DME, EC, FSI, LI, NA, NO3, TTE
 
+from lmbmd.analysis import convergence as convergence_module
 from lmbmd.analysis import first_shell
 from lmbmd.analysis.clusters import ions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe, primary_centre
 from lmbmd.analysis.families import schemas
+from lmbmd.analysis.features import features
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
+from lmbmd.analysis.shells import cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import ContactList
 from lmbmd.data.counts import scarcity
 from lmbmd.data.described import Described, TableSchema, descriptor_frame
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
+from lmbmd.literature.claims import ClaimsFile
+from lmbmd.literature.judge import judge_claims
+from lmbmd.numbers import doubt
 
 QUICK = CompactnessOptions(frames=2, shuffles=2, neighbourhoods=2)
 FEC = systems.Model("FEC", "additive", 0, (("C", ""), ("O", "O_carbonyl"), ("F", "F")))
@@ -592,3 +598,36 @@ def test_options_come_back_from_plain_data():
     facts = describe([find_contacts(frames, atoms)], atoms, options).facts
     assert DescribeOptions.model_validate(json.loads(json.dumps(facts["options"]))) == options
     assert DescribeOptions.model_validate({}) == DescribeOptions()
+
+
+def test_no_number_outcome_or_verdict_hangs_on_a_sentence(liquid, tmp_path, monkeypatch):
+    """End to end, from contacts to claims, with every sentence of a doubt or a rule turned into gibberish."""
+
+    def everything(folder):
+        quick(runs, atoms).write(folder)
+        read = Described.read(folder, schemas())
+        table = features([("bottle", 300.0, {"counts": {}}, read)])
+        return read, table, judge_claims([file], table)
+
+    atoms, runs, described = liquid
+    numbers = [(row.name, row.species) for row in described.descriptors.itertuples()]
+    common = {"text": "t", "source": {"of": "p"}, "formulation": "bottle", "kind": "value", "range": [0.0, 1e9]}
+    claims = [
+        {**common, "id": f"c{k}", "number": {"name": name, "species": species}}
+        for k, (name, species) in enumerate(numbers)
+    ]
+    file = ClaimsFile.model_validate({"sources": {"p": {"title": "P"}}, "claims": claims})
+    plain = everything(tmp_path / "plain")
+    monkeypatch.setattr(doubt, "SENTENCES", {kind: f"zq{k} decayed; no value: " for k, kind in enumerate(doubt.Kind)})
+    monkeypatch.setattr(cutoffs, "_RULES", dict.fromkeys(cutoffs.Basis, "fallback: zq {why}"))
+    monkeypatch.setattr(convergence_module, "RULES", dict.fromkeys(convergence_module.RULES, "zq {about}"))
+    odd = everything(tmp_path / "odd")
+    assert plain[0].verdict == odd[0].verdict
+    assert [note.get("verdict") for note in plain[0].notes] == [note.get("verdict") for note in odd[0].notes]
+    words = {"method", "doubt", "outcome", "rule", "text", "reason", "source"}
+    pairs = [(plain[0].descriptors, odd[0].descriptors), (plain[1], odd[1]), (plain[2], odd[2])]
+    pairs += [(plain[0].tables[name], odd[0].tables[name]) for name in plain[0].tables]
+    for one, other in pairs:
+        kept = [c for c in one.columns if c not in words and not c.endswith("_doubt") and c != "definition"]
+        pd.testing.assert_frame_equal(one[kept], other[kept])
+    assert (plain[0].descriptors.method != odd[0].descriptors.method).any()

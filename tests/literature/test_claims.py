@@ -25,6 +25,7 @@ from lmbmd.literature.judge import (
     tally,
 )
 from lmbmd.numbers.compare import difference
+from lmbmd.numbers.doubt import Doubt, Kind, told
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.report.pages.claims_page import claims_page, claims_summary
 
@@ -53,7 +54,11 @@ def numbers(*rows, verdict="long enough", **columns):
         "n_effective": 90.0,
         "degrees_of_freedom": 30.0,
         "method": "",
+        "definition": "",
         "doubt": "",
+        "doubt_kind": "",
+        "doubt_n": math.nan,
+        "box_limited": False,
         "verdict": verdict,
         "replicas": 3,
         "force_field": "ff",
@@ -62,6 +67,14 @@ def numbers(*rows, verdict="long enough", **columns):
     }
     found = [{**common, "formulation": f, "value": v, "error": e, **columns, **dict(*more)} for f, v, e, *more in rows]
     return pd.DataFrame(found)[FEATURES.names]
+
+
+def doubted(kind, n=math.nan):
+    """The columns of a doubt."""
+    return dict(zip(("doubt", "doubt_kind", "doubt_n"), told(Doubt(kind, n)), strict=True))
+
+
+LIMITED = {"doubt": "limited by the box", "box_limited": True}
 
 
 def verdict(claim, *rows, **columns):
@@ -177,12 +190,18 @@ def test_different_liquids_are_told_apart_by_a_long_run():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"doubt": "error not reliable (3.1 independent samples)"}, "b: anion_cn: error not reliable (3.1 independ"),
-        ({"doubt": "replicas disagree beyond chance"}, "replicas disagree beyond chance"),
-        ({"doubt": "limited by the box"}, "limited by the box"),
+        (
+            {"doubt": "error not reliable (3.1 independent samples)", "doubt_kind": "few_samples"},
+            "b: anion_cn: error not reliable (3.1 independ",
+        ),
+        (
+            {"doubt": "replicas disagree beyond chance", "doubt_kind": "replicas_disagree"},
+            "replicas disagree beyond chance",
+        ),
+        (LIMITED, "limited by the box"),
         ({"error": math.nan}, "b: anion_cn has no error."),
         (
-            {"value": math.nan, "method": "x; no value: no finite cluster"},
+            {"value": math.nan, "doubt": "no finite cluster", "doubt_kind": "no_finite_cluster"},
             "b: anion_cn has no value: no finite cluster.",
         ),
         ({"verdict": "too short"}, "b: the run is too short."),
@@ -193,7 +212,7 @@ def test_different_liquids_are_told_apart_by_a_long_run():
         ({"name": "anion_cns"}, "b has no number anion_cn. Did you mean 'anion_cns'?."),
         ({"species": "FSI"}, "b has no number anion_cn. It is there of FSI."),
         (
-            {"doubt": "never changed", "error": math.nan, "n_effective": 2.0},
+            {**doubted(Kind.NEVER_CHANGED), "error": math.nan, "n_effective": 2.0},
             "b: anion_cn never changed: it has no error",
         ),
     ],
@@ -209,23 +228,33 @@ def test_a_borderline_run_is_judged():
 
 
 def test_a_number_that_never_changed_in_three_runs_is_taken_at_its_value():
-    constant = {"doubt": "never changed", "error": math.nan, "n_effective": float(LEAST_REPLICAS)}
+    constant = {
+        "doubt": "never changed",
+        "doubt_kind": "never_changed",
+        "error": math.nan,
+        "n_effective": float(LEAST_REPLICAS),
+    }
     assert verdict(VALUE, ("a", 0.0, 0.0, constant)).verdict == "supported"
     row = verdict(ORDERING, ("a", 1.0, 0.0, constant), ("b", 1.0, 0.0, constant))
     assert row.verdict == "undecided" and "exactly at the limit" in row.reason
 
 
 def test_a_reading_error_stands_in_only_for_what_is_read_off_a_curve():
-    peak = {"doubt": "read off the mean curve", "error": math.nan}
+    peak = {**doubted(Kind.READ_OFF), "error": math.nan}
     claim = {**VALUE, "range": [1.0, 2.0], "reading_error": 0.05}
     assert verdict(claim, ("a", 1.5, 0.0, peak)).verdict == "supported"
     assert verdict(claim, ("a", 1.95, 0.0, peak)).verdict == "undecided"
-    assert verdict(claim, ("a", 1.5, 0.1, {"doubt": "limited by the box"})).verdict == "not with this run"
+    assert verdict(claim, ("a", 1.5, 0.1, LIMITED)).verdict == "not with this run"
     assert verdict({**VALUE, "range": [1.0, 2.0]}, ("a", 1.5, 0.0, peak)).verdict == "not with this run"
 
 
 def test_numbers_that_were_read_off_curves_are_compared_by_their_reading_errors():
-    peak = {"doubt": "read off the mean curve", "error": math.nan, "degrees_of_freedom": math.nan}
+    peak = {
+        "doubt": "read off the mean curve",
+        "doubt_kind": "read_off",
+        "error": math.nan,
+        "degrees_of_freedom": math.nan,
+    }
     read = {"reading_error": 0.05}
     rows = [("a", 2.2, 0.0, peak), ("b", 2.0, 0.0, peak)]
     row = verdict({**ORDERING, **read}, *rows)
@@ -252,7 +281,7 @@ def test_an_error_of_which_nothing_is_known_decides_nothing_and_says_so():
 
 
 def test_no_longer_run_is_promised_to_mend_a_reading_error():
-    peak = {"doubt": "read off the mean curve", "error": math.nan}
+    peak = {**doubted(Kind.READ_OFF), "error": math.nan}
     row = verdict({**VALUE, "range": [1.0, 2.0], "reading_error": 0.05}, ("a", 1.95, 0.0, peak))
     assert row.verdict == "undecided" and math.isnan(row.longer)
     assert row.reason == "The curve cannot be read more closely; longer runs would not decide it."
@@ -519,7 +548,7 @@ def test_claims_are_listed_and_judged_from_the_command_line(tmp_path, capsys):
 def test_the_schema_of_the_features_is_documented():
     """docs/features.md shows the columns and the rows as they are, in order."""
     text = (ROOT / "docs" / "features.md").read_text("utf-8")
-    types = {"string": "text", "double": "number", "int64": "whole number"}
+    types = {"string": "text", "double": "number", "int64": "whole number", "bool": "truth"}
     for column in COLUMNS:
         assert f"| `{column.name}` | {types[str(column.type)]} | {column.meaning} |" in text
     for name, unit, meaning in ROWS:

@@ -10,7 +10,7 @@ from lmbmd.analysis.shells.coordination import Shells
 from lmbmd.analysis.shells.coordination_account import coordination_account
 from lmbmd.analysis.shells.speciation import Speciation
 from lmbmd.analysis.shells.speciation_account import speciation_account
-from lmbmd.numbers.doubt import descriptor, doubt, doubt_in, entry
+from lmbmd.numbers.doubt import SENTENCES, Doubt, Kind, descriptor, doubt, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 
 NAN = float("nan")
@@ -27,14 +27,26 @@ CASES = [
 
 @pytest.mark.parametrize(("estimate", "why"), CASES)
 def test_a_doubt_says_why_an_error_is_missing_or_unreliable(estimate, why):
-    assert doubt(estimate) == why
-    np.testing.assert_equal(entry(estimate), (estimate.value, estimate.error, why))
+    found = doubt(estimate)
+    assert str(found) == why and bool(found) == bool(why)
+    np.testing.assert_equal(entry(estimate), (estimate.value, estimate.error, why, found.kind.value, found.n))
 
 
 @pytest.mark.parametrize(("estimate", "why"), CASES)
-def test_a_doubt_is_found_again_at_the_end_of_a_method(estimate, why):
-    row = descriptor("total_cn", "", estimate, "1", "molecules; error not reliable here is part of the definition; all")
-    assert doubt_in(row.method) == why
+def test_a_row_tells_its_doubt_in_words_and_as_data(estimate, why):
+    row = descriptor("total_cn", "", estimate, "1", "molecules")
+    assert row.definition == "molecules" and row.method.endswith(row.doubt)
+    if np.isnan(estimate.value):
+        assert row.method == "molecules; no value: never defined in these frames" and row.doubt_kind == "undefined"
+    else:
+        assert row.doubt == why and (row.doubt_kind == "") == (why == "")
+        assert ("no error: " in row.method) == bool(why and np.isnan(estimate.error))
+
+
+def test_every_kind_has_a_sentence_and_every_sentence_can_be_said():
+    assert set(SENTENCES) == set(Kind)
+    for kind in Kind:
+        assert str(Doubt(kind, 1.0, 2.0, 3.0, 4.0, "X", (Doubt(Kind.NO_PAIR),))) or kind is Kind.NONE
 
 
 def test_tables_carry_the_doubts_of_their_errors():

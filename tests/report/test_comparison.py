@@ -39,6 +39,11 @@ def described_as(point, **values):
             "n_effective": 90.0,
             "degrees_of_freedom": 30.0,
             "method": "made up",
+            "definition": "made up",
+            "doubt": "",
+            "doubt_kind": "",
+            "doubt_n": math.nan,
+            "doubt_at": math.nan,
         }
         for (name, species), value in values["rows"].items()
     ]
@@ -112,6 +117,11 @@ def test_a_number_that_one_state_point_alone_has_is_left_out(study):
                 "n_effective": 50.0,
                 "degrees_of_freedom": 16.0,
                 "method": "m",
+                "definition": "m",
+                "doubt": "",
+                "doubt_kind": "",
+                "doubt_n": math.nan,
+                "doubt_at": math.nan,
             }
         ]
     )
@@ -307,10 +317,7 @@ def test_every_pair_is_compared_with_all_numbers_and_with_the_main_ones(study, d
 def test_a_number_in_doubt_is_listed_but_not_tested(study):
     point = study[0].state_points[0]
     rows = point.described.descriptors.copy()
-    rows.loc[rows.name == "anion_cn", ["n_effective", "method"]] = (
-        3.0,
-        "m; error not reliable (3.0 independent samples)",
-    )
+    rows.loc[rows.name == "anion_cn", ["n_effective", "doubt_kind"]] = 3.0, "few_samples"
     described = dataclasses.replace(point.described, descriptors=rows)
     one = dataclasses.replace(study[0], state_points=(dataclasses.replace(point, described=described),))
     two = dataclasses.replace(study[1], state_points=study[1].state_points[:1])

@@ -368,7 +368,11 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
         "n_effective",
         "degrees_of_freedom",
         "method",
+        "definition",
         "doubt",
+        "doubt_kind",
+        "doubt_n",
+        "box_limited",
         "verdict",
         "replicas",
         "force_field",
@@ -471,10 +475,11 @@ def doubtful(results):
     tables["speciation"] = classes
     states = tables["solvent_states"]
     tables["solvent_states"] = states.assign(free_doubt="error not reliable (2.1 independent samples)")
-    rows = point.described.descriptors
-    method = rows.method.where(rows.name != "largest_cluster_fraction", f"largest; {few}")
-    kept = {name: tables[name] for name in ("cn", "speciation", "solvent_states", "composition")}
-    described = dataclasses.replace(point.described, tables=kept, descriptors=rows.assign(method=method))
+    largest = point.described.descriptors.name == "largest_cluster_fraction"
+    rows = point.described.descriptors.copy()
+    rows.loc[largest, ["doubt", "doubt_kind", "doubt_n"]] = few, "few_samples", 6.8
+    kept = {name: report_inputs.doubted(tables[name]) for name in ("cn", "speciation", "solvent_states", "composition")}
+    described = dataclasses.replace(point.described, tables=kept, descriptors=rows)
     return dataclasses.replace(
         results, state_points=(dataclasses.replace(point, described=described, replicas=point.replicas[:1]),)
     )

@@ -100,7 +100,8 @@ def test_the_cut_offs_move_agg_by_what_was_counted(results):
 
 def residence(*rows):
     columns = "centre partner correlation tau_ps error outcome".split()
-    return pd.DataFrame([("Li", partner, kind, *rest) for partner, kind, *rest in rows], columns=columns)
+    table = pd.DataFrame([("Li", partner, kind, *rest) for partner, kind, *rest in rows], columns=columns)
+    return report_inputs.doubted(table)
 
 
 def test_times_are_told_only_where_they_were_seen(results):

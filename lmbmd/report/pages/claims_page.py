@@ -142,8 +142,8 @@ def _claimed(row: Any) -> str:
     return f"{label(row.name, row.species)}{', ratio' if row.estimand == 'ratio' else ''}: {said}"
 
 
-def _sentence(text: str) -> str:
-    if not text:
+def _sentence(words: str) -> str:
+    if not words:
         return ""
-    name = not text.split()[0].isalpha()  # that of a bottle keeps its letters
-    return (text if name else text[0].upper() + text[1:]) + ("" if text.endswith((".", "!", "?")) else ".")
+    name = not words.split()[0].isalpha()  # that of a bottle keeps its letters
+    return (words if name else words[0].upper() + words[1:]) + ("" if words[-1] in ".!?" else ".")

@@ -19,7 +19,8 @@ class Headline:
     """One number worth comparing between formulations.
 
     ``group`` is the column of the comparison it belongs to, ``species`` whom it is about ("" for the whole liquid);
-    ``doubt`` says why the error is missing or not to be relied on, ``remark`` what else must stand beside the number.
+    ``doubt`` says why the error is missing or not to be relied on, ``remark`` what else must stand beside the number;
+    ``brief`` is the label in a column whose heading says the rest, ``centre`` the ion that a CN is round.
     """
 
     group: str
@@ -31,15 +32,13 @@ class Headline:
     definition: str
     doubt: Doubt = SURE
     remark: str = ""
+    brief: str = ""
+    centre: str = ""
 
     @property
     def short(self) -> str:
         """The label in a column that says the rest: the species alone, or nothing for the density."""
-        return (
-            naming.species(self.species)
-            if self.species
-            else self.label.removesuffix(" cluster size").removesuffix(" cluster")
-        )
+        return naming.species(self.species) if self.species else self.brief or self.label
 
     @property
     def scale(self) -> str:
@@ -125,6 +124,7 @@ def _coordination(point: StatePoint) -> list[Headline]:
             "1",
             "cn",
             doubt_of(r),
+            centre=naming.species(str(r.centre)),
         )
         for r in rows.itertuples()
     ]
@@ -164,8 +164,8 @@ def _solvent(point: StatePoint, results: Results) -> list[Headline]:
 
 def _clusters(point: StatePoint) -> list[Headline]:
     wanted = {
-        "cluster_size_weight_average": ("mean cluster size", "ions"),
-        "largest_cluster_fraction": ("largest cluster", "%"),
+        "cluster_size_weight_average": ("mean cluster size", "ions", "mean"),
+        "largest_cluster_fraction": ("largest cluster", "%", "largest"),
     }
     # A cluster that spans the box, or is longer than half of it, would be larger in a larger box.
     remark = "limited by the box" if point.notes("box", "cluster") else ""
@@ -181,6 +181,7 @@ def _clusters(point: StatePoint) -> list[Headline]:
             f"d-{naming.slug(r.name)}",
             doubt_of(r) if math.isfinite(r.value) else SURE,
             remark,
+            wanted[r.name][2],
         )
         for r in rows[rows.name.isin(wanted)].itertuples(index=False)
     ]
@@ -235,7 +236,8 @@ def summary(point: StatePoint, results: Results) -> list[str]:
     sentences += [_shell(found, results), _top_shell(point), _free(found), _classes(found), _other_conventions(point)]
     sentences += [_cut(point), _cluster_words(found), *point.notes("cipa"), _lasting(point)]
     told = [sentence for sentence in sentences if sentence]
-    if any("≈" in sentence for sentence in told):
+    sign = "≈"  # explained where it stands
+    if any(sign in sentence for sentence in told):
         told.append("A number after ≈ rests on too few independent samples for its error to be relied on.")
     return told
 
@@ -275,7 +277,7 @@ def _shell(found: list[Headline], results: Results) -> str:
     shells = [h for h in found if h.group == "cn" and math.isfinite(h.value)]
     if not shells:
         return ""
-    centre = shells[0].label.rpartition(" per ")[2]
+    centre = shells[0].centre
     inner = [h for h in shells if results.roles.get(h.species) != "diluent"]
     outer = [h for h in shells if results.roles.get(h.species) == "diluent"]
     partners = listed([f"{h.text} {naming.species(h.species)}" for h in inner])

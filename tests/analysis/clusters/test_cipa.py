@@ -28,8 +28,8 @@ from lmbmd.analysis.clusters.compactness import Compactness
 from lmbmd.analysis.clusters.components import ClusterResult
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.analysis.clusters.options import CipaThresholds
-from lmbmd.analysis.shells.cutoffs import Cutoff
-from lmbmd.numbers.doubt import doubt_in
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff
+from lmbmd.numbers.doubt import Doubt, Kind
 from lmbmd.numbers.estimate import estimate_mean
 
 # ---------------------------------------------------------------- the six families
@@ -328,7 +328,7 @@ def test_the_error_of_the_dimension_covers_the_truth():
 def test_sizes_over_less_than_three_octaves_give_no_dimension():
     sizes = np.repeat([5, 10, 20, 39], 5)
     found = fractal_dimension([finite_only(sizes, sizes**0.5)])
-    assert np.isnan(found.value) and found.reason == "sizes span less than 3 octaves"
+    assert np.isnan(found.value) and str(found.doubt) == "sizes span less than 3 octaves"
     # Forty would do, but not seen twice only.
     sizes = np.append(sizes, [40, 40])
     assert not np.isfinite(fractal_dimension([finite_only(sizes[:-2], sizes[:-2] ** 0.5)]).value)
@@ -374,7 +374,7 @@ def test_the_first_lithium_shell_of_a_droplet_ends_between_its_first_two_distanc
 def test_neighbours_are_counted_within_the_radius_that_is_told(monkeypatch):
     """A first minimum between two bins: the edge goes to the end of a bin, in the count and in the words."""
     boxes, clusters, measured, _ = family("droplets", 80.5)
-    between = Cutoff("", "", 7.55, 5.9, 3.0, 7.55, 0.1, "second minimum")
+    between = Cutoff("", "", 7.55, 5.9, 3.0, 7.55, 0.1, Basis.SECOND_MINIMUM)
     monkeypatch.setattr(cipa_account_module, "second_minimum", lambda *_: between)
     account = cipa_account(clusters, measured, boxes[0].atoms)
     found = next(d for d in account.rows if d.name == "centre_centre_cn")
@@ -406,10 +406,11 @@ def test_a_single_centre_gives_numbers_or_reasons_never_a_crash():
 
 def test_a_shell_without_an_edge_has_a_reason_and_no_radius():
     boxes, clusters, measured, _ = family("droplets", 80.5)
-    why = "none: g(r) shows no minimum, and the fallback is not beyond its maximum"
-    found = _centre_cn(measured, "Li", float("nan"), why)
+    why = Doubt(Kind.BEYOND_FALLBACK, at=8.0, low=7.5, because=(Doubt(Kind.NO_SECOND_MINIMUM),))
+    nowhere = Cutoff("", "", *[float("nan")] * 5, Basis.NONE, why)
+    found = _centre_cn(measured, "Li", nowhere)
     assert np.isnan(found.value) and "nan" not in found.method
-    assert found.method.endswith("no value: no edge of the first centre–centre shell, " + why.removeprefix("none: "))
+    assert found.method.endswith("no value: no edge of the first centre–centre shell, " + str(why))
     account = cipa_account(clusters, measured, boxes[0].atoms, shell_A=float("nan"))
     descriptors, tables = account.rows, account.tables
     assert not tables["cipa"].criterion.str.contains("nan").any()
@@ -421,7 +422,7 @@ def test_the_table_doubts_what_the_descriptors_doubt_and_nothing_exact():
     account = cipa_account(clusters[:1], measured[:1], boxes[0].atoms)
     descriptors, tables = account.rows, account.tables
     table = tables["cipa"].set_index("criterion")
-    doubts = {d.name: doubt_in(d.method) for d in descriptors}
+    doubts = {d.name: d.doubt for d in descriptors}
     assert doubts["centre_nearest_distance_A"] != ""
     assert set(table.doubt["nearest centre–centre distance"]) == {doubts["centre_nearest_distance_A"]}
     assert table.doubt["smallest box width"] == table.doubt["molecules of the rarest species"] == ""

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from lmbmd.analysis.scan.radial_account import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
-from lmbmd.analysis.shells.cutoffs import Cutoff
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
+from lmbmd.numbers.doubt import Doubt, Kind
 from lmbmd.numbers.estimate import Estimate
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0])
@@ -54,23 +55,26 @@ def test_table_of_replicas_has_the_running_cn_of_all_and_ends_at_the_shortest_re
     assert table.g_error[1] > 0
 
 
-def cutoff(partner, radius, rule):
-    return Cutoff("Li", partner, radius, 2.0, 5.0, np.nan, np.nan, rule)
+def cutoff(partner, radius, *rule):
+    return Cutoff("Li", partner, radius, 2.0, 5.0, np.nan, np.nan, *rule)
 
 
 def test_fallbacks_of_both_shells_are_told_in_one_sentence_for_each_radius():
-    first = [("FSI:N", 2.8, "fallback: why"), ("FSI:F", 2.8, "fallback: no"), ("FSI:O", 2.7, "given")]
+    none, far = Doubt(Kind.NO_PAIR), Doubt(Kind.NO_SECOND_SHELL)
+    beyond = Doubt(Kind.BEYOND_FALLBACK, at=8.0, low=7.5, because=(far,))
+    first = [("FSI:N", 2.8, Basis.FALLBACK, none), ("FSI:F", 2.8, Basis.FALLBACK, Doubt(Kind.NO_RDF))]
+    first += [("FSI:O", 2.7, Basis.GIVEN)]
     second = [
-        ("FSI", 7.5, "fallback: far"),
-        ("TTE", np.nan, "none: a, and: b"),
-        ("DME", np.nan, "none: c"),
-        ("EC", 8.0, "second minimum"),
+        ("FSI", 7.5, Basis.FALLBACK, far),
+        ("TTE", np.nan, Basis.NONE, beyond),
+        ("DME", np.nan, Basis.NONE, none),
+        ("EC", 8.0, Basis.SECOND_MINIMUM),
     ]
     rows = [[cutoff(*row) for row in shell] for shell in (first, second)]
     assert [n["text"] for n in _fallback_notes(*rows)] == [
-        "Without a first minimum, 2.80 Å is the cut-off of Li–FSI:N (why); Li–FSI:F (no).",
-        "Without a second minimum, 7.50 Å is the edge of the second shell of Li–FSI (far).",
-        "There is no edge of the second shell of Li–TTE (a, and: b); Li–DME (c).",
+        f"Without a first minimum, 2.80 Å is the cut-off of Li–FSI:N ({none}); Li–FSI:F ({Doubt(Kind.NO_RDF)}).",
+        f"Without a second minimum, 7.50 Å is the edge of the second shell of Li–FSI ({far}).",
+        f"There is no edge of the second shell of Li–TTE ({beyond}); Li–DME ({none}).",
     ]
 
 

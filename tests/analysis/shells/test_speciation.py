@@ -5,10 +5,11 @@ import pytest
 import systems
 from systems import FSI, LI, NA, NO3
 
-from lmbmd.analysis.shells.cutoffs import Cutoff
+from lmbmd.analysis.shells.cutoffs import Basis, Cutoff
 from lmbmd.analysis.shells.separation import SecondShell
 from lmbmd.analysis.shells.separation_account import separation_account
 from lmbmd.analysis.shells.speciation import CONVENTIONS, Speciation
+from lmbmd.numbers.doubt import Doubt, Kind
 
 
 def fold(atoms, frames, centre="Li"):
@@ -230,10 +231,10 @@ def test_uncoordinated_ions_are_split_by_the_second_shell_across_the_boundary(bo
 
 def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
     atoms = systems.atom_table((LI, 4), (FSI, 3), (NO3, 2))
-    edge = lambda partner, radius, rule: Cutoff("Li", partner, radius, 7.0, 1.5, np.nan, np.nan, rule)  # noqa: E731
+    edge = lambda partner, radius, *rule: Cutoff("Li", partner, radius, 7.0, 1.5, np.nan, np.nan, *rule)  # noqa: E731
     counts = [np.tile([[1, 1], [0, 2], [1, 2]], (5, 1, 1))]
-    fsi, nowhere = edge("FSI", 8.2, "second minimum"), edge("NO3", np.nan, "none: all is peak")
-    for no3, known in ((edge("NO3", 7.5, "fallback: flat"), True), (nowhere, False)):
+    fsi, nowhere = edge("FSI", 8.2, Basis.SECOND_MINIMUM), edge("NO3", np.nan, Basis.NONE, Doubt(Kind.NO_PAIR))
+    for no3, known in ((edge("NO3", 7.5, Basis.FALLBACK, Doubt(Kind.NO_PAIR)), True), (nowhere, False)):
         edges = {"FSI": fsi, "NO3": no3}
         account = separation_account(counts, ("FSI", "NO3", ""), atoms, "Li", edges)
         descriptors, tables = account.rows, account.tables
@@ -251,7 +252,7 @@ def test_separation_names_the_edge_and_has_no_value_where_there_is_none():
         told = {(d.name, d.species): d for d in descriptors}
         for d in (told["isolated_anion_fraction", "NO3"], told["solvent_separated_centre_fraction", "Li"]):
             assert np.isfinite(d.value) == known
-            assert d.method.endswith("no value: no edge of the second shell of NO3, all is peak") != known
+            assert d.method.endswith("no value: no edge of the second shell of NO3, no pair was ever found") != known
         assert "(FSI 8.20 Å" in told["isolated_centre_fraction", "Li"].method
 
 
