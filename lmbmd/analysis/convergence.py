@@ -156,8 +156,9 @@ def _diluent(name: str, centre: str, cn: float, outcome: Doubt, too_short: bool)
     if not cn > DILUENT_CN or not (stuck or too_short):
         verdict, text = "long enough", f"No sign was found that {there} are left from the packing."
     elif stuck:
-        text = f"The packing may have put {there} there: their contacts are {outcome}, and the run is too short to say"
-        text = f"{text} whether they leave."
+        text = (
+            f"The packing may have put {there} there, and the run is too short to say whether they leave ({outcome})."
+        )
     else:
         text = f"The run is too short to say whether {there} belong there or were put there by the packing."
     return Check("diluent", name, cn, DILUENT_CN, verdict, text)

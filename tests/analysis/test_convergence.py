@@ -147,7 +147,7 @@ def test_worst_verdict_speaks_for_the_whole():
 
 
 STUCK = Doubt(Kind.NOT_DECAYED, n=0.9, at=5000.0)
-MAY = "The packing may have put the 0.42 TTE per Li there (not decayed: C(5000 ps) = 0.9, so longer than"
+MAY = "The packing may have put the 0.42 TTE per Li there, and the run is too short to say whether they leave (not d"
 CANNOT = "The run is too short to say whether the 0.42 TTE per Li belong there or were put there by the packing."
 
 

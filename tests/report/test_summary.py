@@ -22,6 +22,7 @@ def results(tmp_path_factory):
 def told(results, notes=(), replicas=None, **tables):
     """The summary of a state point that has these tables and nothing else."""
     (point,) = results.state_points
+    tables = {name: report_inputs.doubted(table) for name, table in tables.items()}
     described = Described(point.described.descriptors.iloc[:0], tables, tuple(notes), {"centre": "Li"})
     point = dataclasses.replace(point, described=described, replicas=point.replicas if replicas is None else replicas)
     return " ".join(narrative.summary(point, dataclasses.replace(results, state_points=(point,))))
