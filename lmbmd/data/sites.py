@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import Number
+from lmbmd.core.validation import saying
 
+#: No contact between two atoms is shorter, but for bonds to hydrogen; a radius below it was meant in nm.
+LEAST_RADIUS_A = 1.2
+
+
+def _in_angstrom(value: float) -> float:
+    if value < LEAST_RADIUS_A:
+        raise LmbmdError(
+            f"{value:g} Å is shorter than any contact (the least is {LEAST_RADIUS_A:g} Å).",
+            remedy=f"Radii are given in Å; if this is in nm, write {10 * value:g}.",
+        )
+    return value
+
+
+#: A radius that is compared with distances between atoms, Å.
+Radius = Annotated[
+    Number, AfterValidator(saying(_in_angstrom)), Field(json_schema_extra={"minimum": LEAST_RADIUS_A})
+]
 #: Radius of a first shell, Å.
-CutoffRadius = Annotated[Number, Field(gt=0, le=20)]
+CutoffRadius = Annotated[Radius, Field(le=20)]
 
 
 def site_keys(centres: Iterable[str], sites: Iterable[str]) -> dict[str, str]:

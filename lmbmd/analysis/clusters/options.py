@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from lmbmd.core.options import FROZEN, Number, Whole
 from lmbmd.core.validation import fault
+from lmbmd.data.sites import Radius
 
 #: Extent and bin of the centre–centre pair histogram, Å.
 REACH_A, BIN_A = 15.0, 0.1
@@ -25,7 +26,7 @@ class CompactnessOptions(BaseModel):
     frames: Whole = Field(25, ge=1, description="evenly spaced frames that are measured, per replica")
     shuffles: Whole = Field(10, ge=2, description="drawings of each null model per frame")
     neighbourhoods: Whole = Field(32, ge=2, description="random neighbourhoods per drawing, for the z of a cluster")
-    density_radius_A: Number = Field(8.0, ge=BIN_A, le=REACH_A, description="of the spheres whose density decides")
+    density_radius_A: Radius = Field(8.0, le=REACH_A, description="of the spheres whose density decides")
     seed: Whole = Field(1, ge=0, description="of the drawings")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, model_validator
 
-from lmbmd.core.options import FROZEN, Number, Whole
+from lmbmd.core.options import FROZEN, Whole
 from lmbmd.core.validation import fault
+from lmbmd.data.sites import Radius
 
 
 class ContactOptions(BaseModel):
@@ -17,8 +18,8 @@ class ContactOptions(BaseModel):
 
     model_config = FROZEN
 
-    search_radius_A: Number = Field(5.0, gt=0, le=20, description="contacts are kept up to here")
-    rdf_radius_A: Number = Field(10.0, gt=0, le=50, description="upper end of the RDFs")
+    search_radius_A: Radius = Field(5.0, le=20, description="contacts are kept up to here")
+    rdf_radius_A: Radius = Field(10.0, le=50, description="upper end of the RDFs")
     bins_per_A: Whole = Field(20, ge=1, le=1000)
     n_blocks: Whole = Field(10, ge=1, le=1000, description="blocks of frames for the error bars of RDFs")
 

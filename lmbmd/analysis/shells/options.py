@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.options import FROZEN, Number, Whole
 from lmbmd.core.validation import saying
-from lmbmd.data.sites import CutoffRadius
+from lmbmd.data.sites import CutoffRadius, Radius
 
 #: Where the first minimum around Li⁺ must lie, and what is used where there is none, Å.
 LI_WINDOW_A = (2.3, 3.5)
@@ -17,7 +17,7 @@ LI_FALLBACK_A = 2.8
 
 
 def _window(value: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < value[0] < value[1]:
+    if not value[0] < value[1]:
         raise LmbmdError(f"{list(value)} is no window.", remedy="Give two increasing radii in Å, such as [2.3, 3.5].")
     return value
 
@@ -33,7 +33,7 @@ class ShellOptions(BaseModel):
     cutoffs_A: dict[str, CutoffRadius] = Field(
         {}, description="first-shell radii by donor site, such as 'FSI:O'; others come from the RDF"
     )
-    cutoff_window_A: Annotated[tuple[Number, Number], AfterValidator(saying(_window))] = Field(
+    cutoff_window_A: Annotated[tuple[Radius, Radius], AfterValidator(saying(_window))] = Field(
         LI_WINDOW_A, description="where the first minimum of an RDF is looked for"
     )
     cutoff_fallback_A: CutoffRadius = Field(LI_FALLBACK_A, description="where there is no minimum")

@@ -186,7 +186,7 @@ def test_a_box_too_narrow_for_the_search_radius_is_refused_with_the_frame():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"search_radius_A": 0.0}, r"search_radius_A\n.*greater than 0"),
+        ({"search_radius_A": 0.0}, r"search_radius_A\n.*shorter than any contact"),
         ({"search_radius_A": 12.0}, r"search_radius_A = 12 is beyond rdf_radius_A = 10"),
         ({"bins_per_A": 0}, r"bins_per_A\n.*greater than or equal to 1"),
         ({"n_blocks": 0}, r"n_blocks\n.*greater than or equal to 1"),
