@@ -22,6 +22,7 @@ from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.data.atoms import AtomTable
+from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described
 from lmbmd.data.frames import Frame
@@ -262,13 +263,13 @@ def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.
     Returns:
         atom (n,) int64 indices, positions (n, 3) float64 in Å.
     """
-    inverse = np.linalg.inv(frame.box)
+    cell = Cell(frame.box).reduced
     picked, places = [], []
     for molecule, where in zip(pick.molecules, pick.position_A, strict=True):
         span = np.arange(atoms.first_atom[molecule], atoms.first_atom[molecule + 1])
         x = frame.positions[span].astype(float)
         for i, parent in enumerate(atoms.parent[span] - span[0]):
-            x[i] -= np.rint((x[i] - x[parent]) @ inverse) @ frame.box
+            x[i] -= np.rint((x[i] - x[parent]) @ cell.inverse_per_A) @ cell.vectors_A
         picked.append(span)
         places.append(x - np.average(x, axis=0, weights=atoms.mass_amu[span]) + where)
     # Rounded far below the resolution of the files, so that no −0.000 is written.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from lmbmd.core.units import ANGSTROM_PER_NM
+
+#: (26, 3) steps from a cell to those around it.
+NEIGHBOURS = np.array([step for step in itertools.product((-1.0, 0.0, 1.0), repeat=3) if any(step)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,26 @@ class Cell:
         """The smallest distance between opposite faces."""
         return float(self.widths_A.min())
 
+    @cached_property
+    def reduced(self) -> Cell:
+        """The cell of the same lattice whose opposite faces are as far apart as can be; itself if it is that already.
+
+        Its reciprocal vectors are reduced after Minkowski, so the widths, one over their lengths, are the inverse
+        successive minima of the reciprocal lattice: they depend on the lattice alone, not on the vectors that describe
+        it. Vectors in one plane are left as they are.
+
+        References:
+            Semaev, LNCS 2146, 181 (2001), doi:10.1007/3-540-44670-2_13.
+        """
+        if self.volume_A3 == 0.0:
+            return self
+        reciprocal = self.inverse_per_A.T
+        change = _minkowski(reciprocal)
+        if (change == np.eye(3)).all():
+            return self
+        # Whole numbers times the vectors as they were: nothing is lost by inverting twice.
+        return Cell(np.rint(np.linalg.inv(change).T) @ self.vectors_A)
+
     @property
     def volume_A3(self) -> float:
         """Volume, |det|; zero for vectors in one plane."""
@@ -74,3 +98,32 @@ class Cell:
     def is_rectangular(self) -> bool:
         """Whether the vectors lie along x, y and z, to 1e-9 Å."""
         return bool(np.abs(self.vectors_A - np.diag(np.diag(self.vectors_A))).max() <= 1e-9)
+
+
+#: A vector must become shorter by this share to be exchanged: rounding decides nothing.
+_SHORTER = 1e-9
+
+
+def _minkowski(vectors: np.ndarray) -> np.ndarray:
+    """(3, 3) whole numbers with determinant ±1 that times ``vectors``, as rows, are the shortest basis of their lattice.
+
+    The longest vector is made shorter by the nearest combination of the two others, which are themselves reduced, until
+    no one becomes shorter. The vectors keep their places.
+    """
+    change, basis = np.eye(3), vectors.copy()
+    while True:
+        a, b, c = np.argsort((basis**2).sum(axis=1), kind="stable")
+        for longer, others in ((b, [a]), (c, [a, b])):
+            # The nearest lattice point of the others' plane is among the neighbours of the rounded projection, once
+            # they are reduced.
+            near = np.rint(np.linalg.lstsq(basis[others].T, basis[longer], rcond=None)[0])
+            steps = near + np.stack(np.meshgrid(*[(0, -1, 1)] * len(others), indexing="ij"), -1).reshape(-1, len(others))
+            length2 = ((basis[longer] - steps @ basis[others]) ** 2).sum(axis=1)
+            best = int(np.argmin(length2))
+            if length2[best] < (1 - _SHORTER) * (basis[longer] ** 2).sum():
+                change[longer] -= steps[best] @ change[others]
+                # From the whole numbers, so that errors do not add up.
+                basis = change @ vectors
+                break
+        else:
+            return change

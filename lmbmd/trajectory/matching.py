@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import listed
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.bonds import hill_formula, parents
 from lmbmd.data.ions import IONS
@@ -573,6 +574,7 @@ def _sites(
     site_of = np.full(topology.n, -1)
     for s, (name, entry) in enumerate(species_map.species.items()):
         groups = [members for owner, members in molecules if owner == s]
+        _check_sites_told(topology, groups, name, species_map)
         for site, rule in entry.sites.items():
             where = species_map.where("species", name, "sites", site)
             found = _site_atoms(topology, groups, rule, entry, where)
@@ -593,6 +595,29 @@ def _sites(
             site_of[found] = len(labels)
             labels.append(f"{name}:{site}")
     return tuple(labels), site_of
+
+
+#: Elements whose lone pairs an ion can sit at.
+_DONORS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
+
+
+def _check_sites_told(
+    topology: Topology, groups: Sequence[np.ndarray], name: str, species_map: SpeciesMap
+) -> None:
+    """Refuse a species that could bind an ion and of which nobody says where: its CN would be 0 without a word."""
+    entry = species_map.species[name]
+    if "sites" in entry.model_fields_set or name in species_map.centres:
+        return
+    if species_map.role(name) not in ("solvent", "anion", "additive"):
+        return
+    elements = set(topology.element[np.concatenate(groups)])
+    if could := [element for element in _DONORS if element in elements]:
+        sites = ", ".join(f"{element}: {element}" for element in could)
+        raise LmbmdError(
+            f"nothing says which atoms of the {species_map.role(name)} are donors; {listed(could)} could be.",
+            where=species_map.where("species", name),
+            remedy=f"Add those that are, such as 'sites: {{{sites}}}', or 'sites: {{}}' if none is.",
+        )
 
 
 def _site_atoms(

@@ -190,7 +190,7 @@ BAD_MAPS = [
     ("{resname: LI}", "{resname: LI, role: anion}", r"species\.LI: the centre has the role 'anion'"),
     ("{resname: LI}", "{resname: LI, sites: {Li: Li}}", r"species\.LI: the centre has donor sites"),
     ("NO3-O: 2.6", "NO3-Q: 2.6", r"cutoffs\.NO3-Q \(line 7\): there is no donor site 'NO3-Q'\. Did you mean 'NO3:O'\?"),
-    ("NO3-O: 2.6", "NO3-O: 0", r"cutoffs\.NO3-O \(line 7\): 0 is out of range\. Give more than 0"),
+    ("NO3-O: 2.6", "NO3-O: 0", r"cutoffs\.NO3-O \(line 7\): 0 Å is shorter than any contact"),
     ("NO3-O: 2.6", 'NO3-O: 2.6, "NO3:O": 2.7', r"'NO3:O' is given twice"),
     ("NO3-O: 2.6", "NO3-O: near", r"cutoffs\.NO3-O.*'near' is not a number"),
     ("resname: NO3", "resname: NOE", r"species\.NO3\.resname: no residue is named 'NOE'\. Did you mean 'NO3'\?"),
@@ -259,7 +259,7 @@ def test_isomers_are_told_apart_by_their_bonds(tmp_path):
     ethanol = [(1, 2), (2, 3), (3, 4), (2, 5), (2, 6), (1, 7), (1, 8), (1, 9)]
     ether = [(10, 12), (11, 12), (10, 13), (10, 14), (10, 15), (11, 16), (11, 17), (11, 18)]
     u.add_TopologyAttr("bonds", ethanol + ether)
-    text = 'centre: Li\nnet_charge: 1\nspecies:\n  Li: {smiles: "[Li+]"}\n  EtOH: {smiles: CCO, role: solvent}\n'
+    text = 'centre: Li\nnet_charge: 1\nspecies:\n  Li: {smiles: "[Li+]"}\n  EtOH: {smiles: CCO, role: solvent, sites: {O: O}}\n'
     text += "  Ether: {smiles: COC, role: diluent}\n"
     atoms, _ = table(u, text, tmp_path)
     assert atoms.species_id.tolist() == [0] + [1] * 9 + [2] * 9

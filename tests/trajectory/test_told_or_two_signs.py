@@ -125,7 +125,7 @@ def test_a_bond_between_an_ion_and_its_donor_is_a_contact(tmp_path):
 def test_halves_of_equal_formula_are_not_taken_for_molecules(tmp_path):
     # Every second bond of N2 is missing: two groups N per molecule, all alike.
     gas = Sheet(ION, CHLORIDE, *[GAS] * 4)
-    text = MAP.replace("MeOH: {resname: MOH, role: solvent, sites: {O: O}}", "N2: {resname: N2, role: solvent}")
+    text = MAP.replace("MeOH: {resname: MOH, role: solvent, sites: {O: O}}", "N2: {resname: N2, role: solvent, sites: {}}")
     assert table(gas.pdb(tmp_path / "t.pdb", conect=[(0, 2)]), text, tmp_path).count("N2") == 4
     one = gas.pdb(tmp_path / "t.pdb", number=lambda residue: min(residue, 3), names=["LI", "CL"] + ["N"] * 8)
     asked(r"which of its 8 atoms are one .* 1 of 8 atoms by residues; .*4 of 2 atoms by distances", one, text, tmp_path)
@@ -156,7 +156,7 @@ def test_chains_of_several_lengths_are_one_species_if_the_map_says_so(tmp_path):
     universe.add_TopologyAttr("elements", ["Li", *"COCOC", *"COCOCOCO"])
     universe.add_TopologyAttr("resnames", ["LI", "PEO", "PEO"])
     universe.add_TopologyAttr("bonds", [(i, i + 1) for i in (1, 2, 3, 4, *range(6, 13))])
-    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  PEO: {resname: PEO, role: solvent}\n"
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  PEO: {resname: PEO, role: solvent, sites: {}}\n"
     asked("its molecules differ.*polydisperse", universe, text, tmp_path)
     assert table(universe, text.replace("PEO,", "PEO, polydisperse: true,"), tmp_path).count("PEO") == 2
 
@@ -181,7 +181,7 @@ def test_masses_moved_to_hydrogens_do_not_turn_an_oxygen_into_a_nitrogen(tmp_pat
             lines[k] = line.replace(f"{mass[rows[atom][2]]:13.4f}", f"{heavy[atom]:13.4f}")
             atom += 1
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    text = MAP.replace("CL: {resname: CL, role: anion, sites: {Cl: Cl}}", "NO3: {resname: NO3, role: anion}")
+    text = MAP.replace("CL: {resname: CL, role: anion, sites: {Cl: Cl}}", "NO3: {resname: NO3, role: anion, sites: {}}")
     atoms = table(path, text, tmp_path)
     assert atoms.element.tolist() == [row[2] for row in rows]
     assert atoms.mass_amu[atoms.element == "H"] == pytest.approx(1.008)
@@ -232,7 +232,7 @@ def test_a_dump_in_which_every_mass_is_one_is_not_all_hydrogen(tmp_path):
     universe.add_TopologyAttr("types", ["1", "2", "3", "3", "3"])
     universe.add_TopologyAttr("masses", [1.0] * 5)
     universe.add_TopologyAttr("resnames", ["LI", "NO3"])
-    text = "centre: LI\nspecies:\n  LI: {resname: LI}\n  NO3: {resname: NO3, role: anion}\n"
+    text = "centre: LI\nspecies:\n  LI: {resname: LI}\n  NO3: {resname: NO3, role: anion, sites: {}}\n"
     asked(r"the element of atom 2, type 2, .* is not known for certain", universe, text, tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_a_united_carbon_keeps_the_mass_of_its_hydrogens(tmp_path):
     universe.add_TopologyAttr("masses", [6.94, 15.035, 14.027, 15.035])
     universe.add_TopologyAttr("resnames", ["LI", "PRO"])
     universe.add_TopologyAttr("bonds", [(1, 2), (2, 3)])
-    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  P: {resname: PRO, role: solvent}\n"
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  P: {resname: PRO, role: solvent, sites: {}}\n"
     asked(r"atom 2, name CH3.*its mass is 15\.0[34].*CH3 as one particle", universe, text, tmp_path)
     atoms = table(universe, text + "elements: {CH3: C, CH2: C}\n", tmp_path)
     assert atoms.mass_amu.tolist() == pytest.approx([6.94, 15.035, 14.027, 15.035], abs=0.01)
@@ -284,7 +284,7 @@ def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
     universe.add_TopologyAttr("charges", [1.0, 1.5, -1.2, 1.1, -1.3, -0.1])
     universe.add_TopologyAttr("resnames", ["LI", "CO"])
     universe.add_TopologyAttr("bonds", [(1, 2), (3, 4), (1, 3), (3, 5)])
-    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  CO: {resname: CO, role: solvent}\n"
+    text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  CO: {resname: CO, role: solvent, sites: {}}\n"
     atoms = table(universe, text + "not_atoms: [DC1, DO1, LP1]\n", tmp_path)
     assert atoms.element.tolist() == ["Li", "C", "O"]
     assert atoms.charge_e.tolist() == pytest.approx([1.0, 0.3, -0.3])
@@ -540,3 +540,38 @@ species:
     atoms = table(make(tmp_path / f"t.{suffix}"), text, tmp_path)
     assert np.bincount(atoms.site_id + 1).tolist() == [27 - 9 - 2, 9, 2]
     assert pdb(tmp_path / "t.pdb").exists()
+
+
+# Donor sites
+
+
+def test_a_partner_without_sites_is_asked_about_and_may_have_none(tmp_path):
+    universe = mda.Universe.empty(7, n_residues=3, atom_resindex=[0, 1, 1, 1, 2, 2, 2], residue_segindex=[0] * 3)
+    universe.add_TopologyAttr("elements", ["Li", "C", "N", "S", "C", "C", "C"])
+    universe.add_TopologyAttr("resnames", ["LI", "SCN", "PRO"])
+    universe.add_TopologyAttr("bonds", [(1, 2), (1, 3), (4, 5), (5, 6)])
+    text = "centre: LI\nspecies:\n  LI: {resname: LI}\n  SCN: {resname: SCN, role: anion}\n"
+    # Propane has no atom that could bind an ion, so nothing is asked about it.
+    text += "  PRO: {resname: PRO, role: solvent}\n"
+    asked(
+        r"species\.SCN: nothing says which atoms of the anion are donors; N and S could be\. .*"
+        r"'sites: \{N: N, S: S\}', or 'sites: \{\}' if none is",
+        universe,
+        text,
+        tmp_path,
+    )
+    assert table(universe, text.replace("anion}", "anion, sites: {}}"), tmp_path).sites == ()
+    assert table(universe, text.replace("anion}", "anion, sites: {N: N}}"), tmp_path).sites == ("SCN:N",)
+
+
+@pytest.mark.parametrize("role", ["solvent", "additive", "diluent"])
+def test_a_diluent_may_stay_without_sites_but_no_solvent_or_additive(role, tmp_path):
+    universe = mda.Universe.empty(4, n_residues=2, atom_resindex=[0, 1, 1, 1], residue_segindex=[0] * 2)
+    universe.add_TopologyAttr("elements", ["Li", "C", "O", "C"])
+    universe.add_TopologyAttr("resnames", ["LI", "DME"])
+    universe.add_TopologyAttr("bonds", [(1, 2), (2, 3)])
+    text = f"centre: LI\nnet_charge: 1\nspecies:\n  LI: {{resname: LI}}\n  DME: {{resname: DME, role: {role}}}\n"
+    if role == "diluent":
+        assert table(universe, text, tmp_path).sites == ()
+    else:
+        asked(rf"atoms of the {role} are donors; O could be", universe, text, tmp_path)

@@ -172,13 +172,15 @@ class Compactness:
 
 def _measure(first: FirstShell, options: CompactnessOptions, replica: int) -> dict:
     shell, atoms, ions = first.contacts, first.atoms, first.ions
-    cell = Cell(shell.box)
+    cell = Cell(shell.box).reduced
     box, inverse = cell.vectors_A, cell.inverse_per_A
+    # In a rectangular cell the nearest image is found at any distance.
+    half = np.inf if cell.is_rectangular else 0.5 * cell.narrowest_A
     # Trailing zeros make no other seed: the first replica draws as if there were no more.
     rng = np.random.default_rng([options.seed, shell.index, replica - 1])
 
     def count(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return pair_counts(points, box, inverse, REACH_A, BIN_A, options.density_radius_A)
+        return pair_counts(points, box, inverse, half, REACH_A, BIN_A, options.density_radius_A)
 
     pairs, neighbours, nearest = count(shell.centre.astype(float))
     anion, offset = nulls.pair_up(shell, atoms, ions)
@@ -191,7 +193,7 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int) -> di
             else:
                 points = nulls.shuffled_pairs(shell, ions, anion, offset, rng)
             found = count(points)
-            groups = nulls.neighbourhood_means(points, shell.box, found[1], options.neighbourhoods, rng)
+            groups = nulls.neighbourhood_means(points, cell, found[1], options.neighbourhoods, rng)
             drawn.append((found[0], found[2].mean(), groups))
         null_pairs.append([d[0] for d in drawn])
         null_nearest.append([d[1] for d in drawn])

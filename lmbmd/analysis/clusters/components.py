@@ -151,7 +151,7 @@ class Clusters:
         large = np.flatnonzero((graph.rank == 0) & (graph.size >= LEAST_IONS_FOR_SCALING))
         self._finite.append(np.column_stack([np.full(len(large), frame), graph.size[large], shape.rg_A[large]]))
         longest = float(np.nanmax(shape.longest_A, initial=0.0))
-        width = Cell(shell.contacts.box).narrowest_A
+        width = Cell(shell.contacts.box).reduced.narrowest_A
         self._oversized += longest > 0.5 * width
         self._longest, self._width = max(self._longest, longest), min(self._width, width)
 

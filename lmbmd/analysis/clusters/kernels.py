@@ -146,15 +146,23 @@ def shapes(order: np.ndarray, start: np.ndarray, position: np.ndarray) -> tuple[
 
 @njit(cache=True)
 def pair_counts(
-    points: np.ndarray, box: np.ndarray, inverse: np.ndarray, reach_A: float, bin_A: float, radius_A: float
+    points: np.ndarray,
+    box: np.ndarray,
+    inverse: np.ndarray,
+    half_width: float,
+    reach_A: float,
+    bin_A: float,
+    radius_A: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All pairs of a periodic point set, by minimum image.
 
     Exact for distances below half the smallest perpendicular width of the cell, whatever its shape: there
-    every fractional component of the shortest image is below one half.
+    every fractional component of the shortest image is below one half. The nearest point of all is exact at any
+    distance: one that seems to be further off is looked for among the images around as well.
 
     Args:
-        points: (n, 3) Å. box: rows are lattice vectors, Å; inverse: its inverse.
+        points: (n, 3) Å. box: rows are lattice vectors, Å; inverse: its inverse. The cell is reduced (``Cell.reduced``).
+        half_width: half the smallest perpendicular width, Å; infinite for a rectangular cell.
         reach_A, bin_A: extent and bin of the histogram.
         radius_A: neighbours of each point are counted within this.
 
@@ -188,4 +196,28 @@ def pair_counts(
             k = int(r / bin_A)
             if k < len(pairs):
                 pairs[k] += 1
+    for i in range(n):
+        if n > 1 and nearest[i] >= half_width:
+            nearest[i] = _nearest_image(fractional, i, box)
     return pairs, neighbours, nearest
+
+
+@njit(cache=True)
+def _nearest_image(fractional: np.ndarray, i: int, box: np.ndarray) -> float:
+    """Distance from point ``i`` to the nearest image of another point, tried in all cells around."""
+    best = np.inf
+    for j in range(len(fractional)):
+        if j == i:
+            continue
+        a = fractional[j, 0] - fractional[i, 0]
+        b = fractional[j, 1] - fractional[i, 1]
+        c = fractional[j, 2] - fractional[i, 2]
+        for u in range(-1, 2):
+            for v in range(-1, 2):
+                for w in range(-1, 2):
+                    e, f, g = a - np.rint(a) + u, b - np.rint(b) + v, c - np.rint(c) + w
+                    x = e * box[0, 0] + f * box[1, 0] + g * box[2, 0]
+                    y = e * box[0, 1] + f * box[1, 1] + g * box[2, 1]
+                    z = e * box[0, 2] + f * box[1, 2] + g * box[2, 2]
+                    best = min(best, np.sqrt(x * x + y * y + z * z))
+    return best

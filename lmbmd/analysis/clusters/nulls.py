@@ -12,6 +12,7 @@ import numpy as np
 
 from lmbmd.analysis.clusters.ions import Ions
 from lmbmd.data.atoms import AtomTable
+from lmbmd.data.cell import NEIGHBOURS, Cell
 from lmbmd.data.contacts import FrameContacts
 
 #: Mean distance to the nearest of random (Poisson) points of unit density, Γ(4/3) (4π/3)^(−1/3) = 0.55396.
@@ -75,20 +76,27 @@ def shuffled_pairs(
 
 
 def neighbourhood_means(
-    points_A: np.ndarray, box_A: np.ndarray, values: np.ndarray, n_seeds: int, rng: np.random.Generator
+    points_A: np.ndarray, cell: Cell, values: np.ndarray, n_seeds: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Mean of ``values`` over the m points nearest to a random point (itself included), for every m.
 
     A cluster is a group of neighbours, not a random sample: this is what a group as tight as chance makes it
     would show.
 
+    Args:
+        cell: reduced (``Cell.reduced``).
+
     Returns:
         (n_seeds or n_points if fewer, n_points): column m − 1 holds the means over m points.
     """
     n = len(points_A)
     seeds = rng.permutation(n)[:n_seeds]
-    inverse = np.linalg.inv(box_A)
-    d = (points_A[None] - points_A[seeds][:, None]) @ inverse
-    d = (d - np.rint(d)) @ box_A
-    order = np.argsort((d * d).sum(axis=2), axis=1, kind="stable")
+    d = (points_A[None] - points_A[seeds][:, None]) @ cell.inverse_per_A
+    d = (d - np.rint(d)) @ cell.vectors_A
+    square = (d * d).sum(axis=2)
+    if not cell.is_rectangular:  # the nearest image of a distant point may be next to the one that rounding finds
+        for shift in NEIGHBOURS:
+            image = d + shift @ cell.vectors_A
+            square = np.minimum(square, (image * image).sum(axis=2))
+    order = np.argsort(square, axis=1, kind="stable")
     return np.cumsum(values[order], axis=1) / np.arange(1, n + 1)

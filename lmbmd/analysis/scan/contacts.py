@@ -83,7 +83,8 @@ class Search:
             LmbmdError: if half the smallest box width is not more than the search radius.
         """
         atoms, options, pairs = self.atoms, self.options, self.pairs
-        cell = Cell(frame.box)
+        # Whichever vectors describe the lattice: the widest cell lets a search reach as far as it can.
+        cell = Cell(frame.box).reduced
         box, inverse = cell.vectors_A, cell.inverse_per_A
         half = 0.5 * cell.narrowest_A
         if half <= options.search_radius_A:

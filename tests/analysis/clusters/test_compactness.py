@@ -73,7 +73,7 @@ def test_pair_counts_agree_with_all_images(box):
     rng = np.random.default_rng(4)
     points = rng.uniform(-1, 2, (40, 3)) @ box
     inverse = np.ascontiguousarray(np.linalg.inv(box))
-    pairs, neighbours, nearest = pair_counts(points, box, inverse, 15.0, 0.1, 8.0)
+    pairs, neighbours, nearest = pair_counts(points, box, inverse, 0.5 * Cell(box).narrowest_A, 15.0, 0.1, 8.0)
     images = np.array(list(itertools.product(range(-4, 5), repeat=3))) @ box
     distance = np.array([[np.linalg.norm(q - p + images, axis=1).min() for q in points] for p in points])
     upper = distance[np.triu_indices(40, 1)]
@@ -211,7 +211,7 @@ def test_drawings_depend_on_the_seed_and_the_frame_alone():
 def test_neighbourhoods_are_grown_point_by_point():
     rng = np.random.default_rng(5)
     points, values, box = rng.uniform(0, 20, (12, 3)), rng.uniform(0, 1, 12), np.eye(3) * 20.0
-    means = nulls.neighbourhood_means(points, box, values, 12, np.random.default_rng(6))
+    means = nulls.neighbourhood_means(points, Cell(box), values, 12, np.random.default_rng(6))
     seeds = np.random.default_rng(6).permutation(12)
     for row, seed in zip(means, seeds, strict=True):
         d = points - points[seed]
