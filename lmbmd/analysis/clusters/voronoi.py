@@ -30,7 +30,7 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
     # Enough for a liquid at the first attempt.
     margin = 2.8 * (cell.volume_A3 / n) ** (1 / 3)
     while True:
-        cloud = with_images(fractional, margin / cell.widths_A) @ box_A
+        cloud = with_images(fractional, margin / cell.widths_A)[0] @ box_A
         if len(cloud) < 5:  # Qhull needs a simplex
             margin *= 2
             continue
@@ -41,16 +41,22 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
         margin = min(needed * 1.01, margin * 1.5)
 
 
-def with_images(fractional: np.ndarray, margin: np.ndarray) -> np.ndarray:
-    """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it."""
-    clouds = [fractional]
+def with_images(fractional: np.ndarray, margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it.
+
+    Returns:
+        (m, 3) fractional coordinates, and (m,) int64, the point that each is an image of.
+    """
+    clouds, owners = [fractional], [np.arange(len(fractional))]
     reach = np.ceil(margin).astype(int)
     for cell in np.ndindex(*(2 * reach + 1)):
         shift = np.array(cell) - reach
         if shift.any():
             image = fractional + shift
-            clouds.append(image[((image > -margin) & (image < 1 + margin)).all(axis=1)])
-    return np.concatenate(clouds)
+            inside = np.flatnonzero(((image > -margin) & (image < 1 + margin)).all(axis=1))
+            clouds.append(image[inside])
+            owners.append(inside)
+    return np.concatenate(clouds), np.concatenate(owners)
 
 
 def _farthest_vertex(diagram: Voronoi, n: int) -> float:

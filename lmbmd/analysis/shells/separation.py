@@ -1,4 +1,4 @@
-"""How far the ions without a contact are from each other: solvent-separated, or isolated.
+"""Beyond the first shell: who is in the second, and how far ions without a contact are from each other.
 
 Theory: docs/theory/speciation.md.
 """
@@ -79,6 +79,77 @@ class SecondShell:
         return SeparationResult((*(self._atoms.species[k].name for k in self._species), ""), self._counts.result())
 
 
+class SecondShellMolecules:
+    """Fold over the frames of one replica: molecules that are not in the first shell but in the second.
+
+    A molecule counts for a centre if it has no contact with it and some image of its mass centre lies within the radius.
+    Molecules in contact are left out one by one, wherever their mass centres are: that of a polymer is far away.
+
+    Args:
+        atoms: who the atoms are.
+        centre: the primary species.
+        radius_A: outer edge of the second shell by species, Å; NaN where there is none.
+    """
+
+    def __init__(self, atoms: AtomTable, centre: str, radius_A: Mapping[str, float]) -> None:
+        self._primary = atoms.species_id[atoms.centres] == atoms.species_index(centre)
+        self._radius = dict(radius_A)
+        self._molecules = [np.flatnonzero(atoms.molecule_species == atoms.species_index(name)) for name in radius_A]
+        self._n_molecules = atoms.n_molecules
+        self._counts: list[list[float]] = []
+
+    def add(self, first: FirstShell) -> None:
+        """Add one frame: contacts, and distances from its positions."""
+        shell, pairs = first.contacts, first.pairs
+        primary = np.flatnonzero(self._primary)
+        bound = pairs.centre * self._n_molecules + pairs.molecule
+        row = []
+        for radius, molecules in zip(self._radius.values(), self._molecules, strict=True):
+            if np.isnan(radius):
+                row.append(np.nan)
+                continue
+            centre, other = pairs_within(
+                shell.centre[primary].astype(float), shell.molecule[molecules].astype(float), radius, shell.box
+            )
+            near = primary[centre] * self._n_molecules + molecules[other]
+            row.append(np.count_nonzero(~np.isin(near, bound)))
+        self._counts.append(row)
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Species → (n_frames,) such molecules per centre; NaN without a radius."""
+        per_centre = np.array(self._counts, float).reshape(-1, len(self._radius)) / np.count_nonzero(self._primary)
+        return dict(zip(self._radius, per_centre.T, strict=True))
+
+
+def pairs_within(
+    points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a point and an other of which some images lie within ``radius_A``, in a periodic box of any shape.
+
+    Args:
+        points_A, others_A: (n, 3) and (m, 3), wrapped or not.
+        radius_A: of any size, Å.
+        box_A: (3, 3), lattice vectors as rows.
+
+    Returns:
+        numbers of the points and of the others, one entry per pair.
+    """
+    if not len(points_A) or not len(others_A):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    cell = Cell(box_A).reduced
+    cloud, owner = with_images(_into(cell, others_A), radius_A / cell.widths_A)
+    points, images = cKDTree(_into(cell, points_A) @ cell.vectors_A), cKDTree(cloud @ cell.vectors_A)
+    found = points.sparse_distance_matrix(images, radius_A, output_type="ndarray")
+    pairs = np.unique(found["i"] * len(others_A) + owner[found["j"]])
+    return pairs // len(others_A), pairs % len(others_A)
+
+
+def _into(cell: Cell, points_A: np.ndarray) -> np.ndarray:
+    """Fractional coordinates, from 0 to 1."""
+    fractional = points_A @ cell.inverse_per_A
+    return fractional - np.floor(fractional)
+
+
 def is_near(points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: np.ndarray) -> np.ndarray:
     """Whether some image of some other point lies within ``radius_A`` of each point, in a periodic box of any shape.
 
@@ -92,9 +163,8 @@ def is_near(points_A: np.ndarray, others_A: np.ndarray, radius_A: float, box_A: 
     """
     if not len(points_A) or not len(others_A):
         return np.zeros(len(points_A), bool)
-    cell = Cell(box_A)
-    inverse = cell.inverse_per_A
-    into_cell = lambda x: x @ inverse - np.floor(x @ inverse)  # noqa: E731
-    cloud = with_images(into_cell(others_A), radius_A / cell.widths_A) @ box_A
-    distance, _ = cKDTree(cloud).query(into_cell(points_A) @ box_A, distance_upper_bound=radius_A * (1 + 1e-12))
+    cell = Cell(box_A).reduced
+    cloud, _ = with_images(_into(cell, others_A), radius_A / cell.widths_A)
+    points = _into(cell, points_A) @ cell.vectors_A
+    distance, _ = cKDTree(cloud @ cell.vectors_A).query(points, distance_upper_bound=radius_A * (1 + 1e-12))
     return distance <= radius_A
