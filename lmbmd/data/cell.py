@@ -117,7 +117,9 @@ def _minkowski(vectors: np.ndarray) -> np.ndarray:
             # The nearest lattice point of the others' plane is among the neighbours of the rounded projection, once
             # they are reduced.
             near = np.rint(np.linalg.lstsq(basis[others].T, basis[longer], rcond=None)[0])
-            steps = near + np.stack(np.meshgrid(*[(0, -1, 1)] * len(others), indexing="ij"), -1).reshape(-1, len(others))
+            steps = near + np.stack(np.meshgrid(*[(0, -1, 1)] * len(others), indexing="ij"), -1).reshape(
+                -1, len(others)
+            )
             length2 = ((basis[longer] - steps @ basis[others]) ** 2).sum(axis=1)
             best = int(np.argmin(length2))
             if length2[best] < (1 - _SHORTER) * (basis[longer] ** 2).sum():

@@ -25,9 +25,7 @@ def _in_angstrom(value: float) -> float:
 
 
 #: A radius that is compared with distances between atoms, Å.
-Radius = Annotated[
-    Number, AfterValidator(saying(_in_angstrom)), Field(json_schema_extra={"minimum": LEAST_RADIUS_A})
-]
+Radius = Annotated[Number, AfterValidator(saying(_in_angstrom)), Field(json_schema_extra={"minimum": LEAST_RADIUS_A})]
 #: Radius of a first shell, Å.
 CutoffRadius = Annotated[Radius, Field(le=20)]
 

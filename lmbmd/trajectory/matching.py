@@ -601,9 +601,7 @@ def _sites(
 _DONORS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
 
 
-def _check_sites_told(
-    topology: Topology, groups: Sequence[np.ndarray], name: str, species_map: SpeciesMap
-) -> None:
+def _check_sites_told(topology: Topology, groups: Sequence[np.ndarray], name: str, species_map: SpeciesMap) -> None:
     """Refuse a species that could bind an ion and of which nobody says where: its CN would be 0 without a word."""
     entry = species_map.species[name]
     if "sites" in entry.model_fields_set or name in species_map.centres:

@@ -62,7 +62,9 @@ def test_clusters_and_their_compactness_are_those_of_the_lattice(box, seed):
             np.testing.assert_allclose(two, one, rtol=0.01)
     assert np.isfinite(compact.density_ratio(8.0)[0]).all()
     np.testing.assert_allclose(compact_2.nearest_A, compact.nearest_A, rtol=1e-4)
-    np.testing.assert_allclose(compact_2.clusters.to_numpy(float), compact.clusters.to_numpy(float), rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(
+        compact_2.clusters.to_numpy(float), compact.clusters.to_numpy(float), rtol=0.02, atol=0.02
+    )
 
 
 @LATTICES

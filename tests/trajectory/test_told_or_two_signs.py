@@ -125,7 +125,9 @@ def test_a_bond_between_an_ion_and_its_donor_is_a_contact(tmp_path):
 def test_halves_of_equal_formula_are_not_taken_for_molecules(tmp_path):
     # Every second bond of N2 is missing: two groups N per molecule, all alike.
     gas = Sheet(ION, CHLORIDE, *[GAS] * 4)
-    text = MAP.replace("MeOH: {resname: MOH, role: solvent, sites: {O: O}}", "N2: {resname: N2, role: solvent, sites: {}}")
+    text = MAP.replace(
+        "MeOH: {resname: MOH, role: solvent, sites: {O: O}}", "N2: {resname: N2, role: solvent, sites: {}}"
+    )
     assert table(gas.pdb(tmp_path / "t.pdb", conect=[(0, 2)]), text, tmp_path).count("N2") == 4
     one = gas.pdb(tmp_path / "t.pdb", number=lambda residue: min(residue, 3), names=["LI", "CL"] + ["N"] * 8)
     asked(r"which of its 8 atoms are one .* 1 of 8 atoms by residues; .*4 of 2 atoms by distances", one, text, tmp_path)
