@@ -105,7 +105,7 @@ _SHORTER = 1e-9
 
 
 def _minkowski(vectors: np.ndarray) -> np.ndarray:
-    """(3, 3) whole numbers with determinant ±1 that times ``vectors``, as rows, are the shortest basis of their lattice.
+    """(3, 3) whole numbers, determinant ±1, that times ``vectors`` (rows) are the shortest basis of their lattice.
 
     The longest vector is made shorter by the nearest combination of the two others, which are themselves reduced, until
     no one becomes shorter. The vectors keep their places.

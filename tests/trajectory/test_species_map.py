@@ -259,7 +259,8 @@ def test_isomers_are_told_apart_by_their_bonds(tmp_path):
     ethanol = [(1, 2), (2, 3), (3, 4), (2, 5), (2, 6), (1, 7), (1, 8), (1, 9)]
     ether = [(10, 12), (11, 12), (10, 13), (10, 14), (10, 15), (11, 16), (11, 17), (11, 18)]
     u.add_TopologyAttr("bonds", ethanol + ether)
-    text = 'centre: Li\nnet_charge: 1\nspecies:\n  Li: {smiles: "[Li+]"}\n  EtOH: {smiles: CCO, role: solvent, sites: {O: O}}\n'
+    text = 'centre: Li\nnet_charge: 1\nspecies:\n  Li: {smiles: "[Li+]"}\n'
+    text += "  EtOH: {smiles: CCO, role: solvent, sites: {O: O}}\n"
     text += "  Ether: {smiles: COC, role: diluent}\n"
     atoms, _ = table(u, text, tmp_path)
     assert atoms.species_id.tolist() == [0] + [1] * 9 + [2] * 9

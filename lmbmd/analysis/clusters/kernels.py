@@ -157,11 +157,11 @@ def pair_counts(
     """All pairs of a periodic point set, by minimum image.
 
     Exact for distances below half the smallest perpendicular width of the cell, whatever its shape: there
-    every fractional component of the shortest image is below one half. The nearest point of all is exact at any
-    distance: one that seems to be further off is looked for among the images around as well.
+    every fractional component of the shortest image is below one half. The nearest point of all is exact
+    at any distance: one that seems to be further off is looked for among the images around as well.
 
     Args:
-        points: (n, 3) Å. box: rows are lattice vectors, Å; inverse: its inverse. The cell is reduced (``Cell.reduced``).
+        points: (n, 3) Å. box: rows are lattice vectors, Å; inverse: its inverse. The cell is a reduced one.
         half_width: half the smallest perpendicular width, Å; infinite for a rectangular cell.
         reach_A, bin_A: extent and bin of the histogram.
         radius_A: neighbours of each point are counted within this.

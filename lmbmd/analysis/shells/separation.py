@@ -82,7 +82,8 @@ class SecondShell:
 class SecondShellMolecules:
     """Fold over the frames of one replica: molecules that are not in the first shell but in the second.
 
-    A molecule counts for a centre if it has no contact with it and some image of its mass centre lies within the radius.
+    A molecule counts for a centre if it has no contact with it and its mass centre, or an image of it, lies within the
+    radius.
     Molecules in contact are left out one by one, wherever their mass centres are: that of a polymer is far away.
 
     Args:
@@ -112,7 +113,7 @@ class SecondShellMolecules:
                 shell.centre[primary].astype(float), shell.molecule[molecules].astype(float), radius, shell.box
             )
             near = primary[centre] * self._n_molecules + molecules[other]
-            row.append(np.count_nonzero(~np.isin(near, bound)))
+            row.append(float(np.count_nonzero(~np.isin(near, bound))))
         self._counts.append(row)
 
     def result(self) -> dict[str, np.ndarray]:

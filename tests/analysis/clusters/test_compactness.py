@@ -17,6 +17,7 @@ from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.clusters.kernels import pair_counts
 from lmbmd.analysis.clusters.nulls import POISSON_NEAREST, pair_up, shuffled_labels, shuffled_pairs
 from lmbmd.analysis.clusters.options import CompactnessOptions
+from lmbmd.data.cell import Cell
 
 # ---------------------------------------------------------------- what is measured
 

@@ -49,7 +49,7 @@ def test_a_polymer_bound_at_its_end_takes_nobody_out_of_the_second_shell():
     """Its mass centre is 30 Å away: it is in the first shell, and no part of what is counted in the second."""
     atoms = systems.atom_table((systems.LI, 1), (POLYMER, 3))
     chain = np.column_stack([np.arange(26) * 2.4 + 2.0, np.zeros(26), np.zeros(26)])
-    free = chain + [-25.0, 5.0, 0.0]  # passes the ion at 5 Å, its mass centre at 9 Å
+    free = chain + np.array([-25.0, 5.0, 0.0])  # passes the ion at 5 Å, its mass centre at 9 Å
     positions = np.concatenate([np.zeros((1, 3)), chain, -chain, free]).astype(np.float32)
     frame = Frame(0, 0.0, positions, np.eye(3) * 160.0)
     shell = find_contacts([frame], atoms)[0].frames[0].within(3.0)
