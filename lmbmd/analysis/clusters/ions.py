@@ -7,6 +7,7 @@ in contact, however many of the anion's atoms touch it. Theory: docs/theory/clus
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -53,18 +54,42 @@ class IonGraph:
     Attributes:
         label: (n_ions,) int64, the cluster of each node of ``Ions``; clusters are numbered by first node.
         rank: (n_clusters,) int64, independent period vectors: 0 = finite, 1–3 = percolating.
-        edges: (n_clusters,) int64, centre–anion pairs in contact.
-        position: (n_ions, 3) float64, Å: centres and mass centres of anions, each finite cluster whole across
-            the boundary (one spanning tree where it percolates).
-        size, n_centres: (n_clusters,) int64, ions and centres in each cluster.
+        image: (n_ions, 3) int64, lattice steps that make each finite cluster whole.
+        source, target: (n_contacts,) int64, centre and anion node of each contact, those of one pair neighbours.
+        shell, ions: the contacts and the nodes that it is of.
     """
 
     label: np.ndarray
     rank: np.ndarray
-    edges: np.ndarray
-    position: np.ndarray
-    size: np.ndarray
-    n_centres: np.ndarray
+    image: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    shell: FrameContacts
+    ions: Ions
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(n_clusters,) int64, ions in each cluster."""
+        return np.bincount(self.label, minlength=len(self.rank))
+
+    @cached_property
+    def n_centres(self) -> np.ndarray:
+        """(n_clusters,) int64, centres in each cluster."""
+        return np.bincount(self.label[: self.ions.n_centres], minlength=len(self.rank))
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """(n_clusters,) int64, centre–anion pairs in contact."""
+        new_pair = np.append(True, (np.diff(self.source) != 0) | (np.diff(self.target) != 0))[: len(self.source)]
+        return np.bincount(self.label[self.source[new_pair]], minlength=len(self.rank))
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """(n_ions, 3) float64, Å: centres and mass centres of anions, each finite cluster whole across the boundary
+        (one spanning tree where it percolates).
+        """
+        anions = self.shell.molecule[self.ions.molecule[self.ions.n_centres :]]
+        return np.concatenate([self.shell.centre, anions]) + self.image @ self.shell.box
 
 
 def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> IonGraph:
@@ -92,14 +117,4 @@ def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> IonGraph:
     if len(cells) and np.abs(cells - step).max() > 0.1:
         raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
     label, image, rank = connect(len(ions), source, target, step.astype(np.int64))
-    # Contacts are in order of atom, so those of one pair are neighbours.
-    new_pair = np.append(True, (np.diff(source) != 0) | (np.diff(target) != 0))[: len(source)]
-    position = np.concatenate([shell.centre, shell.molecule[ions.molecule[ions.n_centres :]]]) + image @ shell.box
-    return IonGraph(
-        label=label,
-        rank=rank,
-        edges=np.bincount(label[source[new_pair]], minlength=len(rank)),
-        position=position,
-        size=np.bincount(label, minlength=len(rank)),
-        n_centres=np.bincount(label[: ions.n_centres], minlength=len(rank)),
-    )
+    return IonGraph(label, rank, image, source, target, shell, ions)

@@ -99,7 +99,7 @@ class Speciation:
 
     def add(self, shell: FirstShell) -> None:
         """Add one frame."""
-        pairs, label = shell.pairs, shell.graph.label
+        pairs, graph = shell.pairs, shell.graph
         anion = self._ions.node[pairs.molecule] - self._ions.n_centres
         centre, anion = pairs.centre[anion >= 0], anion[anion >= 0]
         n_species, n_centres = len(self._species), len(self._primary)
@@ -108,7 +108,7 @@ class Speciation:
         per_centre[-1] = per_centre[:-1].sum(axis=0)
         per_centre = per_centre[:, self._primary]
         row = np.repeat(np.arange(n_species + 1), per_centre.shape[1])
-        size = np.bincount(label)[label[:n_centres][self._primary]]
+        size = graph.size[graph.label[:n_centres][self._primary]]
         rows = (
             row_histograms(row, per_centre.ravel(), n_species + 1),
             row_histograms(self._kind, np.bincount(anion, minlength=len(self._kind)), n_species),
