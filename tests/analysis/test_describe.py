@@ -346,6 +346,7 @@ def test_fallbacks_rare_species_and_the_cipa_call_are_told(liquid):
     assert len(texts["cipa"]) == 1
 
 
+@pytest.mark.slow
 def test_exchange_of_one_solvent_for_another_at_the_same_total_is_seen():
     """Each Li has one TTE at first and one DME at last: total CN is 1 throughout."""
     atoms = systems.atom_table((LI, 20), (FSI, 2), (DME, 20), (TTE, 20))

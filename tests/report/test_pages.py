@@ -213,6 +213,7 @@ def test_a_table_without_a_column_is_named_with_its_place(tmp_path):
     assert raised.value.where == str(folder / "298.15K") and raised.value.remedy == "Run the describe stage again."
 
 
+@pytest.mark.slow
 def test_texts_from_users_are_shown_as_text(tmp_path):
     bottle = report_inputs.BOTTLES["lifsi-dme"]
     folder = tmp_path / "evil"

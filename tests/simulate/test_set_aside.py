@@ -37,6 +37,7 @@ def record(folder: Path) -> dict:
     return json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_changed_physics_begins_anew_and_keeps_the_old_run(finished, capsys):
     before = {p.name: p.read_bytes() for p in (finished / "work").iterdir() if "lock" not in p.name}
     write_spec(finished, temperature_K=310.0, production_ns=0.0002)
@@ -49,6 +50,7 @@ def test_changed_physics_begins_anew_and_keeps_the_old_run(finished, capsys):
     assert "temperature_K: 300.0 → 310.0" in told and "work.replaced-1" in told
 
 
+@pytest.mark.slow
 def test_an_undone_change_brings_the_finished_run_back(finished, done, capsys):
     write_spec(finished, temperature_K=310.0, production_ns=0.0002)
     start_again(finished)

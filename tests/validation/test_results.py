@@ -58,6 +58,7 @@ def test_a_new_run_takes_the_place_of_one_that_is_not_longer():
     assert merged([unknown], [longer]) == [longer], "a length that nobody kept does not win"
 
 
+@pytest.mark.slow
 def test_a_run_goes_into_results_and_page(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "EQUILIBRATION_PS", 0.0)
     run, out = liquids.Run("DMC"), tmp_path / "out"

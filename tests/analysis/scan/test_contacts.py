@@ -248,6 +248,7 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
         np.testing.assert_array_equal(one.count, kept_rdf.count)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_files(trajectory, tmp_path):
     made = []
     for workers in (1, 2):  # two workers are never more than four of the six parts ahead
