@@ -229,8 +229,10 @@ def described(
 ) -> Descriptor:
     """A row of the descriptor table, its doubt told in words and as kind and number."""
     method = "; ".join(filter(None, [definition, remark(found, value, error)]))
-    known = n_effective, degrees_of_freedom
-    return Descriptor(name, species, value, error, unit, *known, method, definition, *told(found), found.at)
+    words, kind, n = told(found)
+    return Descriptor(
+        name, species, value, error, unit, n_effective, degrees_of_freedom, method, definition, words, kind, n, found.at
+    )
 
 
 def descriptor(

@@ -120,8 +120,9 @@ class Cutoffs:
         columns = [f.name for f in fields(Cutoff)][:-2]
         first = table[table["shell"] == "first"]
         kinds = zip(map(Basis, first["basis"]), map(Kind, first["why"]), strict=True)
-        radii = first[columns].itertuples(index=False)
-        return cls.of((Cutoff(*row, b, Doubt(why)) for row, (b, why) in zip(radii, kinds, strict=True)), atoms)
+        radii = first[columns].to_dict("records")
+        rows = (Cutoff(**row, basis=b, why=Doubt(why)) for row, (b, why) in zip(radii, kinds, strict=True))
+        return cls.of(rows, atoms)
 
 
 def shifted_window(
