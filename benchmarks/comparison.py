@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lmbmd.numbers.doubt import Kind
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.index import write_index
 
@@ -72,8 +73,8 @@ def copy(options: argparse.Namespace, folder: Path, number: int) -> str:
         numbers = pd.read_parquet(point / "descriptors.parquet")
         factor = rng.uniform(0.7, 1.3) * rng.uniform(0.95, 1.05, len(numbers)) * (1 - 0.05 * k)
         numbers["value"] *= np.where(numbers.name.isin(["density_g_cm3"]), 1.0, factor)
-        reliable = numbers.method.str.replace(r"; error not reliable.*", "", regex=True)
-        numbers["method"] = reliable if options.verdict else numbers.method
+        few = (numbers.doubt_kind == Kind.FEW_SAMPLES) & bool(options.verdict)
+        numbers.loc[few, ["method", "doubt", "doubt_kind"]] = "made up", "", ""
         numbers["n_effective"] = np.maximum(numbers.n_effective, 40.0)
         (copied / "descriptors.parquet").unlink()
         numbers.to_parquet(copied / "descriptors.parquet", index=False)
