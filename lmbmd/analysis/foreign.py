@@ -18,6 +18,7 @@ from lmbmd.core.validation import validated
 from lmbmd.data.described import Described
 from lmbmd.data.sites import named_cutoffs, site_keys
 from lmbmd.trajectory.foreign import open_foreign
+from lmbmd.trajectory.sample import Sample
 from lmbmd.trajectory.species_map import from_mapping, load
 
 
@@ -37,7 +38,7 @@ def analyze(
     Args:
         source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both.
         species: the species map, as a file or as plain data (docs/foreign_trajectories.md).
-        out: a folder for contacts.arrow, rdf.npz, atoms.parquet, descriptors, tables and snapshots; nothing is kept
+        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots; nothing is kept
             if None.
         start, stop, step: which frames, as in a slice.
         options: as the section ``analysis`` of a study; ``frame_stride`` is ``step`` here.
@@ -64,13 +65,20 @@ def analyze(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
         run = run_contacts(
-            frames, atoms, folder / "contacts.arrow", folder / "rdf.npz", chosen.contacts, workers=workers
+            frames,
+            atoms,
+            folder / "contacts.arrow",
+            folder / "rdf.npz",
+            chosen.contacts,
+            workers=workers,
+            sample_path=folder / "sample.xtc" if out else None,
         )
         described = describe([run], atoms, describing)
         facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, {}, trajectory=frames.name)}
         described = replace(described, facts=facts)
         if out:
             atoms.write(folder / "atoms.parquet")
-            snapshots = export_snapshots(run[0], frames, atoms, described, folder / "snapshots")
+            sample = Sample(folder / "sample.xtc", len(atoms))
+            snapshots = export_snapshots(run[0], sample, atoms, described, folder / "snapshots")
             described.write(folder, snapshots)
     return described

@@ -55,7 +55,7 @@ class Pick:
 
 def export_snapshots(
     contacts: Contacts,
-    frames: Iterable[Frame],
+    sample: Iterable[Frame],
     atoms: AtomTable,
     described: Described,
     folder: str | os.PathLike[str],
@@ -67,7 +67,8 @@ def export_snapshots(
     Beside the coordinate files goes ``snapshots.json`` (``records``), which says what they show.
 
     Args:
-        contacts, frames: of one replica.
+        contacts: of one replica.
+        sample: whole frames of it (``trajectory.sample``), by their numbers; only these are looked at.
         atoms: who the atoms are.
         described: the description, which knows the cut-offs, the centre and the shells.
         folder: where the files go.
@@ -75,8 +76,10 @@ def export_snapshots(
         replica: the number of the replica, for the record.
 
     Returns:
-        the files (``write_snapshots``), the record last. Shell types that this replica never had are left out.
+        the files (``write_snapshots``), the record last. Shell types that no frame of the sample has are left out.
     """
+    kept = {frame.index: frame for frame in sample}
+    contacts = [frame for frame in contacts if frame.index in kept]
     cutoffs = Cutoffs.from_table(described.tables["cutoffs"], atoms)
     labels = described.tables["shells"]["label"].head(top_shells).tolist()
     shells = FirstShells(contacts, cutoffs, atoms)
@@ -84,7 +87,7 @@ def export_snapshots(
     cluster = pick_largest_cluster(shells, atoms)
     picks += [cluster] if cluster else []
     cut: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    paths = write_snapshots(picks, frames, atoms, folder, cut)
+    paths = write_snapshots(picks, kept.values(), atoms, folder, cut)
     record = Path(folder) / "snapshots.json"
     write_text(record, json.dumps(records(picks, cut, atoms, replica), ensure_ascii=False, indent=1) + "\n")
     return [*paths, record]

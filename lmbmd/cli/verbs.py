@@ -122,7 +122,16 @@ def contacts(options: argparse.Namespace) -> None:
     frames = read_frames(options.trajectory, atoms, step=stride)
     inputs = {"atoms": options.atoms, "trajectory": options.trajectory}
     header = {"provenance": provenance.stamp(stages.CONTACTS, inputs, frame_stride=stride)}
-    run_contacts(frames, atoms, options.contacts, options.rdf, chosen.contacts, workers=options.workers, header=header)
+    run_contacts(
+        frames,
+        atoms,
+        options.contacts,
+        options.rdf,
+        chosen.contacts,
+        workers=options.workers,
+        header=header,
+        sample_path=options.contacts.with_name("sample.xtc"),
+    )
 
 
 class _Logged:
@@ -185,7 +194,7 @@ def describe(options: argparse.Namespace) -> None:
     from lmbmd.formulation.composition import Composition
     from lmbmd.study import layout
     from lmbmd.study.study import load_study
-    from lmbmd.trajectory import read_frames
+    from lmbmd.trajectory.sample import Sample
 
     composition = Composition.read(options.composition)
     study = load_study(options.study, only=composition.formulation)
@@ -198,9 +207,8 @@ def describe(options: argparse.Namespace) -> None:
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
-    trajectory = layout.replica_of(options.folder, 1) / "trajectory.xtc"
-    frames = read_frames(trajectory, atoms, step=study.analysis.frame_stride)
-    export_snapshots(runs[0][0], frames, atoms, described, options.folder / "snapshots")
+    sample = Sample(replicas[0].with_name("sample.xtc"), len(atoms))
+    export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")
     described.write(options.folder)
 
 

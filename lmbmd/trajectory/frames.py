@@ -109,8 +109,8 @@ def _xtc_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.nda
     """XTC frames, read by lmbmd itself: quicker than through a Universe, without index files, and safe."""
     assert isinstance(frames.source, Path) and frames.offsets is not None
     for start, number in zip(frames.offsets, frames.numbers, strict=True):
-        time_ps, positions, box = xtc.read(frames.source, number, int(start), frames.n_atoms)
-        yield number, time_ps, positions, box
+        found = xtc.read(frames.source, number, int(start), frames.n_atoms)
+        yield number, found.time_ps, found.positions_A, found.box_A
 
 
 def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.ndarray]]:

@@ -34,9 +34,10 @@ _A_PER_NM = np.float32(10.0)
 
 
 class Head(NamedTuple):
-    """What the header of a frame says: atoms, time (ps), lattice (3 × 3, nm), precision (1/nm), ranges, packing."""
+    """What the header of a frame says: atoms, step, time (ps), lattice (nm), precision (1/nm), ranges, packing."""
 
     n_atoms: int
+    step: int
     time_ps: float
     box_nm: tuple[float, ...]
     precision: float
@@ -99,7 +100,7 @@ def _size(path: Path) -> int:
 
 
 def _head(path: Path, frame: int, start: int, raw: bytes) -> Head:
-    magic, n_atoms, _, time_ps = struct.unpack(">iiif", raw[:16])
+    magic, n_atoms, step, time_ps = struct.unpack(">iiif", raw[:16])
     box = struct.unpack(">9f", raw[16:52])
     (count,) = struct.unpack(">i", raw[52:56])
     if magic not in (_MAGIC, _LONG_MAGIC):
@@ -109,7 +110,7 @@ def _head(path: Path, frame: int, start: int, raw: bytes) -> Head:
     if not all(math.isfinite(v) for v in (time_ps, *box)):
         raise damaged(path, frame, "its time or its box is not a number")
     if n_atoms <= _FEW:
-        return Head(n_atoms, time_ps, box, 0.0, (0, 0, 0), (0, 0, 0), 0, start + 56, 12 * n_atoms)
+        return Head(n_atoms, step, time_ps, box, 0.0, (0, 0, 0), (0, 0, 0), 0, start + 56, 12 * n_atoms)
     (precision,) = struct.unpack(">f", raw[56:60])
     least, most = struct.unpack(">3i", raw[60:72]), struct.unpack(">3i", raw[72:84])
     (small,) = struct.unpack(">i", raw[84:88])
@@ -121,10 +122,19 @@ def _head(path: Path, frame: int, start: int, raw: bytes) -> Head:
         raise damaged(path, frame, f"its coordinates run from {least} to {most}")
     if not _FIRST <= small <= _LAST or not 0 < n_bytes <= 16 * n_atoms + 64:
         raise damaged(path, frame, f"it packs {n_atoms} atoms into {n_bytes} bytes by table entry {small}")
-    return Head(n_atoms, time_ps, box, precision, least, most, small, start + (_HEAD + 4 if wide else _HEAD), n_bytes)
+    return Head(n_atoms, step, time_ps, box, precision, least, most, small, start + (_HEAD + 4 if wide else _HEAD), n_bytes)
 
 
-def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.ndarray, np.ndarray]:
+class XtcFrame(NamedTuple):
+    """Step and time (ps) of a frame, positions (n, 3) float32 and lattice vectors (3, 3) float64, both Å."""
+
+    step: int
+    time_ps: float
+    positions_A: np.ndarray
+    box_A: np.ndarray
+
+
+def read(path: Path, frame: int, start: int, n_atoms: int) -> XtcFrame:
     """One frame.
 
     Args:
@@ -132,9 +142,6 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.nd
         frame: its number, for messages.
         start: the byte at which it begins, from ``scan``.
         n_atoms: atoms that it must have.
-
-    Returns:
-        Time (ps), positions (n_atoms, 3) float32 and lattice vectors (3, 3), both Å.
 
     Raises:
         LmbmdError: if the frame is cut short or damaged.
@@ -157,7 +164,7 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.nd
     box = np.array(head.box_nm, np.float32).reshape(3, 3).astype(float) * 10.0
     if n_atoms <= _FEW:
         positions = np.frombuffer(packed, ">f4").reshape(-1, 3).astype(np.float32)
-        return head.time_ps, positions * _A_PER_NM, box
+        return XtcFrame(head.step, head.time_ps, positions * _A_PER_NM, box)
     found = np.empty((n_atoms, 3), np.float32)
     stream = np.frombuffer(packed + bytes(16), np.uint8)
     inverse = np.float32(1.0 / np.float32(head.precision))
@@ -165,7 +172,7 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> tuple[float, np.nd
     if not _unpack(stream, 8 * head.n_bytes, least, most - least + 1, head.small, inverse, found, _SMALL):
         raise damaged(path, frame, "its packed coordinates cannot be unpacked")
     found *= _A_PER_NM
-    return head.time_ps, found, box
+    return XtcFrame(head.step, head.time_ps, found, box)
 
 
 def _cut(path: Path, frame: int, why: str) -> LmbmdError:

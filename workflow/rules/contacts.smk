@@ -6,6 +6,7 @@ rule contacts:
     output:
         contacts="results/{formulation}/{temperature}K/r{replica}/contacts.arrow",
         rdf="results/{formulation}/{temperature}K/r{replica}/rdf.npz",
+        sample="results/{formulation}/{temperature}K/r{replica}/sample.xtc",
     log:
         "logs/contacts/{formulation}.{temperature}K.r{replica}.log",
     threads: 8

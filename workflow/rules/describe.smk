@@ -8,7 +8,8 @@ rule describe:
             replica=STUDY.replicas(wildcards.formulation),
             file=["contacts.arrow", "rdf.npz", "run.json"],
         ),
-        trajectory="results/{formulation}/{temperature}K/r1/trajectory.xtc",
+        # Whole frames to cut shells out of. Not the trajectory: who deletes that has not asked for it to be run again.
+        sample="results/{formulation}/{temperature}K/r1/sample.xtc",
     output:
         table="results/{formulation}/{temperature}K/descriptors.parquet",
         csv="results/{formulation}/{temperature}K/descriptors.csv",

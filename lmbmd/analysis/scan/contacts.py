@@ -32,6 +32,7 @@ from lmbmd.data.contacts import (
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import Frames
+from lmbmd.trajectory.sample import write_sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +227,7 @@ def run_contacts(
     workers: int = 1,
     header: Mapping[str, Any] | None = None,
     progress: bool = True,
+    sample_path: str | os.PathLike[str] | None = None,
 ) -> tuple[ContactFile, Rdf]:
     """Contacts and RDFs of a trajectory, streamed to files.
 
@@ -241,6 +243,7 @@ def run_contacts(
         workers: processes; 1 works in this one.
         header: JSON-serialisable facts for the contact file's header, e.g. a provenance stamp.
         progress: show a progress bar on a terminal.
+        sample_path: if given, where to keep a few whole frames (``trajectory.sample``), for shells to be cut out of.
 
     Returns:
         The contact file and the RDFs.
@@ -264,6 +267,8 @@ def run_contacts(
             bar.update(len(rows))
     result = total.result()
     result.write(rdf_path)
+    if sample_path is not None:
+        write_sample(frames, Path(sample_path))
     return ContactFile(Path(contacts_path)), result
 
 
