@@ -45,3 +45,8 @@ def replica_of(folder: Path, replica: int | str) -> Path:
 def contacts(folder: Path, replicas: Iterable[int]) -> list[Path]:
     """The contact files of a state point's replicas; each has its RDFs beside it."""
     return [replica_of(folder, number) / "contacts.arrow" for number in replicas]
+
+
+def mark(folder: Path, rule: str) -> Path:
+    """An empty file that comes with the success of a rule's job in a folder, and goes when that begins again."""
+    return folder / f".{rule}"

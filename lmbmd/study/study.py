@@ -25,6 +25,7 @@ from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.literature.claims import known_claims, shipped_files
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import Protocol
+from lmbmd.study import layout
 
 _OneOrMany = Annotated[
     tuple[str, ...],
@@ -106,6 +107,22 @@ class Study:
         """Every simulation of the study."""
         return [Run(f, T, r) for f in self.names for T in self.temperatures(f) for r in self.replicas(f)]
 
+    def marks(self) -> list[str]:
+        """The marks of every job of the study, which Snakemake asks for: one that is missing is a job that failed."""
+        found = [layout.mark(layout.RESULTS, "index")]
+        for name in self.names:
+            bottle = layout.bottle(layout.RESULTS, name)
+            found += [layout.mark(bottle, "compose"), layout.mark(bottle, "report")]
+            found += [
+                layout.mark(layout.box(layout.RESULTS, name, replica), "build") for replica in self.replicas(name)
+            ]
+            for temperature in self.temperatures(name):
+                found.append(layout.mark(layout.point(layout.RESULTS, name, temperature), "describe"))
+        for run in self.runs():
+            folder = layout.run(layout.RESULTS, *run)
+            found += [layout.mark(folder, "simulate"), layout.mark(folder, "contacts")]
+        return [str(path) for path in found]
+
     def recipe(self, name: str) -> dict[str, Any]:
         """Everything that decides a composition: the bottle, and the library's facts about what is in it."""
         facts = [
@@ -171,8 +188,11 @@ class Study:
 
     def contacts_text(self) -> str:
         """Options of the contacts stage as canonical JSON; a change searches contacts anew."""
-        options = self.analysis.contacts.model_dump(mode="json")
-        return canonical_json({"frame_stride": self.analysis.frame_stride, **options})
+        return canonical_json(self.contacts_facts())
+
+    def contacts_facts(self) -> dict[str, Any]:
+        """Options of the contacts stage as plain data."""
+        return {"frame_stride": self.analysis.frame_stride, **self.analysis.contacts.model_dump(mode="json")}
 
     def describe_text(self, name: str) -> str:
         """``describe_options`` as canonical JSON; a change describes anew."""

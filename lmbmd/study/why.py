@@ -1,4 +1,4 @@
-"""Why a run would be simulated again, or not: what the study asks for now, beside what the run was made of."""
+"""What Snakemake would do again, stage by stage, and why: what the study asks for now beside what files were made of."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
+from lmbmd.data.contacts import ContactFile
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.protocol import RunSpec, differences, parse_spec
 from lmbmd.simulate.publish import RECORD
-from lmbmd.simulate.resume import STAGES, Inputs, RunState, newest
+from lmbmd.simulate.resume import STAGES, TRAJECTORY, Inputs, RunState, newest
 from lmbmd.study import layout
 from lmbmd.study.study import Run, Study
 
@@ -29,32 +31,89 @@ class Past:
 
 
 def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
-    """Where a run stands, and everything of its physics that differs from what the study asks for now.
+    """What will be done of a run and of what is made from it, and everything that differs from what the study asks for.
 
     Args:
         run: one simulation of the study.
         results, work: the study's folders of these names.
 
     Returns:
-        A sentence on the run and what Snakemake will do with it; then a line ``"name: old → new"`` per difference.
+        A sentence on the simulation, then ``"name: old → new"`` for each difference of its physics; a sentence on its
+        contacts and one on the description of its state point, each with the differences that cause it.
 
     Raises:
         LmbmdError: if a file of the run cannot be read.
     """
+    contacts = _contacts_changes(study, layout.run(results, *run))
+    lines, again = _simulation(study, run, results, work, needed=contacts != [])
+    lines += _sentence("contacts", contacts, again, "made")
+    described = _description_changes(study, run, layout.point(results, run.formulation, run.temperature))
+    return lines + _sentence("description", described, again or contacts != [], "made")
+
+
+def _sentence(what: str, changes: list[str] | None, before: bool, verb: str) -> list[str]:
+    """A line on an analysis stage, and one for each difference; ``changes`` is None if there is no file yet."""
+    if changes is None:
+        return [f"{what}: not {verb} yet."]
+    if changes:
+        return [f"{what}: will be {verb} again, because something changed:", *(f"  {change}" for change in changes)]
+    return [f"{what}: will be {verb} again from the new files." if before else f"{what}: nothing changed."]
+
+
+def _simulation(study: Study, run: Run, results: Path, work: Path, *, needed: bool) -> tuple[list[str], bool]:
+    """Lines on the simulation itself, and whether anything of it will be made anew."""
     built = layout.box(results, run.formulation, run.replica)
     spec = parse_spec(study.spec(*run), where=str(study.path))
-    finished = _finished(layout.run(results, *run) / RECORD, built, spec)
+    folder = layout.run(results, *run)
+    finished = _finished(folder / RECORD, built, spec)
     past = finished or _unfinished(layout.run(work, *run), built, spec)
     if past is None:
-        return ["not begun: it will be simulated."]
+        return ["not begun: it will be simulated."], True
     changes = [*_recipe_changes(study, run.formulation, results), *past.changes]
     if changes:
-        return [f"{past.words}: it will be simulated anew, because its physics changed.", *changes]
+        return [f"{past.words}: it will be simulated anew, because its physics changed.", *changes], True
     if past.production_ns < spec.production_ns:
-        return [f"{past.words}: it will go on to {spec.production_ns:g} ns."]
+        return [f"{past.words}: it will go on to {spec.production_ns:g} ns."], True
     if past.production_ns > spec.production_ns:
-        return [f"{past.words}: more than the {spec.production_ns:g} ns that are asked for now, which is refused."]
-    return [f"{past.words}: nothing of its physics changed, and it will not be simulated again."]
+        return [
+            f"{past.words}: more than the {spec.production_ns:g} ns that are asked for now, which is refused."
+        ], False
+    if finished and needed and not (folder / TRAJECTORY).exists():
+        kept = _unfinished(layout.run(work, *run), built, spec)
+        if kept and kept.production_ns >= spec.production_ns and (layout.run(work, *run) / TRAJECTORY).exists():
+            return [f"{past.words}: its trajectory is not in {folder}, and comes back from the work folder."], False
+        told = (
+            f"its trajectory was deleted, and its contacts need it: it will be simulated again ({folder / TRAJECTORY})"
+        )
+        return [f"{past.words}: {told}."], True
+    if not layout.mark(folder, "simulate").exists():
+        return [f"{past.words}: its last job failed or was stopped, so it will be looked at again."], True
+    return [f"{past.words}: nothing of its physics changed, and it will not be simulated again."], False
+
+
+def _contacts_changes(study: Study, folder: Path) -> list[str] | None:
+    """What of the options or the method differs from those that the contacts were found with; None without contacts."""
+    path = layout.contacts(folder.parent, [int(folder.name[1:])])[0]
+    if not path.exists() or not (folder / "sample.xtc").exists():
+        return None
+    stamp = ContactFile(path).header
+    made = {"frame_stride": stamp["provenance"]["frame_stride"], **stamp["options"]}
+    changes = differences(made, study.contacts_facts())
+    return changes + differences({"method": stamp["provenance"]["stage"]}, {"method": stages.CONTACTS})
+
+
+def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | None:
+    """The same of the description of a state point; and whether it is of the replicas that are asked for."""
+    path = folder / "described.json"
+    if not path.exists():
+        return None
+    made = _json(path)
+    old, new = (
+        dict(_flat(x)) for x in (made["options"], study.describe_options(run.formulation).model_dump(mode="json"))
+    )
+    changes = differences(old, new) + differences({"method": made["stage"]}, {"method": stages.DESCRIBE})
+    replicas = {"replicas": len(made["replicas"])}
+    return changes + differences(replicas, {"replicas": len(study.replicas(run.formulation))})
 
 
 def _finished(record: Path, built: Path, spec: RunSpec) -> Past | None:

@@ -1,12 +1,14 @@
 # One packed box per replica, shared by its temperatures: the System, the start, and who every atom is.
 rule build:
     input:
-        composition=rules.compose.output,
+        composition=rules.compose.output.composition,
+        composed=rules.compose.output.done,
     output:
-        system="results/{formulation}/r{replica}/system.xml",
-        start="results/{formulation}/r{replica}/start.pdb",
-        atoms="results/{formulation}/r{replica}/atoms.parquet",
-        built="results/{formulation}/r{replica}/build.json",
+        system=update("results/{formulation}/r{replica}/system.xml"),
+        start=update("results/{formulation}/r{replica}/start.pdb"),
+        atoms=update("results/{formulation}/r{replica}/atoms.parquet"),
+        built=update("results/{formulation}/r{replica}/build.json"),
+        done=touch("results/{formulation}/r{replica}/.build"),
     log:
         "logs/build/{formulation}.r{replica}.log",
     params:

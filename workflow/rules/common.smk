@@ -2,7 +2,11 @@
 import sys
 
 from lmbmd.core import stages
-from lmbmd.study.planning import collect_garbage_again, plan_without_garbage_collection
+from lmbmd.study.planning import (
+    collect_garbage_again,
+    forget_copies_of_a_killed_run,
+    plan_without_garbage_collection,
+)
 from lmbmd.study.study import load_study_or_exit
 
 plan_without_garbage_collection()
@@ -10,6 +14,12 @@ plan_without_garbage_collection()
 
 onstart:
     collect_garbage_again()
+    forget_copies_of_a_killed_run()
+
+
+# An output is update(): Snakemake would otherwise delete what was finished before its successor is whole, and again when a
+# job fails. But it also takes the note of what a failed job was asked for as that of the old file. So each rule has a mark,
+# touch(), that comes with success only, and the next rule asks for it.
 
 
 # The interpreter that runs Snakemake runs the jobs. A global, not a param: its path must not rerun anything.

@@ -3,10 +3,12 @@ rule contacts:
     input:
         atoms=rules.build.output.atoms,
         trajectory=rules.simulate.output.trajectory,
+        simulated=rules.simulate.output.done,
     output:
-        contacts="results/{formulation}/{temperature}K/r{replica}/contacts.arrow",
-        rdf="results/{formulation}/{temperature}K/r{replica}/rdf.npz",
-        sample="results/{formulation}/{temperature}K/r{replica}/sample.xtc",
+        contacts=update("results/{formulation}/{temperature}K/r{replica}/contacts.arrow"),
+        rdf=update("results/{formulation}/{temperature}K/r{replica}/rdf.npz"),
+        sample=update("results/{formulation}/{temperature}K/r{replica}/sample.xtc"),
+        done=touch("results/{formulation}/{temperature}K/r{replica}/.contacts"),
     log:
         "logs/contacts/{formulation}.{temperature}K.r{replica}.log",
     threads: 8

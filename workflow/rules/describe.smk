@@ -1,21 +1,22 @@
 # Everything that is said about one state point, from all its replicas.
 rule describe:
     input:
-        composition=rules.compose.output,
+        composition=rules.compose.output.composition,
         atoms="results/{formulation}/r1/atoms.parquet",
         runs=lambda wildcards: expand(
             "results/{{formulation}}/{{temperature}}K/r{replica}/{file}",
             replica=STUDY.replicas(wildcards.formulation),
-            file=["contacts.arrow", "rdf.npz", "run.json"],
+            file=["contacts.arrow", "rdf.npz", "run.json", ".contacts"],
         ),
         # Whole frames to cut shells out of. Not the trajectory: who deletes that has not asked for it to be run again.
         sample="results/{formulation}/{temperature}K/r1/sample.xtc",
     output:
-        table="results/{formulation}/{temperature}K/descriptors.parquet",
-        csv="results/{formulation}/{temperature}K/descriptors.csv",
-        described="results/{formulation}/{temperature}K/described.json",
-        tables=directory("results/{formulation}/{temperature}K/tables"),
-        snapshots=directory("results/{formulation}/{temperature}K/snapshots"),
+        table=update("results/{formulation}/{temperature}K/descriptors.parquet"),
+        csv=update("results/{formulation}/{temperature}K/descriptors.csv"),
+        described=update("results/{formulation}/{temperature}K/described.json"),
+        tables=update(directory("results/{formulation}/{temperature}K/tables")),
+        snapshots=update(directory("results/{formulation}/{temperature}K/snapshots")),
+        done=touch("results/{formulation}/{temperature}K/.describe"),
     log:
         "logs/describe/{formulation}.{temperature}K.log",
     params:

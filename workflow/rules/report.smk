@@ -1,15 +1,17 @@
 # One page per formulation, and the page that lists and compares them.
 rule report:
     input:
-        composition=rules.compose.output,
+        composition=rules.compose.output.composition,
         described=lambda wildcards: expand(
-            "results/{{formulation}}/{temperature}K/described.json",
+            "results/{{formulation}}/{temperature}K/{file}",
             temperature=STUDY.temperatures(wildcards.formulation),
+            file=["described.json", ".describe"],
         ),
     output:
-        page="results/{formulation}/report.html",
-        references="results/{formulation}/references.bib",
-        figures=directory("results/{formulation}/figures"),
+        page=update("results/{formulation}/report.html"),
+        references=update("results/{formulation}/references.bib"),
+        figures=update(directory("results/{formulation}/figures")),
+        done=touch("results/{formulation}/.report"),
     log:
         "logs/report/{formulation}.log",
     params:
@@ -21,13 +23,14 @@ rule report:
 
 rule index:
     input:
-        pages=expand(rules.report.output.page, formulation=STUDY.names),
+        pages=expand([rules.report.output.page, rules.report.output.done], formulation=STUDY.names),
     output:
-        page="results/index.html",
-        csv="results/features.csv",
-        parquet="results/features.parquet",
-        claims="results/claims.csv",
-        claims_page="results/claims.html",
+        page=update("results/index.html"),
+        csv=update("results/features.csv"),
+        parquet=update("results/features.parquet"),
+        claims=update("results/claims.csv"),
+        claims_page=update("results/claims.html"),
+        done=touch("results/.index"),
     log:
         "logs/index.log",
     params:

@@ -5,12 +5,14 @@ rule simulate:
         system=rules.build.output.system,
         start=rules.build.output.start,
         atoms=rules.build.output.atoms,
+        built=rules.build.output.done,
     output:
-        spec="results/{formulation}/{temperature}K/r{replica}/spec.json",
-        trajectory="results/{formulation}/{temperature}K/r{replica}/trajectory.xtc",
-        state="results/{formulation}/{temperature}K/r{replica}/state.csv",
-        final="results/{formulation}/{temperature}K/r{replica}/final.pdb",
-        run="results/{formulation}/{temperature}K/r{replica}/run.json",
+        spec=update("results/{formulation}/{temperature}K/r{replica}/spec.json"),
+        trajectory=update("results/{formulation}/{temperature}K/r{replica}/trajectory.xtc"),
+        state=update("results/{formulation}/{temperature}K/r{replica}/state.csv"),
+        final=update("results/{formulation}/{temperature}K/r{replica}/final.pdb"),
+        run=update("results/{formulation}/{temperature}K/r{replica}/run.json"),
+        done=touch("results/{formulation}/{temperature}K/r{replica}/.simulate"),
     log:
         "logs/simulate/{formulation}.{temperature}K.r{replica}.log",
     threads: 8
