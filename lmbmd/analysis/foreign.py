@@ -38,8 +38,8 @@ def analyze(
     Args:
         source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both.
         species: the species map, as a file or as plain data (docs/foreign_trajectories.md).
-        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots; nothing is kept
-            if None.
+        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots; nothing
+            is kept if None.
         start, stop, step: which frames, as in a slice.
         options: as the section ``analysis`` of a study; ``frame_stride`` is ``step`` here.
         workers: processes that read and search frames.

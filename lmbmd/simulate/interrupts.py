@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: remembered while a step is taken, answered between steps."""
+"""SIGTERM, SIGINT and SIGHUP (a closed terminal): remembered while a step is taken, answered between steps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from lmbmd.core.errors import LmbmdError
 
+_HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # Windows has none
+
 
 class NotFinished(LmbmdError):
     """The run was interrupted, is kept, and goes on when the same command is given again."""
@@ -17,7 +19,10 @@ class NotFinished(LmbmdError):
 
 
 class Interrupts:
-    """Inside the ``with`` block the first SIGTERM or SIGINT is only noted; a second SIGINT interrupts at once."""
+    """Inside the ``with`` block the first such signal is only noted; a second SIGINT interrupts at once.
+
+    A signal that is ignored already, as SIGHUP under ``nohup``, stays so.
+    """
 
     def __init__(self) -> None:
         self.received: str | None = None
@@ -25,7 +30,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, *_HANGUP):
+                if number in _HANGUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._note)
         return self
 

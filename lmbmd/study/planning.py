@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import shutil
 from pathlib import Path
+
+from lmbmd.core import stages
+from lmbmd.core.files import write_text
+
+#: What a stage's change makes again, beside the stage itself.
+_AFTER = {
+    "COMPOSE": "compositions, boxes, simulations and all that is made from them",
+    "BUILD": "boxes, simulations and all that is made from them",
+    "SIMULATE": "simulations and all that is made from them",
+    "CONTACTS": "contacts, descriptions and pages, but no simulation",
+    "DESCRIBE": "descriptions and pages, but no simulation",
+    "REPORT": "pages, but no simulation",
+}
+_SEEN = Path(".snakemake", "lmbmd_stages.json")
 
 
 def plan_without_garbage_collection() -> None:
@@ -32,3 +47,24 @@ def forget_copies_of_a_killed_run() -> None:
     Called when the first job starts, with the folder's lock held, so that no other Snakemake is using them.
     """
     shutil.rmtree(Path(".snakemake", "backup"), ignore_errors=True)
+
+
+def what_an_upgrade_makes_again() -> list[str]:
+    """What will be made again because lmbmd's methods are others than when this study was last run; then it is noted.
+
+    Returns:
+        A sentence for each stage whose version differs, the first stage first; none for a new study.
+    """
+    now = {name: getattr(stages, name) for name in _AFTER}
+    try:
+        seen = json.loads(_SEEN.read_text(encoding="utf-8"))
+        before = {name: str(seen.get(name, now[name])) for name in now}
+    except (OSError, ValueError, AttributeError):
+        before = now
+    write_text(_SEEN, json.dumps(now) + "\n")
+    return [
+        f"lmbmd's method changed from {before[name]} to {now[name]} since this study was last run: {_AFTER[name]} will "
+        "be made again. `lmbmd why NAME` says it run by run."
+        for name in now
+        if before[name] != now[name]
+    ]

@@ -1,4 +1,4 @@
-"""What Snakemake would do again, stage by stage, and why: what the study asks for now beside what files were made of."""
+"""What Snakemake would do again, stage by stage, and why: what is asked for now beside what files were made of."""
 
 from __future__ import annotations
 

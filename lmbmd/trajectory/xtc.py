@@ -122,7 +122,8 @@ def _head(path: Path, frame: int, start: int, raw: bytes) -> Head:
         raise damaged(path, frame, f"its coordinates run from {least} to {most}")
     if not _FIRST <= small <= _LAST or not 0 < n_bytes <= 16 * n_atoms + 64:
         raise damaged(path, frame, f"it packs {n_atoms} atoms into {n_bytes} bytes by table entry {small}")
-    return Head(n_atoms, step, time_ps, box, precision, least, most, small, start + (_HEAD + 4 if wide else _HEAD), n_bytes)
+    start += _HEAD + 4 if wide else _HEAD
+    return Head(n_atoms, step, time_ps, box, precision, least, most, small, start, n_bytes)
 
 
 class XtcFrame(NamedTuple):

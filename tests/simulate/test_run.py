@@ -150,15 +150,16 @@ def test_twenty_kills_at_random_moments_leave_no_trace(fresh):
     assert record["restarts"] >= 15  # a session that was killed before its first checkpoint left no record
 
 
-def test_sigterm_keeps_everything_and_exits_with_85(fresh):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_keeps_everything_and_exits_with_85(fresh, name):
     process = simulate_elsewhere(fresh, checkpoint_interval_s=100)
     state = fresh / "work" / "state.csv"
     while not state.exists() or state.stat().st_size < 700:
         process.join(0.01)
-    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, getattr(signal, name))
     process.join()
     assert process.exitcode == 85
-    assert "stopped by SIGTERM in stage produce at" in (fresh / "error.txt").read_text(encoding="utf-8")
+    assert f"stopped by {name} in stage produce at" in (fresh / "error.txt").read_text(encoding="utf-8")
     found = checkpoint.load(fresh / "work" / checkpoint.CURRENT)
     rows = state.read_text(encoding="utf-8").count("\n") - 1
     assert found.header["state"]["step"] // 10 == rows >= 10

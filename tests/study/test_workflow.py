@@ -1,5 +1,6 @@
 """The whole pipeline as a user runs it: real packing, real MD, a real report, on the smallest box that is allowed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -94,6 +95,81 @@ def test_a_changed_analysis_option_reruns_the_analysis_only(study):
 def test_a_changed_search_radius_reruns_contacts_but_no_md(study):
     (study / "config" / "config.yaml").write_text(STUDY + "analysis: {search_radius_A: 5.5}\n", encoding="utf-8")
     assert planned(study) == {"contacts": 1, "describe": 1, "report": 1, "index": 1}
+
+
+def test_a_deleted_trajectory_costs_only_what_needs_it(study, monkeypatch, capsys):
+    monkeypatch.chdir(study)
+    (study / "results" / RUN / "trajectory.xtc").unlink()
+    assert planned(study) == {}
+    edit(study, "protocol:", "analysis: {cutoff_shift_A: 0.2}\nprotocol:")
+    assert planned(study) == {"describe": 1, "report": 1, "index": 1}
+    assert main(["why", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert "will not be simulated again" in said and "cutoff_shift_A: 0.3 → 0.2" in said
+    assert snakemake(study).returncode == 0
+    assert (study / "results" / "tiny" / "298.15K" / "snapshots" / "snapshots.json").exists()
+    edit(study, "cutoff_shift_A: 0.2", "search_radius_A: 5.5")
+    assert main(["why", "tiny"]) == 0
+    assert "its trajectory is not in" in capsys.readouterr().out
+    shutil.rmtree(study / "work")
+    assert main(["why", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert "deleted, and its contacts need it: it will be simulated again" in said
+    assert "search_radius_A: 5.0 → 5.5" in said
+    assert "simulate" in planned(study)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def test_a_job_that_fails_leaves_what_was_there_and_runs_again(study):
+    """With work/ gone the results are the only copy; Snakemake would delete them before the job, and if it fails."""
+    shutil.rmtree(study / "work")
+    before = digest(study / "results" / RUN)
+    system = study / "results" / "tiny" / "r1" / "system.xml"
+    whole, times = system.read_bytes(), system.stat()
+    system.write_bytes(whole[:1000])
+    os.utime(system, (times.st_atime, times.st_mtime))
+    edit(study, "production_ns: 0.006", "production_ns: 0.012")
+    # What a killed Snakemake left of the copies that it makes.
+    (study / ".snakemake" / "backup" / "results" / "tiny" / "298.15K" / "tables").mkdir(parents=True)
+    run = snakemake(study)
+    assert run.returncode != 0 and "system.xml" in run.stdout + run.stderr
+    assert digest(study / "results" / RUN) == before
+    assert planned(study) == {"simulate": 1, "contacts": 1, "describe": 1, "report": 1, "index": 1}
+
+
+def test_a_description_that_fails_leaves_the_one_before(study):
+    before = digest(study / "results" / "tiny")
+    contacts = study / "results" / RUN / "contacts.arrow"
+    whole, times = contacts.read_bytes(), contacts.stat()
+    contacts.write_bytes(whole[: len(whole) // 2])
+    os.utime(contacts, (times.st_atime, times.st_mtime))
+    edit(study, "protocol:", "analysis: {cutoff_shift_A: 0.2}\nprotocol:")
+    run = snakemake(study)
+    assert run.returncode != 0
+    contacts.write_bytes(whole)
+    os.utime(contacts, (times.st_atime, times.st_mtime))
+    assert digest(study / "results" / "tiny") == before
+    assert planned(study) == {"describe": 1, "report": 1, "index": 1}
+    assert snakemake(study).returncode == 0
+    assert planned(study) == {}
+
+
+def test_an_upgrade_says_what_it_makes_again_before_it_does(study):
+    seen = study / ".snakemake" / "lmbmd_stages.json"
+    stages = json.loads(seen.read_text(encoding="utf-8"))
+    seen.write_text(json.dumps({**stages, "CONTACTS": "contacts/0"}), encoding="utf-8")
+    edit(study, "protocol:", "analysis: {cutoff_shift_A: 0.2}\nprotocol:")  # something to do
+    run = snakemake(study)
+    assert run.returncode == 0
+    assert "method changed from contacts/0 to" in run.stderr and "but no simulation will be made again" in run.stderr
+    assert json.loads(seen.read_text(encoding="utf-8")) == stages
 
 
 def test_another_platform_reruns_nothing(study):

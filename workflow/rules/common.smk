@@ -6,6 +6,7 @@ from lmbmd.study.planning import (
     collect_garbage_again,
     forget_copies_of_a_killed_run,
     plan_without_garbage_collection,
+    what_an_upgrade_makes_again,
 )
 from lmbmd.study.study import load_study_or_exit
 
@@ -15,6 +16,8 @@ plan_without_garbage_collection()
 onstart:
     collect_garbage_again()
     forget_copies_of_a_killed_run()
+    for sentence in what_an_upgrade_makes_again():
+        print(sentence, file=sys.stderr, flush=True)
 
 
 # An output is update(): Snakemake would otherwise delete what was finished before its successor is whole, and again when a
