@@ -14,7 +14,7 @@ import numpy as np
 from lmbmd.analysis.clusters.ions import IonGraph, Ions, ion_graph, ions_of
 from lmbmd.analysis.shells.cutoffs import Cutoffs
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.contacts import Contacts, FrameContacts
+from lmbmd.data.contacts import FrameContacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def first_shell(
 class FirstShells:
     """The first shells of all frames of a contact table, cut anew whenever they are iterated over."""
 
-    contacts: Contacts
+    contacts: Iterable[FrameContacts]
     cutoffs: Cutoffs
     atoms: AtomTable
 

@@ -79,10 +79,9 @@ def export_snapshots(
         the files (``write_snapshots``), the record last. Shell types that no frame of the sample has are left out.
     """
     kept = {frame.index: frame for frame in sample}
-    contacts = [frame for frame in contacts if frame.index in kept]
     cutoffs = Cutoffs.from_table(described.tables["cutoffs"], atoms)
     labels = described.tables["shells"]["label"].head(top_shells).tolist()
-    shells = FirstShells(contacts, cutoffs, atoms)
+    shells = FirstShells([frame for frame in contacts if frame.index in kept], cutoffs, atoms)
     picks = pick_shells(shells, atoms, described.facts["centre"], labels)
     cluster = pick_largest_cluster(shells, atoms)
     picks += [cluster] if cluster else []

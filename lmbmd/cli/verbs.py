@@ -208,8 +208,8 @@ def describe(options: argparse.Namespace) -> None:
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
     sample = Sample(replicas[0].with_name("sample.xtc"), len(atoms))
-    export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")
-    described.write(options.folder)
+    snapshots = export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")
+    described.write(options.folder, snapshots)
 
 
 def report(options: argparse.Namespace) -> None:
