@@ -47,7 +47,9 @@ def digest(said: str, table: pa.RecordBatch | pa.Table) -> str:
         column = table.column(name)
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
-        found.update(f"\x1e{name} {column.type} {len(column)} {column.null_count}\x1e".encode())
+        # Of a list the type of what is in it: Arrow calls the element "item", Parquet "element".
+        kind = f"list of {column.type.value_type}" if pa.types.is_list(column.type) else column.type
+        found.update(f"\x1e{name} {kind} {len(column)} {column.null_count}\x1e".encode())
         if pa.types.is_list(column.type):
             found.update(column.value_lengths().to_numpy(zero_copy_only=False).data)
         if pa.types.is_nested(column.type):
