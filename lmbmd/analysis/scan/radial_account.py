@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.family import Account, Family, Findings
-from lmbmd.analysis.shells.coordination import ShellResult, Shells
-from lmbmd.analysis.shells.cutoffs import Basis, Cutoff, Cutoffs
+from lmbmd.analysis.family import Account, Family, Findings, Setting
+from lmbmd.analysis.shells.coordination import ligand_species
+from lmbmd.analysis.shells.cutoffs import NUMBERS, Basis, Cutoff, Cutoffs
+from lmbmd.analysis.shells.separation import SecondShellMolecules
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
@@ -68,32 +69,20 @@ def _of_blocks(blocks: int) -> str:
     return "between blocks" if blocks > 1 else "one block"
 
 
-def second_shell_cn(rdfs: Sequence[Rdf], centre: str, partner: str, radius_A: float, first_shell: Estimate) -> Estimate:
-    """Molecules beyond the first shell whose mass centre lies within ``radius_A`` of a centre, per centre.
-
-    Those within the radius by mass centre (from the RDFs, with an error from their blocks) less those in contact.
-    The two errors are added as if independent. NaN without a radius.
-    """
-    i = rdfs[0].pair(centre, partner)
-    within = [
-        np.array([[np.interp(radius_A, r.edges_A[1:], np.cumsum(count))] for count in r.count[:, i]]) for r in rdfs
-    ]
-    mean, error = estimate_curve(within, [r.frames for r in rdfs])
-    blocks = sum(len(r.frames) for r in rdfs)
-    total = float(np.hypot(error[0], first_shell.error))
-    freedom = blocks - 1.0 if np.isfinite(total) else float("nan")
-    return Estimate(float(mean[0]) - first_shell.value, total, float(blocks), freedom, _of_blocks(blocks))
-
-
 def radial_account(
-    rdfs: Sequence[Rdf], cutoffs: Cutoffs, second: Sequence[Cutoff], shells: Sequence[ShellResult], centre: str
+    rdfs: Sequence[Rdf],
+    cutoffs: Cutoffs,
+    second: Sequence[Cutoff],
+    beyond: Sequence[Mapping[str, np.ndarray]],
+    centre: str,
 ) -> Account:
     """Peaks, cut-offs and second shells round the primary centre; the tables ``rdf`` and ``cutoffs``; notes.
 
     Args:
-        rdfs, shells: one per replica.
+        rdfs: one per replica.
         cutoffs: first-shell cut-offs of all pairs.
         second: second-shell cut-offs round the primary centre.
+        beyond: what ``SecondShellMolecules`` found, one per replica.
         centre: the primary species.
     """
     rows = []
@@ -107,10 +96,8 @@ def radial_account(
                 descriptor("cutoff_A", row.partner, read(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
             ]
     for row in second:
-        if row.partner in shells[0].ligands and (centre, row.partner) in rdfs[0].pairs:
-            k = shells[0].ligands.index(row.partner)
-            bound = estimate_mean([r.molecules[:, k] / r.n_centres for r in shells])
-            value = second_shell_cn(rdfs, centre, row.partner, row.cutoff_A, bound)
+        if row.partner in beyond[0]:
+            value = estimate_mean([found[row.partner] for found in beyond])
             edge = f"{row.cutoff_A:.2f} Å ({row.rule})" if np.isfinite(row.cutoff_A) else "the second shell"
             method = f"mass centre within {edge}, not in the first shell"
             rows.append(
@@ -118,9 +105,8 @@ def radial_account(
                     "second_shell_cn", row.partner, value, "1", method, Doubt(Kind.NO_RADIUS, because=(row.why,))
                 )
             )
-    numbers = [f.name for f in fields(Cutoff)][:-2]
-    of = lambda c: (*(getattr(c, name) for name in numbers), c.rule, c.basis.value, c.why.kind.value)  # noqa: E731
-    table = pd.DataFrame([of(c) for c in (*cutoffs.rows, *second)], columns=[*numbers, "rule", "basis", "why"])
+    of = lambda c: (*(getattr(c, name) for name in NUMBERS), c.rule, c.basis.value, c.why.kind.value)  # noqa: E731
+    table = pd.DataFrame([of(c) for c in (*cutoffs.rows, *second)], columns=[*NUMBERS, "rule", "basis", "why"])
     table.insert(2, "shell", ["first"] * len(cutoffs.rows) + ["second"] * len(second))
     return Account(rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second))
 
@@ -141,7 +127,14 @@ def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[d
 
 def _account(found: Findings) -> Account:
     setting = found.setting
-    return radial_account(setting.rdfs, setting.cutoffs, setting.second, found.of(Shells), setting.centre)
+    beyond = found.of(SecondShellMolecules)
+    return radial_account(setting.rdfs, setting.cutoffs, setting.second, beyond, setting.centre)
 
 
-FAMILY = Family(account=_account)
+def _begin(setting: Setting, replica: int) -> SecondShellMolecules:
+    ligands = {setting.atoms.species[k].name for k in ligand_species(setting.atoms)}
+    radius = {row.partner: row.cutoff_A for row in setting.second if row.partner in ligands}
+    return SecondShellMolecules(setting.atoms, setting.centre, radius)
+
+
+FAMILY = Family(account=_account, folds={SecondShellMolecules: _begin})

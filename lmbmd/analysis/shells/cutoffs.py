@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import convolve1d
 
+from lmbmd.analysis.shells import valley
 from lmbmd.analysis.shells.options import LI_FALLBACK_A, LI_WINDOW_A
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
@@ -35,6 +37,10 @@ BULK_G = 1.0
 #: The minimum is the middle of the valley floor: all within this much, or this share of the peak, of the lowest g.
 FLOOR_G = 0.02
 FLOOR_SHARE = 0.005
+#: A valley whose floor moves by no more than this with the noise of its counts is sharp, Å.
+SHARP_A = 0.05
+#: What of a ``Cutoff`` stands in tables as it is.
+NUMBERS = ("centre", "partner", "cutoff_A", "peak_A", "peak_g", "minimum_A", "minimum_g", "error_A")
 
 
 class Basis(StrEnum):
@@ -69,6 +75,7 @@ class Cutoff:
         minimum_A, minimum_g: the minimum after it; NaN if there is none.
         basis: which rule gave the radius.
         why: for a fallback, or where there is none: what the RDF lacks.
+        error_A: standard error of a first minimum's position from the counts; NaN for radii of another basis.
     """
 
     centre: str
@@ -80,6 +87,12 @@ class Cutoff:
     minimum_g: float
     basis: Basis
     why: Doubt = SURE
+    error_A: float = float("nan")
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the position is less well known than to a bin: its error is then one of what follows from it."""
+        return self.error_A > SHARP_A
 
     @property
     def rule(self) -> str:
@@ -117,12 +130,16 @@ class Cutoffs:
     @classmethod
     def from_table(cls, table: pd.DataFrame, atoms: AtomTable) -> Cutoffs:
         """From the table ``cutoffs`` of a description; rows of second shells are left out."""
-        columns = [f.name for f in fields(Cutoff)][:-2]
         first = table[table["shell"] == "first"]
         kinds = zip(map(Basis, first["basis"]), map(Kind, first["why"]), strict=True)
-        radii = first[columns].to_dict("records")
+        radii = first[list(NUMBERS)].to_dict("records")
         rows = (Cutoff(**row, basis=b, why=Doubt(why)) for row, (b, why) in zip(radii, kinds, strict=True))
         return cls.of(rows, atoms)
+
+    def moved(self, row: Cutoff, by_A: float, atoms: AtomTable) -> Cutoffs:
+        """The same with one of ``rows`` further out by ``by_A``."""
+        rows = (replace(r, cutoff_A=r.cutoff_A + by_A) if r is row else r for r in self.rows)
+        return Cutoffs.of(rows, atoms)
 
 
 def shifted_window(
@@ -156,19 +173,34 @@ def smoothed(
     Returns:
         smoothed g (n,) and its standard error (n,); zeros and infinities if no pair was found at all.
     """
+    pairs, expected = counts(r_A, g, cn, n_samples)
+    if not expected.any():
+        return np.zeros_like(g), np.full_like(g, np.inf)
+    kernel = _gaussian(r_A, width_A)
+    at_bulk = _run(expected, kernel)
+    variance = np.maximum(_run(pairs, kernel**2), kernel[len(kernel) // 2] ** 2)
+    return _run(pairs, kernel) / at_bulk, np.sqrt(variance) / at_bulk
+
+
+def counts(r_A: np.ndarray, g: np.ndarray, cn: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs found in each bin, and those expected at bulk density (zeros if no pair was found); as for ``smoothed``."""
     dr = r_A[1] - r_A[0]
     pairs = np.diff(cn, prepend=0.0) * n_samples
     volume = r_A**2 * dr + dr**3 / 12
     if not pairs.sum() > 0 or not (g * volume).sum() > 0:
-        return np.zeros_like(g), np.full_like(g, np.inf)
-    expected = volume * pairs.sum() / (g * volume).sum()
+        return pairs, np.zeros_like(g)
+    return pairs, volume * pairs.sum() / (g * volume).sum()
+
+
+def _gaussian(r_A: np.ndarray, width_A: float) -> np.ndarray:
+    dr = r_A[1] - r_A[0]
     reach = max(int(np.ceil(4 * width_A / dr)), 1)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * dr / width_A) ** 2)
-    kernel /= kernel.sum()
-    run = lambda y, k: convolve1d(y, k, mode="constant")  # noqa: E731
-    at_bulk = run(expected, kernel)
-    variance = np.maximum(run(pairs, kernel**2), kernel[reach] ** 2)
-    return run(pairs, kernel) / at_bulk, np.sqrt(variance) / at_bulk
+    return kernel / kernel.sum()
+
+
+def _run(y: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return convolve1d(y, kernel, mode="constant")
 
 
 def turning_points(y: np.ndarray, error: np.ndarray) -> list[tuple[int, int]]:
@@ -224,6 +256,7 @@ def first_minimum(
     fallback_A: float = LI_FALLBACK_A,
     centre: str = "",
     partner: str = "",
+    inflation: float = 1.0,
 ) -> Cutoff:
     """The edge of the first shell.
 
@@ -236,11 +269,16 @@ def first_minimum(
     inside the window that stays above half of the lower one splits one shell in two peaks and is passed over; a
     shoulder has no dip and needs no rule.
 
+    How far the noise of the counts moves this floor is told by counts drawn anew (``valley.drawn``). If that is more
+    than a bin the valley is broad and noisy: the floor, by the same definition, is then that of a smooth curve
+    (``valley.fitted_floor``) through the bins of the lower half of the valley, and its error that of the curve.
+
     Args:
         r_A, g, cn, n_samples: as for ``smoothed``.
         window_A: where the minimum must lie, Å.
         fallback_A: radius used when there is no such minimum, Å.
         centre, partner: labels for the result.
+        inflation: variance of the counts over that of independent ones (``valley.inflation``).
 
     Returns:
         Cutoff; its basis is ``FIRST_MINIMUM`` or ``FALLBACK``. A species without a shell (a diluent) or
@@ -275,11 +313,37 @@ def first_minimum(
         if not followed or (r_A[last] >= window_A[0] and y[low] <= SPLIT_SHARE * min(y[start], y[end])):
             break
         start = end
-    inside = (max(r_A[first], window_A[0]), min(r_A[last], window_A[1]))
-    if inside[0] > inside[1]:
-        return fallback(Doubt(Kind.MINIMUM_OUTSIDE, at=float(r_A[low]), low=window_A[0], high=window_A[1]), *seen)
-    edge = 0.5 * (inside[0] + inside[1])
-    return Cutoff(centre, partner, edge, *seen, edge, float(np.interp(edge, r_A, y)), Basis.FIRST_MINIMUM)
+    def middle(floor: Sequence[float] | np.ndarray) -> float:
+        """Middle of a floor as far as it is inside the window, or the end of the window that is nearest to it."""
+        return 0.5 * float(np.clip(floor[0], *window_A) + np.clip(floor[1], *window_A))
+
+    pairs, expected = counts(r_A, g, cn, n_samples)
+    kernel = _gaussian(r_A, SMOOTHING_A)
+    curves = _run(valley.drawn(pairs, inflation), kernel) / _run(expected, kernel)
+    floors = np.array([r_A[list(_valley(curve, error, start, end)[1:])] for curve in curves])
+    floor, at, slack = r_A[[first, last]], float(r_A[low]), 0.0
+    moves_A = valley.spread(middle, floors, middle(floor))
+    if moves_A > SHARP_A:
+        lower = _lower_half(y, start, end, low)
+        tolerance = max(FLOOR_G, FLOOR_SHARE * y[start])
+        fitted = valley.fitted_floor(r_A[lower], pairs[lower], expected[lower], tolerance, inflation)
+        floor = fitted[0]
+        moves_A = valley.spread(middle, fitted[1:], middle(floor))
+        at, slack = float(floor.mean()), moves_A
+    if floor[0] - slack > window_A[1] or floor[1] + slack < window_A[0]:
+        return fallback(Doubt(Kind.MINIMUM_OUTSIDE, at=at, low=window_A[0], high=window_A[1]), *seen)
+    edge = middle(floor)
+    height = float(np.interp(edge, r_A, y))
+    return Cutoff(centre, partner, edge, *seen, edge, height, Basis.FIRST_MINIMUM, error_A=moves_A)
+
+
+def _lower_half(y: np.ndarray, start: int, end: int, low: int) -> slice:
+    """The bins round the lowest one, between two maxima, that are in the lower half of the valley's depth."""
+    rim = min(y[start], y[end] if end < len(y) else y[low:].max())
+    above = y > y[low] + valley.FITTED_SHARE * (rim - y[low])
+    before, after = np.flatnonzero(above[start:low]), np.flatnonzero(above[low:end])
+    first = start + int(before[-1]) + 1 if len(before) else start
+    return slice(first, low + int(after[0]) if len(after) else end)
 
 
 def second_minimum(
@@ -373,8 +437,10 @@ def first_shell_cutoffs(
                 remedy=f"Give cutoffs_A of {', '.join(left)}.",
             )
         for site, radius in radii.items():
-            row = _from_rdf(first_minimum, rdf, atoms, centre, site, *(moved or (window_A, fallback_A)))
-            rows.append(row if radius is None else replace(row, cutoff_A=radius, basis=Basis.GIVEN))
+            window, fallback = moved or (window_A, fallback_A)
+            rule = partial(first_minimum, inflation=_inflation(rdf, centre, site, window))
+            row = _from_rdf(rule, rdf, atoms, centre, site, window, fallback)
+            rows.append(row if radius is None else replace(row, cutoff_A=radius, basis=Basis.GIVEN, error_A=float("nan")))
     return Cutoffs.of(rows, atoms)
 
 
@@ -389,6 +455,15 @@ def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutof
         nan, why = float("nan"), Doubt(Kind.NO_IONIC_RADIUS, of=_element(atoms, centre))
         return tuple(Cutoff(centre, p, nan, nan, nan, nan, nan, Basis.NONE, why) for p in partners)
     return tuple(_from_rdf(second_minimum, rdf, atoms, centre, p, *moved) for p in partners)
+
+
+def _inflation(rdf: Rdf, centre: str, partner: str, window_A: tuple[float, float]) -> float:
+    """By how much the counts in the window vary more between blocks than independent ones would."""
+    if (centre, partner) not in rdf.pairs:
+        return 1.0
+    inside = (rdf.r_A >= window_A[0]) & (rdf.r_A <= window_A[1])
+    per_frame = rdf.count[:, rdf.pair(centre, partner)][:, inside].sum(axis=1)
+    return valley.inflation(per_frame * rdf.frames, rdf.frames)
 
 
 def _from_rdf(
