@@ -37,8 +37,8 @@ BULK_G = 1.0
 #: The minimum is the middle of the valley floor: all within this much, or this share of the peak, of the lowest g.
 FLOOR_G = 0.02
 FLOOR_SHARE = 0.005
-#: A valley whose floor moves by no more than this with the noise of its counts is sharp, Å.
-SHARP_A = 0.05
+#: A valley whose floor moves by no more than this with the noise of its counts is sharp, Å: two bins.
+SHARP_A = 0.1
 #: What of a ``Cutoff`` stands in tables as it is.
 NUMBERS = ("centre", "partner", "cutoff_A", "peak_A", "peak_g", "minimum_A", "minimum_g", "error_A")
 
@@ -91,7 +91,7 @@ class Cutoff:
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether the position is less well known than to a bin: its error is then one of what follows from it."""
+        """Whether the valley is so broad and noisy that the error is one of what follows from the radius, too."""
         return self.error_A > SHARP_A
 
     @property
@@ -183,7 +183,7 @@ def smoothed(
 
 
 def counts(r_A: np.ndarray, g: np.ndarray, cn: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs found in each bin, and those expected at bulk density (zeros if no pair was found); as for ``smoothed``."""
+    """Pairs found in each bin, and those expected at bulk density (zeros without pairs); see ``smoothed``."""
     dr = r_A[1] - r_A[0]
     pairs = np.diff(cn, prepend=0.0) * n_samples
     volume = r_A**2 * dr + dr**3 / 12
@@ -270,7 +270,7 @@ def first_minimum(
     shoulder has no dip and needs no rule.
 
     How far the noise of the counts moves this floor is told by counts drawn anew (``valley.drawn``). If that is more
-    than a bin the valley is broad and noisy: the floor, by the same definition, is then that of a smooth curve
+    than 0.1 Å the valley is broad and noisy: the floor, by the same definition, is then that of a smooth curve
     (``valley.fitted_floor``) through the bins of the lower half of the valley, and its error that of the curve.
 
     Args:
@@ -313,6 +313,7 @@ def first_minimum(
         if not followed or (r_A[last] >= window_A[0] and y[low] <= SPLIT_SHARE * min(y[start], y[end])):
             break
         start = end
+
     def middle(floor: Sequence[float] | np.ndarray) -> float:
         """Middle of a floor as far as it is inside the window, or the end of the window that is nearest to it."""
         return 0.5 * float(np.clip(floor[0], *window_A) + np.clip(floor[1], *window_A))
@@ -321,20 +322,22 @@ def first_minimum(
     kernel = _gaussian(r_A, SMOOTHING_A)
     curves = _run(valley.drawn(pairs, inflation), kernel) / _run(expected, kernel)
     floors = np.array([r_A[list(_valley(curve, error, start, end)[1:])] for curve in curves])
-    floor, at, slack = r_A[[first, last]], float(r_A[low]), 0.0
-    moves_A = valley.spread(middle, floors, middle(floor))
-    if moves_A > SHARP_A:
+    floor, at = r_A[[first, last]], float(r_A[low])
+    if valley.spread(middle, floors, middle(floor)) > SHARP_A:
         lower = _lower_half(y, start, end, low)
         tolerance = max(FLOOR_G, FLOOR_SHARE * y[start])
         fitted = valley.fitted_floor(r_A[lower], pairs[lower], expected[lower], tolerance, inflation)
-        floor = fitted[0]
-        moves_A = valley.spread(middle, fitted[1:], middle(floor))
-        at, slack = float(floor.mean()), moves_A
+        floor, floors = fitted[0], fitted[1:]
+        at = float(floor.mean())
+    # A floor that may as well reach into the window does: else its noise would decide between window and fallback.
+    slack = valley.spread(np.mean, floors, float(floor.mean()))
     if floor[0] - slack > window_A[1] or floor[1] + slack < window_A[0]:
         return fallback(Doubt(Kind.MINIMUM_OUTSIDE, at=at, low=window_A[0], high=window_A[1]), *seen)
     edge = middle(floor)
+    inside = floor[0] <= window_A[1] and floor[1] >= window_A[0]
+    error_A = valley.spread(middle, floors, edge) if inside else slack
     height = float(np.interp(edge, r_A, y))
-    return Cutoff(centre, partner, edge, *seen, edge, height, Basis.FIRST_MINIMUM, error_A=moves_A)
+    return Cutoff(centre, partner, edge, *seen, edge, height, Basis.FIRST_MINIMUM, error_A=error_A)
 
 
 def _lower_half(y: np.ndarray, start: int, end: int, low: int) -> slice:
@@ -440,7 +443,9 @@ def first_shell_cutoffs(
             window, fallback = moved or (window_A, fallback_A)
             rule = partial(first_minimum, inflation=_inflation(rdf, centre, site, window))
             row = _from_rdf(rule, rdf, atoms, centre, site, window, fallback)
-            rows.append(row if radius is None else replace(row, cutoff_A=radius, basis=Basis.GIVEN, error_A=float("nan")))
+            rows.append(
+                row if radius is None else replace(row, cutoff_A=radius, basis=Basis.GIVEN, error_A=float("nan"))
+            )
     return Cutoffs.of(rows, atoms)
 
 

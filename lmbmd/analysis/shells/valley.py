@@ -19,7 +19,7 @@ DRAWINGS = 200
 
 
 def drawn(pairs: np.ndarray, inflation: float) -> np.ndarray:
-    """(``DRAWINGS``, n) counts as they could have been: Poisson, with ``inflation`` times its variance, none negative."""
+    """(``DRAWINGS``, n) counts as they could have been: Poisson with ``inflation`` times its variance, not negative."""
     rng = np.random.default_rng(0)
     noise = rng.poisson(pairs, (DRAWINGS, len(pairs))) - pairs
     return np.maximum(pairs + np.sqrt(inflation) * noise, 0.0)
