@@ -7,6 +7,7 @@ docs/theory/descriptors.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -17,8 +18,9 @@ from lmbmd.analysis.families import FAMILIES, family, schemas
 from lmbmd.analysis.family import Family, Findings, Recipe, Setting
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.radius_error import with_radius_errors
 from lmbmd.analysis.scan.radial_account import pooled_rdf
-from lmbmd.analysis.shells.cutoffs import Cutoffs, centre_species, first_shell_cutoffs, second_shell_cutoffs
+from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs, centre_species, first_shell_cutoffs, second_shell_cutoffs
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import AtomTable
@@ -92,8 +94,18 @@ def describe(
         recipe=composition,
     )
     families = [family(name) for name in FAMILIES]
-    found = _fold(tables, setting, families, progress)
+    uncertain = [row for row in cutoffs.rows if row.is_uncertain]
+    reach_A = min(contacts.search_radius_A for contacts in tables)
+    moved = [_moved(setting, row, by, reach_A) for row in uncertain for by in (-row.error_A, row.error_A)]
+    counted = [one for one in families if one.shifted]
+    jobs = [(setting, families, setting.shifts_A), *((other, counted, ()) for other in moved)]
+    found, *others = _fold(tables, jobs, progress)
     accounts = [one.account(found) for one in families]
+    told = ", ".join(f"{row.centre}–{row.partner}, {row.cutoff_A:.2f} ± {row.error_A:.2f} Å" for row in uncertain)
+    for k, one in enumerate(families):
+        if one.shifted:
+            each = [one.account(other) for other in others]
+            accounts[k] = with_radius_errors(accounts[k], list(zip(each[::2], each[1::2], strict=True)), told)
     overall = convergence_account(found, families, accounts)
     notes = [note for account in (overall, *accounts) for note in account.notes]
     facts = {
@@ -129,32 +141,54 @@ def _check_reach(cutoffs: Cutoffs, tables: Sequence[Contacts], shift_A: float) -
             )
 
 
-def _fold(tables: Sequence[Contacts], setting: Setting, families: Sequence[Family], progress: bool) -> Findings:
-    """All folds of all families, fed frame by frame, one replica after the other."""
-    atoms, ions = setting.atoms, ions_of(setting.atoms)
-    beginnings = {
-        (fold, shift): begin
-        for one in families
-        for fold, begin in one.folds.items()
-        for shift in (0.0, *(setting.shifts_A if one.shifted else ()))
-    }
-    folds: dict = {key: [] for key in beginnings}
+def _moved(setting: Setting, row: Cutoff, by_A: float, reach_A: float) -> Setting:
+    """The same with one cut-off moved, and every shell type a descriptor; no further than contacts were looked for."""
+    by_A = min(by_A, reach_A - row.cutoff_A)
+    options = setting.options.model_copy(update={"top_shells": 1000})
+    return replace(setting, cutoffs=setting.cutoffs.moved(row, by_A, setting.atoms), options=options)
+
+
+#: A setting, the families that are described with it, and the shifts of all cut-offs that go with it.
+Job = tuple[Setting, Sequence[Family], Sequence[float]]
+
+
+def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool) -> list[Findings]:
+    """All folds of all families, fed frame by frame, one replica after the other; findings for each job.
+
+    All settings are of the same box and differ in their cut-offs only: each frame is read once.
+    """
+    atoms = jobs[0][0].atoms
+    ions = ions_of(atoms)
+    beginnings = [
+        {
+            (fold, shift): begin
+            for one in families
+            for fold, begin in one.folds.items()
+            for shift in (0.0, *(shifts_A if one.shifted else ()))
+        }
+        for _, families, shifts_A in jobs
+    ]
+    folds: list[dict] = [{key: [] for key in of_job} for of_job in beginnings]
     times, volumes = [], []
     for number, contacts in enumerate(tables, start=1):
-        for key, begin in beginnings.items():
-            folds[key].append(begin(setting, number))
+        for (setting, _, _), of_job, kept in zip(jobs, beginnings, folds, strict=True):
+            for key, begin in of_job.items():
+                kept[key].append(begin(setting, number))
         time_ps, volume_A3 = [], []
         label, off = f"describe replica {number}", None if progress else True
         for full in tqdm(contacts, desc=label, total=contacts.n_frames, unit="frame", disable=off):
             _check_box(full, atoms, number)
-            shell = first_shell(full, setting.cutoffs, atoms, ions, setting.shifts_A)
-            for (_, shift), these in folds.items():
-                these[-1].add(shell.moved[shift] if shift else shell)
+            for (setting, _, shifts_A), kept in zip(jobs, folds, strict=True):
+                shell = first_shell(full, setting.cutoffs, atoms, ions, shifts_A)
+                for (_, shift), these in kept.items():
+                    these[-1].add(shell.moved[shift] if shift else shell)
             time_ps.append(full.time_ps)
             volume_A3.append(full.volume_A3)
         times.append(np.array(time_ps))
         volumes.append(np.array(volume_A3))
-    return Findings(setting, tuple(times), tuple(volumes), folds)
+    return [
+        Findings(setting, tuple(times), tuple(volumes), kept) for (setting, _, _), kept in zip(jobs, folds, strict=True)
+    ]
 
 
 def _check_box(full: FrameContacts, atoms: AtomTable, replica: int) -> None:

@@ -24,7 +24,7 @@ from lmbmd.analysis.describe import describe
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.scan.options import ContactOptions
-from lmbmd.analysis.shells.cutoffs import summit
+from lmbmd.analysis.shells.cutoffs import Basis, summit
 from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
@@ -54,6 +54,8 @@ from lmbmd.validation.results import ELECTROLYTE, Row
 EQUILIBRATION_PS, FRAME_PS, RDF_A = 60.0, 0.8, 8.0
 #: Folder, below the work folder, of what was run in GROMACS, and of studies of lmbmd.
 GROMACS, STUDIES = "electrolytes-gromacs", "electrolytes/results"
+#: Bases of a cut-off that saw a first minimum.
+MINIMA = (Basis.FIRST_MINIMUM, Basis.FITTED_MINIMUM)
 #: What the second run needs of the first.
 KEPT = ("system.xml", "topol.top", "atoms.parquet")
 
@@ -100,7 +102,7 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
 def peak_errors_A(rdf: Rdf, cutoffs: Path) -> Iterator[tuple[str, float]]:
     """Partner and standard error of its first peak about Li⁺, from where the peak is in each block of the run."""
     for row in csv.DictReader(cutoffs.open(encoding="utf-8")):
-        if row["centre"] == "Li" and row["shell"] == "first" and row["rule"] == "first minimum":
+        if row["centre"] == "Li" and row["shell"] == "first" and row["basis"] in MINIMA:
             blocks = rdf.g[:, rdf.pair("Li", row["partner"])]
             near = int(np.argmin(np.abs(rdf.r_A - float(row["peak_A"]))))
             places = [summit(rdf.r_A, g, near)[0] for g in blocks]
@@ -164,7 +166,7 @@ def _described(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
     blocks = tables / "peaks.csv"
     listed = csv.DictReader(blocks.open(encoding="utf-8")) if blocks.is_file() else ()
     errors = {row["partner"]: float(row["error"]) for row in listed}
-    shells = [row for row in rows["cutoffs"] if row["centre"] == "Li" and row["rule"] == "first minimum"]
+    shells = [row for row in rows["cutoffs"] if row["centre"] == "Li" and row["basis"] in MINIMA]
     for row in shells:
         yield ("first_peak", row["partner"]), float(row["peak_A"]), errors.get(row["partner"], float("nan"))
     for row in rows["cn"]:

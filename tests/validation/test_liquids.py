@@ -147,7 +147,7 @@ def test_electrolytes_are_compared_with_experiment(tmp_path):
     )
     files = {
         "composition": 'component,quantity,simulated,error\n,density,1.5,0.01\n"EC",count,126,0',
-        "cutoffs": "centre,partner,peak_A,rule\nLi,EC:O_carbonyl,2.025,first minimum\nLi,TFSI:F,4,fallback",
+        "cutoffs": "centre,partner,peak_A,basis\nLi,EC:O_carbonyl,2.025,first_minimum\nLi,TFSI:F,4,fallback",
         "peaks": "partner,error\nEC:O_carbonyl,0.004",
         "cn": "centre,species,site,value,error\nLi,EC,O_carbonyl,3.7,0.1\nLi,TFSI,F,0.1,0.1",
     }

@@ -12,6 +12,7 @@ from lmbmd.analysis.family import Account, Family, Findings, Setting
 from lmbmd.analysis.shells.coordination import ligand_species
 from lmbmd.analysis.shells.cutoffs import NUMBERS, Basis, Cutoff, Cutoffs
 from lmbmd.analysis.shells.separation import SecondShellMolecules
+from lmbmd.analysis.shells.valley import DRAWINGS
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
@@ -93,7 +94,7 @@ def radial_account(
             rows += [
                 descriptor("rdf_peak_A", row.partner, read(row.peak_A), "Å", "first maximum of g(r)", why),
                 descriptor("rdf_peak_g", row.partner, read(row.peak_g), "1", "height of the first maximum", why),
-                descriptor("cutoff_A", row.partner, read(row.cutoff_A), "Å", f"first-shell cut-off: {row.rule}"),
+                descriptor("cutoff_A", row.partner, _radius(row), "Å", f"first-shell cut-off: {row.rule}"),
             ]
     for row in second:
         if row.partner in beyond[0]:
@@ -111,8 +112,15 @@ def radial_account(
     return Account(rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second))
 
 
+def _radius(row: Cutoff) -> Estimate:
+    """A cut-off, with its error where the valley is broad and noisy."""
+    if row.is_uncertain:
+        return Estimate(row.cutoff_A, row.error_A, float(DRAWINGS), DRAWINGS - 1.0, source="drawings")
+    return Estimate(row.cutoff_A, float("nan"), float("nan"), source="read off the mean curve")
+
+
 def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
-    """One sentence for all pairs with the same fallback, or with no radius at all."""
+    """One sentence for all pairs with the same fallback, with no radius at all, or with an uncertain one."""
     found: dict[str, list[str]] = {}
     for rows, order, what in ((first, "first", "cut-off"), (second, "second", "edge of the second shell")):
         for row in rows:
@@ -122,6 +130,11 @@ def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[d
                     Basis.NONE: f"There is no {what} of",
                 }[row.basis]
                 found.setdefault(opening, []).append(f"{row.centre}–{row.partner} ({row.why})")
+            elif row.is_uncertain:
+                opening = "The valley of g(r) is so broad and noisy that errors include that of the cut-off of"
+                found.setdefault(opening, []).append(
+                    f"{row.centre}–{row.partner} ({row.cutoff_A:.2f} ± {row.error_A:.2f} Å)"
+                )
     return [{"topic": "cutoff", "text": f"{opening} {'; '.join(pairs)}."} for opening, pairs in found.items()]
 
 

@@ -47,6 +47,7 @@ class Basis(StrEnum):
     """What rule gave the edge of a shell. The values stand in files."""
 
     FIRST_MINIMUM = "first_minimum"
+    FITTED_MINIMUM = "fitted_minimum"
     SECOND_MINIMUM = "second_minimum"
     CENTRE_MINIMUM = "centre_minimum"
     GIVEN = "given"
@@ -56,6 +57,7 @@ class Basis(StrEnum):
 
 _RULES = {
     Basis.FIRST_MINIMUM: "first minimum",
+    Basis.FITTED_MINIMUM: "first minimum of a smooth curve",
     Basis.SECOND_MINIMUM: "second minimum",
     Basis.CENTRE_MINIMUM: "first minimum after 5 Å",
     Basis.GIVEN: "given",
@@ -92,7 +94,7 @@ class Cutoff:
     @property
     def is_uncertain(self) -> bool:
         """Whether the valley is so broad and noisy that the error is one of what follows from the radius, too."""
-        return self.error_A > SHARP_A
+        return self.basis is Basis.FITTED_MINIMUM or self.error_A > SHARP_A
 
     @property
     def rule(self) -> str:
@@ -281,8 +283,8 @@ def first_minimum(
         inflation: variance of the counts over that of independent ones (``valley.inflation``).
 
     Returns:
-        Cutoff; its basis is ``FIRST_MINIMUM`` or ``FALLBACK``. A species without a shell (a diluent) or
-        without a single pair gives a fallback, never an error.
+        Cutoff; its basis is ``FIRST_MINIMUM``, ``FITTED_MINIMUM`` or ``FALLBACK``. A species without a shell (a
+        diluent) or without a single pair gives a fallback, never an error.
     """
 
     def fallback(why: Doubt, peak_A: float = np.nan, peak_g: float = np.nan) -> Cutoff:
@@ -322,12 +324,12 @@ def first_minimum(
     kernel = _gaussian(r_A, SMOOTHING_A)
     curves = _run(valley.drawn(pairs, inflation), kernel) / _run(expected, kernel)
     floors = np.array([r_A[list(_valley(curve, error, start, end)[1:])] for curve in curves])
-    floor, at = r_A[[first, last]], float(r_A[low])
+    floor, at, basis = r_A[[first, last]], float(r_A[low]), Basis.FIRST_MINIMUM
     if valley.spread(middle, floors, middle(floor)) > SHARP_A:
         lower = _lower_half(y, start, end, low)
         tolerance = max(FLOOR_G, FLOOR_SHARE * y[start])
         fitted = valley.fitted_floor(r_A[lower], pairs[lower], expected[lower], tolerance, inflation)
-        floor, floors = fitted[0], fitted[1:]
+        floor, floors, basis = fitted[0], fitted[1:], Basis.FITTED_MINIMUM
         at = float(floor.mean())
     # A floor that may as well reach into the window does: else its noise would decide between window and fallback.
     slack = valley.spread(np.mean, floors, float(floor.mean()))
@@ -337,7 +339,7 @@ def first_minimum(
     inside = floor[0] <= window_A[1] and floor[1] >= window_A[0]
     error_A = valley.spread(middle, floors, edge) if inside else slack
     height = float(np.interp(edge, r_A, y))
-    return Cutoff(centre, partner, edge, *seen, edge, height, Basis.FIRST_MINIMUM, error_A=error_A)
+    return Cutoff(centre, partner, edge, *seen, edge, height, basis, error_A=error_A)
 
 
 def _lower_half(y: np.ndarray, start: int, end: int, low: int) -> slice:

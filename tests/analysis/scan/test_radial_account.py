@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from lmbmd.analysis.scan.radial_account import _fallback_notes, pooled_rdf, rdf_table, second_shell_cn
+from lmbmd.analysis.scan.radial_account import _fallback_notes, pooled_rdf, rdf_table
 from lmbmd.analysis.shells.cutoffs import Basis, Cutoff
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.doubt import Doubt, Kind
-from lmbmd.numbers.estimate import Estimate
 
 EDGES = np.array([0.0, 1.0, 2.0, 3.0])
 
@@ -76,16 +75,3 @@ def test_fallbacks_of_both_shells_are_told_in_one_sentence_for_each_radius():
         f"Without a second minimum, 7.50 Å is the edge of the second shell of Li–FSI ({far}).",
         f"There is no edge of the second shell of Li–TTE ({beyond}); Li–DME ({none}).",
     ]
-
-
-def test_second_shell_without_a_radius_has_no_number():
-    found = second_shell_cn([rdf([[0, 10, 20]] * 3, [1, 1, 1])], "Li", "FSI", np.nan, Estimate(0.75, 0.1, 10.0))
-    assert np.isnan(found.value) and np.isnan(found.error)
-
-
-def test_second_shell_is_what_lies_within_the_radius_less_what_is_in_contact():
-    """Running CN 0, 1, 3 at 1, 2, 3 Å: 2 within 2.5 Å, of which 0.75 are bound."""
-    bound = Estimate(0.75, 0.1, 10.0)
-    found = second_shell_cn([rdf([[0, 10, 20]] * 3, [1, 1, 1])], "Li", "FSI", 2.5, bound)
-    assert found.value == pytest.approx(1.25)
-    assert found.error == pytest.approx(0.1)
