@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from lmbmd.analysis.family import Account
-from lmbmd.analysis.radius_error import with_radius_errors
 from lmbmd.analysis.shells import valley
 from lmbmd.analysis.shells.cutoffs import SHARP_A, Basis, first_minimum
+from lmbmd.analysis.shells.radius_error import with_radius_errors
 from lmbmd.numbers.doubt import descriptor
 from lmbmd.numbers.estimate import Estimate
 
