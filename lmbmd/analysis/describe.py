@@ -15,12 +15,11 @@ from tqdm import tqdm
 from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.convergence_account import convergence_account
 from lmbmd.analysis.families import FAMILIES, family, schemas
-from lmbmd.analysis.family import Family, Findings, Recipe, Setting
+from lmbmd.analysis.family import Family, Findings, Recipe, Setting, with_radius_errors
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.radial_account import pooled_rdf
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs, centre_species, first_shell_cutoffs, second_shell_cutoffs
-from lmbmd.analysis.shells.radius_error import with_radius_errors
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.data.atoms import AtomTable

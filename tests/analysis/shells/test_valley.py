@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmbmd.analysis.family import Account
+from lmbmd.analysis.family import Account, with_radius_errors
 from lmbmd.analysis.shells import valley
 from lmbmd.analysis.shells.cutoffs import SHARP_A, Basis, first_minimum
-from lmbmd.analysis.shells.radius_error import with_radius_errors
 from lmbmd.numbers.doubt import descriptor
 from lmbmd.numbers.estimate import Estimate
 
