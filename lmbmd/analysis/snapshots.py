@@ -206,7 +206,7 @@ def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int)
 
 
 def pick_largest_cluster(shells: Iterable[FirstShell], atoms: AtomTable) -> Pick | None:
-    """The largest finite cluster of the run (the first of equals), with the molecules bound to its centres.
+    """The largest finite cluster of these frames (the first of equals), with the molecules bound to its centres.
 
     None if there is no finite cluster of two ions.
     """

@@ -97,7 +97,7 @@ def test_every_scene_is_on_the_page_as_a_picture_with_words_files_and_a_button(r
     assert "The pictures are from replica 1 only; the numbers are from all replicas." in document.text
     assert "31 ± 2 % of all shells, the most frequent. Replica 1, 13 ps." in document.text
     assert "27.0 ± 1.9 % of all shells, the 2nd most frequent." in document.text
-    assert "The largest finite cluster of the replica, net charge +1 e" in document.text
+    assert "The largest finite cluster among the sampled frames of the replica, net charge +1 e" in document.text
 
 
 def test_a_scene_says_in_words_what_it_shows(results):

@@ -92,8 +92,8 @@ def cluster_scenes(point: StatePoint, roles: Mapping[str, str]) -> list[Scene]:
         faint = frozenset(name for name, _ in record["species"] if roles.get(name) not in ("cation", "anion"))
         charge = f"{record['charge_e']:+d} e".replace("-", "−") if record["charge_e"] else "0"
         caption = (
-            f"The largest finite cluster of the replica, net charge {charge}; molecules bound to its centres are drawn "
-            f"thin. {_where(record)}"
+            f"The largest finite cluster among the sampled frames of the replica, net charge {charge}; molecules bound "
+            f"to its centres are drawn thin. {_where(record)}"
         )
         alt = f"3-D picture of the largest cluster, {record['label']}, with bound molecules: {_seen(record)}."
         scenes.append(_scene(point, record, f"Cluster of {record['label']}", alt, caption, faint))
