@@ -12,6 +12,7 @@ from pathlib import Path
 from lmbmd.cli import verbs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.version import VERSION
+from lmbmd.core.words import shown
 from lmbmd.study import layout
 from lmbmd.validation import PARTS
 
@@ -41,14 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell says of a program that SIGPIPE ended
     except LmbmdError as error:
-        print(
-            textwrap.fill(f"lmbmd {options.verb}: {error}", 100, break_long_words=False, break_on_hyphens=False),
-            file=sys.stderr,
-        )
-        return error.exit_code
+        return _told(options.verb, error)
+    except OSError as error:  # a name that is too long, a folder for a file, no permission: whatever file it is
+        what = f"the system refuses a file: {error.strerror or error}."
+        where = shown(error.filename) if error.filename else None
+        return _told(options.verb, LmbmdError(what, where=where, remedy="Check its name and permissions."))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _told(verb: str, error: LmbmdError) -> int:
+    """Print an error as one paragraph; its exit code."""
+    text = textwrap.fill(f"lmbmd {verb}: {error}", 100, break_long_words=False, break_on_hyphens=False)
+    print(text, file=sys.stderr)
+    return error.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
