@@ -11,6 +11,8 @@ from lmbmd.data.atoms import AtomTable
 
 #: The last atom number that the format holds; beyond it OpenMM and VMD read hexadecimal.
 _LAST_DECIMAL_SERIAL = 99_999
+#: No box is larger: 10 µm wide.
+_MOST_A3 = 1e15
 
 
 def residue_names(table: AtomTable) -> list[str]:
@@ -73,11 +75,17 @@ def read_pdb(text: str, *, where: str) -> tuple[np.ndarray, np.ndarray]:
         positions = np.array([(a[30:38], a[38:46], a[46:54]) for a in atoms], dtype=float)
         lengths = [float(cell[i : i + 9]) for i in (6, 15, 24)]
         angles = np.radians([float(cell[i : i + 7]) for i in (33, 40, 47)])
+        if not (np.isfinite(positions).all() and np.isfinite(lengths).all() and np.isfinite(angles).all()):
+            raise ValueError("a coordinate is no number")
+        with np.errstate(all="ignore"):
+            box = _box(lengths, angles)
+        if not np.isfinite(box).all() or not 0 < np.linalg.det(box) < _MOST_A3:
+            raise ValueError("its cell is no box")
     except ValueError as error:
         raise LmbmdError(
             f"this PDB file is damaged ({error}).", where=where, remedy="Run the build stage again."
         ) from error
-    return positions, _box(lengths, angles)
+    return positions, box
 
 
 def with_positions(text: str, positions_A: np.ndarray, box_A: np.ndarray) -> str:

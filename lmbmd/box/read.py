@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from openmm import unit
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import read_json, read_text
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
@@ -61,8 +62,15 @@ def read_box(folder: Path) -> Box:
     temperature, pressure = ROOM_K, ONE_BAR
     if (folder / "spec.json").is_file():
         built, start = folder.parent.parent / folder.name, folder / "final.pdb"
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        temperature, pressure = spec["temperature_K"], spec["pressure_bar"]
+        spec = read_json(folder / "spec.json", what="run specification", remedy="Write it again: lmbmd spec.")
+        said = [spec.get("temperature_K"), spec.get("pressure_bar")]
+        temperature, pressure = (float(x) if isinstance(x, int | float) else math.nan for x in said)
+        if not math.isfinite(temperature + pressure):
+            raise LmbmdError(
+                "it has no temperature or no pressure.",
+                where=str(folder / "spec.json"),
+                remedy="Write it again: lmbmd spec.",
+            )
     files = {"system": built / "system.xml", "atoms": built / "atoms.parquet", "positions": start}
     for file in files.values():
         if not file.is_file():
@@ -73,7 +81,7 @@ def read_box(folder: Path) -> Box:
             )
     atoms = AtomTable.read(files["atoms"])
     system = read_system(files["system"])
-    positions, box = read_pdb(start.read_text(encoding="utf-8"), where=str(start))
+    positions, box = read_pdb(read_text(start, "Give a folder that build or simulate has finished."), where=str(start))
     if not len(atoms) == len(positions) == system.getNumParticles():
         raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")
     rule = unmix(system)

@@ -95,8 +95,25 @@ def read_json(path: str | os.PathLike[str], *, what: str, remedy: str, is_sealed
         if is_sealed and found.pop(_SEAL, None) != _digest(found):
             raise ValueError("its content does not match its hash: changed or damaged since it was written")
     except (OSError, ValueError, RecursionError) as error:
-        raise LmbmdError(f"this is no {what} ({told(error)}).", where=str(path), remedy=remedy) from error
+        raise damaged(path, what, error, remedy) from error
     return found
+
+
+def damaged(path: str | os.PathLike[str], what: str, error: BaseException, remedy: str) -> LmbmdError:
+    """The error for a file that is not ``what`` it should be: "composition"."""
+    return LmbmdError(f"this is no {what} ({told(error)}).", where=str(path), remedy=remedy)
+
+
+def read_text(path: str | os.PathLike[str], remedy: str) -> str:
+    """The text of a file.
+
+    Raises:
+        LmbmdError: if it cannot be read, or is no UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise LmbmdError(f"the file cannot be read ({told(error)}).", where=str(path), remedy=remedy) from error
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:

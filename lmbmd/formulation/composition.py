@@ -7,13 +7,13 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import write_text
+from lmbmd.core.files import damaged, read_json, write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 from lmbmd.data.counts import ENOUGH_MOLECULES, scarcity
@@ -32,6 +32,8 @@ EDGE_PER_CUTOFF = 2.2
 
 #: Larger boxes are not tried to find one that meets a tolerance.
 _MAX_ADVISED_ATOMS = 500_000
+
+_AGAIN = "Run the compose stage again."
 
 _NM3_PER_CM3_MOL = 1e21 / AVOGADRO_PER_MOL
 
@@ -103,6 +105,10 @@ class Composition:
     own_sets: str = ""
 
     def __post_init__(self) -> None:
+        if not self.counts or not self.counts.keys() <= self.roles.keys() & self.charges.keys():
+            raise ValueError("a species has no role or no charge")
+        if min(self.counts.values()) < 0 or not 0 < self.box_edge_A < math.inf:
+            raise ValueError("a count is negative, or the box has no edge")
         charge = sum(n * self.charges[s] for s, n in self.counts.items())
         if charge != 0:
             raise ValueError(f"the box has a net charge of {charge:+d} e")
@@ -144,17 +150,15 @@ class Composition:
         Raises:
             LmbmdError: if the file is missing or is not a composition.
         """
+        from lmbmd.data.atoms import Role  # noqa: F401  # by which pydantic reads ``roles``
+
+        data = read_json(path, what="composition", remedy=_AGAIN)
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            data.pop("provenance", None)
-            data["ingredients"] = tuple(Ingredient(**i) for i in data["ingredients"])
-            data["asked_realised"] = tuple(Realised(**r) for r in data["asked_realised"])
-            data["notes"] = tuple(data["notes"])
-            return cls(**data)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LmbmdError(
-                f"this is no composition ({error}).", where=str(path), remedy="Run the compose stage again."
-            ) from error
+            return TypeAdapter(cls).validate_python(data)
+        except ValidationError as failed:
+            fault = failed.errors()[0]
+            said = ValueError(f"{'.'.join(map(str, fault['loc'])) or 'its content'}: {fault['msg']}")
+            raise damaged(path, "composition", said, _AGAIN) from failed
 
 
 def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> Composition:

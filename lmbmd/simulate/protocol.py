@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import read_json
 from lmbmd.core.options import FROZEN, Number, Whole
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.validation import fault, validated
@@ -161,12 +161,7 @@ def load_spec(path: str | os.PathLike[str]) -> RunSpec:
     Raises:
         LmbmdError: as ``parse_spec`` does, or if the file cannot be read.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LmbmdError(
-            f"this run specification cannot be read ({error}).", where=str(path), remedy="Write it again: lmbmd spec."
-        ) from error
+    data = read_json(path, what="run specification", remedy="Write it again: lmbmd spec.")
     return parse_spec(data, where=str(path))
 
 

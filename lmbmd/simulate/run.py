@@ -10,6 +10,7 @@ import openmm
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import read_text
 from lmbmd.core.progress import Progress
 from lmbmd.data.systemxml import system_of
 from lmbmd.simulate.checkpoint import Checkpoint
@@ -54,7 +55,8 @@ def simulate(
         LmbmdError: for bad inputs, a changed physical parameter, a folder in use, a full disk, a run that explodes.
     """
     work, out = Path(work_dir), Path(out_dir)
-    inputs = Inputs(load_spec(spec_path), _read(system_xml), _read(start_pdb))
+    system, start = (read_text(path, "Run the build stage first.") for path in (system_xml, start_pdb))
+    inputs = Inputs(load_spec(spec_path), system, start)
     files = {"spec": spec_path, "system": system_xml, "start": start_pdb}
     progress = Progress(None if quiet else sys.stderr)
     check_writable(out)
@@ -92,15 +94,6 @@ def _go_on(
     reopen(work)
     runner = Runner(inputs, engine, work, progress, interrupts, platform.checkpoint_interval_s)
     return runner.run(positions / 10, box / 10, found)
-
-
-def _read(path: StrPath) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise LmbmdError(
-            f"the file cannot be read ({error}).", where=str(path), remedy="Run the build stage first."
-        ) from error
 
 
 def _system(text: str, where: str) -> openmm.System:

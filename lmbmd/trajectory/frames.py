@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -279,11 +281,21 @@ def _open(trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.n
     except LmbmdError:
         raise
     except Exception as error:  # readers raise whatever their format makes them stumble over
+        _let_go(error)
         raise LmbmdError(
             f"MDAnalysis cannot read the trajectory ({_short(error)}).",
             where=name,
             remedy="Check that the file exists, is complete, and that its name ends with its format.",
         ) from error
+
+
+def _let_go(error: Exception) -> None:
+    """Let go of the reader that failed: MDAnalysis' half-made ones complain on stderr, with a traceback, as they go."""
+    said, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = said
 
 
 def _files_of(trajectory: Any) -> list[Path]:
@@ -321,6 +333,7 @@ def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLik
             warnings.simplefilter("ignore")
             return mda.Universe(*map(str, files), **options)
     except Exception as error:  # parsers raise whatever their format makes them stumble over
+        _let_go(error)
         raise LmbmdError(
             f"MDAnalysis cannot read it ({_short(error)}).",
             where=" + ".join(map(str, files)),

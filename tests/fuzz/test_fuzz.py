@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import report_inputs
 import toy
-from kinds import WORLD
+from kinds import SOUND, WORLD
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.cli.parser import main
@@ -51,8 +51,19 @@ centre: LI
 species:
   LI: {resname: LI}
   NO3: {resname: NO3, role: anion, sites: {O: [O1, O2, O3]}}
-  MOH: {resname: MOH, role: solvent, sites: {O: O}}
+  MOH: {resname: MOH, role: solvent, sites: {O: [O1]}}
+elements: {LI: Li, N1: N, O1: O, O2: O, O3: O, C1: C, H1: H, H2: H, H3: H, HO: H}
 """
+NUMBERED = """\
+centre: LI
+species:
+  LI: {atoms: 1-3}
+  NO3: {atoms: 4-15, role: anion, sites: {O: O}}
+  MOH: {atoms: 16-27, role: solvent, sites: {O: O}}
+elements: {"1": Li, "2": N, "3": O, "4": C, "5": H}
+"""
+TIMED = MAP + "frame_interval_ps: 1\n"
+MAPS = {"map": MAP, "numbered": NUMBERED, "timed": TIMED, "boxed": TIMED + "box: [20, 20, 20]\n"}
 BOTTLE = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 6}\n"
 
 
@@ -98,7 +109,8 @@ def foreign() -> None:
     import MDAnalysis as mda
 
     folder = Path()
-    (folder / "map.yaml").write_text(MAP, encoding="utf-8")
+    for name, text in MAPS.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     foreign_files.gro(folder / "t.gro")
     foreign_files.pdb(folder / "t.pdb", conect=True)
     foreign_files.lammps_data(folder / "t.data")
@@ -189,6 +201,14 @@ def faults(kind: str, seed: str, first: int, last: int, world: Path) -> list[str
         for left in world.glob(f"{kind}-*"):
             shutil.rmtree(left)
     return [re.sub(r"(.)\1{50,}", r"\1…", text) for text in found]
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_what_is_damaged_works_when_it_is_not(world, kind, tmp_path, monkeypatch):
+    """Else every damage would be hidden behind the same message."""
+    monkeypatch.chdir(shutil.copytree(world / WORLD[kind], tmp_path / "here"))
+    for arguments in SOUND[kind]:
+        assert main(arguments) == 0, arguments
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -14,7 +14,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import write_text
+from lmbmd.core.files import damaged, read_json, write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.forcefield.parametrize import ambertools, chemistry, resp
 from lmbmd.forcefield.parametrize.molecules import SEED, equivalence
@@ -70,8 +70,12 @@ def charges(
     file = cache / f"{key}.json" if cache else None
     if file and file.is_file():
         step("charges, kept from before")
-        kept = json.loads(file.read_text(encoding="utf-8"))["charges"]
-        return symmetrised(molecule, np.array([float(kept[str(rank)]) for rank in classes]))
+        what, remedy = "table of charges", "Delete it: they are then computed again."
+        kept = read_json(file, what=what, remedy=remedy)
+        try:
+            return symmetrised(molecule, np.array([float(kept["charges"][str(rank)]) for rank in classes]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(file, what, error, remedy) from error
     raw = _raw(molecule, method, step)
     found = symmetrised(molecule, raw)
     if file:

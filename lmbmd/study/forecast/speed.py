@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import openmm
 
 from lmbmd.box.tile import liquid, repeated, tile, tiling
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.files import damaged, read_json
 from lmbmd.core.words import counted
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
@@ -128,20 +128,17 @@ def of_run(path: Path) -> Speed:
     Raises:
         LmbmdError: if the file is missing or no such record.
     """
+    what, remedy = "record of a finished run", "Give the run.json that 'lmbmd simulate' wrote."
+    run = read_json(path, what=what, remedy=remedy)
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
         step_fs = float(run["spec"]["protocol"]["timestep_fs"])
         report = PlatformReport(run["platform"]["name"], run["platform"]["properties"], ())
         rate = float(run["ns_per_day"]) * _FS_PER_NS / step_fs / _SECONDS_PER_DAY
         device, units, gpu = describe_device(report)
         how = f"{path}: {run['n_atoms']} atoms ran at {run['ns_per_day']:.3g} ns/day on {device}"
         return Speed(rate, int(run["n_atoms"]), device, units, gpu, how)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LmbmdError(
-            f"this is no record of a finished run ({error}).",
-            where=str(path),
-            remedy="Give the run.json that 'lmbmd simulate' wrote.",
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise damaged(path, what, error, remedy) from error
 
 
 def of_table(name: str = "") -> Speed:
