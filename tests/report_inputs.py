@@ -12,6 +12,7 @@ import pandas as pd
 from lmbmd.analysis.families import schemas
 from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, TableSchema
 from lmbmd.formulation.composition import Composition, Ingredient, Realised
+from lmbmd.simulate.protocol import Protocol
 
 BOTTLES = {
     "lifsi-dme": {
@@ -184,6 +185,7 @@ def composition(name: str, bottle: dict) -> Composition:
 
 def run_record(replica: int) -> dict:
     return {
+        "spec": spec_record(298.15, replica),
         "stage": "simulate/1",
         "platform": {"name": "CPU", "properties": {"Threads": "2"}, "refused": {"CUDA": "its plugin is not installed"}},
         "production_ns": 1.0,
@@ -195,8 +197,8 @@ def run_record(replica: int) -> dict:
 
 
 def spec_record(temperature: float, replica: int) -> dict:
-    seeds = {"velocities": 1234567 + replica, "thermostat": 7654321}
-    protocol = {"production_ns": 1.0, "timestep_fs": 4.0, "constraints": "h-bonds", "hydrogen_mass_amu": 3.0}
+    seeds = {"velocities": 1234567 + replica, "thermostat": 7654321, "barostat": 1}
+    protocol = Protocol().model_dump() | {"production_ns": 1.0}
     return {"temperature_K": temperature, "pressure_bar": 1.0, "seeds": seeds, "protocol": protocol}
 
 

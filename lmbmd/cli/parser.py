@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(verb: str, error: LmbmdError) -> int:
     """Print an error as one paragraph; its exit code."""
-    text = textwrap.fill(f"lmbmd {verb}: {error}", 100, break_long_words=False, break_on_hyphens=False)
-    print(text, file=sys.stderr)
+    text = re.sub(r"(\S{300})\S{300,}", r"\1…", f"lmbmd {verb}: {error}")  # a value may be a whole page
+    print(textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
     return error.exit_code
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 COMPOSE = "compose/1"
 BUILD = "build/1"
 SIMULATE = "simulate/1"
-CONTACTS = "contacts/2"
+CONTACTS = "contacts/3"
 DESCRIBE = "describe/3"
 EXPORT = "export/1"
 REPORT = "report/3"

@@ -57,6 +57,12 @@ def validated(model: type[_Model], data: Mapping[str, Any], *, path: Path, lines
         raise LmbmdError(what, where=f"{path}:{place(loc, lines)}", remedy=remedy) from failed
 
 
+def first_fault(failed: ValidationError) -> ValueError:
+    """The first fault of data that no user wrote: which key, and what is wrong."""
+    fault = failed.errors()[0]
+    return ValueError(f"{'.'.join(map(str, fault['loc'])) or 'its content'}: {fault['msg']}")
+
+
 def place(loc: tuple[str | int, ...], lines: Lines) -> str:
     """A key path as error messages name it: ``protocol.timestep_fs (line 7)``."""
     key = ".".join(map(str, loc)) or "(top level)"

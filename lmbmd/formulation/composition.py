@@ -16,6 +16,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import damaged, read_json, write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
+from lmbmd.core.validation import first_fault
 from lmbmd.data.counts import ENOUGH_MOLECULES, scarcity
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
@@ -156,9 +157,7 @@ class Composition:
         try:
             return TypeAdapter(cls).validate_python(data)
         except ValidationError as failed:
-            fault = failed.errors()[0]
-            said = ValueError(f"{'.'.join(map(str, fault['loc'])) or 'its content'}: {fault['msg']}")
-            raise damaged(path, "composition", said, _AGAIN) from failed
+            raise damaged(path, "composition", first_fault(failed), _AGAIN) from failed
 
 
 def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> Composition:

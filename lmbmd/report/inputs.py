@@ -15,14 +15,19 @@ import pandas as pd
 from lmbmd.analysis.families import schemas
 from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import damaged, read_json
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
+from lmbmd.formulation.composition import Composition
 from lmbmd.numbers.doubt import Doubt, Kind
+from lmbmd.simulate.protocol import RECORD, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.study import Study
 
 #: Tables that the comparison of all formulations is made from.
 COMPARED = ("composition", "cn", "speciation", "solvent_states", "cutoffs")
+
+_SIMULATE = "Restore it from a copy, or run the simulate stage again."
 
 #: Columns that simulate writes to state.csv.
 STATE_COLUMNS = ("time_ps", "density_g_cm3", "potential_kJ_mol", "temperature_K")
@@ -207,7 +212,12 @@ def load_results(
             logs, run records and tables may be absent: the report then says so in their place.
     """
     folder = Path(folder)
-    found = _json(layout.composition(folder.parent, folder.name), required=True)
+    path = layout.composition(folder.parent, folder.name)
+    if not path.exists():
+        remedy = "Run `snakemake`, or the verb that writes it."
+        raise LmbmdError("this file is missing.", where=str(path), remedy=remedy)
+    Composition.read(path)  # which says what is wrong with it
+    found = read_json(path, what="composition", remedy="Run the compose stage again.")
     if temperatures is None:
         temperatures = [path.parent.name.removesuffix("K") for path in folder.glob("*K/described.json")]
     points = [_state_point(layout.point(folder.parent, folder.name, T), float(T), brief) for T in temperatures]
@@ -236,21 +246,22 @@ def _state_point(folder: Path, temperature_K: float, brief: bool) -> StatePoint:
 
 def _replica(number: int, folder: Path, brief: bool) -> Replica:
     logs = (None, None) if brief else (_state(folder / "state.csv"), _state(folder / "equilibration.csv"))
-    return Replica(number, *logs, _json(folder / "run.json"), _json(folder / "spec.json"))
+    record, path = folder / RECORD, folder / "spec.json"
+    run = read_record(record) if record.exists() else {}
+    spec = load_spec(path).to_dict() if path.exists() else {}
+    return Replica(number, *logs, run, spec)
 
 
 def _state(path: Path) -> pd.DataFrame | None:
     """The state log; None if there is none."""
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         log = pd.read_csv(path, dtype=float)
-    except (OSError, ValueError) as error:
-        raise LmbmdError(
-            f"this is no state log ({error}).", where=str(path), remedy="Run the simulate stage again."
-        ) from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise damaged(path, "state log", error, _SIMULATE) from error
     if missing := [column for column in STATE_COLUMNS if column not in log.columns]:
-        raise LmbmdError(f"this state log lacks {', '.join(missing)}.", where=str(path))
+        raise LmbmdError(f"this state log lacks {', '.join(missing)}.", where=str(path), remedy=_SIMULATE)
     return None if log.empty else log
 
 
@@ -270,8 +281,12 @@ def _data_files(folder: Path, replicas: Iterable[int]) -> list[str]:
 
 def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
     """The records of the snapshots; none if there are none."""
-    records: Any = _json(path) or []
+    if not path.exists():
+        return ()
     try:
+        records = json.loads(path.read_text("utf-8"))
+        if not isinstance(records, list):
+            raise ValueError("they are no list")
         for record in records:
             atoms = len(record["element"])
             places = [len(x) == 3 for x in record["xyz_A"] if all(map(math.isfinite, x))]
@@ -281,23 +296,6 @@ def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
                 raise ValueError(f"a contact of {record['name']} is with no atom")
             if any(not 0 <= k < atoms for pair in record["bonds"] or () for k in pair):
                 raise ValueError(f"a bond of {record['name']} is with no atom")
-    except (KeyError, TypeError, ValueError) as error:
-        raise LmbmdError(
-            f"these are no snapshots ({error}).", where=str(path), remedy="Run the describe stage again."
-        ) from error
+    except (OSError, KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
+        raise damaged(path, "list of snapshots", error, "Run the describe stage again.") from error
     return tuple(records)
-
-
-def _json(path: Path, *, required: bool = False) -> Mapping[str, Any]:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        if not required:
-            return {}
-        raise LmbmdError(
-            "this file is missing.", where=str(path), remedy="Run `snakemake`, or the verb that writes it."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise LmbmdError(
-            f"this file cannot be read ({error}).", where=str(path), remedy="Delete it and run its stage again."
-        ) from error

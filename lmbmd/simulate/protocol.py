@@ -8,14 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import read_json
+from lmbmd.core.files import damaged, read_json
 from lmbmd.core.options import FROZEN, Number, Whole
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.core.validation import fault, validated
+from lmbmd.core.validation import fault, first_fault, validated
 from lmbmd.formulation.models import Pressure, Temperature
 
 #: Attoseconds in one fs, ps and ns: the unit in which times are exact.
@@ -151,6 +151,8 @@ class RunSpec(Protocol):
         return sha256_of(canonical_json(self.physics()).encode())
 
 
+#: The file that ends a finished run.
+RECORD = "run.json"
 #: What ``spec.json`` has beside the section ``protocol``.
 _CONDITIONS = ("temperature_K", "pressure_bar", "seeds")
 
@@ -184,6 +186,46 @@ def parse_spec(data: Any, *, where: str) -> RunSpec:
     if twice := sorted(conditions.keys() & protocol.keys()):
         raise LmbmdError(f"'{twice[0]}' is given twice.", where=where, remedy="Write it again: lmbmd spec.")
     return validated(RunSpec, {**conditions, **protocol}, path=Path(where), lines={})
+
+
+class _File(BaseModel):
+    file: str
+    sha256: str
+
+
+class _Verdict(BaseModel):
+    stationary: bool | None = None
+    duration_ps: float | None = None
+    reason: str = ""
+
+
+class _Record(BaseModel):
+    """What others read of ``run.json``. It holds more."""
+
+    stage: str = ""
+    production_ns: float | None = None
+    ns_per_day: float | None = None
+    restarts: int | None = None
+    platform: dict[str, Any] | None = None
+    equilibration: _Verdict | None = None
+    versions: dict[str, str] = {}
+    inputs: dict[str, _File] = {}
+    spec: dict[str, Any] = {}
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The record of a finished run, ``run.json``.
+
+    Raises:
+        LmbmdError: if the file cannot be read, or a value that is used is not of its kind.
+    """
+    what, remedy = "record of a finished run", "Restore it from a copy, or delete it: the run is then published again."
+    data = read_json(path, what=what, remedy=remedy)
+    try:
+        _Record.model_validate(data)
+    except ValidationError as failed:
+        raise damaged(path, what, first_fault(failed), remedy) from failed
+    return data
 
 
 def _check_multiple(key: str, value: float, unit: Literal["ps", "ns"], part: int, parts: str) -> None:

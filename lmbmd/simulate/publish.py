@@ -16,10 +16,9 @@ from lmbmd.core.files import sync_folder
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.logs import xtc_frames
-from lmbmd.simulate.protocol import RunSpec
+from lmbmd.simulate.protocol import RECORD, RunSpec
 from lmbmd.simulate.resume import EQUILIBRATION, FINAL, STATE, TRAJECTORY, RunState
 
-RECORD = "run.json"
 _GROWING = (TRAJECTORY, STATE, EQUILIBRATION)
 
 

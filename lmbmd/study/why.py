@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,15 +9,17 @@ from typing import Any
 
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import read_json, read_text
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.contacts import ContactFile
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.protocol import RunSpec, differences, parse_spec
-from lmbmd.simulate.publish import RECORD
+from lmbmd.simulate.protocol import RECORD, RunSpec, differences, parse_spec, read_record
 from lmbmd.simulate.resume import STAGES, TRAJECTORY, Inputs, RunState, newest
 from lmbmd.study import layout
 from lmbmd.study.study import Run, Study
+
+_INPUTS = {"system": "the System (system.xml)", "start": "the start structure (start.pdb)"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | No
     path = folder / "described.json"
     if not path.exists():
         return None
-    made = _json(path)
+    made = read_json(path, what="description of a state point", remedy="Run the describe stage again.", is_sealed=True)
     old, new = (
         dict(_flat(x)) for x in (made["options"], study.describe_options(run.formulation).model_dump(mode="json"))
     )
@@ -119,22 +120,29 @@ def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | No
 def _finished(record: Path, built: Path, spec: RunSpec) -> Past | None:
     if not record.exists():
         return None
-    made = _json(record)
-    physics = {**parse_spec(made["spec"], where=str(record)).physics(), "method": made["stage"]}
+    made = read_record(record)
+    length_ns = made.get("production_ns")
+    if length_ns is None:
+        raise LmbmdError("it does not say how long the run is.", where=str(record), remedy="Restore or delete it.")
+    physics = {**parse_spec(made.get("spec"), where=str(record)).physics(), "method": made.get("stage")}
     changes = differences(physics, spec.physics())
-    for role, file in {"system": "the System (system.xml)", "start": "the start structure (start.pdb)"}.items():
-        path = built / made["inputs"][role]["file"]
-        if path.exists() and file_sha256(path) != made["inputs"][role]["sha256"]:
-            changes.append(f"{file} has been built anew")
-    return Past(f"finished, {made['production_ns']:g} ns", made["production_ns"], tuple(changes))
+    hashes = made.get("inputs", {})
+    for (role, what), path in zip(_INPUTS.items(), _box_files(built), strict=True):
+        if path.is_file() and file_sha256(path) != hashes.get(role, {}).get("sha256"):
+            changes.append(f"{what} has been built anew")
+    return Past(f"finished, {length_ns:g} ns", length_ns, tuple(changes))
+
+
+def _box_files(built: Path) -> tuple[Path, Path]:
+    return built / "system.xml", built / "start.pdb"
 
 
 def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
-    paths = [built / "system.xml", built / "start.pdb"]
+    paths = _box_files(built)
 
     def differing(found: Checkpoint) -> list[str]:
         if all(path.exists() for path in paths):
-            return Inputs(spec, *(path.read_text(encoding="utf-8") for path in paths)).differences(found)
+            return Inputs(spec, *(read_text(path, "Build the box again.") for path in paths)).differences(found)
         return differences(found.header["physics"], spec.physics())
 
     found = newest(work, differing)
@@ -164,12 +172,3 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
     for key, inner in pairs:
         yield from _flat(inner, f"{name}.{key}" if name else str(key))
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LmbmdError(
-            f"the file cannot be read ({error}).", where=str(path), remedy="Restore or delete it."
-        ) from error

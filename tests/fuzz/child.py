@@ -73,8 +73,8 @@ def faults(code: int | str, said: str, error: LmbmdError | None, changed: list[s
             found.append("no message")
         if error is not None and not (error.remedy or "").strip():
             found.append("a message without a remedy")
-        if error is not None and len(str(error)) > 3000:
-            found.append(f"a message of {len(str(error))} characters")
+        if not usage and len(said) > 4000:
+            found.append(f"a message of {len(said)} characters")
         if changed:
             found.append(f"it failed, and wrote {changed[:5]}")
     return found
