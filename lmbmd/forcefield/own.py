@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.core.files import write_text
+from lmbmd.core.files import read_text, write_text
 from lmbmd.core.provenance import sha256_of
 from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import Library, force_fields_folder, load_library, read_library
@@ -117,7 +117,7 @@ def read_own(folder: Path) -> OwnSet:
     own = folder / "species.yaml"
     library = load_library()
     if own.is_file():
-        library = read_library(own.read_text(encoding="utf-8"), where=str(own), base=library)
+        library = read_library(read_text(own, "Make it again, or restore it."), where=str(own), base=library)
     if unknown := sorted(set(files) - set(library.species)):
         raise LmbmdError(f"{unknown[0]} is in no species.yaml.", where=where, remedy="Make it again with its SMILES.")
     return OwnSet(folder, extends, files, library, manifest)

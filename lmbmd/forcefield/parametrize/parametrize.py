@@ -221,7 +221,10 @@ def _identity(graph: Chem.Mol) -> str:
 
 def _numbers(path: Path) -> list[float]:
     try:
-        return [float(word) for word in path.read_text(encoding="utf-8").split()]
+        found = [float(word) for word in path.read_text(encoding="utf-8").split()]
+        if not all(map(math.isfinite, found)):
+            raise ValueError("a charge is no number")
+        return found
     except (OSError, ValueError) as error:
         raise LmbmdError(
             f"this is no list of charges ({error}).", where=str(path), remedy="Write one number for each atom."
