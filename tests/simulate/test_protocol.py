@@ -109,7 +109,7 @@ def test_what_makes_no_sense_is_refused_by_name(path, value, message):
 
 
 def test_an_unreadable_spec_names_its_file(tmp_path):
-    with pytest.raises(LmbmdError, match=r"none\.json: this run specification cannot be read"):
+    with pytest.raises(LmbmdError, match=r"none\.json: this is no run specification"):
         load_spec(tmp_path / "none.json")
     write_spec(tmp_path)
     (tmp_path / "spec.json").write_text((tmp_path / "spec.json").read_text(encoding="utf-8")[:-5], encoding="utf-8")
