@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmbmd.core import stages
@@ -32,6 +34,23 @@ def plan_without_garbage_collection() -> None:
     """
     gc.disable()
     atexit.register(gc.freeze)
+
+
+def bottle_of_this_job(arguments: Sequence[str]) -> str | None:
+    """The bottle that a Snakemake on a node of a cluster was started for, by its own command line; None if for several.
+
+    Args:
+        arguments: ``sys.argv``; a cluster's executor gives ``--target-jobs RULE:formulation=NAME,…``.
+    """
+    if "--target-jobs" not in arguments:
+        return None
+    jobs = []
+    for argument in arguments[arguments.index("--target-jobs") + 1 :]:
+        if argument.startswith("-"):
+            break
+        jobs.append(re.search(r"[:,]formulation=([a-z0-9][a-z0-9._-]*)", argument))
+    names = {found[1] if found else None for found in jobs}
+    return names.pop() if len(names) == 1 else None
 
 
 def collect_garbage_again() -> None:

@@ -279,12 +279,13 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
     )
 
 
-def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Study:
+def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = (), only: str | None = None) -> Study:
     """``load_study`` for the Snakefile: an error is printed as one paragraph and ends the program.
 
     Args:
         path: the study's file.
         other_keys: keys given to Snakemake's ``--config`` besides ``study``; there must be none.
+        only: as in ``load_study``.
     """
     try:
         for key in other_keys:
@@ -293,7 +294,7 @@ def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = ()) -> Stud
                 where="--config",
                 remedy="Only '--config study=FILE' is understood; everything else is written in that file.",
             )
-        return load_study(path)
+        return load_study(path, only=only)
     except LmbmdError as error:
         _exit(error)
 

@@ -3,6 +3,7 @@ import sys
 
 from lmbmd.core import stages
 from lmbmd.study.planning import (
+    bottle_of_this_job,
     collect_garbage_again,
     forget_copies_of_a_killed_run,
     plan_without_garbage_collection,
@@ -28,7 +29,9 @@ onstart:
 # The interpreter that runs Snakemake runs the jobs. A global, not a param: its path must not rerun anything.
 PY = sys.executable
 STUDY_FILE = config.get("study", "config/config.yaml")
-STUDY = load_study_or_exit(STUDY_FILE, other_keys=set(config) - {"study"})
+# On a cluster each job reads this file again: for its own bottle, so that nobody else's fault fails it.
+ONLY = bottle_of_this_job(sys.argv)
+STUDY = load_study_or_exit(STUDY_FILE, other_keys=set(config) - {"study"}, only=ONLY)
 
 
 wildcard_constraints:
