@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,7 +17,7 @@ from lmbmd.analysis.shells.options import LI_FALLBACK_A, LI_WINDOW_A
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
-from lmbmd.data.ions import IONS
+from lmbmd.data.ions import ANIONS_A, DONORS_A, IONS
 from lmbmd.data.rdf import Rdf
 from lmbmd.data.sites import named_cutoffs, site_keys
 from lmbmd.numbers.doubt import SURE, Doubt, Kind
@@ -145,15 +146,35 @@ class Cutoffs:
 
 
 def shifted_window(
-    element: str, window_A: tuple[float, float], fallback_A: float
+    element: str, window_A: tuple[float, float], fallback_A: float, donor: str = "", is_anion: bool = False
 ) -> tuple[tuple[float, float], float] | None:
-    """Li⁺'s window and fallback moved to another ion by the difference of the ionic radii, Å; None if its radius is
-    not known.
+    """Window and fallback of Li⁺ and an O, N or F of a molecule, moved to another ion and to another partner.
+
+    Both move by the difference of the cations' ionic radii. Round a monatomic anion they move by how much larger it is
+    than O²⁻ too, and the window reaches to where the next anions are in rock salt, √3 (r₊ + r₋), for nothing else of a
+    molecule follows it. At a large donor atom (S, Cl, Br …) of a molecule they move by the difference of its van der
+    Waals radius from that of O.
+
+    Args:
+        element: of the centre.
+        window_A, fallback_A: those of Li⁺.
+        donor: element of the partner's atom.
+        is_anion: whether this atom is a whole anion.
+
+    Returns:
+        None if the radius of an ion is not known.
     """
-    if element not in IONS:
+    if element not in IONS or (is_anion and donor not in ANIONS_A):
         return None
     shift = IONS[element].radius_A - IONS["Li"].radius_A
-    return (window_A[0] + shift, window_A[1] + shift), fallback_A + shift
+    end = window_A[1] + shift
+    if is_anion:
+        shift += ANIONS_A[donor] - ANIONS_A["O"]
+        end = max(window_A[1] + shift, math.sqrt(3) * (IONS[element].radius_A + ANIONS_A[donor]))
+    elif donor in DONORS_A:
+        shift += DONORS_A[donor] - DONORS_A["O"]
+        end = window_A[1] + shift
+    return (window_A[0] + shift, end), fallback_A + shift
 
 
 def smoothed(
@@ -408,6 +429,14 @@ def _element(atoms: AtomTable, species: str) -> str:
     return str(atoms.element[np.argmax(atoms.species_id == atoms.species_index(species))])
 
 
+def _donor(atoms: AtomTable, site: str) -> tuple[str, bool]:
+    """The element of a site, and whether its atom is a whole anion."""
+    atom = int(np.argmax(atoms.site_id == atoms.sites.index(site)))
+    molecule = atoms.molecule[atom]
+    alone = atoms.first_atom[molecule + 1] - atoms.first_atom[molecule] == 1
+    return str(atoms.element[atom]), bool(alone and atoms.species[atoms.species_id[atom]].charge < 0)
+
+
 def first_shell_cutoffs(
     rdf: Rdf,
     atoms: AtomTable,
@@ -422,11 +451,11 @@ def first_shell_cutoffs(
         atoms: the box.
         given_A: cut-offs fixed by the user, by site (``"FSI:O"`` or ``"FSI-O"``), or for one centre species
             (``"Na-FSI:O"``), Å.
-        window_A, fallback_A: for Li⁺; other ions move both by the difference of the ionic radii.
+        window_A, fallback_A: for Li⁺ and O, N and F; moved for other ions and partners (``shifted_window``).
 
     Raises:
         LmbmdError: if a given cut-off names no site of the box, or one that another names, or if the ionic radius of
-            a centre is not known and not all its cut-offs are given.
+            a centre, or of a monatomic anion, is not known and its cut-offs are not given.
     """
     centres = centre_species(atoms)
     keys = site_keys(centres, atoms.sites)
@@ -434,15 +463,17 @@ def first_shell_cutoffs(
     rows = []
     for centre in centres:
         radii = {site: given.get(f"{centre}-{site}", given.get(site)) for site in atoms.sites}
-        moved = shifted_window(_element(atoms, centre), window_A, fallback_A)
-        if moved is None and (left := [site for site, radius in radii.items() if radius is None]):
+        element = _element(atoms, centre)
+        moved = {site: shifted_window(element, window_A, fallback_A, *_donor(atoms, site)) for site in radii}
+        if left := [site for site, radius in radii.items() if radius is None and moved[site] is None]:
+            unknown = element if element not in IONS else _donor(atoms, left[0])[0]
             raise LmbmdError(
-                f"the ionic radius of {_element(atoms, centre)} is not known, so no first minimum can be looked for.",
+                f"the ionic radius of {unknown} is not known, so no first minimum can be looked for.",
                 where=f"centre {centre}",
                 remedy=f"Give cutoffs_A of {', '.join(left)}.",
             )
         for site, radius in radii.items():
-            window, fallback = moved or (window_A, fallback_A)
+            window, fallback = moved[site] or (window_A, fallback_A)
             rule = partial(first_minimum, inflation=_inflation(rdf, centre, site, window))
             row = _from_rdf(rule, rdf, atoms, centre, site, window, fallback)
             rows.append(
