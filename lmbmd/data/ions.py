@@ -30,6 +30,6 @@ IONS = {
 #: Shannon's effective ionic radius of monatomic anions by element, for six-fold coordination, Å (the same table).
 ANIONS_A = {"F": 1.33, "Cl": 1.81, "Br": 1.96, "I": 2.20, "O": 1.40, "S": 1.84, "Se": 1.98, "Te": 2.21}
 
-#: Van der Waals radius of O, and of donor atoms of molecules that are larger than the O, N and F at which Li⁺'s window was
+#: Van der Waals radius of O, and of donor atoms of molecules larger than the O, N and F at which Li⁺'s window was
 #: set, by element, Å. A. Bondi, J. Phys. Chem. 68, 441 (1964), table 1, doi:10.1021/j100785a001.
 DONORS_A = {"O": 1.52, "S": 1.80, "Cl": 1.75, "Se": 1.90, "Br": 1.85, "I": 1.98}

@@ -5,13 +5,16 @@ Pure functions of what ``Clusters`` and ``Compactness`` measured. Theory: docs/t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr
 
 from lmbmd.analysis.clusters.compactness import CompactnessResult
 from lmbmd.analysis.clusters.components import ClusterResult
+from lmbmd.analysis.clusters.criteria import candidates, criteria
 from lmbmd.analysis.clusters.options import NULL_MODELS, CipaThresholds
 from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.core.words import counted
@@ -30,38 +33,6 @@ BOX_TOO_SMALL = "box too small to tell"
 UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """One criterion on one cluster: a column of ``CompactnessResult.clusters`` against a threshold.
-
-    ``is_size`` marks the two lower bounds on size, which small compact clusters miss.
-    """
-
-    column: str
-    threshold: str
-    direction: str
-    unit: str
-    is_size: bool = False
-
-    def met(self, values: np.ndarray, thresholds: CipaThresholds) -> np.ndarray:
-        """Which values meet it; NaN never does."""
-        bound = getattr(thresholds, self.threshold)
-        return np.asarray(values) >= bound if self.direction == "≥" else np.asarray(values) <= bound
-
-
-def criteria(thresholds: CipaThresholds) -> tuple[Criterion, ...]:
-    """What a finite cluster must meet, all of it."""
-    return (
-        Criterion("ions", "min_ions", "≥", "ions", True),
-        Criterion("diameter_nm", "min_diameter_nm", "≥", "nm", True),
-        Criterion("diameter_nm", "max_diameter_nm", "≤", "nm"),
-        Criterion("contacts_per_ion", "min_contacts_per_ion", "≥", "1"),
-        Criterion("density_ratio", "min_density_ratio", "≥", "1"),
-        Criterion(f"z_{thresholds.null_model}", "min_z", "≥", "1"),
-        Criterion("anisotropy", "max_anisotropy", "≤", "1"),
-    )
-
-
 def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: bool = False) -> np.ndarray:
     """Share of the centres that are in compact clusters, for each sampled frame; (F,).
 
@@ -69,17 +40,37 @@ def compact_share(result: CompactnessResult, thresholds: CipaThresholds, small: 
         small: ask for clusters that are compact but miss a lower bound on size.
     """
     table = result.clusters
-    # A percolating cluster has no diameter and no shape, so it meets neither of these.
-    size, packing = np.ones((2, len(table)), bool)
-    for criterion in criteria(thresholds):
-        met = criterion.met(table[criterion.column], thresholds)
-        if criterion.is_size:
-            size &= met
-        else:
-            packing &= met
+    packing, size = candidates(table, thresholds)
     chosen = packing & ~size if small else packing & size
     counted = np.bincount(table["frame"][chosen], weights=table["n_centres"][chosen], minlength=len(result.time_ps))
     return counted / result.n_centres
+
+
+def drawing_error(measured: Sequence[CompactnessResult], thresholds: CipaThresholds, small: bool = False) -> float:
+    """Standard error that the drawings of the null model leave in the mean of ``compact_share``.
+
+    A cluster of n of the N centres that meets all else is compact with the probability p that its z, known to its own
+    standard error, is above the threshold. Clusters of a frame share its drawings, so that of a frame's share is at most
+    Σ n (p (1 − p))^½ / N; frames are drawn independently.
+    """
+    variance, frames = 0.0, 0
+    for result in measured:
+        table, z = result.clusters, f"z_{thresholds.null_model}"
+        packing, size = candidates(table, thresholds, leave_out=z)
+        chosen = table[packing & (~size if small else size)]
+        off = (chosen[z] - thresholds.min_z) / np.maximum(chosen[f"{z}_error"], 1e-12)
+        p = ndtr(off.to_numpy())
+        weights = chosen["n_centres"].to_numpy() * np.sqrt(p * (1 - p)) / result.n_centres
+        of_frame = np.bincount(chosen["frame"], weights=weights, minlength=len(result.time_ps))
+        variance += float((of_frame**2).sum())
+        frames += len(result.time_ps)
+    return math.sqrt(variance) / frames
+
+
+def _mean_share(measured: Sequence[CompactnessResult], thresholds: CipaThresholds, small: bool = False) -> Estimate:
+    """The mean of ``compact_share``, its error not below that of the drawings."""
+    share = estimate_mean([compact_share(r, thresholds, small) for r in measured])
+    return replace(share, error=max(share.error, drawing_error(measured, thresholds, small)))
 
 
 @dataclass(frozen=True)
@@ -154,7 +145,7 @@ def sensitivity(
     """
 
     def vary(choice: str, setting: str, results: Sequence[CompactnessResult], changed: CipaThresholds) -> Variation:
-        share = estimate_mean([compact_share(r, changed) for r in results])
+        share = _mean_share(results, changed)
         return Variation(choice, setting, share, call_of(share, changed))
 
     variations = [vary("as set", "", measured, thresholds)]
@@ -194,8 +185,7 @@ def decide(
         thresholds, shifted: see ``sensitivity``.
     """
     thresholds = thresholds or CipaThresholds()
-    share = estimate_mean([compact_share(r, thresholds) for r in measured])
-    small = estimate_mean([compact_share(r, thresholds, small=True) for r in measured])
+    share, small = _mean_share(measured, thresholds), _mean_share(measured, thresholds, small=True)
     percolating = estimate_mean([r.series["percolating_frames"] for r in clusters])
     width = min(r.smallest_width_A for r in clusters) / 10
     counts = np.bincount(atoms.molecule_species)

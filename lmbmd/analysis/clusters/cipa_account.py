@@ -10,16 +10,15 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
 from lmbmd.analysis.clusters.cipa import (
-    Criterion,
     Verdict,
     compact_share,
-    criteria,
     decide,
     fractal_dimension,
 )
 from lmbmd.analysis.clusters.compactness import DENSITY_RADII_A, Compactness, CompactnessResult, end_of_bin_A
 from lmbmd.analysis.clusters.components import ClusterResult, Clusters
 from lmbmd.analysis.clusters.components_account import centre_names
+from lmbmd.analysis.clusters.criteria import Criterion, criteria
 from lmbmd.analysis.clusters.nulls import poisson_nearest_A
 from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, CipaThresholds
 from lmbmd.analysis.family import Account, Family, Findings, Series, Setting
@@ -350,7 +349,9 @@ def _descriptors(
 
 
 def _begin(setting: Setting, replica: int) -> Compactness:
-    return Compactness(setting.atoms, setting.n_frames[replica - 1], setting.options.compactness, replica)
+    options = setting.options
+    n_frames = setting.n_frames[replica - 1]
+    return Compactness(setting.atoms, n_frames, options.compactness, replica, options.cipa)
 
 
 def _measured(found: Findings, shift_A: float) -> list[CompactnessResult]:

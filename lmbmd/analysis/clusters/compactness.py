@@ -12,16 +12,22 @@ import pandas as pd
 
 from lmbmd.analysis.clusters import nulls
 from lmbmd.analysis.clusters.components import cluster_shapes
+from lmbmd.analysis.clusters.criteria import candidates
 from lmbmd.analysis.clusters.ions import IonGraph, Ions, ions_of
 from lmbmd.analysis.clusters.kernels import pair_counts
-from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, REACH_A, CompactnessOptions
+from lmbmd.analysis.clusters.options import BIN_A, NULL_MODELS, REACH_A, CipaThresholds, CompactnessOptions
 from lmbmd.analysis.clusters.voronoi import cell_volumes
 from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
+from lmbmd.numbers.curve import leave_one_out_error
 
 #: Radii of the spheres in which local density is reported, Å.
 DENSITY_RADII_A = (6.0, 8.0, 10.0, 15.0)
+
+#: Drawings of the deciding null model go on to this many times ``shuffles`` where a z is within this many of its errors
+#: of the threshold.
+MOST_DRAWINGS, DECIDED = 20, 3.0
 
 #: Columns of ``CompactnessResult.clusters``: one row per cluster with a centre, per sampled frame.
 CLUSTER_COLUMNS = {
@@ -40,6 +46,8 @@ CLUSTER_COLUMNS = {
     "density_ratio": "centres round its centres within the density radius, over the box mean",
     "z_labels": "of density_ratio against null model labels",
     "z_pairs": "of density_ratio against null model pairs",
+    "z_labels_error": "standard error of z_labels from the drawings",
+    "z_pairs_error": "standard error of z_pairs from the drawings",
 }
 
 
@@ -124,16 +132,24 @@ class Compactness:
         n_frames: how many frames will be added.
         options: see ``CompactnessOptions``.
         replica: its number; replicas draw their null models independently.
+        thresholds: of the call; where the z of a cluster that meets all else is too near its threshold to tell on which
+            side it is, more is drawn.
 
     Raises:
         ValueError: if there is no centre, or from ``result`` if another number of frames was added.
     """
 
     def __init__(
-        self, atoms: AtomTable, n_frames: int, options: CompactnessOptions | None = None, replica: int = 1
+        self,
+        atoms: AtomTable,
+        n_frames: int,
+        options: CompactnessOptions | None = None,
+        replica: int = 1,
+        thresholds: CipaThresholds | None = None,
     ) -> None:
         self._ions, self._n_frames = ions_of(atoms), n_frames
         self._options, self._replica = options or CompactnessOptions(), replica
+        self._thresholds = thresholds or CipaThresholds()
         if not self._ions.n_centres:
             raise ValueError("there is no centre")
         sampled = np.linspace(0, n_frames - 1, min(self._options.frames, n_frames))
@@ -146,7 +162,7 @@ class Compactness:
         measured once for all of them.
         """
         if self._seen in self._wanted:
-            self._frames.append(_measure(shell, self._options, self._replica))
+            self._frames.append(_measure(shell, self._options, self._replica, self._thresholds))
         self._seen += 1
 
     def result(self, shift_A: float = 0.0) -> CompactnessResult:
@@ -170,7 +186,7 @@ class Compactness:
         )
 
 
-def _measure(first: FirstShell, options: CompactnessOptions, replica: int) -> dict:
+def _measure(first: FirstShell, options: CompactnessOptions, replica: int, thresholds: CipaThresholds) -> dict:
     shell, atoms, ions = first.contacts, first.atoms, first.ions
     cell = Cell(shell.box).reduced
     box, inverse = cell.vectors_A, cell.inverse_per_A
@@ -184,37 +200,51 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int) -> di
 
     pairs, neighbours, nearest = count(shell.centre.astype(float))
     anion, offset = nulls.pair_up(shell, atoms, ions)
-    null_pairs, null_nearest, means = [], [], []
-    for model in NULL_MODELS:
-        drawn = []
-        for _ in range(options.shuffles):
-            if model == "labels":
-                points = nulls.shuffled_labels(shell, rng)
-            else:
-                points = nulls.shuffled_pairs(shell, ions, anion, offset, rng)
-            found = count(points)
-            groups = nulls.neighbourhood_means(points, cell, found[1], options.neighbourhoods, rng)
-            drawn.append((found[0], found[2].mean(), groups))
-        null_pairs.append([d[0] for d in drawn])
-        null_nearest.append([d[1] for d in drawn])
-        means.append(np.concatenate([d[2] for d in drawn]))
+    moved = {0.0: first, **first.moved}
+    # Only groups as large as some cluster are compared with one.
+    sizes = np.unique(np.concatenate([shell.graph.n_centres for shell in moved.values()]))
+    sizes = np.unique(np.maximum(sizes, 1))
+
+    def draw(model: str) -> tuple[np.ndarray, float, np.ndarray]:
+        if model == "labels":
+            points = nulls.shuffled_labels(shell, rng)
+        else:
+            points = nulls.shuffled_pairs(shell, ions, anion, offset, rng)
+        found = count(points)
+        groups = nulls.neighbourhood_means(points, cell, found[1], options.neighbourhoods, rng)
+        return found[0], float(found[2].mean()), groups[:, sizes - 1]
+
+    drawn = {model: [draw(model) for _ in range(options.shuffles)] for model in NULL_MODELS}
+    means = {model: np.array([d[2] for d in of_model]) for model, of_model in drawn.items()}
     width = cell.narrowest_A
     volumes = cell_volumes(shell.molecule.astype(float), box)
+    known = {}
+    for shift_A, one in moved.items():
+        columns = _clusters(one, volumes)
+        columns |= _density(one.graph, ions, neighbours, shell.volume_A3, width, options)
+        holds_centre = one.graph.n_centres > 0
+        known[shift_A] = {key: column[holds_centre] for key, column in columns.items()}
+
+    deciding = thresholds.null_model
+    while len(means[deciding]) < MOST_DRAWINGS * options.shuffles and any(
+        _undecided(columns, means[deciding], sizes, thresholds) for columns in known.values()
+    ):
+        more = np.array([draw(deciding)[2] for _ in range(options.shuffles)])
+        means[deciding] = np.concatenate([means[deciding], more])
     clusters = {}
-    for shift_A, moved in {0.0: first, **first.moved}.items():
-        graph = moved.graph
-        columns = _clusters(moved, volumes)
-        columns |= _density_and_z(graph, ions, neighbours, means, shell.volume_A3, width, options)
-        holds_centre = graph.n_centres > 0
-        clusters[shift_A] = pd.DataFrame({key: column[holds_centre] for key, column in columns.items()})
+    for shift_A, columns in known.items():
+        zs = {model: _z(columns["neighbours"], columns["n_centres"], means[model], sizes) for model in NULL_MODELS}
+        columns |= {f"z_{model}": z for model, (z, _) in zs.items()}
+        columns |= {f"z_{model}_error": error for model, (_, error) in zs.items()}
+        clusters[shift_A] = pd.DataFrame(columns)
     return {
         "time_ps": shell.time_ps,
         "volume_A3": shell.volume_A3,
         "width_A": width,
         "pairs": pairs,
         "nearest_A": nearest,
-        "null_pairs": null_pairs,
-        "null_nearest_A": null_nearest,
+        "null_pairs": [[d[0] for d in of_model] for of_model in drawn.values()],
+        "null_nearest_A": [[d[1] for d in of_model] for of_model in drawn.values()],
         "clusters": clusters,
     }
 
@@ -251,26 +281,60 @@ def _clusters(first: FirstShell, volume: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _density_and_z(
+def _density(
     graph: IonGraph,
     ions: Ions,
     neighbours: np.ndarray,
-    means: list[np.ndarray],
     volume_A3: float,
     width_A: float,
     options: CompactnessOptions,
 ) -> dict[str, np.ndarray]:
-    """Local density round the centres of each cluster, and its z against neighbourhoods of as many centres."""
+    """Mean number of neighbours of the centres of each cluster, and their local density over the box's."""
     label = graph.label[: ions.n_centres]
     ball = 4 / 3 * np.pi * options.density_radius_A**3
     fits = 1.0 if _fits(options.density_radius_A, width_A) else np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = fits * np.bincount(label, weights=neighbours, minlength=len(graph.size)) / graph.n_centres
-        columns = {"density_ratio": mean * volume_A3 / (ball * (ions.n_centres - 1))}
-        for model, groups in zip(NULL_MODELS, means, strict=True):
-            column = np.maximum(graph.n_centres, 1) - 1
-            # Sums are integers: if D drawings agree, a step of one must be rarer than about 1/D.
-            unseen = 1 / (np.maximum(graph.n_centres, 1) * np.sqrt(len(groups)))
-            spread = np.maximum(groups.std(axis=0, ddof=1)[column], unseen)
-            columns[f"z_{model}"] = (mean - groups.mean(axis=0)[column]) / spread
-    return columns
+        return {"neighbours": mean, "density_ratio": mean * volume_A3 / (ball * (ions.n_centres - 1))}
+
+
+def _z(
+    neighbours: np.ndarray, n_centres: np.ndarray, means: np.ndarray, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far clusters are above neighbourhoods of as many drawn centres, in standard deviations of these.
+
+    Args:
+        neighbours, n_centres: (n,) of each cluster.
+        means: (D, K, n_sizes) K neighbourhoods of each size in each of D drawings.
+        sizes: (n_sizes,) ascending.
+
+    Returns:
+        z (n,), and its standard error (n,) by leaving out one drawing at a time: neighbourhoods of one are no
+        independent samples.
+    """
+    column = np.searchsorted(sizes, n_centres)
+    groups = means.reshape(-1, len(sizes))
+    total, square = means.sum(axis=1), (means**2).sum(axis=1)
+    left = len(groups) - means.shape[1]
+    mean_left = (total.sum(axis=0) - total) / left
+    variance_left = ((square.sum(axis=0) - square) - left * mean_left**2) / (left - 1)
+    # Sums are integers: if D drawings agree, a step of one must be rarer than about 1/D.
+    unseen = 1 / (sizes * np.sqrt(len(groups)))
+    spread = np.maximum(groups.std(axis=0, ddof=1), unseen)
+    spread_left = np.maximum(np.sqrt(np.maximum(variance_left, 0.0)), unseen)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (neighbours - groups.mean(axis=0)[column]) / spread[column]
+        z_left = (neighbours - mean_left[:, column]) / spread_left[:, column]
+        return z, leave_one_out_error(z_left)
+
+
+def _undecided(
+    columns: dict[str, np.ndarray], means: np.ndarray, sizes: np.ndarray, thresholds: CipaThresholds
+) -> bool:
+    """Whether a cluster that meets all criteria but that of z might be on either side of it."""
+    name = f"z_{thresholds.null_model}"
+    packing, _ = candidates(columns, thresholds, leave_out=name)
+    if not packing.any():
+        return False
+    z, error = _z(columns["neighbours"][packing], columns["n_centres"][packing], means, sizes)
+    return bool((np.abs(z - thresholds.min_z) < DECIDED * error).any())

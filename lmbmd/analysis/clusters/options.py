@@ -24,7 +24,9 @@ class CompactnessOptions(BaseModel):
     model_config = FROZEN
 
     frames: Whole = Field(25, ge=1, description="evenly spaced frames that are measured, per replica")
-    shuffles: Whole = Field(10, ge=2, description="drawings of each null model per frame")
+    shuffles: Whole = Field(
+        10, ge=2, description="drawings of each null model per frame, and up to 20 times more where they do not decide"
+    )
     neighbourhoods: Whole = Field(32, ge=2, description="random neighbourhoods per drawing, for the z of a cluster")
     density_radius_A: Radius = Field(8.0, le=REACH_A, description="of the spheres whose density decides")
     seed: Whole = Field(1, ge=0, description="of the drawings")
