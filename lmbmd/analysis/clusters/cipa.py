@@ -50,7 +50,7 @@ def drawing_error(measured: Sequence[CompactnessResult], thresholds: CipaThresho
     """Standard error that the drawings of the null model leave in the mean of ``compact_share``.
 
     A cluster of n of the N centres that meets all else is compact with the probability p that its z, known to its own
-    standard error, is above the threshold. Clusters of a frame share its drawings, so that of a frame's share is at most
+    standard error, is above the threshold. Clusters of a frame share its drawings, so that of its share is at most
     Σ n (p (1 − p))^½ / N; frames are drawn independently.
     """
     variance, frames = 0.0, 0
