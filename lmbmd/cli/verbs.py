@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -142,8 +142,9 @@ class _Logged:
 
     def write(self, text: str) -> int:
         if "\r" not in text:
-            self._log.write(text)
-            self._log.flush()
+            with suppress(OSError, ValueError):  # a disk that is full, or gone, ends no simulation for its log's sake
+                self._log.write(text)
+                self._log.flush()
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:

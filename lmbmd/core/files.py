@@ -29,6 +29,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             reads, is passed on as it is.
     """
     path = Path(path)
+    if not path.name or path.name == "..":
+        what = "this is a folder, and a file is to be written."
+        raise LmbmdError(what, where=f"'{path}'", remedy="Give the name of a file.")
     # The suffix is kept: writers such as matplotlib choose the format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

@@ -78,6 +78,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     partial = folder / f".{CURRENT}.partial"
     try:
+        for name in (partial.name, CURRENT, PREVIOUS):
+            free(folder / name)
         with open(partial, "wb") as handle:
             handle.write(checkpoint.to_bytes())
             handle.flush()
@@ -90,6 +92,15 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         with suppress(OSError):
             partial.unlink()
         raise cannot_write(folder / CURRENT, error) from error
+
+
+def free(path: Path) -> None:
+    """Let a name be that of a file: a folder that has it, which nobody's program makes, is renamed and kept."""
+    if path.is_dir() and not path.is_symlink():
+        number = 1
+        while (aside := path.with_name(f"{path.name}.folder{number}")).exists():
+            number += 1
+        path.rename(aside)
 
 
 def load(path: Path) -> Checkpoint:

@@ -50,7 +50,8 @@ def reopen(work: Path) -> None:
     (work / FINAL).unlink(missing_ok=True)
     sync_folder(work)
     for left in work.glob(".*.partial*"):  # by a process that was killed
-        left.unlink()
+        if not left.is_dir():
+            left.unlink()
     for name in _GROWING:
         path = work / name
         if path.exists() and path.stat().st_nlink > 1:

@@ -271,6 +271,7 @@ def _promote(work: Path, name: str) -> None:
     """Make a checkpoint the current one, before anything that it does not know of is cut off or written."""
     if name != checkpoint.CURRENT:
         try:
+            checkpoint.free(work / checkpoint.CURRENT)
             os.replace(work / name, work / checkpoint.CURRENT)
         except OSError as error:
             raise checkpoint.cannot_write(work / checkpoint.CURRENT, error) from error

@@ -39,7 +39,7 @@ rule study:  # an included file cannot say what a plain `snakemake` makes
 _CONFIG = """\
 # Written by `lmbmd init`. `lmbmd check` says what would run and what it could not tell, `lmbmd estimate` what it would
 # cost, `snakemake` runs it. Every key and its default: docs/formulations.md.
-study: {name}
+study: "{name}"
 formulations: formulations        # every .yaml file in this folder is one bottle
 
 defaults:                         # for bottles that do not say otherwise

@@ -15,6 +15,7 @@ from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
 from lmbmd.core.validation import place, validated
+from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines, read_yaml
 from lmbmd.data.library import Library, load_library
 from lmbmd.data.sites import named_cutoffs, site_keys
@@ -143,8 +144,8 @@ class Study:
         if temperature not in formulation.temperatures:
             what = f"'{name}' is not simulated at {temperature} K."
             raise LmbmdError(what, where=str(self.path), remedy=nearest(temperature, formulation.temperatures))
-        if int(replica) not in self.replicas(name):
-            what = f"'{name}' has no replica {replica}."
+        if str(replica) not in map(str, self.replicas(name)):
+            what = f"'{name}' has no replica {shown(replica) if isinstance(replica, str) else replica}."
             raise LmbmdError(what, where=str(self.path), remedy=f"It has {formulation.replicas}, numbered from 1.")
         seeds = {
             purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K")

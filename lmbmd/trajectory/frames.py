@@ -22,6 +22,8 @@ from lmbmd.trajectory import clock, headers, xtc
 
 #: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
 _DENSEST_PER_A3 = 1.0
+#: No box of atoms is longer: 0.1 mm, Å.
+_MOST_A = 1e6
 #: A box whose length differs from that of the first frame by more than this factor has changed its unit.
 _UNIT_JUMP = 4.0
 
@@ -177,6 +179,13 @@ def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
 
 
 def _check_box(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, where: str) -> None:
+    longest_A = np.abs(box).max()
+    if np.isfinite(longest_A) and longest_A > _MOST_A:
+        raise LmbmdError(
+            f"the box is {longest_A:.3g} Å long.",
+            where=where,
+            remedy="The frame is damaged, or its lengths are in another unit: write it again with lengths in Å.",
+        )
     volume = Cell(box).volume_A3
     if not np.isfinite(volume) or volume < 1e-6:
         raise LmbmdError(

@@ -83,20 +83,21 @@ def faults(code: int | str, said: str, error: LmbmdError | None, changed: list[s
 def main(kind: str, seed: str, first: int, last: int, world: Path) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print past Python
-    here, pristine = world / f"{kind}-{os.getpid()}", world / kinds.WORLD[kind]
+    top, pristine = world / f"{kind}-{os.getpid()}", world / kinds.WORLD[kind]
+    here = top / "here"  # so that ".." is a place, too
     shutil.copytree(pristine, here, symlinks=True)
     os.chdir(here)
     for number in range(first, last):
         rng = random.Random(f"{kind} {seed} {number}")
         what, arguments = kinds.KINDS[kind](rng, here)
         print(f"begin {number} {what!r} {' '.join(arguments)!r}", file=out, flush=True)
-        before, outside = files_of(here), sorted(world.iterdir())
+        before, outside = files_of(top), sorted(world.iterdir())
         signal.alarm(WATCHDOG_S)
         code, said, error = call(arguments)
         signal.alarm(0)
-        after = files_of(here)
-        changed = sorted(str(path.relative_to(here)) for path in after if after[path] != before.get(path))
-        gone = sorted(str(path.relative_to(here)) for path in before if path not in after)
+        after = files_of(top)
+        changed = sorted(os.path.relpath(path, here) for path in after if after[path] != before.get(path))
+        gone = sorted(os.path.relpath(path, here) for path in before if path not in after)
         wrong = faults(code, said, error, [name for name in changed + gone if not kinds.may_change(kind, name)])
         if sorted(world.iterdir()) != outside:
             wrong.append("something was written outside its folder")
@@ -105,11 +106,11 @@ def main(kind: str, seed: str, first: int, last: int, world: Path) -> None:
         )
         out.flush()
         os.chdir(world)
-        shutil.rmtree(here)
+        shutil.rmtree(top)
         shutil.copytree(pristine, here, symlinks=True)
         os.chdir(here)
     os.chdir(world)
-    shutil.rmtree(here)
+    shutil.rmtree(top)
 
 
 if __name__ == "__main__":

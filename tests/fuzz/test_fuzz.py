@@ -29,13 +29,13 @@ ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
 #: Cases in the ordinary run, and beyond them in the slow one.
 FEW = {
-    "arguments": 100,
-    "studies": 80,
-    "maps": 40,
-    "trajectories": 80,
-    "results": 40,
-    "runs": 40,
-    "simulations": 30,
+    "arguments": 60,
+    "studies": 50,
+    "maps": 20,
+    "trajectories": 60,
+    "results": 24,
+    "runs": 16,
+    "simulations": 16,
 }
 MANY = {
     "arguments": 1500,
@@ -203,6 +203,7 @@ def faults(kind: str, seed: str, first: int, last: int, world: Path) -> list[str
     return [re.sub(r"(.)\1{50,}", r"\1…", text) for text in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 def test_what_is_damaged_works_when_it_is_not(world, kind, tmp_path, monkeypatch):
     """Else every damage would be hidden behind the same message."""

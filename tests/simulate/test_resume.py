@@ -60,6 +60,22 @@ def test_a_finished_run_of_which_only_the_previous_checkpoint_is_left(finished):
     assert_complete(finished)
 
 
+@pytest.mark.parametrize("name", [checkpoint.CURRENT, checkpoint.PREVIOUS, f".{checkpoint.CURRENT}.partial"])
+def test_a_folder_where_a_checkpoint_belongs_stops_no_run_and_is_kept(fresh, name):
+    """A copy program or a user's mistake has put a folder there; what is in it is nobody's to delete."""
+    accidents = Accidents(save_at=(150, 600), die_at=700)
+    assert simulate_with(fresh, accidents, checkpoint_interval_s=1000) == DEAD
+    work = fresh / "work"
+    if name == checkpoint.CURRENT:
+        (work / checkpoint.CURRENT).replace(work / checkpoint.PREVIOUS)
+    (work / name).unlink(missing_ok=True)
+    (work / name).mkdir()
+    (work / name / "notes").write_text("mine", encoding="utf-8")
+    simulate_here(fresh)
+    assert_complete(fresh)
+    assert [path.read_text(encoding="utf-8") for path in work.glob(f"{name}.folder*/notes")] == ["mine"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, seed):

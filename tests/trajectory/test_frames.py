@@ -184,6 +184,14 @@ def test_a_missing_box_is_refused_with_the_frame(made, tmp_path):
     refused(r"t\.xtc, frame 1: there is no periodic box", path, atoms)
 
 
+@pytest.mark.parametrize("factor", [1e6, 1e12, 1e30])
+def test_a_box_longer_than_any_is_refused_with_the_frame(made, tmp_path, factor):
+    """The number of search cells in it once overflowed an integer."""
+    atoms, positions, cells = made
+    path = xtc(tmp_path / "t.xtc", [(positions[0], cells[0] * factor)])
+    refused(r"t\.xtc, frame 0: the box is .* long", path, atoms)
+
+
 def test_a_format_without_a_box_is_refused(made, tmp_path):
     atoms, positions, _ = made
     path = tmp_path / "t.xyz"
