@@ -203,7 +203,8 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int, thres
     moved = {0.0: first, **first.moved}
     # Only groups as large as some cluster are compared with one.
     sizes = np.unique(np.concatenate([shell.graph.n_centres for shell in moved.values()]))
-    sizes = np.unique(np.maximum(sizes, 1))
+    # Two columns at least: numpy adds a single one in another order, which changes the last digit.
+    sizes = np.union1d(np.maximum(sizes, 1), np.arange(1, min(2, ions.n_centres) + 1))
 
     def draw(model: str) -> tuple[np.ndarray, float, np.ndarray]:
         if model == "labels":
