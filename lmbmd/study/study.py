@@ -145,7 +145,7 @@ class Study:
             what = f"'{name}' is not simulated at {temperature} K."
             raise LmbmdError(what, where=str(self.path), remedy=nearest(temperature, formulation.temperatures))
         if str(replica) not in map(str, self.replicas(name)):
-            what = f"'{name}' has no replica {shown(replica) if isinstance(replica, str) else replica}."
+            what = f"'{name}' has no replica {replica if str(replica).isdecimal() else shown(replica)}."
             raise LmbmdError(what, where=str(self.path), remedy=f"It has {formulation.replicas}, numbered from 1.")
         seeds = {
             purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K")

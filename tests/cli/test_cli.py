@@ -27,7 +27,7 @@ def study(tmp_path, monkeypatch):
         (["compose", "lifsi-dmee", "--out", "c.json"], ["'lifsi-dmee'", "Did you mean 'lifsi-dme'?"]),
         (["compose", "lifsi-dme", "--study", "nowhere.yaml", "--out", "c.json"], ["nowhere.yaml"]),
         (["spec", "lifsi-dme", "300", "1", "--out", "s.json"], ["300", "298.15"]),
-        (["spec", "lifsi-dme", "298.15", "7", "--out", "s.json"], ["replica '7'", "numbered from 1"]),
+        (["spec", "lifsi-dme", "298.15", "7", "--out", "s.json"], ["replica 7", "numbered from 1"]),
         (["spec", "lifsi-dme", "298.15", "x", "--out", "s.json"], ["replica 'x'", "numbered from 1"]),
         (["spec", "lifsi-dme", "298.15", "²", "--out", "s.json"], ["replica '²'", "numbered from 1"]),
         (["why", "lifsi-dme", "298.15", "1e999"], ["replica '1e999'", "numbered from 1"]),
