@@ -222,15 +222,22 @@ def _near(universe: Any, real: np.ndarray, rough: np.ndarray) -> tuple[np.ndarra
 
 
 def _check_overlaps(topology: Topology, owner: np.ndarray, species_map: SpeciesMap) -> None:
-    """Refuse a species most of whose residues have two atoms on top of each other: one of them is no atom."""
+    """Refuse a species in which most atoms of one name lie on another atom of their residue: those are no atoms.
+
+    Two molecules that overlap somewhere in a poor packing are another matter, also where both have one residue number.
+    """
     if topology.near is None or not len(topology.overlapping):
         return
     residue, pairs = topology.resindex, topology.overlapping
     pairs = pairs[(residue[pairs[:, 0]] == residue[pairs[:, 1]]) & (owner[pairs[:, 0]] == owner[pairs[:, 1]])]
+    label = np.unique(np.column_stack([topology.name, topology.type]).astype(str), axis=0, return_inverse=True)[1].ravel()
     for s, name in enumerate(species_map.species):
         mine = pairs[owner[pairs[:, 0]] == s]
-        if len(np.unique(residue[mine])) > len(np.unique(residue[owner == s])) / 2:
-            i, j = mine[0]
+        on_another = np.bincount(label[np.unique(mine)], minlength=label.max() + 1)
+        most = on_another > np.bincount(label[owner == s], minlength=label.max() + 1) / 2
+        found = mine[most[label[mine]].any(axis=1)]
+        if len(found):
+            i, j = found[0]
             raise LmbmdError(
                 f"{topology.describe(i)} and {topology.describe(j)} are less than {who.TOO_NEAR_A} Å apart, and so in "
                 "most of its molecules.",

@@ -268,6 +268,14 @@ def test_a_virtual_site_is_never_called_an_element(tmp_path, more):
     asked(r"MW.*not_atoms", path, WET_MAP + more, tmp_path)
 
 
+def test_two_molecules_that_overlap_are_not_taken_for_sites_that_are_no_atoms(tmp_path):
+    sheet = Sheet(ION, CHLORIDE, *[("MOH", METHANOL, METHANOL_BONDS)] * 6)
+    sheet.rows[8] = (*sheet.rows[8][:4], sheet.rows[2 + 5][4] + 0.2)  # one atom of the second on one of the first
+    path = sheet.pdb(tmp_path / "t.pdb", number=lambda residue: residue if residue < 3 else 3)
+    atoms = table(path, MAP.replace("role: solvent,", "role: solvent, atoms_per_molecule: 6,"), tmp_path)
+    assert len(atoms) == 2 + 6 * 6
+
+
 def test_sites_that_are_no_atoms_are_left_out_of_tables_and_frames(tmp_path):
     path = WET.pdb(tmp_path / "t.pdb")
     universe = open_universe(path)
