@@ -75,13 +75,13 @@ def judge(density_g_cm3: Sequence[float], potential_kJ_mol: Sequence[float]) -> 
     window = slice(len(density_g_cm3) // 2, None)
     density, potential = drift(density_g_cm3[window]), drift(potential_kJ_mol[window])
     faults = []
-    for name, d in (("density", density), ("potential energy", potential)):
+    for name, unit, d in (("density", "g/cm³", density), ("potential energy", "kJ/mol", potential)):
         if d.n_effective < LEAST_SAMPLES:
             faults.append(f"only {d.n_effective:.1f} independent samples of the {name} in half of the window")
         elif not d.stationary:
-            faults.append(f"the {name} still changes by {_with_error(d.change, d.error)}")
+            faults.append(f"the {name} still changes by {_with_error(d.change, d.error)} {unit}")
     if not faults and density.error > RESOLUTION * abs(density.mean):
-        faults.append(f"the density's drift is known to ± {density.error:.2g} only")
+        faults.append(f"the density's drift is known to ± {density.error:.2g} g/cm³ only")
     return Verdict(not faults, density, potential, "; ".join(faults) or "density and potential energy are stationary")
 
 

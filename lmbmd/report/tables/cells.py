@@ -11,6 +11,7 @@ import pandas as pd
 
 from lmbmd.core import rounding
 from lmbmd.numbers.doubt import SURE, Doubt, Kind
+from lmbmd.numbers.estimate import RELIABLE_N_EFFECTIVE
 from lmbmd.report.inputs import doubt_of
 
 
@@ -56,7 +57,8 @@ def doubts(found: Sequence[Doubt]) -> str:
     if not samples:
         return f"≈: {'; '.join(others)}."
     span = f"{samples[0]:g}" if len(samples) == 1 else f"{samples[0]:g} to {samples[-1]:g}"
-    return f"≈: {'; '.join([f'error not reliable, {span} independent samples', *others])}."
+    rare = "" if samples[-1] < RELIABLE_N_EFFECTIVE else " (the rarer a state, the more are needed)"
+    return f"≈: {'; '.join([f'error not reliable, {span} independent samples{rare}', *others])}."
 
 
 def value(number: float, error: float | None = None, doubt: Doubt = SURE, remark: str = "") -> Cell:

@@ -94,9 +94,7 @@ def coordination(point: StatePoint) -> Table | None:
                 Cell("donor atoms" if site else "molecules", "cn"),
                 value(row.value, row.error, doubt_of(row)),
                 Cell("1"),
-                Cell(
-                    f"{rounding.number(cutoff.cutoff_A)} Å" if cutoff else "", "cutoff" if cutoff else "", numeric=True
-                ),
+                Cell(_angstrom(cutoff.cutoff_A), "cutoff", numeric=True) if cutoff else Cell(""),
                 Cell(str(cutoff.rule) if cutoff else ""),
             )
         )
