@@ -65,7 +65,7 @@ def forget_copies_of_a_killed_run() -> None:
     The outputs themselves are where they were; a copy of a folder that is still there makes the next such job fail.
     Called when the first job starts, with the folder's lock held, so that no other Snakemake is using them.
     """
-    shutil.rmtree(Path(".snakemake", "backup"), ignore_errors=True)
+    shutil.rmtree(Path(".snakemake", "backups"), ignore_errors=True)
 
 
 def what_an_upgrade_makes_again() -> list[str]:

@@ -45,20 +45,30 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
     Raises:
         LmbmdError: if a file of the run cannot be read.
     """
-    contacts = _contacts_changes(study, layout.run(results, *run))
-    lines, again = _simulation(study, run, results, work, needed=contacts != [])
-    lines += _sentence("contacts", contacts, again, "made")
-    described = _description_changes(study, run, layout.point(results, run.formulation, run.temperature))
-    return lines + _sentence("description", described, again or contacts != [], "made")
+    folder, point = layout.run(results, *run), layout.point(results, run.formulation, run.temperature)
+    contacts = _contacts_changes(study, folder)
+    stopped = not layout.mark(folder, "contacts").exists()
+    lines, again = _simulation(study, run, results, work, needed=contacts != [] or stopped)
+    lines += _sentence("contacts", contacts, again, stopped)
+    described = _description_changes(study, run, point)
+    again = again or contacts != [] or stopped
+    return lines + _sentence("description", described, again, not layout.mark(point, "describe").exists())
 
 
-def _sentence(what: str, changes: list[str] | None, before: bool, verb: str) -> list[str]:
-    """A line on an analysis stage, and one for each difference; ``changes`` is None if there is no file yet."""
+def _sentence(what: str, changes: list[str] | None, before: bool, stopped: bool) -> list[str]:
+    """A line on an analysis stage, and one for each difference; ``changes`` is None if there is no file yet.
+
+    ``before``: what it is made from will be made again; ``stopped``: the mark of a job that ended well is missing.
+    """
     if changes is None:
-        return [f"{what}: not {verb} yet."]
+        return [f"{what}: not made yet."]
     if changes:
-        return [f"{what}: will be {verb} again, because something changed:", *(f"  {change}" for change in changes)]
-    return [f"{what}: will be {verb} again from the new files." if before else f"{what}: nothing changed."]
+        return [f"{what}: will be made again, because something changed:", *(f"  {change}" for change in changes)]
+    if before:
+        return [f"{what}: will be made again from the new files."]
+    if stopped:
+        return [f"{what}: its last job failed or was stopped, so it will be made again."]
+    return [f"{what}: nothing changed."]
 
 
 def _simulation(study: Study, run: Run, results: Path, work: Path, *, needed: bool) -> tuple[list[str], bool]:

@@ -230,7 +230,8 @@ def _check_overlaps(topology: Topology, owner: np.ndarray, species_map: SpeciesM
         return
     residue, pairs = topology.resindex, topology.overlapping
     pairs = pairs[(residue[pairs[:, 0]] == residue[pairs[:, 1]]) & (owner[pairs[:, 0]] == owner[pairs[:, 1]])]
-    label = np.unique(np.column_stack([topology.name, topology.type]).astype(str), axis=0, return_inverse=True)[1].ravel()
+    both = np.column_stack([topology.name, topology.type]).astype(str)
+    label = np.unique(both, axis=0, return_inverse=True)[1].ravel()
     for s, name in enumerate(species_map.species):
         mine = pairs[owner[pairs[:, 0]] == s]
         on_another = np.bincount(label[np.unique(mine)], minlength=label.max() + 1)

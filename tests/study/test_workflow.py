@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from planning import planned, snakemake
+from snakemake.persistence import FileBackupMixin
 
 from lmbmd.cli.parser import main
 from lmbmd.simulate import checkpoint
@@ -136,15 +138,13 @@ def test_a_job_that_fails_leaves_what_was_there_and_runs_again(study):
     system.write_bytes(whole[:1000])
     os.utime(system, (times.st_atime, times.st_mtime))
     edit(study, "production_ns: 0.006", "production_ns: 0.012")
-    # What a killed Snakemake left of the copies that it makes.
-    (study / ".snakemake" / "backup" / "results" / "tiny" / "298.15K" / "tables").mkdir(parents=True)
     run = snakemake(study)
     assert run.returncode != 0 and "system.xml" in run.stdout + run.stderr
     assert digest(study / "results" / RUN) == before
     assert planned(study) == {"simulate": 1, "contacts": 1, "describe": 1, "report": 1, "index": 1}
 
 
-def test_a_description_that_fails_leaves_the_one_before(study):
+def test_a_description_that_fails_leaves_the_one_before(study, monkeypatch, capsys):
     before = digest(study / "results" / "tiny")
     contacts = study / "results" / RUN / "contacts.arrow"
     whole, times = contacts.read_bytes(), contacts.stat()
@@ -157,6 +157,13 @@ def test_a_description_that_fails_leaves_the_one_before(study):
     os.utime(contacts, (times.st_atime, times.st_mtime))
     assert digest(study / "results" / "tiny") == before
     assert planned(study) == {"describe": 1, "report": 1, "index": 1}
+    monkeypatch.chdir(study)
+    assert main(["why", "tiny"]) == 0
+    told = capsys.readouterr().out
+    assert "contacts: nothing changed" in told and "description: its last job failed or was stopped" in told
+    # What a killed Snakemake leaves of the copies that it makes, in the folder where Snakemake itself looks for them.
+    copies = FileBackupMixin._backup_path.fget(SimpleNamespace(path=study / ".snakemake"))
+    (copies / "results" / "tiny" / "298.15K" / "tables").mkdir(parents=True, exist_ok=True)
     assert snakemake(study).returncode == 0
     assert planned(study) == {}
 
