@@ -12,8 +12,12 @@ from lmbmd.core.errors import LmbmdError
 
 #: Formats in which every frame carries its time, in a unit that the format fixes.
 _TIMED = ("XTC", "TRR", "TNG", "H5MD")
-#: Steps, in the unit of a DCD header (4.888821e-2 ps), that stand for "unknown" there.
-_PLACEHOLDERS = {1.0: "VMD and MDTraj", 1.0 / 4.888821e-2: "MDAnalysis"}
+#: The unit of time of a DCD header, ps.
+_AKMA_PS = 4.888821e-2
+#: Steps, in the unit of a DCD header, that stand for "unknown" there.
+_PLACEHOLDERS = {1.0: "VMD and MDTraj", 1.0 / _AKMA_PS: "MDAnalysis"}
+#: Time steps of simulations, from quantum to coarse-grained ones, fs.
+SHORTEST_STEP_FS, LONGEST_STEP_FS = 0.02, 45.0
 #: Frames nearer than a femtosecond or farther than 100 ns are a unit mistaken more often than a run, ps.
 SHORTEST_PS, LONGEST_PS = 0.001, 1e5
 
@@ -46,7 +50,8 @@ def interval_ps(reader: Any, n_frames: int, told_ps: float | None, name: str) ->
 
 def _unknown(reader: Any) -> str | None:
     """Why a reader's times cannot be believed; None if they can."""
-    kind = str(reader.format)
+    # Some readers have one name, others several: ["NCDF", "NC"].
+    kind = reader.format if isinstance(reader.format, str) else reader.format[0]
     if kind == "CHAIN":
         reasons = {_unknown(part) for part in reader.readers}
         return next((reason for reason in reasons if reason), None)
@@ -73,6 +78,11 @@ def _dcd(reader: Any) -> str | None:
         return f"the header of this DCD file says {header['nsavc']} steps of {header['delta']:g}"
     if reader.format == "LAMMPS" or "LAMMPS" in title.upper():
         return "LAMMPS writes the time step into a DCD file in whatever unit it ran with"
+    if "CP2K" in title.upper():
+        return "CP2K writes the time step into a DCD file in fs, where the format has another unit"
+    step_fs = 1000.0 * _AKMA_PS * header["delta"]
+    if header["nsavc"] > 1 and not SHORTEST_STEP_FS <= step_fs <= LONGEST_STEP_FS:
+        return f"its header says {header['nsavc']} steps of {step_fs:.3g} fs, which is no time step of a simulation"
     for placeholder, whose in _PLACEHOLDERS.items():
         if header["nsavc"] == 1 and abs(header["delta"] / placeholder - 1.0) < 1e-4:
             return (

@@ -48,7 +48,7 @@ BONDS = {
     "B": (2, 4),
     "C": (1, 4),
     "N": (1, 4),
-    "O": (1, 2),
+    "O": (1, 3),
     "F": (1, 1),
     "Si": (2, 6),
     "P": (1, 6),
@@ -102,6 +102,7 @@ def is_element(symbol: str) -> bool:
     return symbol in weights()
 
 
+@lru_cache(maxsize=4096)
 def by_mass(mass_amu: float) -> tuple[str | None, str | None]:
     """The element of a mass and, in its place, the united atom that is nearer; None for none within the tolerance."""
     elements = {e: w for e, w in weights().items() if e not in _NOBLE}
@@ -131,8 +132,6 @@ def by_name(*labels: str) -> tuple[str, ...]:
     if len(letters) > 1 and is_element(two) and two not in _NOBLE:
         usual = two in _USUAL_TWO_LETTERS and len(letters) == 2
         found.insert(0 if usual else len(found), two)
-    if one == "D" and not found[:1] == ["H"]:
-        found.append("H")
     return tuple(found)
 
 
@@ -162,6 +161,9 @@ def decide(evidence: Evidence) -> Verdict:
         if evidence.mass_amu is not None:
             return Verdict(None, f"{said}, which is no element's", tuple(names))
         if fits and evidence.bonds is not None:
+            rivals = [e for e in fits if e in BONDS]
+            if len(rivals) > 1 and rivals[0] in _ONE_LETTER:  # CLAA: a carbon L or a chlorine AA
+                return Verdict(None, f"its name may begin with {' or '.join(rivals)}", tuple(rivals))
             return Verdict(fits[0])
         if not names:
             return Verdict(None)
@@ -223,13 +225,21 @@ def without_repartition(mass_amu: np.ndarray, bonds: np.ndarray, names: np.ndarr
     excess = np.zeros(n)
     np.add.at(excess, pairs[:, 1], mass[pairs[:, 0]] - _HYDROGEN_AMU)
     found = mass.copy()
-    for i in np.unique(pairs[:, 1][excess[pairs[:, 1]] != 0]):
-        if by_mass(mass[i] + excess[i])[0] and (excess[i] > MASS_TOLERANCE_AMU or not by_mass(mass[i])[0]):
+    pairs = pairs[np.argsort(pairs[:, 1], kind="stable")]
+    if not len(pairs):
+        return mass
+    heavy, starts = np.unique(pairs[:, 1], return_index=True)
+    for i, light_ones in zip(heavy, np.split(pairs[:, 0], starts[1:]), strict=True):
+        if (
+            excess[i]
+            and by_mass(mass[i] + excess[i])[0]
+            and (excess[i] > MASS_TOLERANCE_AMU or not by_mass(mass[i])[0])
+        ):
             # Deuterium's neighbour has an element's mass as it is, and would be too heavy for its name with more.
-            if by_mass(mass[i])[0] and _is_deuterated(mass[pairs[pairs[:, 1] == i][:, 0]], mass[i], names[i]):
+            if by_mass(mass[i])[0] and _is_deuterated(mass[light_ones], mass[i], names[i]):
                 continue
             found[i] += excess[i]
-            found[pairs[pairs[:, 1] == i][:, 0]] = _HYDROGEN_AMU
+            found[light_ones] = _HYDROGEN_AMU
     return found
 
 

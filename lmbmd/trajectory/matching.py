@@ -72,20 +72,24 @@ class Topology:
         links = place[links]
         self.bonds = links[(links >= 0).all(axis=1)] if len(links) else links
         told = _text(every, "elements")[self.real] if not _guessed(universe, "elements") else np.full(self.n, "")
-        alone = (np.bincount(self.resindex) == 1)[self.resindex]
-        if self.all_bonds and len(self.bonds):
-            alone |= np.bincount(self.bonds.ravel(), minlength=self.n) == 0
-        ion = np.array(
-            [a and ion_by_name(*x) is not None for a, *x in zip(alone, self.name, self.resname, strict=True)]
-        )
-        self.bonds = self._between_atoms(ion)
-        mass = self.mass if self.mass is None else without_repartition(self.mass, self.bonds, self.name)
-        rough = np.array([self._rough(i, told[i], mass) for i in range(self.n)], dtype=object)
-        self.bonds = self.bonds[~np.isin(rough[self.bonds], who.NEVER_BONDED).any(axis=1)]
+        alone = self._without_company()
+        named = np.array([ion_by_name(*x) or "" for x in zip(self.name, self.resname, strict=True)], dtype=object)
+        masses = self.mass if self.mass is None else without_repartition(self.mass, self.bonds, self.name)
+        rough = np.array([self._rough(i, told[i], masses) for i in range(self.n)], dtype=object)
+        rough[alone & (named != "")] = named[alone & (named != "")]
         self.near, self.overlapping = _near(universe, self.real, rough)
+        metal = np.isin(rough, who.METALS)
         if self.near is not None:
-            self.near = self.near[~ion[self.near].any(axis=1)]
-        degree = self._degrees()
+            # A residue of one atom beside another non-metal is a piece of a molecule; one without a bond in a file of
+            # one residue stands alone.
+            covalent = np.unique(self.near[~metal[self.near].any(axis=1)])
+            alone = np.where(np.isin(np.arange(self.n), covalent), False, alone | (named != ""))
+        ion = alone & (named != "")
+        if len(self.bonds):
+            # A bond that touches an ion of one atom is a contact, whatever the file calls it.
+            ion |= np.isin(rough, who.NEVER_BONDED)
+            self.bonds = self.bonds[~ion[self.bonds].any(axis=1)]
+        degree = self._degrees(metal, alone)
         self.element = assigned(
             [
                 Evidence(
@@ -93,7 +97,7 @@ class Topology:
                     self.name[i],
                     self.type[i],
                     self.resname[i],
-                    None if mass is None else round(float(mass[i]), 4),
+                    None if masses is None else round(float(masses[i]), 4),
                     bool(alone[i]),
                     None if degree is None else int(degree[i]),
                 )
@@ -104,9 +108,12 @@ class Topology:
             self.describe,
         )
 
-    def _between_atoms(self, ion: np.ndarray) -> np.ndarray:
-        """Bonds that touch no ion of one atom: such a bond is a contact, whatever the file calls it."""
-        return self.bonds[~ion[self.bonds].any(axis=1)] if len(self.bonds) else self.bonds
+    def _without_company(self) -> np.ndarray:
+        """Which atoms are the only one of their residue, or without a bond in a file that names all bonds."""
+        alone: np.ndarray = (np.bincount(self.resindex) == 1)[self.resindex]
+        if self.all_bonds and len(self.bonds):
+            alone = alone | (np.bincount(self.bonds.ravel(), minlength=self.n) == 0)
+        return alone
 
     def _rough(self, i: int, told: str, mass: np.ndarray | None) -> str:
         """An element for the reach of bonds and for nothing else."""
@@ -115,14 +122,21 @@ class Topology:
         found = by_mass(float(mass[i]))[0] if mass is not None else None
         return found or next(iter(by_name(self.name[i], self.type[i])), "")
 
-    def _degrees(self) -> np.ndarray | None:
-        """Bonds of each atom, by the file where it names all, else by distances; None if neither tells."""
+    def _degrees(self, metal: np.ndarray, alone: np.ndarray) -> np.ndarray | None:
+        """Bonds of each atom, by the file where it names all, else by distances; None if neither tells.
+
+        Those to a metal count only for an atom that has no others.
+        """
         if self.all_bonds and len(self.bonds):
             return np.bincount(self.bonds.ravel(), minlength=self.n)
         if self.near is None:
             return None
-        inside = self.resindex[self.near[:, 0]] == self.resindex[self.near[:, 1]]
-        return np.bincount(self.near[inside].ravel(), minlength=self.n)
+        # Between residues only where a residue of one atom is a piece of a molecule; else a close contact would count.
+        piece = (np.bincount(self.resindex) == 1)[self.resindex] & ~alone
+        within = self.resindex[self.near[:, 0]] == self.resindex[self.near[:, 1]]
+        near = self.near[within | piece[self.near].any(axis=1)]
+        found = np.bincount(near[~metal[near].any(axis=1)].ravel(), minlength=self.n)
+        return np.where(found > 0, found, np.bincount(near.ravel(), minlength=self.n))
 
     def describe(self, atom: int) -> str:
         """An atom as a message names it, numbered from 1 as in the file."""
@@ -190,13 +204,15 @@ def _keepers(drop: np.ndarray, links: np.ndarray, resindex: np.ndarray) -> np.nd
     """The atom that takes over the mass and charge of each dropped site: the one it is bonded to, else the first of
     its residue, so that at least the molecule's sums are right; −1 for none."""
     keeper = np.full(len(drop), -1)
-    for i, j in links:
+    for i, j in links[drop[links].any(axis=1)] if len(links) else ():
         for a, b in ((i, j), (j, i)):
             if drop[a] and not drop[b] and keeper[a] < 0:
                 keeper[a] = b
-    for i in np.flatnonzero(drop & (keeper < 0)):
-        mine = np.flatnonzero((resindex == resindex[i]) & ~drop)
-        keeper[i] = mine[0] if len(mine) else -1
+    first = np.full(int(resindex.max()) + 1, -1)
+    atoms = np.flatnonzero(~drop)[::-1]
+    first[resindex[atoms]] = atoms  # written backwards, so that the first atom of a residue stays
+    rest = drop & (keeper < 0)
+    keeper[rest] = first[resindex[rest]]
     return keeper
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmbmd.data.cell import Cell
+
 #: Two atoms nearer than this times the sum of their covalent radii are bonded. Bonds in liquids end at 1.15 of it,
 #: and the nearest atoms of two molecules (hydrogen bonds) begin at 1.5.
 BOND_REACH = 1.25
@@ -19,10 +21,14 @@ COVALENT_RADIUS_A = {
     "N": 0.71,
     "O": 0.66,
     "F": 0.57,
+    "Al": 1.21,
     "Si": 1.11,
     "P": 1.07,
     "S": 1.05,
     "Cl": 1.02,
+    "Zn": 1.22,
+    "As": 1.19,
+    "Se": 1.20,
     "Br": 1.20,
     "I": 1.39,
 }
@@ -30,6 +36,8 @@ COVALENT_RADIUS_A = {
 TOO_NEAR_A = 0.5
 #: Elements that are bonded to nothing when they are an ion: a bond in a file between one and its donors is a contact.
 NEVER_BONDED = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba")
+#: Elements whose bonds say nothing of a molecule's other atoms: ions by themselves, or the middle of a complex.
+METALS = (*NEVER_BONDED, "Zn", "Al")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +94,7 @@ def by_distance(
     reach = BOND_REACH * 2.0 * float(radius.max(initial=0.0))
     if not np.isfinite(positions_A).all() or reach == 0.0:
         return None, nothing
-    if box is not None and (not np.isfinite(box).all() or np.min(box[:3]) < 3.0 * reach):
+    if box is not None and (not np.isfinite(box).all() or _narrowest_A(box) < 2.0 * reach):
         box = None
     if np.ptp(positions_A, axis=0).max(initial=0.0) < reach and len(positions_A) > 50:
         return None, nothing  # all at one point, or in nm: every atom would be near every other
@@ -97,6 +105,14 @@ def by_distance(
     bonded = (distance < BOND_REACH * (radius[pairs[:, 0]] + radius[pairs[:, 1]])) & (distance > TOO_NEAR_A)
     lone = (radius[pairs[:, 0]] == 0.0) | (radius[pairs[:, 1]] == 0.0)
     return np.asarray(pairs[bonded & ~lone], np.int64), near
+
+
+def _narrowest_A(box: np.ndarray) -> float:
+    """Least distance between two opposite faces of a box given as lengths and angles, Å; 0 for none."""
+    from MDAnalysis.lib.mdamath import triclinic_vectors
+
+    vectors = triclinic_vectors(box).astype(float)
+    return Cell(vectors).narrowest_A if np.linalg.det(vectors) > 0.0 else 0.0
 
 
 def by_names(names: np.ndarray, members: np.ndarray) -> list[np.ndarray] | None:

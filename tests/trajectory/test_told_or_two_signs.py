@@ -122,6 +122,42 @@ def test_a_bond_between_an_ion_and_its_donor_is_a_contact(tmp_path):
     assert table(tmp_path / "t.pdb", by_smiles, tmp_path).count("MeOH") == 6
 
 
+HEXAFLUORIDE = ("PF6", [("P", "P1", (0.0, 0.0, 0.0))] + [
+    ("F", f"F{k + 1}", 1.6 * (-1) ** k * np.eye(3)[k // 2]) for k in range(6)
+], [(0, k) for k in range(1, 7)])  # fmt: skip
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_an_anion_with_a_residue_for_each_atom_is_no_heap_of_fluorides(tmp_path, stated):
+    salt = Sheet(ION, ION, HEXAFLUORIDE, HEXAFLUORIDE, *[MEOH] * 4)
+    first = [k for k, row in enumerate(salt.rows) if row[1] == "PF6"]
+    salt.rows = [(100 + k if k in first else row[0], *row[1:]) for k, row in enumerate(salt.rows)]
+    text = MAP.replace("CL: {resname: CL, role: anion, sites: {Cl: Cl}}", "A: {resname: PF6, role: anion, sites: {}}")
+    for conect in ([], salt.bonds):
+        atoms = table(salt.pdb(tmp_path / "t.pdb", elements=stated, conect=conect), text, tmp_path)
+        assert (atoms.count("A"), atoms.count("LI"), atoms.count("MeOH")) == (2, 2, 4)
+    names = [row[2] if row[1] == "PF6" else row[3] for row in salt.rows]
+    path = salt.pdb(tmp_path / "t.pdb", names=names, elements=stated)
+    asked(r"species\.A: which of its 14 atoms are one molecule is not certain", path, text, tmp_path)
+    for told in ("formula: PF6", "atoms_per_molecule: 7", "smiles: 'F[P-](F)(F)(F)(F)F'"):
+        assert table(path, text.replace("resname: PF6,", f"resname: PF6, {told},"), tmp_path).count("A") == 2
+
+
+def test_a_halide_of_a_file_that_is_one_residue_stands_alone(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb", number=lambda _: 1, elements=False)
+    atoms = table(path, MAP, tmp_path)
+    assert (atoms.count("MeOH"), atoms.count("CL"), atoms.element.tolist().count("Cl")) == (6, 2, 2)
+
+
+@pytest.mark.parametrize(("edge_A", "joined"), [(10.3, True), (6.5, False)])
+def test_bonds_over_the_boundary_of_a_small_box_are_found(edge_A, joined):
+    from lmbmd.trajectory.molecules import by_distance
+
+    x = np.array([[1.0, 2.0, 2.0], [edge_A - 1.9, 2.0, 2.0]])
+    pairs, _ = by_distance(x.astype(np.float32), np.array([edge_A] * 3 + [90.0] * 3, np.float32), np.array(["I", "I"]))
+    assert bool(len(pairs)) == joined
+
+
 def test_halves_of_equal_formula_are_not_taken_for_molecules(tmp_path):
     # Every second bond of N2 is missing: two groups N per molecule, all alike.
     gas = Sheet(ION, CHLORIDE, *[GAS] * 4)
@@ -212,6 +248,8 @@ def evidence(**said):
         ({"name": "opls_135", "mass_amu": 12.011, "bonds": 4}, "C"),
         ({"name": "D1", "mass_amu": 2.014, "bonds": 1}, None),
         ({"name": "1HB", "bonds": 1}, "H"),
+        ({"name": "O1", "bonds": 3}, "O"),  # H3O+
+        ({"name": "CL1", "bonds": 1}, "Cl"),
         # Not known for certain
         ({"name": "CH2", "kind": "CH2", "mass_amu": 14.027, "bonds": 2}, None),
         ({"kind": "2", "mass_amu": 14.027, "bonds": 2}, None),
@@ -220,6 +258,9 @@ def evidence(**said):
         ({"name": "opls_135", "bonds": 4}, None),
         ({"name": "H1", "bonds": 2}, None),
         ({"name": "MW", "bonds": 0}, None),
+        ({"name": "DUM", "bonds": 1}, None),
+        ({"name": "D1", "bonds": 1}, None),
+        ({"name": "CLAA", "bonds": 1}, None),
         ({"name": "P", "alone": True}, None),
         ({"kind": "7", "mass_amu": 31.0, "alone": True}, None),
         ({"name": "POT", "alone": True, "mass_amu": 22.99}, None),
@@ -417,6 +458,8 @@ def dcd_header(path, *, delta=None, nsavc=None, title=None):
         ({"nsavc": 0}, "says 0 steps"),
         ({"delta": 0.0}, "steps of 0"),
         ({"title": "Written by LAMMPS"}, "LAMMPS writes"),
+        ({"title": "REMARK CORD DCD file created by CP2K version 2024.1", "delta": 0.5, "nsavc": 10}, "CP2K writes"),
+        ({"delta": 1.0, "nsavc": 10}, "10 steps of 48.9 fs"),
     ],
 )
 def test_a_dcd_header_that_is_a_placeholder_is_not_believed(tmp_path, header, why):
@@ -426,6 +469,13 @@ def test_a_dcd_header_that_is_a_placeholder_is_not_believed(tmp_path, header, wh
     with pytest.raises(LmbmdError, match=f"{UNKNOWN}: .*{why}"):
         frames_of((topology, path), tmp_path)
     assert frames_of((topology, path), tmp_path, "frame_interval_ps: 2\n") == [0.0, 2.0, 4.0]
+
+
+def test_times_of_amber_and_openmm_files_are_believed(tmp_path):
+    assert frames_of(trajectory(tmp_path, "t.nc"), tmp_path) == [0.0, 5.0, 10.0]
+    topology, path = trajectory(tmp_path, "t.dcd")
+    dcd_header(path, title="Created by OpenMM", delta=0.002 / 4.888821e-2, nsavc=500)
+    assert frames_of((topology, path), tmp_path) == pytest.approx([0.0, 1.0, 2.0], rel=1e-5)
 
 
 def test_an_interval_that_is_rather_a_mistaken_unit_is_questioned(tmp_path):
