@@ -408,16 +408,16 @@ def ion_tables(bottle: dict) -> dict[str, pd.DataFrame]:
 def cipa_tables() -> dict[str, pd.DataFrame]:
     nan = np.nan
     rows = [
-        ("ions in the cluster", 9.4, 1.2, "1", nan, nan, nan, 20.0, "≥", False, ""),
-        ("diameter with bound solvent, at least", 1.4, 0.1, "nm", nan, nan, nan, 2.5, "≥", False, ""),
-        ("contacts per ion", 2.7, 0.1, "1", nan, nan, nan, 2.5, "≥", True, ""),
-        ("shape anisotropy", 0.46, 0.04, "1", nan, nan, nan, 0.4, "≤", False, ""),
-        ("smallest box width", 3.8, 0.0, "nm", nan, nan, nan, 8.0, "≥", False, ""),
-        ("nearest centre–centre distance", 5.1, 0.05, "Å", 5.9, 0.2, -4.0, nan, "", None, "labels"),
-        ("local density over bulk, 0.8 nm", 1.62, 0.05, "1", 1.1, 0.02, 26.0, nan, "", None, "pairs"),
-        ("fractal dimension", nan, nan, "1", nan, nan, nan, nan, "", None, ""),
+        ("ions in the cluster", "min_ions", 9.4, 1.2, "1", nan, nan, nan, 20.0, "≥", False, ""),
+        ("diameter with bound solvent", "min_diameter_nm", 1.4, 0.1, "nm", nan, nan, nan, 2.5, "≥", False, ""),
+        ("contacts per ion", "min_contacts_per_ion", 2.7, 0.1, "1", nan, nan, nan, 2.5, "≥", True, ""),
+        ("shape anisotropy", "max_anisotropy", 0.46, 0.04, "1", nan, nan, nan, 0.4, "≤", False, ""),
+        ("smallest box width", "min_box_width_nm", 3.8, 0.0, "nm", nan, nan, nan, 8.0, "≥", False, ""),
+        ("nearest centre–centre distance", "", 5.1, 0.05, "Å", 5.9, 0.2, -4.0, nan, "", None, "labels"),
+        ("local density over bulk, 0.8 nm", "", 1.62, 0.05, "1", 1.1, 0.02, 26.0, nan, "", None, "pairs"),
+        ("fractal dimension", "", nan, nan, "1", nan, nan, nan, nan, "", None, ""),
     ]
-    columns = "criterion value error unit null null_sd z threshold direction met null_model".split()
+    columns = "criterion option value error unit null null_sd z threshold direction met null_model".split()
     r = np.arange(0.05, 15, 0.1)
     g = 1 / (1 + np.exp(-(r - 4.6) * 2.2)) + _gaussian(r, 5.7, 0.55, 2.1)
     random = 3 * (r / 5.9) ** 2 * np.exp(-((r / 5.9) ** 3)) / 5.9

@@ -6,11 +6,11 @@ docs/theory/descriptors.md.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.convergence_account import convergence_account
@@ -22,6 +22,7 @@ from lmbmd.analysis.scan.radial_account import pooled_rdf
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs, centre_species, first_shell_cutoffs, second_shell_cutoffs
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.progress import Progress
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described, descriptor_frame
@@ -65,7 +66,7 @@ def describe(
         atoms: who the atoms are.
         options: see ``DescribeOptions``.
         composition: what was asked for; without it the composition is told by species.
-        progress: show a progress bar on a terminal.
+        progress: say how far it is: a bar on a terminal, lines elsewhere.
 
     Returns:
         descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
@@ -174,15 +175,17 @@ def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool) -> li
             for key, begin in of_job.items():
                 kept[key].append(begin(setting, number))
         time_ps, volume_A3 = [], []
-        label, off = f"describe replica {number}", None if progress else True
-        for full in tqdm(contacts, desc=label, total=contacts.n_frames, unit="frame", disable=off):
-            _check_box(full, atoms, number)
-            for (setting, _, shifts_A), kept in zip(jobs, folds, strict=True):
-                shell = first_shell(full, setting.cutoffs, atoms, ions, shifts_A)
-                for (_, shift), these in kept.items():
-                    these[-1].add(shell.moved[shift] if shift else shell)
-            time_ps.append(full.time_ps)
-            volume_A3.append(full.volume_A3)
+        with Progress(sys.stderr if progress else None) as bar:
+            bar.begin(f"describe replica {number}", contacts.n_frames, unit="frames")
+            for full in contacts:
+                _check_box(full, atoms, number)
+                for (setting, _, shifts_A), kept in zip(jobs, folds, strict=True):
+                    shell = first_shell(full, setting.cutoffs, atoms, ions, shifts_A)
+                    for (_, shift), these in kept.items():
+                        these[-1].add(shell.moved[shift] if shift else shell)
+                time_ps.append(full.time_ps)
+                volume_A3.append(full.volume_A3)
+                bar.at(len(time_ps))
         times.append(np.array(time_ps))
         volumes.append(np.array(volume_A3))
     return [

@@ -27,11 +27,16 @@ class LmbmdError(Exception):
         return f"{place}{self.what}{advice}"
 
 
+def closest(name: str, choices: Iterable[str]) -> str | None:
+    """The valid choice that ``name`` may be a slip of; None if there is none like it."""
+    by_lower = {choice.lower(): choice for choice in sorted(set(map(str, choices)))}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A clause that names the valid choice closest to ``name``, or lists them all."""
     choices = sorted(set(map(str, choices)))
-    by_lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean '{by_lower[close[0]]}'?"
+    if close := closest(name, choices):
+        return f"Did you mean '{close}'?"
     return f"Valid: {', '.join(choices)}." if choices else "There is no valid choice."

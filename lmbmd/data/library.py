@@ -14,13 +14,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, closest, nearest
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import yaml_of
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
+
+
+class UnknownName(LmbmdError):
+    """No species or salt has this name, nor one that it may stand for."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,12 @@ class Library:
         for term, reason in self.ambiguous.items():
             if _plain(term) == _plain(name):
                 raise LmbmdError(f"'{name}' is ambiguous: {reason}.", where=where, remedy="Write which one you mean.")
-        advice = nearest(name, [n for key, entry in entries.items() for n in (key, *entry.aliases)])
-        if not advice.startswith("Did"):  # the list of all aliases helps nobody
-            advice = nearest(name, entries)
-            if kind == "species" and not advice.startswith("Did"):
-                advice += " A new one: lmbmd parametrize NAME --smiles SMILES (docs/parametrize.md)."
-        raise LmbmdError(f"there is no {kind} '{name}'.", where=where, remedy=advice)
+        every = [n for key, entry in entries.items() for n in (key, *entry.aliases)]
+        is_like = closest(name, every) is not None
+        advice = nearest(name, every if is_like else entries)  # the list of all aliases helps nobody
+        if kind == "species" and not is_like:
+            advice += " A new one: lmbmd parametrize NAME --smiles SMILES (docs/parametrize.md)."
+        raise UnknownName(f"there is no {kind} '{name}'.", where=where, remedy=advice)
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import listed
-from lmbmd.data.library import Library, Salt, Species
+from lmbmd.data.library import Library, Salt, Species, UnknownName
 from lmbmd.formulation.amounts import PARTS, Amount
 from lmbmd.formulation.models import SECTIONS, Formulation, Section
 
@@ -170,9 +170,7 @@ def _entry(name: str, section: Section, library: Library, where: str) -> Salt | 
             pass
         try:
             return library.find_species(name, where=where)
-        except LmbmdError as error:
-            if not error.what.startswith("there is no species"):
-                raise
+        except UnknownName:
             remedy = nearest(name, [*library.species, *library.salts])
             raise LmbmdError(f"there is no species or salt '{name}'.", where=where, remedy=remedy) from None
     return library.find_species(name, where=where)

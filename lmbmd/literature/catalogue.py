@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, closest, nearest
 from lmbmd.core.options import FROZEN
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.validation import validated
@@ -161,9 +161,10 @@ def find_entry(name: str) -> Entry:
     """
     entries = load_catalogue()
     if name not in entries:
-        begun = [known for known in entries if known.startswith(name)][:8]
-        near = f"Did you mean {' or '.join(repr(known) for known in begun)}?" if begun else nearest(name, entries)
-        remedy = near if near.startswith("Did") else "`lmbmd catalogue` lists all of them."
+        one = closest(name, entries)
+        like = [known for known in entries if known.startswith(name)][:8] or ([one] if one else [])
+        near = " or ".join(map(repr, like))
+        remedy = f"Did you mean {near}?" if near else "`lmbmd catalogue` lists all of them."
         raise LmbmdError(f"the catalogue has no '{name}'.", remedy=remedy)
     return entries[name]
 

@@ -92,7 +92,7 @@ class StatePoint:
     @property
     def label(self) -> str:
         """The temperature as its folder spells it, e.g. ``"298.15K"``."""
-        return f"{self.temperature_K:g}K"
+        return layout.point_name(f"{self.temperature_K:g}")
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table behind the figures, or None if it is absent or empty."""
@@ -219,7 +219,8 @@ def load_results(
     Composition.read(path)  # which says what is wrong with it
     found = read_json(path, what="composition", remedy="Run the compose stage again.")
     if temperatures is None:
-        temperatures = [path.parent.name.removesuffix("K") for path in folder.glob("*K/described.json")]
+        described = folder.glob(f"{layout.point_name('*')}/described.json")
+        temperatures = [layout.temperature_of(path.parent) for path in described]
     points = [_state_point(layout.point(folder.parent, folder.name, T), float(T), brief) for T in temperatures]
     if not points:
         raise LmbmdError(

@@ -29,7 +29,17 @@ def box(results: Path, formulation: str, replica: int | str) -> Path:
 
 def point(results: Path, formulation: str, temperature: str) -> Path:
     """Folder of a state point; ``temperature`` in K as it is written in paths."""
-    return bottle(results, formulation) / f"{temperature}K"
+    return bottle(results, formulation) / point_name(temperature)
+
+
+def point_name(temperature: str) -> str:
+    """How the folder of a state point is called; of ``"*"`` the pattern of all."""
+    return f"{temperature}K"
+
+
+def temperature_of(folder: Path) -> str:
+    """The temperature in K that the name of a state point's folder says."""
+    return folder.name.removesuffix("K")
 
 
 def run(root: Path, formulation: str, temperature: str, replica: int | str) -> Path:

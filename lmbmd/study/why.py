@@ -170,9 +170,8 @@ def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:
     if not path.exists():
         return []
     old, new = (dict(_flat(asdict(c))) for c in (Composition.read(path), study.composition(formulation)))
-    changes = differences(old, new)
-    plain = [c for c in changes if not c.startswith("recipe_sha256")]
-    return plain or [f"the recipe of {formulation} is written differently" for _ in changes]
+    is_rewritten = old.pop("recipe_sha256") != new.pop("recipe_sha256")
+    return differences(old, new) or is_rewritten * [f"the recipe of {formulation} is written differently"]
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

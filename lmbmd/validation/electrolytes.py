@@ -37,6 +37,7 @@ from lmbmd.formulation.models import load_formulation
 from lmbmd.numbers.estimate import estimate_mean
 from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.protocol import RunSpec, Seeds
+from lmbmd.study import layout
 from lmbmd.trajectory import read_frames
 from lmbmd.validation.plan import (
     ELECTROLYTE_ATOMS,
@@ -88,7 +89,7 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     atoms = AtomTable.read(last / "atoms.parquet")
     frames = read_frames(last / "run.xtc", atoms, start=first)
     found = run_contacts(frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A))
-    state = folder / f"{cold.temperature_K:g}K"
+    state = folder / layout.point_name(f"{cold.temperature_K:g}")
     describe([found], atoms, DescribeOptions()).write(state)
     peaks = [f"{partner},{error!r}" for partner, error in peak_errors_A(found[1], state / "tables" / "cutoffs.csv")]
     write_text(state / "tables" / "peaks.csv", "\n".join(["partner,error", *peaks, ""]))
@@ -135,7 +136,7 @@ def rows(work: Path, set_name: str) -> Iterator[Row]:
                 ELECTROLYTE,
                 name,
                 "",
-                temperature_K=float(state.name.removesuffix("K")),
+                temperature_K=float(layout.temperature_of(state)),
                 ensemble="NPT",
                 timestep_fs=4.0,
                 hydrogens="heavy",
@@ -149,7 +150,7 @@ def rows(work: Path, set_name: str) -> Iterator[Row]:
 
 
 def _state_points(folders: Iterable[Path], name: str) -> list[Path]:
-    found = (path for folder in folders for path in folder.glob(f"{name}*/*K"))
+    found = (path for folder in folders for path in folder.glob(f"{name}*/{layout.point_name('*')}"))
     ready = (path for path in found if (path.parent / "composition.json").is_file())
     return sorted(path for path in ready if path.parent.name.split(".scale")[0] == name)
 

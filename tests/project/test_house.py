@@ -54,7 +54,15 @@ def imported(module: str, tree: ast.Module) -> list[tuple[int, str]]:
         else:
             continue
         found += [(node.lineno, name) for name in names if name.split(".")[0] == "lmbmd"]
+    # Whoever imports a.b.c runs a and a.b first, but for those that it is in.
+    found += [(line, p) for line, name in found for p in packages(name) & MODULES.keys() - packages(module) - {module}]
     return sorted(set(found))
+
+
+def packages(module: str) -> set[str]:
+    """Those that a module is in."""
+    parts = module.split(".")
+    return {".".join(parts[:n]) for n in range(1, len(parts))}
 
 
 def arrows() -> list[tuple[str, int, str]]:
@@ -88,9 +96,39 @@ def test_no_module_imports_itself_by_a_detour():
     assert not circles(arrows()), "\n" + "\n".join(circles(arrows()))
 
 
+#: Ways to import a module whose name, or whose code, is made at run time; whatever they are called afterwards.
+_MADE = {"import_module", "__import__", "resolve_name", "run_module", "run_path", "exec", "eval", "module_from_spec"}
+
+
+def makes_names(tree: ast.Module) -> bool:
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names}
+    return bool(names & _MADE)
+
+
 def test_only_the_families_and_the_verbs_are_imported_by_a_name_made_at_run_time():
-    makers = {m for m, path in MODULES.items() if re.search(r"\bimport_module\(|__import__\(", path.read_text("utf-8"))}
+    makers = {module for module, path in MODULES.items() if makes_names(tree_of(path))}
     assert makers == {"lmbmd.analysis.families", "lmbmd.cli.verbs"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module as load\nload('lmbmd.cli')",
+        "import importlib as i\ni.import_module('lmbmd.cli')",
+        "__import__('lmbmd.cli')",
+        "import runpy\nrunpy.run_module('lmbmd.cli')",
+        "exec('import lmbmd.cli')",
+    ],
+)
+def test_a_name_made_at_run_time_would_be_found(text):
+    assert makes_names(ast.parse(text))
+
+
+def test_one_bar_tells_how_far_a_computation_is():
+    using = {m for m, path in MODULES.items() if re.search(r"\b(from|import) tqdm\b", path.read_text("utf-8"))}
+    assert using == {"lmbmd.core.progress"}
 
 
 def test_an_arrow_up_and_a_circle_would_be_named():
@@ -100,7 +138,9 @@ def test_an_arrow_up_and_a_circle_would_be_named():
     hidden = ast.parse(
         "if TYPE_CHECKING:\n    from lmbmd.cli import parser\ndef f():\n    import lmbmd.report.inputs as r\n"
     )
-    assert imported("lmbmd.data.atoms", hidden) == [(2, "lmbmd.cli.parser"), (4, "lmbmd.report.inputs")]
+    assert imported("lmbmd.data.atoms", hidden) == [
+        *((2, "lmbmd.cli"), (2, "lmbmd.cli.parser"), (4, "lmbmd.report"), (4, "lmbmd.report.inputs")),
+    ]
 
 
 def test_the_package_stands_without_what_is_beside_it():

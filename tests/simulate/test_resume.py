@@ -27,6 +27,8 @@ def test_a_kill_after_the_third_explosion_does_not_go_on_in_the_abandoned_branch
     given up: it must not be gone on from, although the files have grown beyond what it counted on."""
     three = Accidents(save_at=(150, 600), explode_at=(700, 700, 700), die_at=670)
     assert simulate_with(fresh, three, checkpoint_interval_s=1000) == DEAD
+    assert not (fresh / "work" / checkpoint.PREVIOUS).exists()
+    assert checkpoint.load(fresh / "work" / checkpoint.CURRENT).header["state"]["step"] == 150
     simulate_here(fresh)
     assert_complete(fresh)
 

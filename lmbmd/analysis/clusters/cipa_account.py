@@ -39,6 +39,7 @@ SHELL_WINDOW_A, SHELL_A = (6.0, 9.0), 7.5
 
 _COLUMNS = (
     "criterion",
+    "option",
     "value",
     "error",
     "unit",
@@ -73,11 +74,11 @@ def cipa_account(
 
     Returns:
         descriptors.
-        tables: ``cipa``, rows with a threshold first and then rows for information, ``met`` being True, False or
-            None; values of single clusters are means over the centres, each counting its own cluster, a
-            percolating one having no size. ``doubt`` says why an error is missing or not to be relied on.
-            ``null`` and ``null_sd`` are the mean and the standard
-            deviation of one frame in the null model ``null_model``, z = (value − null) / null_sd.
+        tables: ``cipa``, rows with a threshold (``option`` names it) first and then rows for information, ``met``
+            being True, False or None; values of single clusters are means over the centres, each counting its own
+            cluster, a percolating one having no size. ``doubt`` says why an error is missing or not to be relied on.
+            ``null`` and ``null_sd`` are the mean and the standard deviation of one frame in the null model
+            ``null_model``, z = (value − null) / null_sd.
             ``cipa_sensitivity`` (choice, setting, share, error, doubt, call), ``cipa_g`` (r_A, g, g_labels, g_pairs)
             and ``cipa_nearest`` (r_A, density, poisson: probability densities in 1/Å).
         notes: the verdict; its ``call`` is the bare call.
@@ -128,13 +129,15 @@ def _row(
     null: tuple[float, float] = (np.nan, np.nan),
     null_model: str = "",
     share_met: float = np.nan,
+    option: str = "",
 ) -> tuple:
     met = None
     if direction and np.isfinite(mean.value):
         met = bool(mean.value >= threshold if direction == "≥" else mean.value <= threshold)
     z = (mean.value - null[0]) / null[1] if null[1] > 0 else np.nan
     found = told(SURE if mean.source == _JACKKNIFE else doubt(mean))
-    return (criterion, mean.value, mean.error, unit, *null, z, threshold, direction, met, null_model, share_met, *found)
+    head = criterion, option, mean.value, mean.error, unit
+    return (*head, *null, z, threshold, direction, met, null_model, share_met, *found)
 
 
 def cluster_mean(measured: Sequence[CompactnessResult], column: str) -> Estimate:
@@ -170,8 +173,8 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
     """Rows with a threshold: the criteria of one cluster, then those of the formulation."""
     names = {
         "min_ions": "ions in the cluster",
-        "min_diameter_nm": "diameter with bound solvent, at least",
-        "max_diameter_nm": "diameter with bound solvent, at most",
+        "min_diameter_nm": "diameter with bound solvent",
+        "max_diameter_nm": "diameter with bound solvent",
         "min_contacts_per_ion": "contacts per ion",
         "min_density_ratio": "local density over bulk, in clusters",
         "min_z": "z of the cluster's local density",
@@ -183,15 +186,21 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
         model = thresholds.null_model if c.threshold == "min_z" else ""
         mean = cluster_mean(measured, c.column)
         share = _share_meeting(measured, c, thresholds)
-        rows.append(_row(names[c.threshold], mean, c.unit, bound, c.direction, null_model=model, share_met=share))
+        bounds = bound, c.direction
+        rows.append(
+            _row(names[c.threshold], mean, c.unit, *bounds, null_model=model, share_met=share, option=c.threshold)
+        )
     exact = lambda x: Estimate(x, 0.0, float("nan"), source="exact")  # noqa: E731
-    rows += [
-        _row("share of centres in compact clusters", verdict.share, "1", thresholds.min_share, "≥"),
-        _row("frames that percolate", verdict.percolating, "1", thresholds.max_percolating_fraction, "≤"),
-        _row("smallest box width", exact(verdict.width_nm), "nm", thresholds.min_box_width_nm, "≥"),
-        _row("molecules of the rarest species", exact(verdict.rarest), "1", thresholds.min_rarest_molecules, "≥"),
+    of_the_box = [
+        ("share of centres in compact clusters", verdict.share, "1", "min_share", "≥"),
+        ("frames that percolate", verdict.percolating, "1", "max_percolating_fraction", "≤"),
+        ("smallest box width", exact(verdict.width_nm), "nm", "min_box_width_nm", "≥"),
+        ("molecules of the rarest species", exact(verdict.rarest), "1", "min_rarest_molecules", "≥"),
     ]
-    return rows
+    return rows + [
+        _row(name, mean, unit, getattr(thresholds, option), direction, option=option)
+        for name, mean, unit, option, direction in of_the_box
+    ]
 
 
 def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> list[tuple]:

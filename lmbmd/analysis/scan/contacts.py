@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lmbmd.analysis.scan import kernels
 from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.progress import Progress
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
@@ -242,7 +243,7 @@ def run_contacts(
         options: radii, bins and blocks.
         workers: processes; 1 works in this one.
         header: JSON-serialisable facts for the contact file's header, e.g. a provenance stamp.
-        progress: show a progress bar on a terminal.
+        progress: say how far it is: a bar on a terminal, lines elsewhere.
         sample_path: if given, where to keep a few whole frames (``trajectory.sample``), for shells to be cut out of.
 
     Returns:
@@ -256,15 +257,17 @@ def run_contacts(
     parts = [(first, min(first + size, n)) for first in range(0, n, size)]
     total = _empty_rdf(atoms, options, n)
     header = {"search_radius_A": options.search_radius_A, "options": options.model_dump(), **(header or {})}
-    bar = tqdm(total=n, unit="frame", desc="contacts", disable=None if progress else True)
+    bar = Progress(sys.stderr if progress else None)
     with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
-        before_ps = -np.inf
+        bar.begin("contacts", n, unit="frames")
+        before_ps, done = -np.inf, 0
         for rows, rdf in _scan_parts(frames, parts, Search(atoms, options), min(workers, len(parts))):
             frames.check_time(rows[0]["index"], rows[0]["time_ps"], before_ps)
             before_ps = rows[-1]["time_ps"]
             file.write(contact_batch(rows))
             total.merge(rdf)
-            bar.update(len(rows))
+            done += len(rows)
+            bar.at(done)
     result = total.result()
     result.write(rdf_path)
     if sample_path is not None:

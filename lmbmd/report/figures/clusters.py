@@ -191,7 +191,7 @@ def criteria(point: StatePoint) -> list[Drawing]:
     words = []
     for y, row in enumerate(rows.itertuples()):
         unit = rounding.unit(str(row.unit))
-        bound = f"{row.criterion.split(', at ')[0]} {row.direction} {rounding.exact(row.threshold)} {unit}".strip()
+        bound = f"{row.criterion} {row.direction} {rounding.exact(row.threshold)} {unit}".strip()
         ax.barh(y, row.share_met, height=0.32, color=ACCENT)
         ax.text(0.008, y - 0.37, bound, va="center", fontsize=8.5)
         ax.text(row.share_met + 0.012, y, rounding.percent(row.share_met), va="center", fontsize=8.5)

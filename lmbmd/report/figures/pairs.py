@@ -116,7 +116,7 @@ def _shift_panel(point: StatePoint, title: str, rows: pd.DataFrame) -> Drawing:
     words, several = [], rows.quantity.nunique() > 1
     for (quantity, line), marker in zip(rows.groupby("quantity", sort=False), "os^D", strict=False):
         line = line.sort_values("cutoff_shift_A")
-        label = naming.quantity(str(quantity)).partition(" fraction")[0]
+        label = naming.quantity(str(quantity).partition("_fraction")[0])
         ink = CLASSES.get(label, ACCENT)
         style: dict[str, Any] = {"color": ink, "marker": marker, "markersize": 4, "capsize": 2.5, "label": label}
         ax.errorbar(line.cutoff_shift_A, line.value, yerr=errors(line), **style)

@@ -177,7 +177,7 @@ def cipa(point: StatePoint, results: Results) -> Table | None:
 
 def _threshold(row: Any, results: Results) -> Cell:
     bound = f"{row.direction} {rounding.exact(row.threshold)}"
-    return Cell(bound, threshold_of(str(row.criterion), results), numeric=True)
+    return Cell(bound, threshold_of(str(row.option), results), numeric=True)
 
 
 def cipa_background(point: StatePoint) -> Table | None:

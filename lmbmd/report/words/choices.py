@@ -39,12 +39,10 @@ def choices(results: Results) -> list[Definition]:
     return found
 
 
-def threshold_of(criterion: str, results: Results) -> str:
-    """The key of the definition that a CIPA criterion's threshold links to; that of CIPA where there is none."""
-    for path, words in _known().items():
-        if words.get("criterion") == criterion and any(path == p for p, _ in _options(results)):
-            return f"choice-{naming.slug(path.rpartition('.')[2])}"
-    return "cipa"
+def threshold_of(option: str, results: Results) -> str:
+    """The key of the definition that a threshold of the CIPA table links to; that of CIPA if it was not recorded."""
+    recorded = any(path == f"cipa.{option}" for path, _ in _options(results))
+    return f"choice-{naming.slug(option)}" if recorded else "cipa"
 
 
 def _options(results: Results) -> list[tuple[str, Any]]:
