@@ -12,5 +12,3 @@ ANGSTROM3_PER_CM3 = 1e24
 ANGSTROM3_PER_LITRE = 1e27
 #: ps per ns.
 PS_PER_NS = 1000.0
-#: fs per ps.
-FS_PER_PS = 1000.0

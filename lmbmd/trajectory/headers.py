@@ -26,7 +26,6 @@ _LAMMPS_ENDINGS = {
     ".lmp": "DATA",
     ".lammps": "DATA",
 }
-_OTHER_ENDINGS = (".pdb", ".gro", ".xtc", ".trr", ".dcd", ".psf", ".prmtop", ".tpr", ".nc")
 
 
 def damaged(name: str, frame: int, what: str, remedy: str | None = None) -> LmbmdError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -63,6 +64,25 @@ def test_of_two_that_start_together_exactly_one_is_admitted(tmp_path, flock, bef
     both = zip((tmp_path / "a").read_text("utf-8"), (tmp_path / "b").read_text("utf-8"), strict=True)
     admitted = [int(a) + int(b) for a, b in both]
     assert admitted == [1] * PAIRS
+
+
+def test_a_slow_starter_does_not_take_a_number_that_others_have_used_up_meanwhile(tmp_path, monkeypatch):
+    """While it thinks that nobody has claimed the folder, two come and go and a third stays: number 1 is free again."""
+    real, others = lock._lives, contextlib.ExitStack()
+
+    def slow(claim: Path, stale_s: float) -> bool:
+        found = real(claim, stale_s)
+        monkeypatch.setattr(lock, "_lives", real)
+        for _ in range(2):
+            with lock.holding(tmp_path, print):
+                pass
+        others.enter_context(lock.holding(tmp_path, print))
+        return found
+
+    monkeypatch.setattr(lock, "_lives", slow)
+    with others:
+        with pytest.raises(LmbmdError, match="being written by"), lock.holding(tmp_path, print):
+            pytest.fail("two writers")
 
 
 # ---- who has it
