@@ -1,4 +1,4 @@
-"""The list of families, and what the report must know of them: tables' columns and definitions.
+"""The list of families, and what others must know of them: tables, definitions, descriptors that the box limits.
 
 A family named ``shells.coordination`` is ``FAMILY`` in analysis/shells/coordination_account.py and has its words in
 analysis/shells/coordination.yaml. Reading the words imports no family.
@@ -54,7 +54,13 @@ def definitions() -> dict[str, dict[str, str]]:
 
 
 @cache
+def box_limited() -> frozenset[str]:
+    """Descriptors that a box of finite width cuts off: no cluster is seen to be wider than it."""
+    return frozenset(name for family in FAMILIES for name in _words(family)["box_limited"])
+
+
+@cache
 def _words(name: str) -> dict[str, Any]:
     *folder, stem = name.split(".")
     path = resources.files("lmbmd.analysis").joinpath(*folder, f"{stem}.yaml")
-    return {"tables": {}, "definitions": {}, **(yaml.safe_load(path.read_text("utf-8")) or {})}
+    return {"tables": {}, "definitions": {}, "box_limited": [], **(yaml.safe_load(path.read_text("utf-8")) or {})}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lmbmd.analysis.families import box_limited
 from lmbmd.data.described import Described
 
 
@@ -64,8 +65,7 @@ ROWS = (
 #: Descriptor that ``free_solvent`` adds up.
 FREE_SOLVENT = "free_solvent_fraction"
 
-#: Sizes of clusters, which a box of finite width cuts off, and what is said of them where it does.
-_SIZES = ("cluster_size", "largest_cluster", "cluster_rg", "cluster_longest", "cluster_diameter", "cluster_bare")
+#: What is said of sizes of clusters where a box of finite width cuts them off.
 LIMITED = "limited by the box"
 
 
@@ -124,7 +124,7 @@ def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
 
 def _limited(rows: pd.DataFrame, described: Described) -> np.ndarray:
     """Which rows are sizes of clusters, if a cluster is as long as the box lets it be."""
-    return rows.name.str.startswith(_SIZES).to_numpy() & bool(described.notes_on("box", "cluster"))
+    return rows.name.isin(box_limited()).to_numpy() & bool(described.notes_on("box", "cluster"))
 
 
 def free_solvent(features: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openmm
 from openmm import unit
 
 from lmbmd.box.pdb import read_pdb
@@ -17,7 +16,7 @@ from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.systemxml import read_system
-from lmbmd.data.terms import PlainTerms, read_terms
+from lmbmd.data.terms import PlainTerms, nonbonded_force, read_terms
 from lmbmd.forcefield.mixing import unmix
 
 #: Conditions of a box that has not been simulated.
@@ -85,7 +84,7 @@ def read_box(folder: Path) -> Box:
     if not len(atoms) == len(positions) == system.getNumParticles():
         raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")
     rule = unmix(system)
-    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    nonbonded = nonbonded_force(system)
     if not (nonbonded.getUseSwitchingFunction() and nonbonded.getUseDispersionCorrection()):
         raise LmbmdError("it has no switched, corrected cut-off.", where=str(built), remedy="Build it again.")
     return Box(

@@ -125,6 +125,11 @@ def read_terms(system: openmm.System, where: str) -> PlainTerms:
     return terms
 
 
+def nonbonded_force(system: openmm.System) -> openmm.NonbondedForce:
+    """The NonbondedForce of a System that has one."""
+    return next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
+
+
 def plain(values: Iterable[Any]) -> tuple:
     """Quantities as numbers in nm, kJ/mol, rad, e, amu; indices as they are."""
     return tuple(v.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(v) else v for v in values)

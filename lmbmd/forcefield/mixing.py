@@ -20,7 +20,7 @@ import math
 import openmm
 
 from lmbmd.core.errors import LmbmdError, nearest
-from lmbmd.data.terms import plain
+from lmbmd.data.terms import nonbonded_force, plain
 
 LORENTZ_BERTHELOT, GEOMETRIC = "Lorentz-Berthelot", "geometric"
 COMBINING_RULES = (LORENTZ_BERTHELOT, GEOMETRIC)
@@ -83,7 +83,7 @@ def mixed(system: openmm.System, rule: str) -> openmm.System:
     """A copy of a molecule's System in which its atoms mix by a rule, as those far apart in it do."""
     copy = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))
     if rule == GEOMETRIC:
-        copy.addForce(mix_geometrically(next(f for f in copy.getForces() if isinstance(f, openmm.NonbondedForce))))
+        copy.addForce(mix_geometrically(nonbonded_force(copy)))
     return copy
 
 
@@ -97,7 +97,7 @@ def unmix(system: openmm.System) -> str:
     if DISPERSION not in names:
         return LORENTZ_BERTHELOT
     dispersion = system.getForce(names.index(DISPERSION))
-    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    nonbonded = nonbonded_force(system)
     for i in range(nonbonded.getNumParticles()):
         charge, _, wide = plain(nonbonded.getParticleParameters(i))
         _, _, narrow = plain(dispersion.getParticleParameters(i))

@@ -191,7 +191,7 @@ def _bits(stream: np.ndarray, at: int, n: int) -> int:
     window = np.int64(0)
     for k in range(5):
         window = (window << 8) | np.int64(stream[byte + k])
-    return (window >> (40 - (at & 7) - n)) & ((np.int64(1) << n) - 1)  # type: ignore[return-value]
+    return (window >> (40 - (at & 7) - n)) & ((np.int64(1) << n) - 1)  # type: ignore[return-value]  # numba's int64, an int to mypy
 
 
 @numba.njit(cache=True)

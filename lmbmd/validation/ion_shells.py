@@ -20,6 +20,7 @@ import openmm
 from rdkit import Chem
 
 from lmbmd.data.library import load_library
+from lmbmd.data.terms import nonbonded_force
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.validation.pairs import gfn2, relax, vacuum_system
 from lmbmd.validation.plan import SET
@@ -111,7 +112,7 @@ def _frame(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def with_lithium(base: ParameterSet, sigma_A: float, epsilon_kcal_mol: float) -> ParameterSet:
     """A parameter set with other values for Li⁺."""
     system = base.system("Li")
-    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    force = nonbonded_force(system)
     force.setParticleParameters(0, force.getParticleParameters(0)[0], 0.1 * sigma_A, 4.184 * epsilon_kcal_mol)
     return replace(base, systems={**base.systems, "Li": openmm.XmlSerializer.serialize(system)})
 

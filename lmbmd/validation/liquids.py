@@ -32,6 +32,7 @@ from lmbmd.core.progress import Progress, counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.data.systemxml import state_of
+from lmbmd.data.terms import nonbonded_force, plain
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.simulate.engines import gromacs
@@ -189,8 +190,8 @@ def _in_openmm(run: Run, work: Path, deadline: float, total: float) -> bool:
     state, samples = load(run, work)
     system, positions, edge = liquid(run)
     mass = sum(system.getParticleMass(i).value_in_unit(unit.amu) for i in range(system.getNumParticles()))
-    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
-    charges = np.array([nonbonded.getParticleParameters(i)[0]._value for i in range(system.getNumParticles())])
+    nonbonded = nonbonded_force(system)
+    charges = np.array([plain(nonbonded.getParticleParameters(i))[0] for i in range(system.getNumParticles())])
     context = simulation(run, system)
     if state is None:
         context.setPeriodicBoxVectors(*(np.eye(3) * edge))
@@ -250,7 +251,7 @@ def save(run: Run, work: Path, state: str, samples: np.ndarray) -> None:
 def write_arrays(path: Path, run: Run, **arrays: np.ndarray) -> None:
     """Store arrays with the fingerprint of what they rest on."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, fingerprint=np.array(run.fingerprint), **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, fingerprint=np.array(run.fingerprint), **arrays)  # type: ignore[arg-type]  # NumPy's stub takes no names from a mapping
     write_bytes(path, buffer.getvalue())
 
 

@@ -36,6 +36,7 @@ from rdkit import Chem
 
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.library import force_fields_folder
+from lmbmd.data.terms import nonbonded_force, plain
 from lmbmd.forcefield.own import read_own
 from lmbmd.forcefield.parameters import ParameterSet, read_extended
 from lmbmd.forcefield.parametrize.refits import matches
@@ -59,7 +60,7 @@ def patched(base: ParameterSet, terms: Sequence[dict], species: str) -> Paramete
     """The set with other Lennard-Jones terms on one species (later entries win), its 1–4 pairs included."""
     system = base.system(species)
     graph = Chem.AddHs(Chem.MolFromSmiles(base.manifest["species"][species]["smiles"]))
-    force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    force = nonbonded_force(system)
     changed = {}
     for term in terms:
         for (i,) in matches(graph, term["smarts"]):
@@ -67,10 +68,10 @@ def patched(base: ParameterSet, terms: Sequence[dict], species: str) -> Paramete
     for i, lj in changed.items():
         force.setParticleParameters(i, force.getParticleParameters(i)[0], *lj)
     for k in range(force.getNumExceptions()):
-        i, j, charge, _, epsilon = force.getExceptionParameters(k)
-        if epsilon._value and {i, j} & set(changed):
-            (_, s1, e1), (_, s2, e2) = (force.getParticleParameters(x) for x in (i, j))
-            mixed = SCALE14 * np.sqrt(e1._value * e2._value)
+        i, j, charge, _, epsilon = plain(force.getExceptionParameters(k))
+        if epsilon and {i, j} & set(changed):
+            (_, s1, e1), (_, s2, e2) = (plain(force.getParticleParameters(x)) for x in (i, j))
+            mixed = SCALE14 * np.sqrt(e1 * e2)
             force.setExceptionParameters(k, i, j, charge, (s1 + s2) / 2, mixed)
     return replace(base, systems={**base.systems, species: openmm.XmlSerializer.serialize(system)})
 

@@ -15,7 +15,7 @@ from lmbmd.analysis import first_shell
 from lmbmd.analysis.clusters import ions
 from lmbmd.analysis.clusters.options import CompactnessOptions
 from lmbmd.analysis.describe import describe, primary_centre
-from lmbmd.analysis.families import schemas
+from lmbmd.analysis.families import box_limited, schemas
 from lmbmd.analysis.features import features
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
@@ -594,6 +594,11 @@ def test_folder_without_a_description_is_a_readable_error(tmp_path):
     assert caught.value.where == str(tmp_path)
     with pytest.raises(ValueError, match="no name of a table"):
         Described(pd.DataFrame(), {"../evil": pd.DataFrame()}).write(tmp_path)
+
+
+def test_what_the_box_limits_is_described(liquid):
+    assert len(box_limited()) == 10
+    assert box_limited() <= set(liquid[2].descriptors.name)
 
 
 def test_options_come_back_from_plain_data():

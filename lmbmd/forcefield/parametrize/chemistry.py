@@ -234,7 +234,7 @@ def _rdkit_log() -> Iterator[list[str]]:
     """Collects what RDKit would print."""
     lines: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # a handler of one function
     logger = logging.getLogger("rdkit")
     before, logger.handlers = logger.handlers, [handler]
     rdBase.LogToPythonLogger()

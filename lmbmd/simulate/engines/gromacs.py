@@ -25,6 +25,7 @@ from lmbmd.box.read import Box, read_box
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 from lmbmd.data.library import Species
 from lmbmd.data.systemxml import read_system
+from lmbmd.data.terms import nonbonded_force
 from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines import mechanics
@@ -165,7 +166,7 @@ def _energies(folder: Path) -> np.ndarray:
 def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps: float, barostat_ps: float) -> str:
     """Settings of a run of the box in ``folder``: those of the simulate stage, as far as GROMACS has them."""
     system = read_system(folder / "system.xml")
-    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    nonbonded = nonbonded_force(system)
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
     text = MDP.format(
         step_ps=step_fs / 1000,
