@@ -42,9 +42,9 @@ MANY = {
     "studies": 1200,
     "maps": 500,
     "trajectories": 1200,
-    "results": 400,
-    "runs": 500,
-    "simulations": 300,
+    "results": 150,
+    "runs": 250,
+    "simulations": 200,
 }
 MAP = """\
 centre: LI
