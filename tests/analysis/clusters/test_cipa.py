@@ -330,12 +330,14 @@ def test_the_row_of_a_dimension_says_how_well_its_error_is_known():
     boxes, clusters, measured, _ = family("droplets", 80.5)
     rng = np.random.default_rng(7)
     sizes = np.repeat([5, 7, 10, 14, 20, 28, 40], 40)
-    radii = sizes**0.5 * np.exp(rng.normal(0, 0.2, len(sizes)))
-    frames = rng.integers(0, clusters[0].n_frames, len(sizes))
-    known = replace(clusters[0], finite=np.column_stack([sizes, radii]).astype(float), finite_frame=frames)
-    rows = cipa_account([known], measured[:1], boxes[0].atoms).rows
+    known = []
+    for one in clusters:
+        radii = sizes**0.5 * np.exp(rng.normal(0, 0.2, len(sizes)))
+        frames = rng.integers(0, one.n_frames, len(sizes))
+        known.append(replace(one, finite=np.column_stack([sizes, radii]).astype(float), finite_frame=frames))
+    rows = cipa_account(known, measured, boxes[0].atoms).rows
     row = next(row for row in rows if row.name == "cluster_fractal_dimension")
-    assert row.error > 0 and row.degrees_of_freedom == fractal_dimension([known]).degrees_of_freedom > 0
+    assert row.error > 0 and row.degrees_of_freedom == fractal_dimension(known).degrees_of_freedom > 0
 
 
 def test_sizes_over_less_than_three_octaves_give_no_dimension():
