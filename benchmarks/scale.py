@@ -112,7 +112,7 @@ def pretend_finished(study: Path) -> None:
         if not path.startswith("results/"):
             continue
         target = study / path
-        if not target.suffix:  # a folder of files
+        if not target.suffix and not target.name.startswith("."):  # a folder of files, not a mark
             target.mkdir(parents=True, exist_ok=True)
             (target / ".snakemake_timestamp").touch()
         else:

@@ -154,7 +154,7 @@ def test_choices_that_differ_between_temperatures_are_both_told(results):
     found = {d.key: d.text for d in choices(both)}
     assert found["choice-agg-ii-from"].startswith("3 centres at 298.15 K; 4 centres at 350 K.")
     assert found["choice-cutoffs-A"].startswith("FSI⁻ O 2.7 Å.")
-    assert threshold_of("ions in the cluster", results) == "choice-min-ions"
+    assert threshold_of("min_ions", results) == "choice-min-ions"
 
 
 def test_every_option_of_an_analysis_has_words():

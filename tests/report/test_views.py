@@ -191,7 +191,7 @@ def test_a_still_picture_comes_with_its_coordinates_and_is_the_same_each_time(re
         ({"element": ["Li"]}, "the atoms of shell-1_DME3 do not add up"),
         ({"contacts": [[0, 4000]]}, "a contact of shell-1_DME3 is with no atom"),
         ({"bonds": [[1, 4000]]}, "a bond of shell-1_DME3 is with no atom"),
-        ({"xyz_A": [[0.0, 0.0, None]] * 49}, "these are no snapshots"),
+        ({"xyz_A": [[0.0, 0.0, None]] * 49}, "this is no list of snapshots"),
         ({"species": [["Li", 2]]}, "the atoms of shell-1_DME3 do not add up"),
     ],
 )
