@@ -95,7 +95,9 @@ def test_a_stopped_run_at_constant_volume_goes_on(tmp_path, monkeypatch):
     centres, more, same = transport.load(run, tmp_path)
     assert len(centres) == 40 and len(more) == 400 and same == edge_nm
     np.testing.assert_array_equal(centres[:10], first)
-    np.testing.assert_array_equal(more[:100], stress)
+    # GROMACS works the frame that it goes on from out again, and adds its forces in another order.
+    np.testing.assert_array_equal(more[:99], stress[:99])
+    np.testing.assert_allclose(more[99], stress[99], rtol=1e-4, atol=0.01)
     # kT / M = 0.166 nm/ps squared along an axis; 0.08 ps are nearly free flight.
     speeds = np.diff(centres, axis=0) / 0.08
     assert 0.5 < np.mean(speeds**2) / (8.314462618e-3 * 298.15 / 90.078) < 1.1
