@@ -113,5 +113,5 @@ def test_an_unreadable_spec_names_its_file(tmp_path):
         load_spec(tmp_path / "none.json")
     write_spec(tmp_path)
     (tmp_path / "spec.json").write_text((tmp_path / "spec.json").read_text(encoding="utf-8")[:-5], encoding="utf-8")
-    with pytest.raises(LmbmdError, match=r"spec\.json: this run specification cannot be read"):
+    with pytest.raises(LmbmdError, match=r"spec\.json: this is no run specification"):
         load_spec(tmp_path / "spec.json")
