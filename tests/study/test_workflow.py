@@ -160,7 +160,11 @@ def test_a_description_that_fails_leaves_the_one_before(study, monkeypatch, caps
     monkeypatch.chdir(study)
     assert main(["why", "tiny"]) == 0
     told = capsys.readouterr().out
-    assert "contacts: nothing changed" in told and "description: its last job failed or was stopped" in told
+    assert "contacts: nothing changed" in told and "description: will be made again" in told
+    (study / "results" / RUN / ".contacts").unlink()
+    assert main(["why", "tiny"]) == 0
+    assert "contacts: its last job failed or was stopped" in capsys.readouterr().out
+    (study / "results" / RUN / ".contacts").touch()
     # What a killed Snakemake leaves of the copies that it makes, in the folder where Snakemake itself looks for them.
     copies = FileBackupMixin._backup_path.fget(SimpleNamespace(path=study / ".snakemake"))
     (copies / "results" / "tiny" / "298.15K" / "tables").mkdir(parents=True, exist_ok=True)
