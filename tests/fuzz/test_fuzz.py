@@ -27,7 +27,7 @@ from lmbmd.core import provenance, stages
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
-#: Cases in the ordinary run, and beyond them in the slow one.
+#: A few cases of each kind, and a tenth of many others.
 FEW = {
     "arguments": 60,
     "studies": 50,
@@ -37,7 +37,7 @@ FEW = {
     "runs": 16,
     "simulations": 16,
 }
-#: The slow run takes a tenth of these unless LMBMD_FUZZ=whole (about twenty minutes on a quiet core).
+#: A tenth of these are taken unless LMBMD_FUZZ=whole (about twenty minutes on a quiet core).
 MANY = {
     "arguments": 1500,
     "studies": 1200,
@@ -213,6 +213,7 @@ def test_what_is_damaged_works_when_it_is_not(world, kind, tmp_path, monkeypatch
         assert main(arguments) == 0, arguments
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_nothing_ends_in_a_traceback_a_signal_or_half_a_result(world, kind):
     check(faults(kind, "1", 0, FEW[kind], world))
