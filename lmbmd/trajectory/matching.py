@@ -390,13 +390,14 @@ def _selected(
         return np.flatnonzero(np.isin(topology.resname, entry.resnames))
     if entry.ranges:
         last = max(last for _, last in entry.ranges)
-        if last > topology.n:
+        if last > topology.n_file:
             raise LmbmdError(
-                f"atom {last} is beyond the last, {topology.n}.",
+                f"atom {last} is beyond the last, {topology.n_file}.",
                 where=species_map.where("species", name, "atoms"),
                 remedy="Atoms are numbered from 1.",
             )
-        return np.unique(np.concatenate([np.arange(a - 1, b) for a, b in entry.ranges]))
+        numbers = np.concatenate([np.arange(a - 1, b) for a, b in entry.ranges])
+        return np.flatnonzero(np.isin(topology.real, numbers))
     if fragment is None:
         raise LmbmdError(
             "the topology has no bonds, so that a SMILES finds nothing.",
@@ -535,7 +536,7 @@ def _denied(topology: Topology, partition: who.Partition) -> bool:
         return True
     if topology.all_bonds and "bonds" in partition.signs:
         return False
-    return who.contradicted(partition.groups, topology.near, topology.n, every=False) is not None
+    return who.contradicted(partition.groups, topology.near, topology.n, every=False)
 
 
 def _alike(topology: Topology, groups: Sequence[Sequence[int]]) -> bool:

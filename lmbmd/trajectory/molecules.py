@@ -147,8 +147,8 @@ def partitions(candidates: Sequence[tuple[str, list[np.ndarray] | None, int]]) -
     return sorted(made, key=lambda p: -p.weight)
 
 
-def contradicted(groups: Sequence[Sequence[int]], bonds: np.ndarray | None, n: int, *, every: bool) -> str | None:
-    """What bonds say against groups of atoms: "joins" them, "leaves in pieces", or None.
+def contradicted(groups: Sequence[Sequence[int]], bonds: np.ndarray | None, n: int, *, every: bool) -> bool:
+    """Whether bonds join groups of atoms, or leave them in pieces.
 
     Args:
         groups: of a species.
@@ -158,7 +158,7 @@ def contradicted(groups: Sequence[Sequence[int]], bonds: np.ndarray | None, n: i
             are joined or in pieces (distances, which a close contact can fool).
     """
     if bonds is None:
-        return None
+        return False
     label = np.full(n, -1)
     for g, members in enumerate(groups):
         label[list(members)] = g
@@ -166,13 +166,13 @@ def contradicted(groups: Sequence[Sequence[int]], bonds: np.ndarray | None, n: i
     across = inside[label[inside[:, 0]] != label[inside[:, 1]]]
     joined = len(np.unique(label[across]))
     if joined > (0 if every else len(groups) / 2):
-        return "join"
+        return True
     if every:
-        return None
+        return False
     within = inside[label[inside[:, 0]] == label[inside[:, 1]]]
     part = components(n, within)
     pieces = sum(len(set(part[list(members)])) > 1 for members in groups)
-    return "leave in pieces" if pieces > len(groups) / 2 else None
+    return pieces > len(groups) / 2
 
 
 def told(partition: Partition) -> str:

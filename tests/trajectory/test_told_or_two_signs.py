@@ -328,6 +328,17 @@ def test_sites_that_are_no_atoms_are_left_out_of_tables_and_frames(tmp_path):
     np.testing.assert_allclose(frame.positions, real, atol=1e-3)
 
 
+def test_atom_numbers_are_those_of_the_file_also_where_sites_are_left_out(tmp_path):
+    more = "not_atoms: [MW]\nnet_charge: 0\n"
+    by_number = WET_MAP.replace("resname: SOL,", "atoms: 3-18, formula: H2O,") + more
+    path = WET.pdb(tmp_path / "t.pdb")
+    named, numbered = table(path, WET_MAP + more, tmp_path), table(path, by_number, tmp_path)
+    assert numbered.species_id.tolist() == named.species_id.tolist()
+    last = by_number.replace("3-18", "3-14") + ""
+    asked(r"3 of 14 atoms belong to no species, the first is atom 15", path, last, tmp_path)
+    asked(r"atom 19 is beyond the last, 18", path, by_number.replace("3-18", "3-19"), tmp_path)
+
+
 def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
     universe = mda.Universe.empty(6, n_residues=2, atom_resindex=[0, 1, 1, 1, 1, 1], residue_segindex=[0] * 2)
     universe.add_TopologyAttr("names", ["LI", "C1", "DC1", "O1", "DO1", "LP1"])
