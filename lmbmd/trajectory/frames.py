@@ -273,7 +273,8 @@ def _open(trajectory: Any, n_atoms: int, name: str) -> tuple[Any, int, int, np.n
     import MDAnalysis as mda
 
     for path in _files_of(trajectory):
-        headers.checked(path)
+        # Headers of an XTC file are looked at by the scan below, or were when its Universe was opened.
+        (headers.existing if path.suffix.lower() == ".xtc" else headers.checked)(path)
     try:
         if hasattr(trajectory, "trajectory"):
             reader = trajectory.trajectory

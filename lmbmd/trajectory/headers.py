@@ -28,13 +28,12 @@ _LAMMPS_ENDINGS = {
 }
 
 
-def damaged(name: str, frame: int, what: str, remedy: str | None = None) -> LmbmdError:
+def damaged(name: str, frame: int, what: str) -> LmbmdError:
     """The refusal of a frame whose header cannot be that of its format."""
     return LmbmdError(
         f"the header of the frame is damaged: {what}.",
         where=f"{name}, frame {frame}",
-        remedy=remedy
-        or ("Copy the file again." if frame == 0 else f"Copy the file again, or cut it before frame {frame}."),
+        remedy="Copy the file again." if frame == 0 else f"Copy the file again, or cut it before frame {frame}.",
     )
 
 
