@@ -33,14 +33,8 @@ from lmbmd.simulate.protocol import load_spec
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", default="config/config.yaml")
-    parser.add_argument("--formulation", help="default: the study's last")
-    parser.add_argument("--threads", type=int, default=cores())
-    parser.add_argument("--ps", type=float, default=40.0, help="length of one round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = throughput.arguments(__doc__, threads=cores())
     options = parser.parse_args()
-    options.frame_ps = None
     if not shutil.which("gmx"):
         parser.exit(1, "gmx is not installed (Debian: gromacs)\n")
     chosen = PlatformOptions(name="CPU", threads=options.threads)
@@ -123,7 +117,8 @@ def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:
     system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
     nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     cutoff_nm = nonbonded.getCutoffDistance()._value
-    width_per_nm, grid = pme(nonbonded, system.getDefaultPeriodicBoxVectors()[0][0]._value)
+    edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
+    width_per_nm, grid = pme(nonbonded.getEwaldErrorTolerance(), cutoff_nm, edge_nm)
     values = {
         "step_ps": spec.timestep_fs / 1000,
         "steps": steps,

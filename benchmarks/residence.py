@@ -53,7 +53,7 @@ def main(n_centres: int, n_frames: int) -> None:
         partner = np.where(rng.random(partner.shape) < 0.01, draw(), partner)
         on = rng.random(partner.shape) > 0.05
         offsets = np.append(0, np.cumsum(on.sum(axis=1)))
-        frame = FrameContacts(t, 1.0 * t, np.eye(3), offsets, partner[on].astype(np.int32), *[nothing] * 4)
+        frame = FrameContacts(t, 1.0 * t, np.eye(3), offsets, partner[on].astype(np.int32), *[nothing] * 5)
         start = time.process_time()
         fold.add(frame)
         adding += time.process_time() - start

@@ -3,6 +3,7 @@
     python -m benchmarks.throughput [--formulation NAME] [--platform auto] [--ps 40] [--rounds 3]
     python -m benchmarks.throughput --atoms 10000         # the formulation's box beside itself
     python -m benchmarks.throughput --share 4             # and then four replicas at once on one device
+    python -m benchmarks.throughput --pressure            # and how many steps a pressure tensor takes as long as
 
 "simulate" is the production stage as it runs in a study: trajectory, state log, checks, checkpoints. "bare" is
 ``integrator.step(n)`` on the same prepared System from the same state, with nothing else. Rounds alternate, so that
@@ -24,6 +25,7 @@ from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import openmm
 
@@ -37,23 +39,31 @@ from lmbmd.simulate import checkpoint
 from lmbmd.simulate.engines import mechanics
 from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.options import PlatformOptions
-from lmbmd.simulate.protocol import load_spec
+from lmbmd.simulate.protocol import Transport, load_spec
 from lmbmd.simulate.run import simulate
 from lmbmd.study.study import load_study
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None, threads: int | None) -> argparse.ArgumentParser:
+    """What every stopwatch of one box in the simulate stage is asked; ``prepared_run`` takes it."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="config/config.yaml")
     parser.add_argument("--formulation", help="default: the study's last")
-    parser.add_argument("--platform", default="auto")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, default=threads)
     parser.add_argument("--ps", type=float, default=40.0, help="length of one round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.set_defaults(frame_ps=None, atoms=0)
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__, threads=None)
+    parser.add_argument("--platform", default="auto")
     parser.add_argument("--frame-ps", type=float, help="default: the study's")
     parser.add_argument("--checkpoint-s", type=float, default=60.0)
     parser.add_argument("--atoms", type=int, default=0, help="repeat the box until it has about so many")
     parser.add_argument("--share", type=int, default=1, metavar="N", help="time N replicas at once, too")
+    parser.add_argument("--pressure", action="store_true", help="time a pressure tensor, too")
     options = parser.parse_args()
     chosen = PlatformOptions(name=options.platform, threads=options.threads, checkpoint_interval_s=options.checkpoint_s)
     with tempfile.TemporaryDirectory(prefix="lmbmd-throughput-") as folder:
@@ -83,6 +93,36 @@ def measure(folder: Path, options: argparse.Namespace, chosen: PlatformOptions) 
     if options.share > 1:
         together = shared(run, options.share, round_ps)
         print(f"{options.share} replicas at once: {together:.2f} ns/day together")
+    if options.pressure:
+        step_s, tensor_s = pressure(folder, chosen)
+        print(f"a pressure tensor takes {1000 * tensor_s:.1f} ms, as long as {tensor_s / step_s:.1f} steps")
+
+
+def pressure(folder: Path, chosen: PlatformOptions, repeats: int = 5) -> tuple[float, float]:
+    """Seconds of a step and of a pressure tensor, the quickest of alternating rounds, from where the run stands."""
+    engine, rounds = standing(folder, chosen), []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        engine.step(100)
+        engine.measure(0, 0.0)
+        between = time.perf_counter()
+        for _ in range(5):
+            engine.pressure_bar()
+        rounds.append(((between - began) / 100, (time.perf_counter() - between) / 5))
+    steps_s, tensors_s = zip(*rounds[1:], strict=True)
+    return min(steps_s), min(tensors_s)
+
+
+def standing(folder: Path, chosen: PlatformOptions) -> Engine:
+    """Where the run stands, as a transport segment with pressure tensors."""
+    spec = load_spec(folder / "spec.json")
+    dynamics = Transport(pressure_interval_ps=spec.time_ps(1)).dynamics
+    found = checkpoint.load(folder / "work" / checkpoint.CURRENT)
+    system = openmm.XmlSerializer.deserialize((folder / "system.xml").read_text(encoding="utf-8"))
+    engine = Engine(system, spec.model_copy(update={"dynamics": dynamics}), chosen, "benchmark")
+    engine.restore(replace(found, header={**found.header, "engine": {}}))  # of a run: its binary part does not fit
+    engine.set_pace(spec.step_as, friction_per_ps=0.0)
+    return engine
 
 
 @dataclass
@@ -108,13 +148,14 @@ class Run:
         return self.spent_s - before
 
 
-def timed(function: Callable[..., None], spent: list[float]) -> Callable[..., None]:
+def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
     """The same function, adding the seconds it takes to ``spent[0]``."""
 
-    def wrapper(*arguments: object) -> None:
+    def wrapper(*arguments: object) -> Any:
         began = time.perf_counter()
-        function(*arguments)
+        found = function(*arguments)
         spent[0] += time.perf_counter() - began
+        return found
 
     return wrapper
 
@@ -125,7 +166,7 @@ def prepared_run(folder: Path, options: argparse.Namespace, chosen: PlatformOpti
     study = load_study(options.study)
     name = options.formulation or study.names[-1]
     composition = study.composition(name)
-    if getattr(options, "atoms", 0):
+    if options.atoms:
         write_repeated(folder, composition, options.atoms)
     else:
         build_box(
@@ -155,6 +196,7 @@ def write_repeated(folder: Path, composition: Composition, n_atoms: int) -> None
     built = build_system(many, composition.roles, parameters, composition.ion_charge_scale, edge_A)
     (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
     (folder / "start.pdb").write_text(pdb_text(built.atoms, 10 * positions, 10 * box, built.bonds), encoding="utf-8")
+    built.atoms.write(folder / "atoms.parquet")
 
 
 def shared(run: Run, n: int, length_ps: float) -> float:

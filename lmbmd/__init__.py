@@ -13,7 +13,14 @@ __all__ = ["__version__", "analyze"]
 
 
 def analyze(source: Any, species: Any, **options: Any) -> Described:
-    """Describe a trajectory of any program: see ``lmbmd.analysis.foreign.analyze``, which this calls."""
-    from lmbmd.analysis import foreign
+    """Describe a trajectory of any program: see ``lmbmd.analysis.foreign.analyze``, which this calls.
 
-    return foreign.analyze(source, species, **options)
+    With ``out`` the page is written as well, with its figures and the feature table, as by ``lmbmd analyze``.
+    """
+    from lmbmd.analysis import foreign
+    from lmbmd.report.pages.analysis import write_analysis
+
+    described = foreign.analyze(source, species, **options)
+    if options.get("out") is not None:
+        write_analysis(options["out"])
+    return described

@@ -67,6 +67,8 @@ def _child(folder: Path, accidents: Accidents, options: dict[str, Any]) -> None:
 
 def explode(runner: Runner) -> None:
     """Every atom gets 10⁵ times its velocity."""
+    if not hasattr(runner.engine, "_context"):  # GROMACS: it says so itself when that happens
+        raise runner.engine._exploded("an accident")
     context = runner.engine._context
     context.setVelocities(context.getState(velocities=True).getVelocities(asNumpy=True) * 1e5)
 

@@ -42,7 +42,7 @@ WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshad
 
 
 def browse(page, tmp_path, *options, drawing=FLAT):
-    """Open a page behind a proxy that answers nothing; returns stdout, console lines and what the page asked for."""
+    """Open a page, by path or address, behind a proxy that answers nothing: stdout, console lines and requests."""
     with Listener() as proxy:
         command = [
             CHROMIUM,
@@ -58,7 +58,7 @@ def browse(page, tmp_path, *options, drawing=FLAT):
             f"--user-data-dir={tmp_path / 'profile'}",
             "--enable-logging=stderr",
             *options,
-            page.as_uri(),
+            page if isinstance(page, str) else page.as_uri(),
         ]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
         proxy.shutdown()

@@ -62,6 +62,7 @@ def bead_contacts(atoms: AtomTable, points: np.ndarray, box: np.ndarray, index: 
         edge=edge[row, column].astype(np.float32),
         centre=centre.astype(np.float32),
         molecule=points.astype(np.float32),
+        dipole=np.zeros((len(atoms.species), 3)),
     )
 
 

@@ -1,8 +1,11 @@
-"""One small box, three LiNO3 and two molecules of methanol, as topology files of several programs."""
+"""One small box, three LiNO3 and two molecules of methanol, as topology files of several programs; and one whose shells
+are counted by hand, as a trajectory."""
 
 from __future__ import annotations
 
+import MDAnalysis as mda
 import numpy as np
+import yaml
 
 # Three LiNO3 and two molecules of methanol: (element, name, x, y, z) and bonds of each.
 NITRATE = (
@@ -129,3 +132,63 @@ def prmtop(path):
     lines += section("AMBER_ATOM_TYPE", elements, 4, 20)
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return path
+
+
+# Ions and solvents whose shells are counted by hand: see EXACT.
+EXACT_EDGE_A = 40.0
+EXACT_MAP = {
+    "centre": "LI",
+    "species": {
+        "LI": {"resname": "LI"},
+        "ANI": {"resname": "ANI", "formula": "CO", "role": "anion", "sites": {"O": "O"}},
+        "SOL": {"resname": "SOL", "formula": "CO", "role": "solvent", "sites": {"O": "O"}},
+    },
+    "cutoffs": {"ANI-O": 2.5, "SOL-O": 2.5},
+}
+#: Li–A–Li, a Li–A pair through the box face with a solvent on its Li, one bare Li, one free anion, one free solvent.
+#: (residue name, position of its first atom); an anion and a solvent have a carbon 1.4 Å along y from their oxygen.
+EXACT_MOLECULES = [
+    ("LI", (10, 10, 10)),
+    ("LI", (14, 10, 10)),
+    ("LI", (39, 20, 20)),
+    ("LI", (25, 30, 30)),
+    ("ANI", (12, 10, 10)),
+    ("ANI", (1, 20, 20)),
+    ("ANI", (30, 10, 30)),
+    ("ANI", (20, 36, 10)),
+    ("SOL", (37, 20, 20)),
+    ("SOL", (5, 30, 30)),
+]
+EXACT = {
+    ("anion_cn", "ANI"): 3 / 4,
+    ("solvent_cn", "SOL"): 1 / 4,
+    ("bare_centre_fraction", ""): 1 / 4,
+    ("free_solvent_fraction", "SOL"): 1 / 2,
+    ("ssip_fraction_centre", ""): 1 / 4,
+    ("cip_fraction_centre", ""): 3 / 4,
+    ("agg_fraction_centre", ""): 0.0,
+    ("ssip_fraction_anion", ""): 1 / 2,
+    ("cip_fraction_anion", ""): 1 / 4,
+    ("agg_fraction_anion", ""): 1 / 4,
+    ("ssip_fraction_cluster", ""): 1 / 4,
+    ("cip_fraction_cluster", ""): 1 / 4,
+    ("agg_fraction_cluster", ""): 1 / 2,
+}
+
+
+def exact_box(folder, frames=4, name="traj.xtc", begin_ps=0.0):
+    """Topology, trajectory of equal frames 2 ps apart and species map of ``EXACT_MOLECULES``."""
+    lines = [f"CRYST1{EXACT_EDGE_A:9.3f}{EXACT_EDGE_A:9.3f}{EXACT_EDGE_A:9.3f}  90.00  90.00  90.00 P 1           1"]
+    for residue, (kind, (x, y, z)) in enumerate(EXACT_MOLECULES, start=1):
+        for k, element in enumerate(["LI"] if kind == "LI" else ["O", "C"]):
+            place = f"{x:8.3f}{y + 1.4 * k:8.3f}{z:8.3f}"
+            start = f"HETATM{len(lines):5d} {element:>2s}   {kind:3s} A{residue:4d}"
+            lines.append(f"{start}    {place}  1.00  0.00          {element:>2s}")
+    (folder / "topology.pdb").write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
+    universe = mda.Universe(folder / "topology.pdb")
+    with mda.Writer(str(folder / name), universe.atoms.n_atoms) as writer:
+        for frame in range(frames):
+            universe.trajectory.ts.frame, universe.trajectory.ts.time = frame, begin_ps + 2.0 * frame
+            writer.write(universe.atoms)
+    (folder / "species.yaml").write_text(yaml.safe_dump(EXACT_MAP, sort_keys=False), encoding="utf-8")
+    return folder

@@ -12,6 +12,7 @@ import pandas as pd
 from lmbmd.analysis.families import schemas
 from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described, TableSchema
 from lmbmd.formulation.composition import Composition, Ingredient, Realised
+from lmbmd.numbers.doubt import SURE, Doubt, Kind, told
 from lmbmd.simulate.protocol import Protocol
 
 BOTTLES = {
@@ -87,7 +88,7 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
     composition(folder.name, bottle).write(folder / "composition.json")
     for temperature in temperatures_K:
         point = folder / f"{temperature:g}K"
-        described(bottle, rng).write(point)
+        described(bottle, rng, temperature).write(point)
         write_snapshots(point / "snapshots", bottle)
         for replica in (1, 2):
             run = point / f"r{replica}"
@@ -218,8 +219,9 @@ def state(bottle: dict, temperature: float, rng: np.random.Generator, n: int = 1
     return pd.DataFrame(columns)
 
 
-def described(bottle: dict, rng: np.random.Generator) -> Described:
+def described(bottle: dict, rng: np.random.Generator, temperature_K: float = 298.15) -> Described:
     tables = shell_tables(bottle) | ion_tables(bottle) | cipa_tables() | time_tables(bottle, rng)
+    tables |= motion_tables(bottle, temperature_K)
     tables |= radial_tables(bottle, rng) | {"composition": amounts(bottle), "convergence": checks()}
     text = "This run is too short to be converged: its numbers show how the box started, not the liquid."
     notes = (
@@ -228,12 +230,13 @@ def described(bottle: dict, rng: np.random.Generator) -> Described:
         {"topic": "convergence", "verdict": "borderline", "text": "Whether total cn drifts cannot be told."},
         {"topic": "cutoff", "text": "Li–TTE:F: 2.80 Å is used as cut-off, because g(r) has no significant maximum."},
         {"topic": "box", "text": "The longest cluster (2.3 nm) is longer than half the box (4.0 nm)."},
+        {"topic": "motion", "text": "Viscosity: the run is made up."},
         {"topic": "cipa", "call": "none", "text": "No CIPA: 0 % of Li are in compact clusters of CIPA size."},
     )
     options = {"cutoff_shift_A": 0.3, "agg_ii_from": 3, "cipa": {"min_ions": 20.0, "max_anisotropy": 0.4}}
     facts = {"stage": "describe/1", "centre": "Li", "options": options, "replicas": [{"frames": 500}] * 2}
     tables = {name: filled(table, schemas()[name]) for name, table in tables.items()}
-    return Described(descriptors(bottle), tables, notes, facts, schemas())
+    return Described(descriptors(bottle, temperature_K), tables, notes, facts, schemas())
 
 
 #: Doubts that the made-up tables use, as sentence → kind; the samples stand in brackets.
@@ -479,7 +482,73 @@ def time_tables(bottle: dict, rng: np.random.Generator) -> dict[str, pd.DataFram
     }
 
 
-def descriptors(bottle: dict) -> pd.DataFrame:
+def faster(temperature_K: float) -> float:
+    """How much faster everything is than at 298.15 K, with an activation energy of 15 kJ/mol."""
+    return float(np.exp(-15.0 / 8.31446e-3 * (1 / temperature_K - 1 / 298.15)))
+
+
+def motion_tables(bottle: dict, temperature_K: float) -> dict[str, pd.DataFrame]:
+    """Diffusive walks with a cage, an integral that levels off, and one that does not."""
+    rate, nan = faster(temperature_K), np.nan
+    lag = np.geomspace(1.0, 400.0, 30)
+    msd = []
+    for k, name in enumerate(bottle["counts"]):
+        caged, free = 1.5 * (1 - np.exp(-lag / 3)), 6 * 0.02 * (1 + 0.4 * k) * rate * lag
+        exponent = (0.5 * np.exp(-lag / 3) + free) / (caged + free)
+        columns = {"species": name, "lag_ps": lag, "msd_A2": caged + free, "error": (caged + free) * 0.004 * lag**0.6}
+        msd.append(pd.DataFrame(columns | {"exponent": exponent, "exponent_error": 0.005 * lag**0.6}))
+    integrals = []
+    for quantity, value, unit in (("viscosity", 1.1 / rate, "mPa s"), ("conductivity", 0.9 * rate, "S/m")):
+        columns = {"quantity": quantity, "time_ps": lag, "value": value * (1 - np.exp(-lag / 20)), "unit": unit}
+        integrals.append(pd.DataFrame(columns | {"error": 0.01 * value * np.sqrt(lag)}))
+    coefficients = [
+        (first, second, frame, part, rate * value, 0.05 * abs(value) + 0.01)
+        for frame, shift in (("barycentric", 0.0), ("solvent", 0.03))
+        for first, second, parts in (
+            ("Li", "Li", (0.45, 0.70, -0.25)),
+            ("Li", "FSI", (-0.05, nan, -0.05)),
+            ("FSI", "FSI", (0.60, 0.85, -0.25)),
+        )
+        for part, value in zip(("total", "self", "distinct"), np.array(parts) + shift, strict=True)
+        if np.isfinite(value)
+    ]
+    classes = pd.DataFrame(
+        {"class": ["single", "pair", "larger"], "ion_share": [0.2, 0.3, 0.5], "share": [0.45, 0.4, 0.15], "error": 0.06}
+    )
+    onsager = pd.DataFrame(coefficients, columns="first second frame part value_S_m error".split())
+    runs = [(r, k, "NVT", "nose-hoover", 0.0, 800.0, 1.0, temperature_K) for r in (1, 2) for k in (1, 2, 3, 4)]
+    names = "replica segment ensemble thermostat friction_per_ps length_ps interval_ps temperature_K"
+    return {
+        "msd": pd.concat(msd, ignore_index=True),
+        "running_integrals": pd.concat(integrals, ignore_index=True),
+        "onsager": onsager.assign(doubt=""),
+        "conductivity_by_class": classes.assign(doubt=""),
+        "motion_runs": pd.DataFrame(runs, columns=names.split()),
+    }
+
+
+def motion_rows(bottle: dict, temperature_K: float) -> list[tuple]:
+    """Of the last one the run is too short; one has an error from too few samples."""
+    rate, nan = faster(temperature_K), np.nan
+    rows = [
+        (name, species, value, 0.04 * value, unit, 30.0, 25.0, f"{name} in short")
+        for name, species, value, unit in (
+            *(("self_diffusion_m2_s", s, 2e-10 * (1 + 0.4 * k) * rate, "m²/s") for k, s in enumerate(bottle["counts"])),
+            ("self_diffusion_unbounded_m2_s", "Li", 2.3e-10 * rate, "m²/s"),
+            ("msd_exponent", "Li", 0.98, "1"),
+            ("conductivity_S_m", "", 0.95 * rate, "S/m"),
+            ("conductivity_nernst_einstein_S_m", "", 1.5 * rate, "S/m"),
+            ("onsager_barycentric_S_m", "Li|FSI", -0.05 * rate, "S/m"),
+            ("transference_solvent", "Li", 0.41, "1"),
+            ("diffusion_by_state_m2_s", "Li:SSIP", 2.6e-10 * rate, "m²/s"),
+            ("relative_permittivity", "", 7.1, "1"),
+        )
+    ]
+    rows.append(("ionicity", "", 0.63, 0.05, "1", 6.1, 5.0, "conductivity over Nernst–Einstein"))
+    return [*rows, ("viscosity_mPa_s", "", nan, nan, "mPa s", 0.0, nan, "Green–Kubo integral; it still grows")]
+
+
+def descriptors(bottle: dict, temperature_K: float = 298.15) -> pd.DataFrame:
     method = "molecules with a donor atom within its first-shell cut-off of a Li, per Li"
     rows = [
         ("anion_cn" if s == "FSI" else "solvent_cn", s, cn, 0.05, "1", 41.0, 14.0, method)
@@ -500,6 +569,12 @@ def descriptors(bottle: dict) -> pd.DataFrame:
         ("cluster_rg_nm", "Li", np.nan, np.nan, "nm", 0.0, np.nan, "radius of gyration; no finite cluster was seen"),
         ("shell_entropy", "", 1.62, np.nan, "k_B", 1.0, np.nan, "−Σ p ln p; one block only: no error can be told"),
     ]
-    unknown = {"cluster_rg_nm": "no_finite_cluster", "shell_entropy": "one_block"}
-    rows = [(*row, row[-1], "", unknown.get(row[0], ""), np.nan, np.nan) for row in rows]
+    rows += motion_rows(bottle, temperature_K)
+    found = {
+        "cluster_rg_nm": Doubt(Kind.NO_FINITE_CLUSTER),
+        "shell_entropy": Doubt(Kind.ONE_BLOCK),
+        "ionicity": Doubt(Kind.FEW_SAMPLES, n=6.1),
+        "viscosity_mPa_s": Doubt(Kind.RUN_TOO_SHORT),
+    }
+    rows = [(*row, row[-1], *told(found.get(row[0], SURE)), np.nan) for row in rows]
     return pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))

@@ -114,7 +114,8 @@ def scattered(
     centre = molecule[atoms.molecule[atoms.centres]]
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     edge = molecule[atoms.molecule[atom]] - centre[row]
-    return FrameContacts(index, time_ps, box, offsets, atom, distance, edge.reshape(-1, 3), centre, molecule)
+    still = np.zeros((len(atoms.species), 3))
+    return FrameContacts(index, time_ps, box, offsets, atom, distance, edge.reshape(-1, 3), centre, molecule, still)
 
 
 def contacts_from_positions(
@@ -163,6 +164,12 @@ def contacts_from_positions(
         edge=np.array(edge, np.float32).reshape(-1, 3),
         centre=positions[atoms.centres].astype(np.float32),
         molecule=mass_centre.astype(np.float32),
+        dipole=np.array(
+            [
+                sum(atoms.charge_e[i] * (positions[i] - mass_centre[atoms.molecule[i]]) for i in mine)
+                for mine in (np.flatnonzero(atoms.species_id == s) for s in range(len(atoms.species)))
+            ]
+        ),
     )
 
 
@@ -253,6 +260,7 @@ def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, orders
         one.edge[order],
         one.centre[centres],
         one.molecule[np.argsort(new_molecule)],
+        one.dipole,
     )
 
 

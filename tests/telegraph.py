@@ -66,7 +66,7 @@ def result_of(state, interval_ps=1.0, n_groups=N_GROUPS):
     ]
     centres = np.bincount(np.arange(n) % n_groups)
     exchange = Exchange("Li", "DME", 0.0, held.losses(), held.frames_on(), centres)
-    return ResidenceResult(interval_ps, n_frames, tuple(curves), (exchange,))
+    return ResidenceResult(interval_ps, n_frames, (exchange,), tuple(curves))
 
 
 BOX = atom_table((LI, 2), (FSI, 2), (DME, 2))

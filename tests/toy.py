@@ -151,12 +151,32 @@ def write_run(
     (folder / "start.pdb").write_text(
         pdb_text(built.atoms, positions, np.diag([edge_A] * 3), built.bonds), encoding="utf-8"
     )
+    built.atoms.write(folder / "atoms.parquet")
     write_spec(folder, **protocol)
     return folder
 
 
-def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: float = 100.0, **protocol: Any) -> None:
-    """The ``spec.json`` of a small run: 1 ps of equilibration, 2 ps of production, a frame each 0.1 ps."""
+#: Of a small segment: the pressure tensor at each second row of the state log.
+NOSE_HOOVER = {"ensemble": "NVT", "thermostat": "nose-hoover", "coupling_ps": 0.2, "pressure_interval_ps": 0.04}
+#: The same at constant energy.
+FREE = {**NOSE_HOOVER, "ensemble": "NVE", "thermostat": None, "coupling_ps": None}
+
+
+def write_spec(
+    folder: Path,
+    *,
+    temperature_K: float = 300.0,
+    pressure_bar: float = 100.0,
+    dynamics: dict[str, Any] | None = None,
+    **protocol: Any,
+) -> None:
+    """The ``spec.json`` of a small run: 1 ps of equilibration, 2 ps of production, a frame each 0.1 ps.
+
+    A folder that has that of a segment keeps its ``dynamics``.
+    """
+    path = folder / "spec.json"
+    if dynamics is None and path.exists():
+        dynamics = json.loads(path.read_text(encoding="utf-8")).get("dynamics")
     spec = {
         "temperature_K": temperature_K,
         "pressure_bar": pressure_bar,
@@ -171,8 +191,9 @@ def write_spec(folder: Path, *, temperature_K: float = 300.0, pressure_bar: floa
             "max_equilibration_ns": 0.001,
             **protocol,
         },
+        **({"dynamics": dynamics} if dynamics else {}),
     }
-    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    path.write_text(json.dumps(spec), encoding="utf-8")
 
 
 #: Still smaller: 88 atoms. Its liquid would be narrower than two cut-offs, so it stays a compressed vapour.
@@ -199,13 +220,16 @@ def simulate_here(
     folder: Path,
     *,
     platform: str = "CPU",
-    checkpoint_interval_s: float = 0.1,
+    checkpoint_interval_s: float | None = None,
     soft_steps: tuple[tuple[int, int], ...] = ((500, 20), (1000, 20)),
     **options: Any,
 ) -> None:
     """``simulate`` on the files of ``folder``, with a short softening and a checkpoint whenever it is due."""
     paths = (folder / name for name in ("spec.json", "system.xml", "start.pdb", "work", "out"))
-    options = {"threads": 1, **options}
+    engine = folder / "engine"
+    options = {"threads": 1, **({"engine": engine.read_text("utf-8")} if engine.exists() else {}), **options}
+    if checkpoint_interval_s is None:  # mdrun is begun anew at each
+        checkpoint_interval_s = 1.0 if options.get("engine") == "gromacs" else 0.1
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"SOFT_STEPS": soft_steps, "CHECKPOINT_SHARE": 1.0, "ATTEND_S": 0.02}.items():
             patch.setattr(runner, name, value)

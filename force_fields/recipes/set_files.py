@@ -52,8 +52,9 @@ def stored_resp(name: str, smiles: str) -> tuple[list[float], list[dict], str]:
     found = json.loads((HERE / "resp.json").read_text(encoding="utf-8"))[name]
     if found["smiles"] != smiles:
         raise ValueError(f"resp.json has another molecule as {name}")
+    relaxed = " relaxed by GFN2-xTB" if found.get("relaxed") else ""
     method = (
-        f"two-stage RESP, HF/6-31G*, {found['conformers']} MMFF94 conformer(s) together, equal on equivalent "
+        f"two-stage RESP, HF/6-31G*, {found['conformers']} MMFF94 conformer(s){relaxed} together, equal on equivalent "
         f"atoms, sum exact; relative error of the potential {found['error']:.2f}"
     )
     return [float(q) for q in found["charges"]], [RESP], method

@@ -14,8 +14,9 @@ import numpy as np
 
 from lmbmd.analysis.clusters.ions import ions_of
 from lmbmd.analysis.convergence_account import convergence_account
+from lmbmd.analysis.dynamics.segments import Segment
 from lmbmd.analysis.families import FAMILIES, family, schemas
-from lmbmd.analysis.family import Family, Findings, Recipe, Setting, with_radius_errors
+from lmbmd.analysis.family import Family, Findings, Recipe, Setting, with_radius_errors, without_radius_errors
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.radial_account import pooled_rdf
@@ -27,6 +28,9 @@ from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.rdf import Rdf
+
+#: Temperatures nearer to each other than this are one, K.
+SAME_K = 0.5
 
 
 def primary_centre(atoms: AtomTable, name: str = "") -> str:
@@ -55,6 +59,7 @@ def describe(
     options: DescribeOptions | None = None,
     composition: Recipe | None = None,
     progress: bool = True,
+    motion: Sequence[Segment] = (),
 ) -> Described:
     """Describe a state point from the contacts and RDFs of its replicas.
 
@@ -67,13 +72,16 @@ def describe(
         options: see ``DescribeOptions``.
         composition: what was asked for; without it the composition is told by species.
         progress: say how far it is: a bar on a terminal, lines elsewhere.
+        motion: where motion is read from, in order of replica; if none are given, from the runs themselves, of which
+            then neither temperature nor thermostat is known.
 
     Returns:
         descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
         frames and time per replica, stage).
 
     Raises:
-        LmbmdError: if there is no run, centre or frame, replicas do not fit together, or an option is wrong.
+        LmbmdError: if there is no run, centre or frame, replicas do not fit together, or an option is wrong; if the
+            segments of ``motion`` differ in temperature.
     """
     options = options or DescribeOptions()
     if not runs:
@@ -82,7 +90,11 @@ def describe(
     rdf = pooled_rdf([rdf for _, rdf in runs])
     cutoffs = first_shell_cutoffs(rdf, atoms, options.cutoffs_A, options.cutoff_window_A, options.cutoff_fallback_A)
     tables = [contacts for contacts, _ in runs]
-    _check_reach(cutoffs, tables, options.cutoff_shift_A)
+    segments = tuple(motion) or tuple(Segment(table, number) for number, table in enumerate(tables, start=1))
+    _check_temperatures(segments)
+    of_motion = [segment.contacts for segment in segments]
+    is_apart = of_motion != tables
+    _check_reach(cutoffs, [*tables, *(of_motion if is_apart else ())], options.cutoff_shift_A)
     setting = Setting(
         atoms=atoms,
         centre=centre,
@@ -92,20 +104,38 @@ def describe(
         second=second_shell_cutoffs(rdf, atoms, centre),
         n_frames=tuple(contacts.n_frames for contacts in tables),
         recipe=composition,
+        segments=segments,
     )
     families = [family(name) for name in FAMILIES]
     uncertain = [row for row in cutoffs.rows if row.is_uncertain]
     reach_A = min(contacts.search_radius_A for contacts in tables)
     moved = [_moved(setting, row, by, reach_A) for row in uncertain for by in (-row.error_A, row.error_A)]
-    counted = [one for one in families if one.shifted]
-    jobs = [(setting, families, setting.shifts_A), *((other, counted, ()) for other in moved)]
-    found, *others = _fold(tables, jobs, progress)
-    accounts = [one.account(found) for one in families]
+    counted = [one for one in families if one.shifted or one.radius_errors]
+
+    def counts(of: Sequence[Family], tables: Sequence[Contacts], word: str) -> list[Findings]:
+        """What these families find in the tables, and again what those of them do that depend on uncertain cut-offs."""
+        n_frames = tuple(table.n_frames for table in tables)
+        again = [one for one in of if one in counted]
+        whole = replace(setting, n_frames=n_frames), of, setting.shifts_A
+        jobs = [whole, *((replace(other, n_frames=n_frames), again, ()) for other in moved)]
+        return _fold(tables, jobs, progress, word)
+
+    of_runs = [one for one in families if not (is_apart and one.of_motion)]
+    in_runs = in_segments = counts(of_runs, tables, "replica")
+    if is_apart:
+        in_segments = counts([one for one in families if one.of_motion], of_motion, "segment")
     told = ", ".join(f"{row.centre}–{row.partner}, {row.cutoff_A:.2f} ± {row.error_A:.2f} Å" for row in uncertain)
-    for k, one in enumerate(families):
-        if one.shifted:
+    found, accounts = in_runs[0], []
+    for one in families:
+        whole, *others = in_segments if one.of_motion else in_runs
+        account = one.account(whole)
+        if one in counted:
             each = [one.account(other) for other in others]
-            accounts[k] = with_radius_errors(accounts[k], list(zip(each[::2], each[1::2], strict=True)), told)
+            pairs = list(zip(each[::2], each[1::2], strict=True))
+            account = with_radius_errors(account, pairs, told, tables=one.shifted)
+        elif one.radius_errors is False:
+            account = without_radius_errors(account, told)
+        accounts.append(account)
     overall = convergence_account(found, families, accounts)
     notes = [note for account in (overall, *accounts) for note in account.notes]
     facts = {
@@ -141,6 +171,15 @@ def _check_reach(cutoffs: Cutoffs, tables: Sequence[Contacts], shift_A: float) -
             )
 
 
+def _check_temperatures(segments: Sequence[Segment]) -> None:
+    known = {segment.temperature_K for segment in segments if segment.temperature_K == segment.temperature_K}
+    if known and max(known) - min(known) > SAME_K:
+        raise LmbmdError(
+            f"the runs to read motion from have different temperatures: {min(known):g} and {max(known):g} K.",
+            remedy="Describe each temperature by itself.",
+        )
+
+
 def _moved(setting: Setting, row: Cutoff, by_A: float, reach_A: float) -> Setting:
     """The same with one cut-off moved, and every shell type a descriptor; no further than contacts were looked for."""
     by_A = min(by_A, reach_A - row.cutoff_A)
@@ -152,8 +191,8 @@ def _moved(setting: Setting, row: Cutoff, by_A: float, reach_A: float) -> Settin
 Job = tuple[Setting, Sequence[Family], Sequence[float]]
 
 
-def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool) -> list[Findings]:
-    """All folds of all families, fed frame by frame, one replica after the other; findings for each job.
+def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool, word: str = "replica") -> list[Findings]:
+    """All folds of all families, fed frame by frame, one replica (or segment) after the other; findings for each job.
 
     All settings are of the same box and differ in their cut-offs only: each frame is read once.
     """
@@ -176,9 +215,9 @@ def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool) -> li
                 kept[key].append(begin(setting, number))
         time_ps, volume_A3 = [], []
         with Progress(sys.stderr if progress else None) as bar:
-            bar.begin(f"describe replica {number}", contacts.n_frames, unit="frames")
+            bar.begin(f"describe {word} {number}", contacts.n_frames, unit="frames")
             for full in contacts:
-                _check_box(full, atoms, number)
+                _check_box(full, atoms, f"{word} {number}")
                 for (setting, _, shifts_A), kept in zip(jobs, folds, strict=True):
                     shell = first_shell(full, setting.cutoffs, atoms, ions, shifts_A)
                     for (_, shift), these in kept.items():
@@ -193,10 +232,10 @@ def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool) -> li
     ]
 
 
-def _check_box(full: FrameContacts, atoms: AtomTable, replica: int) -> None:
+def _check_box(full: FrameContacts, atoms: AtomTable, which: str) -> None:
     if len(full.molecule) != atoms.n_molecules or len(full.centre) != len(atoms.centres):
         raise LmbmdError(
             "its contacts are of another box than the atom table.",
-            where=f"replica {replica}, frame {full.index}",
+            where=f"{which}, frame {full.index}",
             remedy="Replicas described together must hold the same molecules in the same order.",
         )

@@ -26,7 +26,9 @@ FAMILIES = (
     "clusters.components",
     "clusters.cipa",
     "dynamics.lifetimes",
+    "dynamics.motion",
     "liquid",
+    "scan.permittivity",
 )
 #: What is said over all families together: sensitivity, errors, convergence.
 OVERALL = "convergence"

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
+from lmbmd.analysis.dynamics.segments import Segment
 from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
@@ -19,6 +20,7 @@ from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
 from lmbmd.data.rdf import Rdf
+from lmbmd.numbers.doubt import Doubt, Kind, described
 
 Result = TypeVar("Result", covariant=True)
 #: A quantity frame by frame: one array per replica.
@@ -57,6 +59,7 @@ class Setting:
         second: edges of the second shell round the primary centre.
         n_frames: frames of each replica.
         recipe: what was asked for, if known.
+        segments: where motion is read from: one for each replica of families that are ``of_motion``.
     """
 
     atoms: AtomTable
@@ -67,6 +70,7 @@ class Setting:
     second: tuple[Cutoff, ...]
     n_frames: tuple[int, ...]
     recipe: Recipe | None = None
+    segments: tuple[Segment, ...] = ()
 
     @property
     def shifts_A(self) -> tuple[float, float]:
@@ -127,14 +131,20 @@ class Family:
     Attributes:
         account: from findings to rows, tables and notes.
         folds: class of each fold → how to begin it, from the setting and the replica's number (from 1).
+        of_motion: whether it is about motion, and its folds are fed the transport segments where there are any: its
+            findings then have one result for each segment.
         shifted: whether the folds are also fed first shells with moved cut-offs, each shift by itself.
+        radius_errors: whether its descriptors, and if ``shifted`` its tables, are counted again with each uncertain
+            cut-off moved, so that their errors include that of the cut-off; None for one that no first shell is in.
         series: quantities to be watched over time.
         sensitive: quantities to be counted again with all cut-offs moved by a shift in Å (0: as they are).
     """
 
     account: Callable[[Findings], Account]
     folds: Mapping[type, Callable[[Setting, int], Fold]] = field(default_factory=dict)
+    of_motion: bool = False
     shifted: bool = False
+    radius_errors: bool | None = None
     series: Callable[[Findings], Mapping[str, Series]] = lambda found: {}
     sensitive: Callable[[Findings, float], Mapping[str, Series]] = lambda found, shift_A: {}
 
@@ -143,7 +153,7 @@ class Family:
 Moved = Sequence[tuple[Account, Account]]
 
 
-def with_radius_errors(account: Account, moved: Moved, told: str) -> Account:
+def with_radius_errors(account: Account, moved: Moved, told: str, *, tables: bool = True) -> Account:
     """An account whose errors include those of the cut-offs.
 
     A number x that changes from x₋ to x₊ as one cut-off is moved by its standard error has an error of (x₊ − x₋)/2 from
@@ -155,15 +165,31 @@ def with_radius_errors(account: Account, moved: Moved, told: str) -> Account:
         account: as it is.
         moved: one pair of accounts per uncertain cut-off; a class or shell that one lacks has a share of zero there.
         told: which cut-offs these are, for the method of a descriptor.
+        tables: whether the errors in the tables, too.
     """
     if not moved:
         return account
-    tables = {
-        name: _widened(table, [(low.tables[name], high.tables[name]) for low, high in moved])
+    widened = {
+        name: _widened(table, [(low.tables[name], high.tables[name]) for low, high in moved]) if tables else table
         for name, table in account.tables.items()
     }
     values = [tuple({(row.name, row.species): row.value for row in one.rows} for one in pair) for pair in moved]
-    return Account([_row(row, values, told) for row in account.rows], tables, account.notes)
+    return Account([_row(row, values, told) for row in account.rows], widened, account.notes)
+
+
+def without_radius_errors(account: Account, told: str) -> Account:
+    """An account whose descriptors say that their errors leave out those of the cut-offs; ``told`` says of which."""
+    found = Doubt(Kind.WITHOUT_CUTOFF, of=told)
+
+    def row(one: Descriptor) -> Descriptor:
+        if not one.error > 0 or one.doubt_kind:
+            return one
+        return described(
+            *(one.name, one.species, one.value, one.error, one.unit, one.n_effective),
+            *(one.degrees_of_freedom, one.definition, found),
+        )
+
+    return replace(account, rows=[row(one) for one in account.rows]) if told else account
 
 
 def _row(row: Descriptor, values: Sequence[tuple[Mapping, ...]], told: str) -> Descriptor:

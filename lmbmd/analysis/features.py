@@ -10,8 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lmbmd.analysis.convergence import LEAST_REPLICAS
+from lmbmd.analysis.dynamics.temperatures import Law, arrhenius, vtf
 from lmbmd.analysis.families import box_limited
-from lmbmd.data.described import Described
+from lmbmd.core import rounding
+from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.numbers.doubt import Kind, described
+from lmbmd.numbers.estimate import Estimate
 
 
 class Column(NamedTuple):
@@ -27,7 +32,11 @@ _TEXT, _NUMBER, _WHOLE, _TRUTH = pa.string(), pa.float64(), pa.int64(), pa.bool_
 #: The order, the names and the types are part of the file format; docs/features.md shows them.
 COLUMNS = (
     Column("formulation", _TEXT, "name of the bottle"),
-    Column("temperature_K", _NUMBER, "temperature of the state point, K"),
+    Column(
+        "temperature_K",
+        _NUMBER,
+        "temperature of the state point, K; missing if it is of all temperatures, or not known",
+    ),
     Column("name", _TEXT, "which number it is: a descriptor, or one of the rows below"),
     Column(
         "species", _TEXT, "what the number is about: a species, a site (`FSI:O`) or a shell; empty for the whole liquid"
@@ -62,6 +71,23 @@ ROWS = (
     ("sampled_ns", "ns", "production time that was analysed, all replicas together"),
 )
 
+#: Numbers of a bottle over all its temperatures: (name, unit, meaning). ``species`` says what changes with them.
+OVER_TEMPERATURES = (
+    ("activation_energy_kJ_mol", "kJ/mol", "E of the Arrhenius law, ln x = ln A ∓ E / (R T)"),
+    ("vtf_b_K", "K", "B of the Vogel–Tammann–Fulcher law, ln x = ln A ∓ B / (T − T₀)"),
+    ("vtf_t0_K", "K", "its T₀"),
+    ("vtf_log_prefactor", "1", "its ln A, A in the unit of x"),
+)
+#: What is followed over the temperatures: descriptor → (name in ``species``, whether it rises with temperature).
+FOLLOWED = {
+    "self_diffusion_m2_s": ("diffusion", True),
+    "self_diffusion_unbounded_m2_s": ("diffusion_unbounded", True),
+    "conductivity_S_m": ("conductivity", True),
+    "viscosity_mPa_s": ("viscosity", False),
+}
+#: Verdicts on runs, the worst first.
+_VERDICTS = ("unknown", "too short", "not converged", "borderline", "long enough")
+
 #: Descriptor that ``free_solvent`` adds up.
 FREE_SOLVENT = "free_solvent_fraction"
 
@@ -78,10 +104,94 @@ def features(points: Iterable[tuple[str, float, Mapping[str, Any], Described]]) 
 
     Returns:
         The columns of ``FEATURES``, always all of them; the rows of a state point are in the order in which the
-        describe stage wrote them.
+        describe stage wrote them, those of ``OVER_TEMPERATURES`` come after all state points.
     """
     parts = [_state_point(*point) for point in points]
-    return pd.concat(parts, ignore_index=True)[FEATURES.names] if parts else FEATURES.empty_table().to_pandas()
+    if not parts:
+        return FEATURES.empty_table().to_pandas()
+    found = pd.concat(parts, ignore_index=True)[FEATURES.names]
+    over = [rows for _, bottle in found.groupby("formulation", sort=False) for rows in _over_temperatures(bottle)]
+    return pd.concat([found, *over], ignore_index=True)[FEATURES.names] if over else found
+
+
+def usable(row: Any) -> Estimate | None:
+    """The number in a row of the feature table with the error to compare it by; None if there is a doubt about either.
+
+    A number that never changed is taken at its value if ``LEAST_REPLICAS`` independent runs agree.
+    """
+    if not math.isfinite(row.value) or row.box_limited:
+        return None
+    if row.doubt_kind == Kind.NEVER_CHANGED and row.n_effective >= LEAST_REPLICAS:
+        return Estimate(row.value, 0.0, row.n_effective, math.inf)
+    if row.doubt_kind or not math.isfinite(row.error):
+        return None
+    if row.error and not row.degrees_of_freedom > 0.0:
+        return None
+    return Estimate(row.value, float(row.error), row.n_effective, row.degrees_of_freedom)
+
+
+class Followed(NamedTuple):
+    """A number of one bottle at all its temperatures, and the laws through it.
+
+    Attributes:
+        about: as ``species`` of its rows of ``OVER_TEMPERATURES`` has it.
+        rows: of the feature table, one per temperature.
+        arrhenius, vtf: fitted to those that can be relied on.
+    """
+
+    about: str
+    rows: pd.DataFrame
+    arrhenius: Law
+    vtf: Law
+
+
+def followed(bottle: pd.DataFrame) -> list[Followed]:
+    """What is known of a bottle at several temperatures, with the laws through it.
+
+    Args:
+        bottle: rows of the feature table of one formulation.
+    """
+    rows = bottle[bottle.name.isin(FOLLOWED) & bottle.temperature_K.notna()]
+    found = []
+    for (name, species), part in rows.groupby(["name", "species"], sort=False):
+        if part.temperature_K.nunique() < 2:
+            continue
+        word, rises = FOLLOWED[str(name)]
+        known = [(float(row.temperature_K), usable(row)) for row in part.itertuples(index=False)]
+        points = [(T, estimate) for T, estimate in known if estimate]
+        about = f"{species}:{word}" if species else word
+        found.append(Followed(about, part, arrhenius(points, rises), vtf(points, rises)))
+    return found
+
+
+def _over_temperatures(bottle: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of ``OVER_TEMPERATURES`` of a bottle; none if it has one temperature."""
+    return [_laws(one) for one in followed(bottle)]
+
+
+def _laws(one: Followed) -> pd.DataFrame:
+    laws = (one.arrhenius, one.vtf, one.vtf, one.vtf)
+    energy = one.arrhenius.activation_energy_kJ_mol
+    numbers = (energy, one.vtf.b_K, one.vtf.t0_K, one.vtf.log_prefactor)
+    rows = []
+    for (name, unit, meaning), law, number in zip(OVER_TEMPERATURES, laws, numbers, strict=True):
+        known = number.n_effective, number.degrees_of_freedom
+        used = ", ".join(map(rounding.exact, law.temperatures_K))
+        definition = f"{meaning}, for x the {one.rows.name.iloc[0]}; weighted fit" + (f" over {used} K" if used else "")
+        rows.append(described(name, one.about, number.value, number.error, unit, *known, definition, law.doubt))
+    first, used = one.rows.iloc[0], one.rows[one.rows.temperature_K.isin(one.arrhenius.temperatures_K)]
+    said = set(used.verdict if len(used) else one.rows.verdict)
+    worst = next((verdict for verdict in _VERDICTS if verdict in said), "unknown")
+    return descriptor_frame(rows).assign(
+        formulation=first.formulation,
+        temperature_K=math.nan,
+        box_limited=False,
+        verdict=worst,
+        replicas=int(used.replicas.sum()),
+        force_field=first.force_field,
+        ion_charge_scale=first.ion_charge_scale,
+        recipe_sha256=first.recipe_sha256,
+    )[FEATURES.names]
 
 
 def _state_point(formulation: str, temperature_K: float, box: Mapping[str, Any], described: Described) -> pd.DataFrame:
@@ -136,11 +246,13 @@ def free_solvent(features: pd.DataFrame) -> pd.DataFrame:
     Args:
         features: the feature table.
     """
-    free = features[features.name == FREE_SOLVENT]
-    counts = features[features.name == "count"].set_index(["formulation", "temperature_K", "species"]).value
+    wanted = features[features.name.isin((FREE_SOLVENT, "count"))]
     rows = []
-    for (formulation, T), part in free.groupby(["formulation", "temperature_K"], sort=False):
-        n = [counts.get((formulation, T, species), math.nan) for species in part.species]
+    for _, point in wanted.groupby(["formulation", "temperature_K"], sort=False, dropna=False):
+        part, counts = point[point.name == FREE_SOLVENT], point[point.name == "count"].set_index("species").value
+        if part.empty:
+            continue
+        n = [counts.get(species, math.nan) for species in part.species]
         weights = pd.Series(n, index=part.index) / sum(n) if len(part) > 1 else pd.Series(1.0, index=part.index)
         rows.append(
             part.iloc[0].to_dict()

@@ -40,9 +40,11 @@ def bonds(shell: FrameContacts, atoms: AtomTable) -> Bonds:
     """
     molecule = atoms.molecule[shell.atom].astype(np.int64)
     # Contacts are in order of centre and, within one, of atom: those of one pair are neighbours.
-    new = np.append(True, (np.diff(shell.row) != 0) | (np.diff(molecule) != 0))[: len(molecule)]
+    row, n = shell.row, len(molecule)
+    new = np.ones(n, bool)
+    new[1:] = (row[1:] != row[:-1]) | (molecule[1:] != molecule[:-1])
     first = np.flatnonzero(new)
-    return Bonds(shell.row[first], molecule[first], np.diff(np.append(first, len(molecule))))
+    return Bonds(row[first], molecule[first], np.diff(first, append=n))
 
 
 @dataclass(frozen=True, eq=False)

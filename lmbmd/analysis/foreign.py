@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lmbmd.analysis.describe import describe
+from lmbmd.analysis.dynamics.segments import PressureSeries, Segment
+from lmbmd.analysis.liquid_account import density_g_cm3
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
+from lmbmd.core.errors import LmbmdError
 from lmbmd.core.validation import validated
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.sites import named_cutoffs, site_keys
-from lmbmd.trajectory.foreign import open_foreign
-from lmbmd.trajectory.sample import Sample
+from lmbmd.trajectory.foreign import open_run
+from lmbmd.trajectory.frames import Frames
+from lmbmd.trajectory.parts import Joined, Window, files_of
+from lmbmd.trajectory.sample import SAMPLE, Sample
 from lmbmd.trajectory.species_map import from_mapping, load
 
 
@@ -27,22 +37,32 @@ def analyze(
     species: str | os.PathLike[str] | Mapping[str, Any],
     *,
     out: str | os.PathLike[str] | None = None,
-    start: int | None = None,
-    stop: int | None = None,
-    step: int | None = None,
+    title: str = "",
+    begin_ps: float | None = None,
+    end_ps: float | None = None,
+    every_ps: float | None = None,
     options: Mapping[str, Any] | None = None,
     workers: int = 1,
+    temperature_K: float | None = None,
+    friction_per_ps: float | None = None,
+    pressure: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
 ) -> Described:
-    """Describe a trajectory that lmbmd did not make: shells, speciation, clusters, CIPA and lifetimes.
+    """Describe a trajectory that lmbmd did not make: shells, speciation, clusters, CIPA, lifetimes and motion.
 
     Args:
-        source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both.
+        source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both. Of a run that
+            goes on in further files (topology, [first part, second part]); for several replicas of one box a list of
+            such: ``[(topology, first), (topology, second)]``.
         species: the species map, as a file or as plain data (docs/foreign_trajectories.md).
-        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots; nothing
-            is kept if None.
-        start, stop, step: which frames, as in a slice.
-        options: as the section ``analysis`` of a study; ``frame_stride`` is ``step`` here.
+        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots, the
+            first three in a folder r1, r2 … for each of several replicas; nothing is kept if None.
+        title: of the page that is made of it; by default the name of the trajectory's file.
+        begin_ps, end_ps, every_ps: which frames of each run, by the time in it; both ends are included.
+        options: as the section ``analysis`` of a study, without ``frame_stride``.
         workers: processes that read and search frames.
+        temperature_K: of the simulation; without it there is neither conductivity nor viscosity.
+        friction_per_ps: of its thermostat, if that was a Langevin thermostat: a large one is doubted.
+        pressure: the pressure tensor over time (``PressureSeries``), one file per replica, for the viscosity.
 
     Returns:
         ``.descriptors`` is the tidy table (name, species, value, error, unit, n_effective, degrees_of_freedom,
@@ -53,7 +73,22 @@ def analyze(
     """
     chosen = validated(AnalysisOptions, dict(options or {}), path=Path("analysis options"), lines={})
     species_map = from_mapping(species) if isinstance(species, Mapping) else load(species)
-    atoms, frames = open_foreign(source, species_map, start, stop, step or chosen.frame_stride)
+    sources = _replicas(source)
+    facts_of = _told(len(sources), temperature_K, friction_per_ps, pressure)
+    if chosen.frame_stride != 1:
+        what = "which frames are read is not said here."
+        raise LmbmdError(what, where="analysis options:frame_stride", remedy="Give every_ps (--every), in ps.")
+    window = Window(begin_ps, end_ps, every_ps)
+    opened = [open_run(one, species_map, window) for one in sources]
+    atoms = opened[0][0]
+    for number, (other, frames) in enumerate(opened, start=1):
+        if not _same_box(atoms, other):
+            raise LmbmdError(
+                "its atoms are others than those of the first replica, or in another order.",
+                where=f"replica {number} ({frames.name})",
+                remedy="Analyse boxes that differ one by one.",
+            )
+    _check_runs([name for _, frames in opened for name in files_of(frames)])
     keys = site_keys(species_map.centres, atoms.sites)
     given = named_cutoffs(chosen.cutoffs_A, keys, where=lambda key: f"analysis options:cutoffs_A.{key}")
     describing = chosen.describing.model_copy(
@@ -64,21 +99,104 @@ def analyze(
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out or scratch)
-        run = run_contacts(
-            frames,
-            atoms,
-            folder / "contacts.arrow",
-            folder / "rdf.npz",
-            chosen.contacts,
-            workers=workers,
-            sample_path=folder / "sample.xtc" if out else None,
-        )
-        described = describe([run], atoms, describing)
-        facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, {}, trajectory=frames.name)}
-        described = replace(described, facts=facts)
+        runs = []
+        for number, (_, frames) in enumerate(opened, start=1):
+            place = folder / f"r{number}" if len(opened) > 1 else folder
+            place.mkdir(parents=True, exist_ok=True)
+            sample_path = place / SAMPLE if out else None
+            files = place / "contacts.arrow", place / "rdf.npz"
+            runs.append(run_contacts(frames, atoms, *files, chosen.contacts, workers=workers, sample_path=sample_path))
+        motion = [
+            Segment(contacts, number, **facts)
+            for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
+        ]
+        described = describe(runs, atoms, describing, motion=motion)
+        trajectory = ", ".join(frames.name for _, frames in opened)
+        stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
+        told = {
+            "title": title or Path(files_of(opened[0][1])[0]).name,
+            "temperature_K": temperature_K,
+            "friction_per_ps": friction_per_ps,
+            "species_map": species_map.model_dump(mode="json", exclude_defaults=True),
+            "runs": [_read(frames, contacts) for (_, frames), (contacts, _) in zip(opened, runs, strict=True)],
+            "box": _box(atoms, runs[0][0].frame(0).volume_A3),
+        }
+        described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
         if out:
             atoms.write(folder / "atoms.parquet")
-            sample = Sample(folder / "sample.xtc", len(atoms))
-            snapshots = export_snapshots(run[0], sample, atoms, described, folder / "snapshots")
+            first = runs[0][0]
+            snapshots = export_snapshots(first, Sample(first, len(atoms)), atoms, described, folder / "snapshots")
             described.write(folder, snapshots)
     return described
+
+
+def _read(frames: Frames | Joined, contacts: ContactFile) -> dict[str, Any]:
+    """What was read of one run, for the record."""
+    first, last = contacts.frame(0), contacts.frame(contacts.n_frames - 1)
+    return {
+        "files": files_of(frames),
+        "frames": contacts.n_frames,
+        "first_ps": first.time_ps,
+        "last_ps": last.time_ps,
+    }
+
+
+def _box(atoms: AtomTable, volume_A3: float) -> dict[str, Any]:
+    """What is in the box, in the words of a composition, as far as a species map tells."""
+    return {
+        "counts": {one.name: atoms.count(one.name) for one in atoms.species},
+        "roles": {one.name: one.role for one in atoms.species},
+        "charges": {one.name: one.charge for one in atoms.species},
+        "n_atoms": len(atoms),
+        "box_edge_A": volume_A3 ** (1 / 3),
+        "density_g_cm3": density_g_cm3(atoms, volume_A3),
+    }
+
+
+def _replicas(source: Any) -> list[Any]:
+    """One source per replica: a list of files is one simulation, a list of anything else is several."""
+    if not isinstance(source, list) or all(isinstance(one, (str, os.PathLike)) for one in source):
+        return [source]
+    return source
+
+
+def _check_runs(names: Sequence[str]) -> None:
+    """A run that is counted twice makes errors too small."""
+    files = [Path(name).resolve() for name in names]
+    for number, path in enumerate(files):
+        if path in files[:number] and path.is_file():
+            raise LmbmdError("this file is given twice.", where=names[number], remedy="Give each run once.")
+
+
+def _same_box(a: AtomTable, b: AtomTable) -> bool:
+    return a is b or (
+        a.species == b.species
+        and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("species_id", "molecule", "element"))
+    )
+
+
+def _told(
+    replicas: int, temperature_K: float | None, friction_per_ps: float | None, pressure: Any
+) -> list[dict[str, Any]]:
+    """What the user says of the dynamics of each replica, checked."""
+    limits = {"temperature_K": (temperature_K, 50.0, 5000.0), "friction_per_ps": (friction_per_ps, 0.0, 1e4)}
+    for name, (value, low, high) in limits.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise LmbmdError(f"{name} is to be one number, not {value!r}.", remedy="All replicas have it in common.")
+        if value is not None and not low <= value <= high:
+            raise LmbmdError(f"{name} = {value:g} is not within {low:g} and {high:g}.", remedy="Check its unit.")
+    paths = [pressure] if isinstance(pressure, (str, os.PathLike)) else list(pressure)
+    if paths and len(paths) != replicas:
+        raise LmbmdError(
+            f"there are {len(paths)} pressure logs for {replicas} replicas.",
+            remedy="Give one for each, in their order.",
+        )
+    nan = float("nan")
+    facts = {
+        "temperature_K": nan if temperature_K is None else temperature_K,
+        "friction_per_ps": nan if friction_per_ps is None else friction_per_ps,
+        "thermostat": "langevin" if friction_per_ps else "",
+    }
+    if not paths:
+        return [facts] * replicas
+    return [{**facts, "pressure": PressureSeries.read(path)} for path in paths]

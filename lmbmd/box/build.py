@@ -74,4 +74,4 @@ def build_box(
         parameter_files={species: entries[species]["files"] for species in counts},
         files={name: provenance.file_sha256(out / name) for name in ("system.xml", "start.pdb", "atoms.parquet")},
     )
-    files.write_text(out / "build.json", json.dumps(record, indent=2) + "\n")
+    files.write_text(out / "build.json", json.dumps(files.sealed(record), indent=2) + "\n")

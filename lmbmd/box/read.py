@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import openmm
 from openmm import unit
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import read_json, read_text
+from lmbmd.core.files import check_recorded, read_json, read_text
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
@@ -51,16 +52,21 @@ class Box:
     files: dict[str, Path]
 
 
+def built_of(folder: Path) -> Path:
+    """The folder of the packed box: itself, or that which a run began from."""
+    return folder.parent.parent / folder.name if (folder / "spec.json").is_file() else folder
+
+
 def read_box(folder: Path) -> Box:
     """A box that build wrote (``results/<f>/r<n>``), or the end of a run (``results/<f>/<T>K/r<n>``).
 
     Raises:
         LmbmdError: if files are missing, or the System is not one that build writes.
     """
-    built, start = folder, folder / "start.pdb"
+    built, start = built_of(folder), folder / "start.pdb"
     temperature, pressure = ROOM_K, ONE_BAR
-    if (folder / "spec.json").is_file():
-        built, start = folder.parent.parent / folder.name, folder / "final.pdb"
+    if built != folder:
+        start = folder / "final.pdb"
         spec = read_json(folder / "spec.json", what="run specification", remedy="Write it again: lmbmd spec.")
         said = [spec.get("temperature_K"), spec.get("pressure_bar")]
         temperature, pressure = (float(x) if isinstance(x, int | float) else math.nan for x in said)
@@ -78,10 +84,36 @@ def read_box(folder: Path) -> Box:
                 where=str(file.parent),
                 remedy="Give a folder that build or simulate has finished, such as results/BOTTLE/298.15K/r1.",
             )
+    for file in files.values():
+        record = "run.json" if file.name == "final.pdb" else "build.json"
+        check_recorded(file, record, "Make it again: delete it and run the study.")
     atoms = AtomTable.read(files["atoms"])
     system = read_system(files["system"])
     positions, box = read_pdb(read_text(start, "Give a folder that build or simulate has finished."), where=str(start))
-    if not len(atoms) == len(positions) == system.getNumParticles():
+    return box_of(system, atoms, positions, box, (temperature, pressure), files)
+
+
+def box_of(
+    system: openmm.System,
+    atoms: AtomTable,
+    positions_A: np.ndarray,
+    box_A: np.ndarray,
+    conditions: tuple[float, float],
+    files: dict[str, Path],
+) -> Box:
+    """A box of a flexible System, who its atoms are, and where they are.
+
+    Args:
+        system: its particles get their σ and ε again if they mix geometrically (``unmix``).
+        positions_A, box_A: (n, 3) and (3, 3).
+        conditions: temperature in K and pressure in bar.
+        files: what all of this was read from: system, atoms, positions.
+
+    Raises:
+        LmbmdError: if these do not belong together, or the System is not one that build writes.
+    """
+    built = files["system"].parent
+    if not len(atoms) == len(positions_A) == system.getNumParticles():
         raise LmbmdError("its files disagree on the number of atoms.", where=str(built), remedy="Build it again.")
     rule = unmix(system)
     nonbonded = nonbonded_force(system)
@@ -89,15 +121,14 @@ def read_box(folder: Path) -> Box:
         raise LmbmdError("it has no switched, corrected cut-off.", where=str(built), remedy="Build it again.")
     return Box(
         atoms,
-        positions,
-        box,
+        positions_A,
+        box_A,
         _by_species(read_terms(system, str(files["system"])), atoms),
         _runs(atoms),
         rule,
         nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),
         nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer),
-        temperature,
-        pressure,
+        *conditions,
         files,
     )
 

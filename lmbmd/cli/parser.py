@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from lmbmd.cli import verbs
-from lmbmd.core.errors import LmbmdError
+from lmbmd.core.errors import LmbmdError, paragraph
 from lmbmd.core.version import VERSION
 from lmbmd.core.words import shown
 from lmbmd.study import layout
@@ -19,6 +22,7 @@ from lmbmd.validation import PARTS
 
 #: Adds a subcommand of that name and help, which calls the function of that name in ``verbs``.
 Add = Callable[..., argparse.ArgumentParser]
+_JSON, _ATOMS = "everything, as data for programs", "atoms.parquet"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,9 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without "⁺" is no reason to end
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help()
+        return 0
+    options = parser.parse_args(arguments)
     try:
-        code = options.run(options) or 0
+        with _stoppable():
+            code = options.run(options) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever reads, such as `head`, has enough
@@ -53,35 +62,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (a closed terminal) end the block as Ctrl-C does, so that nothing is left half done.
+
+    A simulation answers them itself. One that is ignored, as SIGHUP under ``nohup``, stays so.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        for name in ("SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _told(verb: str, error: LmbmdError) -> int:
     """Print an error as one paragraph; its exit code."""
-    text = re.sub(r"(\S{300})\S{300,}", r"\1…", f"lmbmd {verb}: {error}")  # a value may be a whole page
-    print(textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
+    print(paragraph(verb, error), file=sys.stderr)
     return error.exit_code
+
+
+def _seconds(text: str) -> float:
+    """A time between two looks: neither nothing, which would never rest, nor endless."""
+    if not 0.1 <= (seconds := float(text)) <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} s: give 0.1 to 86400")
+    return seconds
+
+
+class _Grouped(argparse.RawDescriptionHelpFormatter):
+    """Leaves the verbs to the epilog, which has them in groups."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        return "" if isinstance(action, argparse._SubParsersAction) else super()._format_action(action)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lmbmd", description="How is Li⁺ solvated in this electrolyte, and does it form compact aggregates?"
+        prog="lmbmd",
+        usage="lmbmd [-h] [--version] VERB …",
+        description="How is Li⁺ solvated in this electrolyte, and does it form compact aggregates?",
+        formatter_class=_Grouped,
     )
     parser.add_argument("--version", action="version", version=f"lmbmd {VERSION}")
-    kinds = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    kinds = parser.add_subparsers(dest="verb", required=True, metavar="VERB", prog="lmbmd")
+    listed: list[str] = []
 
     def verb(name: str, purpose: str, *, study: bool = False) -> argparse.ArgumentParser:
-        sub = kinds.add_parser(name, help=purpose, description=purpose)
-        sub.set_defaults(run=getattr(verbs, name))
+        examples = "\n".join(["examples:", *(f"  lmbmd {name} {line}".rstrip() for line in EXAMPLES.get(name, ()))])
+        sub = kinds.add_parser(
+            name,
+            help=purpose,
+            description="\n".join(textwrap.wrap(f"{purpose[0].upper()}{purpose[1:]}.", 100)),
+            epilog=examples if name in EXAMPLES else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=getattr(verbs, name, None))
         if study:
             sub.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="the study's file")
+        listed.extend(textwrap.wrap(purpose, 100, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15))
         return sub
 
-    _add_studies(verb)
-    _add_stages(verb)
-    _add_questions(verb)
+    for title, add in GROUPS.items():
+        listed += ["", f"{title}:"]
+        add(verb)
+    listed += ["", "`lmbmd VERB --help` says what a verb takes. The documentation: docs/index.md."]
+    parser.epilog = "\n".join(listed[1:])
     return parser
 
 
 def _add_studies(verb: Add) -> None:
-    """Verbs that come before a run."""
+    """Verbs for a study, from its beginning to its page, in that order."""
     sub = verb("catalogue", "electrolytes of the literature: list them, or show one whole", study=True)
     sub.add_argument("name", nargs="?", help="the entry to show; by default all are listed")
     sub.add_argument("--class", dest="kind", metavar="CLASS", help="such as lhce, wse, dual-salt")
@@ -92,16 +150,23 @@ def _add_studies(verb: Add) -> None:
     built = sub.add_mutually_exclusive_group()
     built.add_argument("--buildable", action="store_true", help="only what can be simulated here and now")
     built.add_argument("--missing", action="store_true", help="only what lacks parameters of a species")
-    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--json", action="store_true", help=_JSON)
 
-    sub = verb("init", "a new study of electrolytes of the catalogue, in a folder where `snakemake` runs")
-    sub.add_argument("folder", type=Path)
-    asked = "entries of the catalogue; asked for on a terminal if none is given"
+    sub = verb("species", "molecules, ions and salts that a bottle may hold: list them, or look one up", study=True)
+    sub.add_argument("text", nargs="*", help="words of a name, formula, SMILES or CAS number; one exact name shows all")
+    sub.add_argument("--role", default="", help="only a salt, cation, anion, solvent, diluent or additive")
+
+    sub = verb("init", "make a folder a study, in which `snakemake` then runs, or add what it lacks")
+    sub.add_argument("folder", type=Path, help="new or not; nothing in it is overwritten")
+    asked = "entries of the catalogue that become bottles; asked for on a terminal if none is given in a new study"
     sub.add_argument("name", nargs="*", default=(), help=asked)
+    sub.add_argument(
+        "--quick", action="store_true", help="small boxes and short runs, to see on a laptop that all works"
+    )
 
     sub = verb("check", "validate a study and say what would be run, and what it could not tell", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")
-    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--json", action="store_true", help=_JSON)
 
     sub = verb("estimate", "time, disk and memory of a study, from a few seconds of its own MD", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")
@@ -111,106 +176,207 @@ def _add_studies(verb: Add) -> None:
     speed.add_argument("--table", nargs="?", const="", metavar="HARDWARE", help=hardware)
     speed.add_argument("--like", type=Path, metavar="RUN.JSON", help="measure nothing: as fast as that finished run")
     sub.add_argument("--threads", type=int, help="on CPU, if the study does not say; by default all cores of the job")
-    sub.add_argument("--results", type=Path, default=layout.RESULTS)
-    sub.add_argument("--json", action="store_true")
+    _add_folders(sub, "results")
+    sub.add_argument("--json", action="store_true", help=_JSON)
+
+    sub = verb("status", "how far each run is, how fast, what failed and why, and what is spent and left", study=True)
+    sub.add_argument("formulation", nargs="*", help="by default all")
+    states = "only runs that are waiting, queued, producing, failed, …; may be repeated"
+    sub.add_argument("--state", action="append", default=[], help=states)
+    sub.add_argument("--all", action="store_true", help="list every run, however many there are")
+    told = sub.add_mutually_exclusive_group()
+    told.add_argument("--watch", nargs="?", type=_seconds, const=10.0, metavar="SECONDS", help="look again, each 10 s")
+    told.add_argument("--json", action="store_true", help=_JSON)
+    _add_folders(sub)
+
+    sub = verb("why", "what differs between a run and what the study asks for now", study=True)
+    sub.add_argument("formulation", help="whose runs")
+    sub.add_argument("temperature", nargs="?", help="in K; by default all")
+    sub.add_argument("replica", nargs="?", help="by default all")
+    _add_folders(sub, "results", "work")
+
+    purpose = "the page that compares all formulations, and features.csv; at any time, of what is finished by then"
+    sub = verb("index", purpose, study=True)
+    _add_folders(sub)
+
+    sub = verb("clean", "what of a finished study may go to free the disk; asks before it deletes anything", study=True)
+    kinds = "what to delete: replaced, work, trajectories; by default nothing, and what each is and would free is said"
+    sub.add_argument("kind", nargs="*", help=kinds)
+    sub.add_argument("--yes", action="store_true", help="do not ask")
+    _add_folders(sub, "results", "work")
+
+    sub = verb("claims", "what the literature says, and what the study's numbers say to it", study=True)
+    sub.add_argument("formulation", nargs="*", help="only claims about these; by default all")
+    _add_folders(sub, "results")
+    sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
 
 
 def _add_stages(verb: Add) -> None:
     """The verbs that the workflow's rules call."""
     sub = verb("compose", "integer counts of one bottle, written to composition.json", study=True)
-    sub.add_argument("formulation")
-    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("formulation", help="its name in the study")
+    sub.add_argument("--out", type=Path, required=True, help="the file that is written")
 
     sub = verb("build", "pack one box: system.xml, start.pdb, atoms.parquet")
-    sub.add_argument("composition", type=Path)
-    sub.add_argument("--replica", type=int, default=1)
-    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("composition", type=Path, help="composition.json")
+    sub.add_argument("--replica", type=int, default=1, help="its number, from which its packing follows")
+    sub.add_argument("--out", type=Path, required=True, help="the folder that is written")
 
     sub = verb("spec", "all physics of one run, written to spec.json", study=True)
-    sub.add_argument("formulation")
-    sub.add_argument("temperature")
-    sub.add_argument("replica")
-    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("formulation", help="its name in the study")
+    sub.add_argument("temperature", help="in K, as the study writes it")
+    sub.add_argument("replica", help="its number")
+    sub.add_argument("--segment", help="number of one of the replica's transport segments")
+    sub.add_argument("--out", type=Path, required=True, help="the file that is written")
+
+    sub = verb("start", "where a transport segment begins: a frame of the finished production at its mean volume")
+    sub.add_argument("production", type=Path, help="results/FORMULATION/TEMPERATUREK/rREPLICA")
+    sub.add_argument("number", type=int, help="of the segment")
+    _add_files(sub, box="start.pdb of the box", atoms=_ATOMS, out="the start.pdb that is written")
 
     sub = verb("simulate", "equilibrate and produce; run it again to go on after a kill", study=True)
-    for name in ("spec", "system", "start", "atoms", "work", "out"):
-        sub.add_argument(f"--{name}", type=Path, required=True)
+    _add_files(sub, spec="spec.json", system="system.xml", start="start.pdb", atoms=_ATOMS)
+    _add_files(sub, work="the run's own folder, with its checkpoints", out="the folder of its results")
     sub.add_argument("--log", type=Path, help="messages go to this file too")
     sub.add_argument("--threads", type=int, help="on CPU, if the study does not say; by default all cores of the job")
     fresh = "if the work folder holds a run of other physics, set it aside and begin anew"
     sub.add_argument("--fresh", action="store_true", help=fresh)
 
     sub = verb("contacts", "find every contact and all RDFs of one trajectory", study=True)
-    for name in ("atoms", "trajectory", "contacts", "rdf"):
-        sub.add_argument(f"--{name}", type=Path, required=True)
-    sub.add_argument("--workers", type=int, default=1)
+    _add_files(sub, atoms=_ATOMS, trajectory="trajectory.xtc")
+    _add_files(sub, contacts="the contacts.arrow that is written", rdf="the rdf.npz that is written")
+    sub.add_argument("--workers", type=int, default=1, help="processes at once")
 
     sub = verb("describe", "shells, speciation, clusters, CIPA and lifetimes of one state point", study=True)
     sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
-    sub.add_argument("--composition", type=Path, required=True)
-    sub.add_argument("--atoms", type=Path, required=True)
+    _add_files(sub, composition="composition.json", atoms=_ATOMS)
 
     sub = verb("report", "the page of one formulation", study=True)
-    sub.add_argument("formulation")
-    sub.add_argument("--results", type=Path, default=layout.RESULTS)
-
-    sub = verb("index", "the page that lists and compares all formulations, and features.csv", study=True)
-    sub.add_argument("--results", type=Path, default=layout.RESULTS)
+    sub.add_argument("formulation", help="its name in the study")
+    _add_folders(sub, "results")
 
 
-def _add_questions(verb: Add) -> None:
-    """Verbs for what lies about a study: what changed, what the literature says, other programs."""
-    sub = verb("why", "what differs between a run and what the study asks for now", study=True)
-    sub.add_argument("formulation")
-    sub.add_argument("temperature", nargs="?", help="in K; by default all")
-    sub.add_argument("replica", nargs="?", help="by default all")
-    sub.add_argument("--results", type=Path, default=layout.RESULTS)
-    sub.add_argument("--work", type=Path, default=layout.WORK)
+def _add_files(sub: argparse.ArgumentParser, **texts: str) -> None:
+    """Files that must be given, each with what it is."""
+    for name, text in texts.items():
+        sub.add_argument(f"--{name}", type=Path, required=True, help=text)
 
-    sub = verb("claims", "what the literature says, and what the study's numbers say to it", study=True)
-    sub.add_argument("formulation", nargs="*", help="only claims about these; by default all")
-    sub.add_argument("--results", type=Path, default=layout.RESULTS)
-    sub.add_argument("--list", action="store_true", help="say what is claimed, and judge nothing")
 
+def _add_folders(sub: argparse.ArgumentParser, *names: str) -> None:
+    """The study's folders of these names, or all, where they lie elsewhere."""
+    for folder in (layout.RESULTS, layout.WORK, layout.LOGS):
+        if folder.name in names or not names:
+            sub.add_argument(f"--{folder}", type=Path, default=folder, help="the study's folder of that name")
+
+
+def _add_others(verb: Add) -> None:
+    """Verbs for molecules, trajectories and programs of others, and for the shell."""
     purpose = "add a molecule to a parameter set of your own, from its SMILES or a topology (docs/parametrize.md)"
     sub = verb("parametrize", purpose, study=True)
     sub.add_argument("name", help="of the species, without its charge")
     sub.add_argument("--smiles", help="one molecule with its charge; not needed for a species of the library")
     sub.add_argument("--structure", type=Path, metavar="FILE", help=".sdf, .mol, .mol2 or .pdb of the molecule")
     sub.add_argument("--charge", type=int, help="expected formal charge, to be compared")
-    sub.add_argument("--charge-method", default="am1bcc", metavar="am1bcc|resp|file")
+    sub.add_argument(
+        "--charge-method", default="am1bcc", metavar="am1bcc|resp|file", help="how partial charges are made"
+    )
     sub.add_argument("--charges", type=Path, metavar="FILE", help="one charge per atom of --structure or --smiles")
     sub.add_argument("--valence", metavar="sage|gaff2", help="by default Sage where its file is found, else GAFF2")
     sub.add_argument("--offxml", type=Path, help="Sage's file; by default that of an installed openff-forcefields")
     sub.add_argument("--topology", type=Path, metavar="FILE", help="OpenMM .xml, GROMACS .top or AMBER .prmtop instead")
     sub.add_argument("--coordinates", type=Path, metavar="FILE", help="positions for --topology: .pdb, .gro, .inpcrd")
     sub.add_argument("--remix", action="store_true", help="take sigma and epsilon made for another mixing rule")
-    sub.add_argument("--title", default="")
-    sub.add_argument("--alias", action="append", default=[], metavar="NAME")
+    sub.add_argument("--title", default="", help="its full name")
+    sub.add_argument("--alias", action="append", default=[], metavar="NAME", help="another name; may be repeated")
     sub.add_argument("--role", default="", metavar="ROLE", help="solvent, diluent, additive, cation or anion")
     sub.add_argument("--density", type=float, metavar="G_CM3", help="of the liquid near 298 K; else it is estimated")
-    sub.add_argument("--density-source", default="", metavar="TEXT")
+    sub.add_argument("--density-source", default="", metavar="TEXT", help="who measured it")
     sub.add_argument("--set", default="own-1.0.0", help="your set, in the folder force_fields beside the study's file")
     sub.add_argument("--out", type=Path, help="the set's folder, if it is elsewhere")
     sub.add_argument("--extends", metavar="SET", help="the released set that a new set extends; by default the newest")
 
     sub = verb("export", "write a box's force field and positions for GROMACS or LAMMPS (docs/export.md)")
     sub.add_argument("folder", type=Path, help="results/FORMULATION/rN, or results/FORMULATION/TEMPERATUREK/rN")
-    sub.add_argument("--to", required=True, metavar="gromacs|lammps")
-    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--to", required=True, metavar="gromacs|lammps", help="for which program")
+    sub.add_argument("--out", type=Path, required=True, help="the folder that is written")
 
     sub = verb("validate", "what the parameter sets are worth: run a part of the validation (docs/validation.md)")
     sub.add_argument(
-        "part", choices=PARTS, metavar="PART", help="; ".join(f"{name}: {what}" for name, what in PARTS.items())
+        "part", choices=tuple(PARTS), metavar="PART", help="; ".join(f"{name}: {what}" for name, what in PARTS.items())
     )
     sub.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own; PART --help tells them")
 
-    sub = verb("analyze", "describe a trajectory of any program")
+    sub = verb("analyze", "a report on the trajectories of any program (docs/foreign_trajectories.md)")
     sub.add_argument("topology", help="any file that MDAnalysis reads")
-    sub.add_argument("trajectory", nargs="?", help="not needed where the topology file holds coordinates")
-    sub.add_argument("--species", type=Path, required=True, help="the species map")
-    sub.add_argument("--out", type=Path, required=True)
+    trajectory = "one or several; none where the topology file holds coordinates"
+    sub.add_argument("trajectory", nargs="*", metavar="TRAJECTORY", help=trajectory)
+    several = (
+        "what several trajectories are: independent runs of the same box, or parts of one run in the order of time"
+    )
+    sub.add_argument("--as", dest="kind", choices=("replicas", "continuation"), help=several)
+    sub.add_argument("--species", type=Path, help="the species map")
+    drafted = "analyse nothing: print a species map of the topology, to be corrected; its guesses are marked"
+    sub.add_argument("--draft-map", action="store_true", help=drafted)
+    sub.add_argument("--out", type=Path, metavar="DIR", help="for the page, its figures and its data")
+    sub.add_argument("--no-page", action="store_true", help="numbers and tables alone, which is quicker")
+    sub.add_argument("--title", default="", help="of the page; by default the name of the trajectory's file")
+    sub.add_argument("-b", "--begin", type=float, metavar="PS", help="leave out what comes before this time")
+    sub.add_argument("-e", "--end", type=float, metavar="PS", help="leave out what comes after this time")
+    sub.add_argument("--every", type=float, metavar="PS", help="read only frames that are so far apart")
+    pressure = "pressure tensor: viscosity needs it; once for each run"
+    sub.add_argument("--pressure", metavar="CSV", action="append", default=[], type=Path, help=pressure)
+    sub.add_argument("--temperature", type=float, metavar="K", help="of the simulation: conductivity needs it")
+    sub.add_argument("--friction", type=float, metavar="PER_PS", help="of a Langevin thermostat, which slows motion")
     sub.add_argument("--options", type=Path, help="a YAML file with the keys of a study's section 'analysis'")
-    for name in ("start", "stop", "step"):
-        sub.add_argument(f"--{name}", type=int)
-    sub.add_argument("--workers", type=int, default=1)
+    sub.add_argument("--workers", type=int, default=1, help="processes that read and search frames")
+
+    sub = verb("compare", "a page that compares the results of studies and analyses, wherever they lie")
+    given = "of a study, of results/FORMULATION in one, or what `lmbmd analyze` wrote"
+    sub.add_argument("folder", type=Path, nargs="+", help=given)
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the page and the feature table")
+
+    sub = verb("completion", "what a shell needs to complete these verbs and their options at a press of TAB")
+    sub.add_argument("shell", choices=("bash", "zsh"), help="the one that you use")
+    sub.set_defaults(run=_completion)
+
+
+def _completion(options: argparse.Namespace) -> None:
+    import shtab
+
+    parser = _parser()
+    kinds = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for sub in kinds.choices.values():
+        for action in sub._actions:
+            if action.type is Path:
+                action.complete = shtab.FILE
+    print(shtab.complete(parser, options.shell))
+
+
+#: The verbs as the help lists them.
+GROUPS: dict[str, Callable[[Add], None]] = {
+    "a study, from its beginning to its page": _add_studies,
+    "molecules, trajectories and programs of others; the shell": _add_others,
+    "stages, which the workflow calls": _add_stages,
+}
+#: How verbs that people type are used.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "catalogue": ("--salt LiFSI --solvent TTE", "lifsi-dme-1m"),
+    "species": ("carbonate", "--role diluent", "FEC"),
+    "init": (".", "my-study", "my-study lifsi-dme-1m lifsi-dme-tte-3-7-1m --quick"),
+    "check": ("",),
+    "estimate": ("", "lifsi-dme-1m --measure"),
+    "status": ("", "--watch", "--state failed", "lifsi-dme-1m --json"),
+    "why": ("lifsi-dme-1m", "lifsi-dme-1m 298.15 1"),
+    "index": ("",),
+    "clean": ("", "replaced work"),
+    "claims": ("--list", "lifsi-dme-1m"),
+    "parametrize": ("DMP12 --smiles 'COCC(C)OC' --density 0.86",),
+    "export": ("results/lifsi-dme-1m/r1 --to gromacs --out gmx",),
+    "analyze": (
+        "--draft-map top.tpr > species.yaml",
+        "top.tpr md.xtc --species species.yaml --out DIR -b 5000",
+        "top.tpr a.xtc b.xtc --as replicas --species species.yaml --out DIR",
+    ),
+    "compare": ("DIR OTHER_DIR my-study --out PAGE",),
+    "completion": ("bash > ~/.local/share/bash-completion/completions/lmbmd",),
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from lmbmd.core import stages
-from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.errors import LmbmdError, nearest, paragraph
 
 
 def catalogue(options: argparse.Namespace) -> None:
@@ -37,17 +38,22 @@ def catalogue(options: argparse.Namespace) -> None:
     print(json.dumps(data, indent=1) if options.json else catalogue_text.table(listed))
 
 
+def species(options: argparse.Namespace) -> None:
+    from lmbmd.forcefield.lookup import known, look_up, species_text
+    from lmbmd.forcefield.own import FOLDER, own_sets
+
+    own = own_sets(options.study.parent / FOLDER)
+    print(species_text(look_up(known(own), options.text, options.role), own))
+
+
 def init(options: argparse.Namespace) -> None:
     from lmbmd.study import init
 
-    unnamed = LmbmdError("no electrolyte is named.", remedy="`lmbmd catalogue --buildable` lists those to choose from.")
-    if not options.name and not sys.stdin.isatty():
-        raise unnamed
-    try:
-        answers = init.Answers(tuple(options.name)) if options.name else init.ask(input, print)
-    except EOFError:
-        raise unnamed from None
-    print(init.told(*init.init(options.folder, answers)))
+    answers = init.Answers(tuple(options.name))
+    if not options.name and not init.is_study(options.folder) and sys.stdin.isatty():
+        with suppress(EOFError):  # whoever ends the questions has named nothing
+            answers = init.ask(input, print)
+    print(init.told(*init.init(options.folder, replace(answers, quick=options.quick))))
 
 
 def check(options: argparse.Namespace) -> None:
@@ -76,6 +82,60 @@ def estimate(options: argparse.Namespace) -> None:
     print(json.dumps(found, indent=1) if options.json else forecast.estimate_text(found))
 
 
+def status(options: argparse.Namespace) -> None:
+    from lmbmd.study.status import State, status
+    from lmbmd.study.status_text import status_text
+    from lmbmd.study.study import load_study
+
+    if wrong := [name for name in options.state if name not in set(State)]:
+        raise LmbmdError(f"no run can be '{wrong[0]}'.", where="--state", remedy=nearest(wrong[0], State))
+    states = {State(name) for name in options.state}
+    with suppress(KeyboardInterrupt) if options.watch else nullcontext():
+        while True:
+            study = load_study(options.study, composed=False)
+            found = status(study, options.formulation, results=options.results, work=options.work, logs=options.logs)
+            if options.json:
+                data = found.to_dict()
+                print(json.dumps({**data, "runs": [r for r in data["runs"] if not states or r["state"] in states]}))
+            else:
+                clear = "\x1b[H\x1b[2J" if options.watch and sys.stdout.isatty() else ""
+                print(clear + status_text(found, states, whole=options.all), flush=True)
+            if not options.watch:
+                return
+            time.sleep(options.watch)
+
+
+def clean(options: argparse.Namespace) -> None:
+    from lmbmd.core.words import size_text
+    from lmbmd.study.cleaning import KINDS, freed_bytes, parts, parts_text, remove
+    from lmbmd.study.study import load_study
+
+    for kind in options.kind:
+        if kind not in KINDS:
+            raise LmbmdError(f"there is nothing called '{kind}' to clean.", remedy=nearest(kind, KINDS))
+    found = parts(load_study(options.study, composed=False), options.results, options.work)
+    chosen = [part for part in found if part.kind in options.kind]
+    paths = list(dict.fromkeys(path for part in chosen for path in part.paths))
+    print(parts_text(chosen or found))
+    if not chosen and any(part.paths for part in found):
+        print("Nothing is deleted. `lmbmd clean NAME …` deletes what you name, after a question.")
+    if not paths:
+        return
+    freed = size_text(freed_bytes(paths))
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise LmbmdError("nobody is there to be asked.", remedy="Give --yes to delete without a question.")
+        try:
+            answer = input(f"Delete this, and free {freed}? [y/N] ")
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            print("Nothing is deleted.")
+            return
+    remove(paths)
+    print(f"{freed} are free again.")
+
+
 def compose(options: argparse.Namespace) -> None:
     from lmbmd.core import provenance
     from lmbmd.study.study import load_study
@@ -101,24 +161,36 @@ def build(options: argparse.Namespace) -> None:
 
 
 def spec(options: argparse.Namespace) -> None:
-    from lmbmd.core.files import write_text
+    from lmbmd.core.files import sealed, write_text
     from lmbmd.study.study import load_study
 
     study = load_study(options.study, only=options.formulation)
-    spec = study.spec(options.formulation, options.temperature, options.replica)
-    write_text(options.out, json.dumps(spec, indent=1) + "\n")
+    spec = study.spec(options.formulation, options.temperature, options.replica, options.segment)
+    write_text(options.out, json.dumps(sealed(spec), indent=1) + "\n")
+
+
+def start(options: argparse.Namespace) -> None:
+    from lmbmd.study.starts import write_start
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    write_start(options.production, options.box, options.atoms, options.number, options.out, say)
 
 
 def contacts(options: argparse.Namespace) -> None:
     from lmbmd.analysis.scan.contacts import run_contacts
     from lmbmd.core import provenance
+    from lmbmd.core.files import check_recorded
     from lmbmd.data.atoms import AtomTable
     from lmbmd.study.study import read_options
     from lmbmd.trajectory import read_frames
+    from lmbmd.trajectory.sample import SAMPLE
 
     chosen = read_options(options.study).analysis
     stride = chosen.frame_stride
     atoms = AtomTable.read(options.atoms)
+    check_recorded(options.trajectory, "run.json", "Restore it from a copy, or delete it: it is published again.")
     frames = read_frames(options.trajectory, atoms, step=stride)
     inputs = {"atoms": options.atoms, "trajectory": options.trajectory}
     header = {"provenance": provenance.stamp(stages.CONTACTS, inputs, frame_stride=stride)}
@@ -130,7 +202,7 @@ def contacts(options: argparse.Namespace) -> None:
         chosen.contacts,
         workers=options.workers,
         header=header,
-        sample_path=options.contacts.with_name("sample.xtc"),
+        sample_path=options.contacts.with_name(SAMPLE),
     )
 
 
@@ -153,10 +225,21 @@ class _Logged:
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Messages on stderr go to this file too, until the block ends."""
+    """Messages on stderr go to this file too, until the block ends; and the error that ends it, for `lmbmd status`.
+
+    That a run was stopped, and goes on, is no error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as log, redirect_stderr(cast(TextIO, _Logged(sys.stderr, log))):
-        yield
+    with open(path, "a", encoding="utf-8") as log:
+        try:
+            with redirect_stderr(cast(TextIO, _Logged(sys.stderr, log))):
+                yield
+        except Exception as error:
+            if getattr(error, "exit_code", LmbmdError.exit_code) == LmbmdError.exit_code:
+                known = error if isinstance(error, LmbmdError) else LmbmdError(f"{type(error).__name__}: {error}.")
+                with suppress(OSError):
+                    log.write(paragraph("simulate", known) + "\n")
+            raise
 
 
 def simulate(options: argparse.Namespace) -> None:
@@ -167,7 +250,7 @@ def simulate(options: argparse.Namespace) -> None:
     platform = platform.model_copy(update={"threads": platform.threads or options.threads})
     files = (options.spec, options.system, options.start, options.work, options.out)
     with logged_to(options.log) if options.log else nullcontext():
-        simulate(*files, platform=platform, fresh=options.fresh)
+        simulate(*files, atoms=options.atoms, platform=platform, fresh=options.fresh)
 
 
 def why(options: argparse.Namespace) -> None:
@@ -187,6 +270,7 @@ def why(options: argparse.Namespace) -> None:
 
 def describe(options: argparse.Namespace) -> None:
     from lmbmd.analysis.describe import describe
+    from lmbmd.analysis.dynamics.segments import segment
     from lmbmd.analysis.snapshots import export_snapshots
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable
@@ -194,21 +278,29 @@ def describe(options: argparse.Namespace) -> None:
     from lmbmd.data.rdf import Rdf
     from lmbmd.formulation.composition import Composition
     from lmbmd.study import layout
-    from lmbmd.study.study import load_study
+    from lmbmd.study.study import SEGMENT_INPUT, load_study
     from lmbmd.trajectory.sample import Sample
 
     composition = Composition.read(options.composition)
     study = load_study(options.study, only=composition.formulation)
     chosen = study.describe_options(composition.formulation)
     replicas = layout.contacts(options.folder, study.replicas(composition.formulation))
-    runs = [(ContactFile(path), Rdf.read(path.with_name("rdf.npz"))) for path in replicas]
+    whole = [segment(path.parent, number) for number, path in enumerate(replicas, start=1)]
+    runs = [(one.contacts, Rdf.read(path.with_name("rdf.npz"))) for one, path in zip(whole, replicas, strict=True)]
+    parts = [(replica, number) for replica in study.replicas(composition.formulation) for number in study.segments]
+    at = {part: layout.segment(layout.replica_of(options.folder, part[0]), part[1]) for part in parts}
+    motion = [segment(at[part], *part) for part in parts] or whole
     atoms = AtomTable.read(options.atoms)
-    described = describe(runs, atoms, chosen, composition)
+    described = describe(runs, atoms, chosen, composition, motion=motion)
     inputs = {"composition": options.composition, "atoms": options.atoms}
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
+    for folder in at.values():
+        name = f"{folder.parent.name}/{folder.name}"
+        inputs |= {f"{SEGMENT_INPUT} {name}": folder / "contacts.arrow"}
+        inputs |= {f"{file} {name}": folder / file for file in study.segment_logs}
     facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
-    sample = Sample(replicas[0].with_name("sample.xtc"), len(atoms))
+    sample = Sample(ContactFile(replicas[0]), len(atoms))
     snapshots = export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")
     described.write(options.folder, snapshots)
 
@@ -227,13 +319,25 @@ def report(options: argparse.Namespace) -> None:
 
 def index(options: argparse.Namespace) -> None:
     from lmbmd.literature.claims import known_claims
-    from lmbmd.report.inputs import results_of
+    from lmbmd.report.inputs import finished_of
     from lmbmd.report.pages.index import write_index
+    from lmbmd.study.status import status
+    from lmbmd.study.status_text import counts
     from lmbmd.study.study import load_study
 
     study = load_study(options.study)
-    results = [results_of(study, name, options.results, brief=True) for name in study.names]
-    write_index(options.results, results, known_claims(study.claims))
+    standing = status(study, results=options.results, work=options.work, logs=options.logs)
+    page = write_index(
+        options.results, finished_of(study, options.results), known_claims(study.claims), standing=standing
+    )
+    print(f"{counts(standing.runs)}: open {page.absolute()} in a browser.")
+
+
+def compare(options: argparse.Namespace) -> None:
+    from lmbmd.report.gathered import gathered
+    from lmbmd.report.pages.index import write_comparison
+
+    print(f"The page is {write_comparison(options.out, gathered(options.folder, options.out))}.")
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -275,8 +379,20 @@ def parametrize(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     from lmbmd.box.export import export
+    from lmbmd.box.pdb import residue_names
+    from lmbmd.box.read import built_of
+    from lmbmd.core.files import write_text
+    from lmbmd.data.atoms import AtomTable
+    from lmbmd.trajectory import open_universe
+    from lmbmd.trajectory.mapping.draft import map_of
 
     print(*export(options.folder, options.to, options.out), sep="\n")
+    atoms = AtomTable.read(built_of(options.folder) / "atoms.parquet")
+    told: dict[str, Any] = {"resnames": residue_names(atoms)}
+    if options.to == "lammps":
+        told = {"types": open_universe(options.out / "data.lmp").atoms.types}
+    write_text(options.out / "species.yaml", map_of(atoms, **told))
+    print(options.out / "species.yaml")
 
 
 def validate(options: argparse.Namespace) -> None:
@@ -286,18 +402,42 @@ def validate(options: argparse.Namespace) -> None:
 def analyze(options: argparse.Namespace) -> None:
     from lmbmd.analysis.foreign import analyze
     from lmbmd.core.yamlfile import read_yaml
+    from lmbmd.report.pages.analysis import told, write_analysis
 
-    source = tuple(filter(None, (options.topology, options.trajectory)))
+    if options.draft_map:
+        from lmbmd.trajectory.frames import open_universe
+        from lmbmd.trajectory.mapping.draft import draft
+
+        print(draft(open_universe(options.topology, *options.trajectory[:1])), end="")
+        return
+    if lacking := [f"--{name}" for name in ("species", "out") if getattr(options, name) is None]:
+        remedy = "A first species map to be corrected: lmbmd analyze --draft-map TOPOLOGY > species.yaml"
+        raise LmbmdError(f"{' and '.join(lacking)} is missing.", remedy=remedy)
+    source: Any = (options.topology, *options.trajectory)
+    if len(options.trajectory) > 1 and not options.kind:
+        raise LmbmdError(
+            f"{len(options.trajectory)} trajectories are given, and nothing says how they belong together.",
+            remedy="Add '--as replicas' if they are independent runs of the same box, or '--as continuation' if each "
+            "goes on where the one before ends.",
+        )
+    if options.kind == "replicas":
+        source = [(options.topology, path) for path in options.trajectory]
+    elif options.kind == "continuation":
+        source = (options.topology, options.trajectory)
     chosen = read_yaml(options.options)[0] if options.options else None
-    described = analyze(
+    analyze(
         source,
         options.species,
         out=options.out,
+        title=options.title,
         options=chosen,
         workers=options.workers,
-        start=options.start,
-        stop=options.stop,
-        step=options.step,
+        begin_ps=options.begin,
+        end_ps=options.end,
+        every_ps=options.every,
+        temperature_K=options.temperature,
+        friction_per_ps=options.friction,
+        pressure=options.pressure,
     )
-    for note in described.notes:
-        print(f"{note['topic']}: {note['text']}")
+    print(told(write_analysis(options.out, page=not options.no_page)))
+    print(f"Its files are in {options.out}." if options.no_page else f"The page is {options.out / 'report.html'}.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import textwrap
 from collections.abc import Iterable
 
 
@@ -25,6 +27,12 @@ class LmbmdError(Exception):
         place = f"{self.where}: " if self.where else ""
         advice = f" {self.remedy}" if self.remedy else ""
         return f"{place}{self.what}{advice}"
+
+
+def paragraph(verb: str, error: LmbmdError) -> str:
+    """An error as a terminal and a log show it: which verb it ended, and ``str(error)``, in lines of 100 characters."""
+    text = re.sub(r"(\S{300})\S{300,}", r"\1…", f"lmbmd {verb}: {error}")  # a value may be a whole page
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def closest(name: str, choices: Iterable[str]) -> str | None:

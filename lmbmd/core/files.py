@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.provenance import canonical_json, sha256_of
+from lmbmd.core.provenance import canonical_json, file_sha256, sha256_of
 
 #: Errors of a disk that takes no more; writers such as Arrow's raise them without the name of the file.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 #: No JSON that a stage writes is as large.
 _MOST_BYTES = 2**26
 _SEAL = "sha256"
+#: A temporary file that has not grown for so long is no writer's any more, s.
+_ABANDONED_S = 3600.0
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _forget_abandoned(path)
         yield partial
         with open(partial, "rb+") as handle:
             os.fsync(handle.fileno())
@@ -43,16 +48,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         ours = {str(place) for place in (partial, *partial.parents)}
-        if error.errno not in _DISK and ours.isdisjoint((str(error.filename), str(error.filename2))):
+        named = str(partial) in str(error)  # Arrow has the name in its message only
+        if error.errno not in _DISK and not named and ours.isdisjoint((str(error.filename), str(error.filename2))):
             raise
+        why = os.strerror(error.errno) if error.errno else error.strerror or error
         raise LmbmdError(
-            f"cannot write the file: {error.strerror or error}.",
+            f"cannot write the file: {why}.",
             where=str(path),
             remedy="Check that the folder exists, is writable and has space left.",
         ) from error
     finally:
         with suppress(OSError):  # it was renamed, or could never be made
             partial.unlink()
+
+
+def _forget_abandoned(path: Path) -> None:
+    """Remove what writers of ``path`` left beside it that were killed: nobody has written to it for an hour."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
@@ -83,7 +98,8 @@ def read_json(path: str | os.PathLike[str], *, what: str, remedy: str, is_sealed
         path: the file.
         what: it should be: "composition".
         remedy: what to do about a file that is none.
-        is_sealed: it was written as ``sealed`` says, and any change since then is noticed.
+        is_sealed: it must have been written as ``sealed`` says. A seal is looked at in any case, and any change
+            since then noticed.
 
     Raises:
         LmbmdError: if the file cannot be read, is too large, holds no JSON object, or its seal is broken.
@@ -92,10 +108,11 @@ def read_json(path: str | os.PathLike[str], *, what: str, remedy: str, is_sealed
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
         if not isinstance(found, dict):
             raise ValueError("it holds no lines of 'key: value'")
-        if is_sealed and found.pop(_SEAL, None) != _digest(found):
+        if (is_sealed or _SEAL in found) and found.pop(_SEAL, None) != _digest(found):
             raise ValueError("its content does not match its hash: changed or damaged since it was written")
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, what, error, remedy) from error
@@ -125,6 +142,29 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, _SEAL: _digest(json.loads(json.dumps(plain)))}  # as it is read: with text for every key
 
 
+def check_recorded(path: str | os.PathLike[str], record: str, remedy: str) -> None:
+    """Refuse a file that is not the one whose hash stands in the record beside it, under ``files``.
+
+    Nothing is known, and nothing refused, where there is no record or no file, or the one has no hash of the other.
+
+    Raises:
+        LmbmdError: if the file has changed since the record was written, or the record is damaged.
+    """
+    path = Path(path)
+    beside = path.with_name(record)
+    if not (beside.is_file() and path.is_file()):
+        return
+    what = "record of a finished run" if record == "run.json" else "record of what was made"
+    known = read_json(beside, what=what, remedy=remedy).get("files")
+    digest = known.get(path.name) if isinstance(known, dict) else None
+    if isinstance(digest, str) and digest != file_sha256(path):
+        raise LmbmdError(
+            f"the file is not the one that {record} beside it tells of: changed or damaged since it was written.",
+            where=str(path),
+            remedy=remedy,
+        )
+
+
 def told(error: BaseException) -> str:
     """Why a file could not be read, on one line: of an error of the system, without the path that it repeats."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -133,6 +173,14 @@ def told(error: BaseException) -> str:
 
 def _digest(data: Mapping[str, Any]) -> str:
     return sha256_of(canonical_json(data).encode("utf-8", "surrogatepass"))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(key for key in seen if seen.count(key) > 1)[:60]}' stands in it twice")
+    return found
 
 
 def _no_number(text: str) -> NoReturn:

@@ -24,10 +24,12 @@ def number(value: float | None, error: float | None = None, reliable: bool = Tru
     if error is None or not math.isfinite(error) or error <= 0:
         text = _rounded(value, _places_without_error(value))
         return text if error is None or error == 0 else f"{text} ± ?"
+    power = math.floor(math.log10(max(abs(value), error)))
+    if not reliable and power < -4:
+        return f"{number(value / 10.0**power, error / 10.0**power, False)} × 10{_super(power)}"
     if not reliable:
         most = 1 - int(f"{value:.1e}".partition("e")[2]) if value else _places(error)
         return f"≈ {_rounded(value, min(_places(error), most))}"
-    power = math.floor(math.log10(max(abs(value), error)))
     if power >= 6 or power < -4:
         scaled = number(value / 10.0**power, error / 10.0**power)
         return f"({scaled}) × 10{_super(power)}"

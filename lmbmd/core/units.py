@@ -12,3 +12,7 @@ ANGSTROM3_PER_CM3 = 1e24
 ANGSTROM3_PER_LITRE = 1e27
 #: ps per ns.
 PS_PER_NS = 1000.0
+#: Molar gas constant in kJ/mol/K (exact, SI 2019).
+GAS_CONSTANT_KJ_MOL_K = 8.31446261815324e-3
+#: Boltzmann constant in J/K (exact, SI 2019).
+BOLTZMANN_J_K = 1.380649e-23

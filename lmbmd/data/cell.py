@@ -80,7 +80,8 @@ class Cell:
         References:
             Semaev, LNCS 2146, 181 (2001), doi:10.1007/3-540-44670-2_13.
         """
-        if self.volume_A3 == 0.0:
+        along_axes = not (self.vectors_A - np.diag(np.diag(self.vectors_A))).any()
+        if along_axes or self.volume_A3 == 0.0:
             return self
         reciprocal = self.inverse_per_A.T
         change = _minkowski(reciprocal)

@@ -38,6 +38,8 @@ class FrameContacts:
             whole), Å. Sums of edges round a closed walk are therefore exact lattice vectors.
         centre: (n_centres, 3) float32, positions of the centres, Å.
         molecule: (n_molecules, 3) float32, mass centres of all molecules made whole, Å.
+        dipole: (n_species, 3) float64, dipoles of the molecules of each species about their mass centres, summed, e Å;
+            from the charges as simulated, NaN where those of a species are not known.
     """
 
     index: int
@@ -49,6 +51,7 @@ class FrameContacts:
     edge: np.ndarray
     centre: np.ndarray
     molecule: np.ndarray
+    dipole: np.ndarray
 
     @property
     def volume_A3(self) -> float:
@@ -61,7 +64,7 @@ class FrameContacts:
 
     def within(self, radius_A: np.ndarray) -> FrameContacts:
         """The contacts no longer than ``radius_A``, which is given per contact or as one number, in Å."""
-        keep = self.distance <= radius_A
+        keep = np.flatnonzero(self.distance <= radius_A)
         offsets = np.zeros_like(self.offsets)
         np.cumsum(np.bincount(self.row[keep], minlength=len(offsets) - 1), out=offsets[1:])
         return FrameContacts(
@@ -71,9 +74,10 @@ class FrameContacts:
             offsets,
             self.atom[keep],
             self.distance[keep],
-            self.edge[keep],
+            self.edge.take(keep, 0),
             self.centre,
             self.molecule,
+            self.dipole,
         )
 
 
@@ -115,6 +119,7 @@ _FRAME_SCHEMA = pa.schema(
         ("image", pa.list_(pa.int16())),
         ("centre", pa.list_(pa.float32())),
         ("molecule", pa.list_(pa.float32())),
+        ("dipole", pa.list_(pa.float64())),
     ]
 )
 
@@ -155,12 +160,19 @@ def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
 class ContactWriter:
     """Writes ``contact_batch`` batches into an Arrow file, each with a hash of its content; the end has one of its own.
 
-    The last batch has no rows: it says how many frames there are, so that a file that lost some is known.
+    The last batch has no rows: it says how many frames there are, so that a file that lost some is known, and the
+    hashes of files that were written beside this one.
+
+    Attributes:
+        beside: SHA-256 of each such file, by name.
     """
+
+    beside: dict[str, str]
 
     def __init__(self, writer: pa.ipc.RecordBatchFileWriter, header: str) -> None:
         self._writer, self._header = writer, header
         self._batches = self._frames = 0
+        self.beside = {}
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch, custom_metadata={SEAL: digest(str(self._batches), batch)})
@@ -169,15 +181,16 @@ class ContactWriter:
 
     def end(self) -> None:
         empty = pa.RecordBatch.from_pylist([], schema=_FRAME_SCHEMA)
-        said = _last_words(self._header, self._batches, self._frames)
-        self._writer.write_batch(empty, custom_metadata={SEAL: digest(said, empty), _FRAMES: str(self._frames)})
+        beside = json.dumps(self.beside)
+        said = {SEAL: digest(_last_words(self._header, self._batches, self._frames, beside), empty)}
+        self._writer.write_batch(empty, custom_metadata={**said, _FRAMES: str(self._frames), _BESIDE: beside})
 
 
-_FRAMES = b"lmbmd.frames"
+_FRAMES, _BESIDE = b"lmbmd.frames", b"lmbmd.beside"
 
 
-def _last_words(header: str, batches: int, frames: int) -> str:
-    return f"{header} {batches} {frames}"
+def _last_words(header: str, batches: int, frames: int, beside: str) -> str:
+    return " ".join([header, str(batches), str(frames), *filter(None, [beside])])  # older tables tell of no file
 
 
 @contextmanager
@@ -229,7 +242,8 @@ class ContactFile:
             batches = file.num_record_batches - 1
             empty, said = file.get_batch_with_custom_metadata(batches)
             header = file.schema.metadata[b"lmbmd"].decode("utf-8")
-            expected = digest(_last_words(header, batches, int(said[_FRAMES])), empty)
+            beside = said.get(_BESIDE, b"").decode("utf-8")
+            expected = digest(_last_words(header, batches, int(said[_FRAMES]), beside), empty)
             if empty.num_rows or said[SEAL].decode() != expected:
                 raise ValueError("its header or its end does not match its hash")
         except DAMAGE as error:
@@ -261,6 +275,12 @@ class ContactFile:
     @cached_property
     def header(self) -> dict:
         return json.loads(self._file.schema.metadata[b"lmbmd"])
+
+    @cached_property
+    def beside(self) -> dict[str, str]:
+        """SHA-256 of files that were written beside this one, by name."""
+        said = self._file.get_batch_with_custom_metadata(self._n_batches)[1]
+        return json.loads(said.get(_BESIDE, b"{}"))
 
     @property
     def search_radius_A(self) -> float:
@@ -296,6 +316,7 @@ class ContactFile:
             edge=edges_from_images(image, row, partner, centre, molecule, box),
             centre=centre,
             molecule=molecule,
+            dipole=get("dipole").reshape(-1, 3),
         )
 
     def frame(self, i: int) -> FrameContacts:

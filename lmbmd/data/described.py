@@ -132,7 +132,7 @@ class Described:
         return next(found, "unknown")
 
     def write(self, folder: str | os.PathLike[str], beside: Iterable[Path] = ()) -> None:
-        """Write descriptors.parquet and .csv, tables/<name>.csv and, last, described.json (facts and notes).
+        """Write descriptors.parquet and .csv, tables/NAME.csv and, last, described.json (facts and notes).
 
         In the CSV files words are quoted and numbers are not, so that they are read back as what they were.
         described.json also holds a hash of every file and of itself, so that ``read`` knows a changed one.

@@ -139,7 +139,8 @@ class Library:
                 raise LmbmdError(f"'{name}' is ambiguous: {reason}.", where=where, remedy="Write which one you mean.")
         every = [n for key, entry in entries.items() for n in (key, *entry.aliases)]
         is_like = closest(name, every) is not None
-        advice = nearest(name, every if is_like else entries)  # the list of all aliases helps nobody
+        listing = "`lmbmd species`" if kind == "species" else "`lmbmd species --role salt`"
+        advice = nearest(name, every) if is_like else f"{listing} lists those that there are."
         if kind == "species" and not is_like:
             advice += " A new one: lmbmd parametrize NAME --smiles SMILES (docs/parametrize.md)."
         raise UnknownName(f"there is no {kind} '{name}'.", where=where, remedy=advice)

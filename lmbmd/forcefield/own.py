@@ -50,14 +50,25 @@ class OwnSet:
         return [species, dict(self.files[species]), dict(self.library.species[species].sites)]
 
 
-def own_sets(folder: Path) -> dict[str, OwnSet]:
+def own_sets(folder: Path, faults: dict[str, LmbmdError] | None = None) -> dict[str, OwnSet]:
     """The user's sets in a folder, by full name; none if there is no such folder, or it is that of the released sets.
 
+    Args:
+        faults: if given, what is wrong with a set is put here under its name, and the set left out.
+
     Raises:
-        LmbmdError: if one contradicts itself, or bears the name of a released set.
+        LmbmdError: if one contradicts itself, or bears the name of a released set, unless ``faults`` is given.
     """
     manifests = sorted(folder.glob("*/manifest.yaml")) if folder.is_dir() and not _holds_released(folder) else []
-    return {path.parent.name: read_own(path.parent) for path in manifests}
+    found = {}
+    for path in manifests:
+        try:
+            found[path.parent.name] = read_own(path.parent)
+        except LmbmdError as error:
+            if faults is None:
+                raise
+            faults[path.parent.name] = error
+    return found
 
 
 def _holds_released(folder: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import damaged, read_json, write_text
+from lmbmd.core.files import damaged, read_json, sealed, write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
 from lmbmd.core.validation import first_fault
@@ -141,7 +141,7 @@ class Composition:
 
     def write(self, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None) -> None:
         """Write as JSON."""
-        data = {**asdict(self), "provenance": dict(provenance or {})}
+        data = sealed({**asdict(self), "provenance": dict(provenance or {})})
         write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     @classmethod

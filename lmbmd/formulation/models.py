@@ -159,7 +159,9 @@ class Size(BaseModel):
     atoms: Whole | None = Field(None, ge=1, le=20_000_000, description="about so many atoms, within 5 %")
     ion_pairs: Whole | None = Field(None, ge=1, le=1_000_000, description="exactly so many cations")
     box_edge_nm: Number | None = Field(None, gt=0, le=100, description="an edge at least so long, before equilibration")
-    tolerance: Number = Field(0.05, gt=0, le=0.5, description="largest |realised/asked - 1| of any amount")
+    tolerance: Number = Field(
+        0.05, gt=0, le=0.5, description="largest relative error of any amount against what was asked"
+    )
     min_molecules: Whole = Field(1, ge=1, description="fewest formula units of any component")
 
     @model_validator(mode="after")

@@ -71,6 +71,9 @@ class Claim(BaseModel):
     margin: Number | None = Field(None, gt=0, description="half the width of 'equal', in the number's unit")
     range: tuple[Number | None, Number | None] | None = Field(None, description="lowest and highest; null is no limit")
     temperature_K: Number | None = Field(None, gt=0, description="judge at this temperature only")
+    versus_temperature_K: Number | None = Field(
+        None, gt=0, description="of the bottle compared with, if it is another; it may be the same bottle"
+    )
     reading_error: Number | None = Field(None, gt=0, description="error of a number that is read off a curve")
     box_nm: Number | None = Field(None, gt=0, description="smaller boxes cannot answer")
     partner_assumed: Truth = Field(False, description="the bottle compared with is our choice, not the source's")
@@ -92,6 +95,9 @@ class Claim(BaseModel):
                 raise fault(f"'{self.id}': a margin goes with 'equal', and only with it.", "Give 'margin: 0.05'.")
         elif self.range is None or self.direction is not None or self.margin is not None:
             raise fault(f"the value '{self.id}' is not one.", "Give 'range: [lowest, highest]', and no 'direction'.")
+        if self.versus_temperature_K is not None and (self.versus is None or self.temperature_K is None):
+            wrong = f"'{self.id}' has the temperature of one bottle, and compares with another."
+            raise fault(wrong, "Give 'versus' and 'temperature_K', too; 'versus' may be the bottle itself.")
         if self.range == (None, None):
             raise fault(f"the range of '{self.id}' has no limit.", "Give at least one; null is no limit.")
         if self.range is not None and not self.claimed[0] < self.claimed[1]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lmbmd.analysis.convergence import LEAST_REPLICAS
+from lmbmd.analysis.features import OVER_TEMPERATURES, usable
 from lmbmd.core.errors import nearest
 from lmbmd.literature.claims import Claim, ClaimsFile, Measured
 from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
@@ -79,28 +80,12 @@ class _CannotTell(Exception):
     """Why a verdict cannot be based on a number."""
 
 
-def usable(row: Any) -> Estimate | None:
-    """The number in a row of the feature table with the error to compare it by; None if there is a doubt about either.
-
-    A number that never changed is taken at its value if ``LEAST_REPLICAS`` independent runs agree.
-    """
-    if not math.isfinite(row.value) or row.box_limited:
-        return None
-    if row.doubt_kind == Kind.NEVER_CHANGED and row.n_effective >= LEAST_REPLICAS:
-        return Estimate(row.value, 0.0, row.n_effective, math.inf)
-    if row.doubt_kind or not math.isfinite(row.error):
-        return None
-    if row.error and not row.degrees_of_freedom > 0.0:
-        return None
-    return Estimate(row.value, float(row.error), row.n_effective, row.degrees_of_freedom)
-
-
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """The numbers of one state point, by name and species, as rows of the feature table."""
+    """The numbers of one state point, or of all temperatures of a bottle, by name and species."""
 
     formulation: str
-    temperature_K: float
+    temperature_K: float | None
     rows: Mapping[tuple[str, str], Any]
 
     @property
@@ -174,6 +159,7 @@ _COLUMNS = (
     "formulation",
     "versus",
     "temperature_K",
+    "versus_temperature_K",
     "name",
     "species",
     "estimand",
@@ -202,10 +188,18 @@ _COLUMNS = (
 )
 
 
-def _points(features: pd.DataFrame) -> dict[tuple[str, float], _Point]:
-    found: dict[tuple[str, float], dict] = {}
+#: Names of the numbers that a bottle has over all its temperatures.
+_OVER = frozenset(name for name, _, _ in OVER_TEMPERATURES)
+
+#: Temperature of a state point; None: all temperatures of the bottle together.
+_At = float | None
+
+
+def _points(features: pd.DataFrame) -> dict[tuple[str, _At], _Point]:
+    found: dict[tuple[str, _At], dict] = {}
     for row in features.itertuples(index=False):
-        found.setdefault((row.formulation, float(row.temperature_K)), {})[(row.name, row.species)] = row
+        at = None if math.isnan(row.temperature_K) else float(row.temperature_K)
+        found.setdefault((row.formulation, at), {})[(row.name, row.species)] = row
     return {key: _Point(*key, rows) for key, rows in found.items()}
 
 
@@ -233,20 +227,44 @@ def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> It
         return
     facts |= {"claimed_low": claim.claimed[0], "claimed_high": claim.claimed[1]}
     bottles = [claim.formulation, *([claim.versus] if claim.versus else [])]
-    shared = [T for name, T in points if name == claim.formulation and all((b, T) in points for b in bottles)]
-    if claim.temperature_K is not None:
-        shared = [T for T in shared if abs(T - claim.temperature_K) < 0.5]
+    shared = _shared(claim, number, bottles, points)
     if not shared:
-        yield {**facts, "verdict": "not run", "reason": _missing(claim, bottles, points)}
-    for T in sorted(shared):
-        yield {**facts, "temperature_K": T, **_verdict(claim, number, [points[b, T] for b in bottles], level)}
+        yield {**facts, "verdict": "not run", "reason": _missing(claim, number, bottles, points)}
+    for at in shared:
+        T = {"temperature_K": math.nan if at[0] is None else at[0], "versus_temperature_K": claim.versus_temperature_K}
+        found = [points[bottle, temperature] for bottle, temperature in zip(bottles, at, strict=True)]
+        yield {**facts, **T, **_verdict(claim, number, found, level)}
 
 
-def _missing(claim: Claim, bottles: Sequence[str], points: Mapping) -> str:
+def _shared(claim: Claim, number: Measured, bottles: Sequence[str], points: Mapping) -> list[tuple[_At, ...]]:
+    """The temperatures of its bottles that a claim is judged at, lowest first."""
+    if number.name in _OVER:
+        at = [(None,) * len(bottles)]
+    else:
+        own = sorted(T for name, T in points if name == claim.formulation and T is not None)
+        at = [(T,) * len(bottles) for T in own]
+        if claim.temperature_K is not None:
+            at = [pair for pair in at if _same(pair[0], claim.temperature_K)]
+        if claim.versus_temperature_K is not None:
+            others = [T for name, T in points if name == claim.versus and _same(T, claim.versus_temperature_K)]
+            at = [(pair[0], T) for pair in at for T in others]
+    return [pair for pair in at if all(key in points for key in zip(bottles, pair, strict=True))]
+
+
+def _same(a: _At, b: float) -> bool:
+    return a is not None and abs(a - b) < 0.5
+
+
+def _missing(claim: Claim, number: Measured, bottles: Sequence[str], points: Mapping) -> str:
     present = {name for name, _ in points}
     lacking = [name for name in bottles if name not in present]
     if lacking:
         return f"the study has no {' and no '.join(lacking)}"
+    if number.name in _OVER:
+        return f"{number.name} needs several temperatures of {' and of '.join(bottles)}, at which their motion is known"
+    if claim.versus_temperature_K is not None:
+        both = f"{bottles[0]} at {claim.temperature_K:g} K and {bottles[1]} at {claim.versus_temperature_K:g} K"
+        return f"the study does not have {both}"
     if claim.temperature_K is not None:
         return f"the study does not have {' and '.join(bottles)} at {claim.temperature_K:g} K"
     return f"{' and '.join(bottles)} have no temperature in common"

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from lmbmd.core.rounding import SUPERSCRIPT
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.estimate import Estimate
 
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     FEW_LOSSES = "few_losses"
     DISAGREE = "replicas_disagree"
     ONE_GROUP = "one_group"
+    WITHOUT_CUTOFF = "without_cutoff"
     # about a time
     SINGLE_FRAME = "single_frame"
     NO_LOSS_RATE = "no_loss_rate"
@@ -38,6 +40,11 @@ class Kind(StrEnum):
     NOT_DECAYED = "not_decayed"
     NO_CROSSING = "no_crossing"
     FLAT_TAIL = "flat_tail"
+    # about motion at long times
+    TOO_SHORT = "too_short"
+    TOO_SHORT_BELOW = "too_short_below"
+    TOO_SHORT_ABOVE = "too_short_above"
+    NOT_DIFFUSIVE = "not_diffusive"
     # about a drift
     FEW_FRAMES = "few_frames"
     STILL = "still"
@@ -57,6 +64,23 @@ class Kind(StrEnum):
     NO_SECOND_EDGE = "no_second_edge"
     NO_CENTRE_EDGE = "no_centre_edge"
     NO_RADIUS = "no_radius"
+    # about a law over temperatures
+    FEW_TEMPERATURES = "few_temperatures"
+    NOT_ON_LINE = "not_on_line"
+    NOT_BENT = "not_bent"
+    # about what moves
+    DAMPED = "damped"
+    NO_TEMPERATURE = "no_temperature"
+    NET_CHARGE = "net_charge"
+    NO_SOLVENT = "no_solvent"
+    NO_PRESSURE = "no_pressure"
+    NO_VISCOSITY = "no_viscosity"
+    ALIASED = "aliased"
+    # about dipoles
+    NO_PARTIAL_CHARGES = "no_partial_charges"
+    NO_DIPOLE = "no_dipole"
+    NOT_NEUTRAL = "not_neutral"
+    POLARISED = "polarised"
     # about the edge of a shell
     NO_PAIR = "no_pair"
     NO_CENTRE_PAIR = "no_centre_pair"
@@ -87,6 +111,7 @@ SENTENCES: dict[Kind, str] = {
     Kind.FEW_LOSSES: "error not reliable ({n:g} losses)",
     Kind.DISAGREE: "replicas disagree beyond chance",
     Kind.ONE_GROUP: "all losses are in one group of centres",
+    Kind.WITHOUT_CUTOFF: "its error leaves out that of the cut-off of {of}",
     Kind.SINGLE_FRAME: "a single frame shows no exchange",
     Kind.NO_LOSS_RATE: "none was seen: below {n:.2g} at 95 %",
     Kind.NO_LOSS_TIME: "none was seen: longer than {n:.2g} ps at 95 %",
@@ -95,6 +120,9 @@ SENTENCES: dict[Kind, str] = {
     Kind.NOT_DECAYED: "not decayed: C({at:g} ps) = {n:.3g}, so longer than {at:g} ps",
     Kind.NO_CROSSING: "no 1/e time: random exchange in this box leaves C above 1/e; see the integral",
     Kind.FLAT_TAIL: "its tail does not fall",
+    Kind.TOO_SHORT: "the run is too short to tell",
+    Kind.TOO_SHORT_BELOW: "too short: below {bound} at 95 %; about {at:.2g} times as long is needed",
+    Kind.TOO_SHORT_ABOVE: "too short: above {bound} at 95 %; about {at:.2g} times as long is needed",
     Kind.FEW_FRAMES: "fewer than three frames",
     Kind.STILL: "it never changed",
     Kind.FEW_PER_REPLICA: "{n:.1f} independent samples per replica",
@@ -112,6 +140,21 @@ SENTENCES: dict[Kind, str] = {
     Kind.NO_SECOND_EDGE: "no edge of the second shell of {of}, {because}",
     Kind.NO_CENTRE_EDGE: "no edge of the first centre–centre shell, {because}",
     Kind.NO_RADIUS: "none: {because}",
+    Kind.FEW_TEMPERATURES: "{n:g} temperatures with a value to rely on, {at:g} are needed",
+    Kind.NOT_ON_LINE: "the values at {n:g} temperatures are further from the law than their errors allow",
+    Kind.NOT_BENT: "within their errors the values at {n:g} temperatures follow the Arrhenius law",
+    Kind.NOT_DIFFUSIVE: "not diffusive yet, ⟨|Δr|²⟩ up to {at:.3g} ps grows as t^{low:.2f}: below {bound} at 95 %",
+    Kind.DAMPED: "a friction of {n:g}/ps damps the motion",
+    Kind.NO_TEMPERATURE: "the temperature is not known",
+    Kind.NET_CHARGE: "the formal charges add up to {n:+g} e, not to zero",
+    Kind.NO_SOLVENT: "there is no neutral molecule",
+    Kind.NO_PRESSURE: "the pressure tensor was not logged",
+    Kind.NO_VISCOSITY: "the viscosity is not known, {because}",
+    Kind.ALIASED: "logged too rarely, every {at:g} ps: its spectrum has not fallen at the highest frequency",
+    Kind.NO_PARTIAL_CHARGES: "the partial charges of {of} are not known",
+    Kind.NO_DIPOLE: "all partial charges of the neutral molecules are zero",
+    Kind.NOT_NEUTRAL: "the partial charges of {of} add up to {n:+.2g} e, not to zero",
+    Kind.POLARISED: "the mean dipole of the box is not zero: it is in a field, or not isotropic",
     Kind.NO_PAIR: "no pair was ever found",
     Kind.NO_CENTRE_PAIR: "there is no pair",
     Kind.NO_RDF: "there is no RDF of this pair",
@@ -154,8 +197,14 @@ class Doubt:
         return self.kind is not Kind.NONE
 
     def __str__(self) -> str:
-        told = {"n": self.n, "at": self.at, "low": self.low, "high": self.high, "of": self.of}
-        return SENTENCES[self.kind].format(**told, because="; ".join(map(str, self.because)))
+        told = {"n": self.n, "at": self.at, "low": self.low, "high": self.high, "of": self.of, "bound": _bound(self.n)}
+        return SENTENCES[self.kind].format(**told, because="; ".join(dict.fromkeys(map(str, self.because))))
+
+
+def _bound(x: float) -> str:
+    """Two digits, with a power of ten as it is printed."""
+    digits, _, power = f"{x:.2g}".partition("e")
+    return digits + (f" × 10{str(int(power)).translate(SUPERSCRIPT)}" if power else "")
 
 
 #: No doubt.
@@ -163,6 +212,9 @@ SURE = Doubt()
 
 #: The columns that tell a doubt in a table: its sentence for people, its kind and number for programs.
 COLUMNS = ("doubt", "doubt_kind", "doubt_n")
+
+#: Kinds whose number n is a bound of the value, in its unit.
+BOUNDS = frozenset({Kind.TOO_SHORT_BELOW, Kind.TOO_SHORT_ABOVE, Kind.NOT_DIFFUSIVE})
 
 _SOURCES = {
     "constant": Kind.NEVER_CHANGED,
@@ -197,6 +249,7 @@ def entry(estimate: Estimate) -> tuple[float, float, str, str, float]:
 #: Kinds that say what a run showed instead of a value or an error, and stand by themselves.
 _OUTCOMES = {
     Kind.SINGLE_FRAME,
+    Kind.WITHOUT_CUTOFF,
     Kind.NO_LOSS_RATE,
     Kind.NO_LOSS_TIME,
     Kind.RUN_TOO_SHORT,
@@ -204,6 +257,10 @@ _OUTCOMES = {
     Kind.NOT_DECAYED,
     Kind.NO_CROSSING,
     Kind.FLAT_TAIL,
+    Kind.TOO_SHORT,
+    Kind.TOO_SHORT_BELOW,
+    Kind.TOO_SHORT_ABOVE,
+    Kind.NOT_DIFFUSIVE,
     Kind.NO_LARGE_CLUSTER,
     Kind.FEW_OCTAVES,
 }

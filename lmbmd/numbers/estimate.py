@@ -123,7 +123,7 @@ def _deviations(series: Sequence[np.ndarray]) -> list[np.ndarray]:
 def estimate_ratio(numerators: Sequence[np.ndarray], denominators: Sequence[np.ndarray]) -> Estimate:
     """Ratio of means Σ a / Σ b over frames and replicas, with its standard error (delta method).
 
-    To first order the error of R = <a>/<b> is that of the mean of (a − R b)/<b>, whose correlation in time is
+    To first order the error of R = ⟨a⟩/⟨b⟩ is that of the mean of (a − R b)/⟨b⟩, whose correlation in time is
     treated as in ``estimate_mean``. Use it for "share of all anions seen that …" when the number per frame
     varies; the mean of per-frame ratios is another quantity.
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from lmbmd.analysis.families import schemas
 from lmbmd.analysis.features import features
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import damaged, read_json
+from lmbmd.core.files import check_recorded, damaged, read_json
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
 from lmbmd.formulation.composition import Composition
@@ -73,13 +73,13 @@ class Replica:
 
 @dataclass(frozen=True, eq=False)
 class StatePoint:
-    """One temperature of one formulation.
+    """One temperature of one formulation, or one analysis of trajectories of another program.
 
     Attributes:
-        temperature_K: as the folder is named.
+        temperature_K: as the folder is named, or as it was told; NaN if nobody told.
         described: descriptors, tables and notes of all replicas together.
         replicas: the runs behind them.
-        files: data files a reader may want, relative to the formulation's folder.
+        files: data files a reader may want, relative to the folder of the page.
         snapshots: what was cut out of the trajectory (``analysis.snapshots.records``).
     """
 
@@ -91,8 +91,13 @@ class StatePoint:
 
     @property
     def label(self) -> str:
-        """The temperature as its folder spells it, e.g. ``"298.15K"``."""
-        return layout.point_name(f"{self.temperature_K:g}")
+        """The temperature as its folder spells it, e.g. ``"298.15K"``; ``"run"`` if it is not known."""
+        return layout.point_name(f"{self.temperature_K:g}") if self.at else "run"
+
+    @property
+    def at(self) -> str:
+        """The temperature as it is printed, e.g. ``"298.15 K"``; "" if it is not known."""
+        return f"{self.temperature_K:g} K" if math.isfinite(self.temperature_K) else ""
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table behind the figures, or None if it is absent or empty."""
@@ -106,14 +111,16 @@ class StatePoint:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """One formulation with all its state points, lowest temperature first.
+    """One formulation with all its state points, lowest temperature first; or one analysis of another program's runs.
 
     Attributes:
-        name: of the formulation's file and folder.
-        composition: the content of composition.json.
+        name: of the formulation's file and folder, or of the analysis' folder.
+        composition: the content of composition.json; of an analysis those of its keys that its species map tells.
         state_points: at least one.
         force_field: the parameter set's manifest; empty if it is not known.
         recipe: title, source, notes and assumptions of the formulation file; empty if not known.
+        analysed: of an analysis, what was read and what was told of it (``analysis.foreign``); empty for a formulation.
+        page: its report, from the folder of a page that lists it; "" for that of a study's results.
     """
 
     name: str
@@ -121,6 +128,8 @@ class Results:
     state_points: tuple[StatePoint, ...]
     force_field: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    analysed: Mapping[str, Any] = field(default_factory=dict)
+    page: str = ""
 
     @property
     def title(self) -> str:
@@ -170,7 +179,8 @@ def doubt_of(row: Any, quantity: str = "") -> Doubt:
     None where there is no value: that has its reason elsewhere.
     """
     prefix = f"{quantity}_" if quantity else ""
-    return Doubt(Kind(getattr(row, f"{prefix}doubt_kind", "")), getattr(row, f"{prefix}doubt_n", math.nan))
+    kind, n = getattr(row, f"{prefix}doubt_kind", ""), getattr(row, f"{prefix}doubt_n", math.nan)
+    return Doubt(Kind(kind), n, getattr(row, f"{prefix}doubt_at", math.nan))
 
 
 def results_of(
@@ -188,6 +198,21 @@ def results_of(
     """
     folder, temperatures = layout.bottle(results, name), study.temperatures(name)
     return load_results(folder, force_field, study.words(name), brief, temperatures)
+
+
+def finished_of(study: Study, results: Path) -> list[Results]:
+    """What has been described of a study so far, as the comparison shows it: formulations with a state point or more.
+
+    Raises:
+        LmbmdError: as ``load_results`` does.
+    """
+    found = []
+    for name in study.names:
+        points = [(layout.point(results, name, T), T) for T in study.temperatures(name)]
+        if temperatures := [T for folder, T in points if (folder / "described.json").exists()]:
+            folder = layout.bottle(results, name)
+            found.append(load_results(folder, None, study.words(name), True, temperatures))
+    return found
 
 
 def load_results(
@@ -221,7 +246,7 @@ def load_results(
     if temperatures is None:
         described = folder.glob(f"{layout.point_name('*')}/described.json")
         temperatures = [layout.temperature_of(path.parent) for path in described]
-    points = [_state_point(layout.point(folder.parent, folder.name, T), float(T), brief) for T in temperatures]
+    points = [_state_point(layout.point(folder.parent, folder.name, T), folder, float(T), brief) for T in temperatures]
     if not points:
         raise LmbmdError(
             "no state point of this formulation has been described yet.",
@@ -232,7 +257,30 @@ def load_results(
     return Results(folder.resolve().name, found, tuple(points), dict(force_field or {}), dict(recipe or {}))
 
 
-def _state_point(folder: Path, temperature_K: float, brief: bool) -> StatePoint:
+def load_analysis(folder: str | os.PathLike[str], brief: bool = False) -> Results:
+    """Read what ``analysis.foreign.analyze`` wrote.
+
+    Args:
+        folder: its ``out``.
+        brief: as for ``load_results``.
+
+    Raises:
+        LmbmdError: if a file is missing or cannot be read, or describes no trajectory of another program.
+    """
+    folder = Path(folder)
+    point = _state_point(folder, folder, math.nan, brief)
+    told = point.described.facts.get("analysed")
+    if not isinstance(told, Mapping):
+        what = "this describes a state point of a study, or was written by an earlier version."
+        remedy = "Give a folder that `lmbmd analyze` has written, or run it again."
+        raise LmbmdError(what, where=str(folder), remedy=remedy)
+    if told["temperature_K"] is not None:
+        point = replace(point, temperature_K=float(told["temperature_K"]))
+    return Results(folder.resolve().name, told["box"], (point,), recipe={"title": told["title"]}, analysed=told)
+
+
+def _state_point(folder: Path, page: Path, temperature_K: float, brief: bool) -> StatePoint:
+    """What lies in a folder; ``page`` is the folder of the page that will link to its files."""
     described = Described.read(folder, schemas(), COMPARED if brief else None)
     # Those that the numbers are of: more may lie here, from when the study asked for more.
     replicas = range(1, len(described.facts.get("replicas", ())) + 1)
@@ -240,7 +288,7 @@ def _state_point(folder: Path, temperature_K: float, brief: bool) -> StatePoint:
         temperature_K=temperature_K,
         described=described,
         replicas=tuple(_replica(number, layout.replica_of(folder, number), brief) for number in replicas),
-        files=tuple(_data_files(folder, replicas)),
+        files=tuple(path.relative_to(page).as_posix() for path in _data_files(folder, replicas)),
         snapshots=_snapshots(folder / "snapshots" / "snapshots.json"),
     )
 
@@ -257,6 +305,7 @@ def _state(path: Path) -> pd.DataFrame | None:
     """The state log; None if there is none."""
     if not path.exists():
         return None
+    check_recorded(path, RECORD, _SIMULATE)
     try:
         log = pd.read_csv(path, dtype=float)
     except (OSError, ValueError, OverflowError) as error:
@@ -266,18 +315,20 @@ def _state(path: Path) -> pd.DataFrame | None:
     return None if log.empty else log
 
 
-def _data_files(folder: Path, replicas: Iterable[int]) -> list[str]:
-    """Data files of a state point, relative to the formulation's folder."""
+def _data_files(folder: Path, replicas: Iterable[int]) -> list[Path]:
+    """Data files of a state point; those of the only run of an analysis are not in a folder of their own."""
     of_run = "state.csv equilibration.csv run.json spec.json trajectory.* final.pdb contacts.arrow rdf.npz".split()
     patterns = [
+        "atoms.parquet",
+        "contacts.arrow",
+        "rdf.npz",
         "descriptors.*",
         "described.json",
         "tables/*.csv",
         "snapshots/[!.]*",
         *(f"{layout.replica_of(Path(), number)}/{name}" for name in of_run for number in replicas),
     ]
-    found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return [path.relative_to(folder.parent).as_posix() for path in found]
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
 def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -289,6 +340,8 @@ def _snapshots(path: Path) -> tuple[Mapping[str, Any], ...]:
         if not isinstance(records, list):
             raise ValueError("they are no list")
         for record in records:
+            if not isinstance(record["charge_e"], int | None):
+                raise ValueError(f"the charge of {record['name']} is no whole number")
             atoms = len(record["element"])
             places = [len(x) == 3 for x in record["xyz_A"] if all(map(math.isfinite, x))]
             if places != [True] * atoms or sum(int(n) for _, n in record["species"]) != atoms:

@@ -18,6 +18,10 @@ from lmbmd.core.provenance import sha256_of
 
 _MAGIC = b"lmbmd-checkpoint-2"
 CURRENT, PREVIOUS = "checkpoint", "checkpoint.previous"
+#: No header is as long.
+_MOST_HEADER_BYTES = 2**24
+#: Checkpoints may take this part of the time, with the start that each costs GROMACS.
+CHECKPOINT_SHARE = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,14 @@ def free(path: Path) -> None:
         path.rename(aside)
 
 
+def write(path: Path, data: str | bytes) -> None:
+    """A file of the work folder that is made anew whenever it is needed. Raises LmbmdError if it cannot be written."""
+    try:
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def load(path: Path) -> Checkpoint:
     """Read one checkpoint.
 
@@ -116,6 +128,20 @@ def load(path: Path) -> Checkpoint:
         raise
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
+
+
+def peek(folder: Path) -> dict[str, Any] | None:
+    """The header of the current checkpoint of a folder, without its arrays; None if there is none that can be read.
+
+    For whoever looks at thousands of runs: one read of a few kilobytes, and no hash is compared.
+    """
+    try:
+        with open(folder / CURRENT, "rb") as handle:
+            magic = handle.readline(_MOST_HEADER_BYTES).split(b" ")[0]
+            header = json.loads(handle.readline(_MOST_HEADER_BYTES)) if magic == _MAGIC else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return header if isinstance(header, dict) else None
 
 
 def cannot_write(path: Path, error: OSError) -> LmbmdError:

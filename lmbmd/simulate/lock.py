@@ -69,6 +69,31 @@ def holder(folder: Path) -> dict[str, Any] | None:
     return _read(_path(folder, _newest(folder)))
 
 
+def writer(folder: Path, *, only_read: bool = False) -> dict[str, Any] | None:
+    """Who is writing ``folder`` now: ``identity()`` of that process, {} if it is not known which; None if nobody.
+
+    Only looks, and does not wait: a process on another machine is believed to live while its claim is touched, by this
+    machine's clock.
+
+    Args:
+        only_read: do not ask the kernel, which has to lend the lock to whoever asks: thousands of runs are looked at
+            again and again, and a process that begins just then would have to wait for it.
+    """
+    try:
+        claim = _path(folder, _newest(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    found = _read(claim)
+    if found == {}:
+        return None
+    if not only_read and _is_flocked(claim):
+        return found or {}
+    if found and found.get("host") == socket.gethostname():
+        alive = found.get("boot") == _boot() and _start_time(found["pid"]) == found.get("start") is not None
+        return found if alive else None
+    return found or {} if abs(time.time() - _touched_ns(claim) / 1e9) < STALE_S else None
+
+
 def identity() -> dict[str, Any]:
     """This process, told apart from any other that ever had its number."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot(), "start": _start_time(os.getpid())}
@@ -112,7 +137,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _numbers(folder: Path) -> list[int]:
-    found = (re.fullmatch(r"lock\.([0-9]+)", path.name) for path in folder.iterdir())
+    found = (re.fullmatch(r"lock\.([0-9]+)", name) for name in os.listdir(folder))
     return [int(match[1]) for match in found if match]
 
 

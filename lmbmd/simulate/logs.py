@@ -6,6 +6,7 @@ import csv
 import os
 import struct
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
@@ -150,6 +151,26 @@ class StateLog:
     def read(self) -> list[Row]:
         with open(self.file.path, encoding="utf-8", newline="") as handle:
             return [Row(int(r["step"]), *(float(r[f.name]) for f in fields(Row)[1:])) for r in csv.DictReader(handle)]
+
+
+class PressureLog:
+    """A CSV file of pressure tensors, compression positive, with their kinetic part, by the time since the start."""
+
+    HEADER = "time_ps,xx_bar,yy_bar,zz_bar,xy_bar,xz_bar,yz_bar\n"
+
+    def __init__(self, path: Path) -> None:
+        self.file = Appended(path)
+
+    def cut(self, mark: Mark | None) -> None:
+        """Forget everything after a mark, or everything but the names of the columns."""
+        self.file.cut(mark)
+        if mark is None:
+            self.file.append(self.HEADER.encode())
+            self.file.pieces = 0
+
+    def append(self, time_ps: float, pressure_bar: Sequence[float]) -> None:
+        row = ",".join([f"{time_ps:.12g}", *(f"{element:.3f}" for element in pressure_bar)])
+        self.file.append((row + "\n").encode())
 
 
 class Trajectory:

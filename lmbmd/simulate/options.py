@@ -31,9 +31,15 @@ class PlatformOptions(BaseModel):
 
     model_config = FROZEN
 
-    name: Literal["auto", PlatformName] = Field("auto", description="auto: the fastest that works")
+    engine: Literal["auto", "openmm", "gromacs"] = Field(
+        "auto", description="OpenMM or GROMACS; auto: OpenMM on a GPU, without one the faster of the two"
+    )
+    name: Literal["auto", PlatformName] = Field("auto", description="OpenMM's platform; auto: the fastest that works")
     precision: Literal["single", "mixed", "double"] = Field("mixed", description="on CUDA and OpenCL")
-    device_index: Device = Field(None, description="which GPU, such as 0; by default OpenMM chooses")
+    device_index: Device = Field(None, description="which GPU, such as 0; by default the least used of the fastest")
     threads: Whole | None = Field(None, ge=1, le=1024, description="on CPU; by default all cores of the job")
+    runs_per_device: Whole | None = Field(
+        None, ge=1, le=256, description="how many runs at once share a GPU, or the cores where there is none"
+    )
     deterministic: Truth = Field(False, description="sum forces in a fixed order, so that equal starts give equal runs")
     checkpoint_interval_s: Number = Field(60.0, ge=0.01, le=86_400, description="wall time between checkpoints")

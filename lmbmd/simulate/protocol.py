@@ -127,17 +127,151 @@ class Protocol(BaseModel):
         return self.production_steps // self.frame_steps
 
 
+class Dynamics(BaseModel):
+    """How the production of a transport segment moves, at constant volume and without friction.
+
+    A run without this is one at constant pressure under a Langevin thermostat.
+
+    Attributes:
+        thermostat: null at constant energy.
+        coupling_ps: Nosé-Hoover: the period 2π/ω of its oscillation, Q = N k_B T/ω²; Bussi: the relaxation time of the
+            kinetic energy; null at constant energy.
+        pressure_interval_ps: between rows of the pressure tensor; null: it is not written.
+    """
+
+    model_config = FROZEN
+
+    ensemble: Literal["NVT", "NVE"]
+    thermostat: Literal["nose-hoover", "bussi"] | None
+    coupling_ps: Annotated[Number, Field(gt=0, le=1000)] | None
+    pressure_interval_ps: Annotated[Number, Field(gt=0, le=1000)] | None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Dynamics:
+        wanted = self.ensemble == "NVT"
+        if wanted != (self.thermostat is not None) or wanted != (self.coupling_ps is not None):
+            raise fault(
+                f"thermostat and coupling_ps do not go with the ensemble {self.ensemble}.",
+                "Give both with NVT, neither with NVE.",
+            )
+        return self
+
+
+class Transport(BaseModel):
+    """Segments from which motion is measured: started from the production, at its mean volume and without friction.
+
+    Each replica has ``segments`` of them, and each is a run of its own. A segment begins at a frame of the finished
+    production, scaled to the production's mean volume; velocities are drawn, and for ``settle_ns``, which is not kept,
+    a Langevin thermostat with the protocol's friction spreads the heat. More segments, or longer ones, leave those
+    that are done as they are.
+    """
+
+    model_config = FROZEN
+
+    segments: Whole = Field(4, ge=1, le=64, description="of each replica")
+    length_ns: Number = Field(1.0, gt=0, le=100_000, description="of each segment")
+    ensemble: Literal["NVT", "NVE"] = Field("NVT", description="constant volume, with or without a thermostat")
+    thermostat: Literal["nose-hoover", "bussi"] = Field(
+        "nose-hoover", description="with NVT; `bussi` where the engine has it (GROMACS)"
+    )
+    coupling_ps: Number = Field(
+        2.0, gt=0, le=1000, description="period of a Nosé-Hoover thermostat, relaxation time of Bussi's"
+    )
+    settle_ns: Number = Field(0.02, gt=0, le=1000, description="with friction, not kept")
+    timestep_fs: Number | None = Field(None, ge=0.01, le=5, description="the protocol's, if not given")
+    hydrogen_mass_amu: Number | None = Field(None, ge=1.008, le=4, description="the protocol's, if not given")
+    frame_interval_ps: Number = Field(1.0, gt=0, le=100_000, description="between frames of the trajectory")
+    state_interval_ps: Number = Field(1.0, gt=0, le=100_000, description="between rows of the state log")
+    pressure_interval_ps: Number | None = Field(
+        0.04, gt=0, le=1000, description="between rows of the pressure tensor; none: no viscosity"
+    )
+
+    def protocol(self, base: Protocol) -> Protocol:
+        """The protocol of a segment, where the study's is ``base``.
+
+        Raises:
+            PydanticCustomError: for times that do not fit to each other or to the time step.
+        """
+        own = {
+            "anneal": None,
+            "equilibration_ns": self.settle_ns,
+            "max_equilibration_ns": self.settle_ns,
+            LENGTH: self.length_ns,
+            "frame_interval_ps": self.frame_interval_ps,
+            "state_interval_ps": self.state_interval_ps,
+            "timestep_fs": self.timestep_fs or base.timestep_fs,
+            "hydrogen_mass_amu": self.hydrogen_mass_amu or base.hydrogen_mass_amu,
+        }
+        try:
+            found = Protocol(**{**base.model_dump(), **own})
+        except ValidationError as failed:
+            context = failed.errors()[0].get("ctx", {})
+            what = str(context.get("what", failed.errors()[0]["msg"])).replace(LENGTH, "length_ns")
+            raise fault(what, context.get("remedy")) from failed
+        if self.pressure_interval_ps is not None:
+            step = _whole(found.timestep_fs, _FS)
+            _check_multiple("pressure_interval_ps", self.pressure_interval_ps, "ps", step, "time steps")
+        return found
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """How a segment moves."""
+        is_thermostatted = self.ensemble == "NVT"
+        return Dynamics(
+            ensemble=self.ensemble,
+            thermostat=self.thermostat if is_thermostatted else None,
+            coupling_ps=self.coupling_ps if is_thermostatted else None,
+            pressure_interval_ps=self.pressure_interval_ps,
+        )
+
+
 class RunSpec(Protocol):
-    """One run at constant temperature and pressure: a protocol, and what the formulation says of this run."""
+    """One run: a protocol, and what the formulation says of this run.
+
+    At constant temperature and pressure under a Langevin thermostat or, with ``dynamics``, a transport segment at
+    constant volume. What is not used in a segment: barostat_interval, pressure_bar, and, once it has settled,
+    friction_per_ps.
+    """
 
     temperature_K: Temperature
     pressure_bar: Pressure
     seeds: Seeds
+    dynamics: Dynamics | None = None
+
+    @model_validator(mode="after")
+    def _pressure_fits(self) -> RunSpec:
+        if self.dynamics and self.dynamics.pressure_interval_ps is not None:
+            interval = self.dynamics.pressure_interval_ps
+            _check_multiple("pressure_interval_ps", interval, "ps", self.step_as, "time steps")
+        return self
+
+    @property
+    def ensemble(self) -> Literal["NPT", "NVT", "NVE"]:
+        """Of the production."""
+        return self.dynamics.ensemble if self.dynamics else "NPT"
+
+    @property
+    def thermostat(self) -> Literal["langevin", "nose-hoover", "bussi", ""]:
+        """Of the production; "" at constant energy."""
+        return self.dynamics.thermostat or "" if self.dynamics else "langevin"
+
+    @property
+    def production_friction_per_ps(self) -> float:
+        """Friction of the production: none in a segment."""
+        return 0.0 if self.dynamics else self.friction_per_ps
+
+    @property
+    def pressure_steps(self) -> int | None:
+        """Steps between rows of the pressure tensor; None if it is not written."""
+        interval = self.dynamics.pressure_interval_ps if self.dynamics else None
+        return None if interval is None else _whole(interval, _PS) // self.step_as
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, in the shape of ``spec.json``."""
+        """As plain data, in the shape of ``spec.json``. A run at constant pressure has no key ``dynamics``."""
         values = self.model_dump()
-        return {**{key: values.pop(key) for key in _CONDITIONS}, "protocol": values}
+        if values["dynamics"] is None:
+            del values["dynamics"]
+        return {**{key: values.pop(key) for key in _CONDITIONS if key in values}, "protocol": values}
 
     def physics(self) -> dict[str, Any]:
         """Everything that may not change when a run is continued: the spec without its length, and the method."""
@@ -151,14 +285,18 @@ class RunSpec(Protocol):
         return sha256_of(canonical_json(self.physics()).encode())
 
 
+#: The files of a run that grow, and the one that is written when all is done.
+TRAJECTORY, STATE, EQUILIBRATION, FINAL = "trajectory.xtc", "state.csv", "equilibration.csv", "final.pdb"
+#: One that grows with a segment whose spec asks for the pressure tensor.
+PRESSURE = "pressure.csv"
 #: The file that ends a finished run.
 RECORD = "run.json"
 #: What ``spec.json`` has beside the section ``protocol``.
-_CONDITIONS = ("temperature_K", "pressure_bar", "seeds")
+_CONDITIONS = ("temperature_K", "pressure_bar", "seeds", "dynamics")
 
 
 def load_spec(path: str | os.PathLike[str]) -> RunSpec:
-    """Read ``spec.json``: temperature_K, pressure_bar, seeds {…} and protocol {…}.
+    """Read ``spec.json``: temperature_K, pressure_bar, seeds {…}, protocol {…} and, of a segment, dynamics {…}.
 
     Raises:
         LmbmdError: as ``parse_spec`` does, or if the file cannot be read.

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import sync_folder
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.simulate.checkpoint import Checkpoint
+from lmbmd.simulate.conserved import Conserved
 from lmbmd.simulate.logs import xtc_frames
-from lmbmd.simulate.protocol import RECORD, RunSpec
-from lmbmd.simulate.resume import EQUILIBRATION, FINAL, STATE, TRAJECTORY, RunState
+from lmbmd.simulate.protocol import EQUILIBRATION, FINAL, PRESSURE, RECORD, STATE, TRAJECTORY, RunSpec
+from lmbmd.simulate.resume import RunState
 
-_GROWING = (TRAJECTORY, STATE, EQUILIBRATION)
+_GROWING = (TRAJECTORY, STATE, EQUILIBRATION, PRESSURE)
+
+
+def _grown(spec: RunSpec) -> tuple[str, ...]:
+    """The growing files that a run of this kind has."""
+    return _GROWING if spec.pressure_steps else _GROWING[:-1]
 
 
 def check_writable(out: Path) -> None:
@@ -59,20 +66,61 @@ def reopen(work: Path) -> None:
                 shutil.copyfile(path, partial)
 
 
-def publish(work: Path, out: Path, last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike[str]]) -> None:
-    """Put trajectory, state logs, final structure and ``run.json`` into ``out``, each whole; ``run.json`` last.
+def publish(
+    work: Path,
+    out: Path,
+    last: Checkpoint,
+    spec: RunSpec,
+    inputs: dict[str, str | os.PathLike[str]],
+    *,
+    simulated: bool = True,
+) -> None:
+    """Put trajectory, logs, final structure and ``run.json`` into ``out``, each whole; ``run.json`` last.
 
     The files stay in ``work`` too, sharing their bytes where the file system has hard links, so that the run can be
     extended after its results have been moved, deleted or published again.
+
+    Args:
+        simulated: whether anything was added since the last time; if not, the files must be the same as then.
 
     Raises:
         LmbmdError: if the trajectory does not hold exactly the frames that were asked for, or a file cannot be written.
     """
     _check_frames(work / TRAJECTORY, len(last.positions_nm), spec)
-    for name in (*_GROWING, FINAL):
+    published = (*_grown(spec), FINAL)
+    for name in (*_GROWING, FINAL, RECORD):
+        if (out / name).is_dir():
+            raise LmbmdError(
+                "a folder stands where a result belongs. The run itself is finished and kept.",
+                where=str(out / name),
+                remedy="Move it away, then give the same command again.",
+            )
+    record = _record(last, spec, inputs, work)
+    if not simulated:
+        _check_unchanged(work, out, record)
+    for name in set(_GROWING) - set(_grown(spec)):  # of a run that was here before
+        (out / name).unlink(missing_ok=True)
+    for name in published:
         _share(work / name, out / name)
-    record = json.dumps(_record(last, spec, inputs, work), indent=2, allow_nan=False)
-    files.write_text(out / RECORD, record + "\n")
+    files.write_text(out / RECORD, json.dumps(files.sealed(record), indent=2, allow_nan=False) + "\n")
+
+
+def _check_unchanged(work: Path, out: Path, record: dict[str, Any]) -> None:
+    """Refuse files that were published before, at the same length, with another content: they share their bytes."""
+    try:
+        before = files.read_json(out / RECORD, what="record", remedy="")
+    except LmbmdError:  # there is none, or it cannot tell anything
+        return
+    if before.get("production_ns") != record["production_ns"] or before.get("spec_sha256") != record["spec_sha256"]:
+        return
+    known = before.get("files")
+    for name, digest in record["files"].items():
+        if isinstance(known, dict) and known.get(name, digest) != digest:
+            raise LmbmdError(
+                "the file is not the one that was published before: changed or damaged since then.",
+                where=str(work / name),
+                remedy="Restore it from a copy, or delete this folder to simulate the run anew.",
+            )
 
 
 def _check_frames(path: Path, n_atoms: int, spec: RunSpec) -> None:
@@ -119,6 +167,8 @@ def _record(last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike
     state = RunState.of(last)
     produce_s = state.wall_s.get("produce", 0.0)
     produced_ns = spec.time_ps(state.step) / PS_PER_NS
+    is_free = spec.ensemble == "NVE"
+    free = asdict(Conserved.read(work / STATE, len(last.positions_nm))) if is_free else {}
     return provenance.stamp(
         stages.SIMULATE,
         inputs,
@@ -129,14 +179,16 @@ def _record(last: Checkpoint, spec: RunSpec, inputs: dict[str, str | os.PathLike
         production_ns=produced_ns,
         first_frame_ps=spec.frame_interval_ps,
         frame_interval_ps=spec.frame_interval_ps,
+        engine=last.header.get("choice") or None,
         platform=last.header["platform"],
         ns_per_day=produced_ns / produce_s * 86400 if produce_s else None,
         wall_s=state.wall_s,
         equilibration=_finite(state.verdict),
+        **_finite(free),
         recoveries=state.recoveries,
         sessions=state.sessions,
         restarts=len(state.sessions) - 1,
-        files={name: (work / name).stat().st_size for name in (*_GROWING, FINAL)},
+        files={name: provenance.file_sha256(work / name) for name in (*_grown(spec), FINAL)},
     )
 
 

@@ -23,12 +23,10 @@ from lmbmd.simulate import checkpoint
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.lock import holding
 from lmbmd.simulate.logs import Mark
-from lmbmd.simulate.protocol import RunSpec, differences
+from lmbmd.simulate.protocol import TRAJECTORY, RunSpec, differences
 
 #: In this order; each begins with a checkpoint.
 STAGES = ("minimise", "soften", "anneal", "equilibrate", "produce")
-#: The files that grow, and the one that is written when all is done.
-TRAJECTORY, STATE, EQUILIBRATION, FINAL = "trajectory.xtc", "state.csv", "equilibration.csv", "final.pdb"
 _SET_ASIDE = ".replaced-"
 
 
@@ -122,11 +120,17 @@ class Kept:
 
 
 def header_of(
-    inputs: Inputs, state: RunState, marks: dict[str, Mark], engine: dict[str, Any], platform: dict[str, Any]
+    inputs: Inputs,
+    state: RunState,
+    marks: dict[str, Mark],
+    engine: dict[str, Any],
+    platform: dict[str, Any],
+    choice: dict[str, Any],
 ) -> dict[str, Any]:
     """The header of a checkpoint."""
     files = {name: asdict(mark) for name, mark in marks.items()}
-    return {**inputs.header(), "state": asdict(state), "files": files, "engine": engine, "platform": platform}
+    said = {"engine": engine, "platform": platform, "choice": choice}
+    return {**inputs.header(), "state": asdict(state), "files": files, **said}
 
 
 def marks_of(found: Checkpoint) -> dict[str, Mark]:
@@ -241,6 +245,13 @@ def make_room(work: Path, inputs: Inputs, say: Callable[[str], None]) -> None:
             _rename(earlier, work)
             say(f"{earlier} is a run of this physics; going on with it")
             return
+
+
+def replaced(work: Path) -> list[Path]:
+    """Runs of other physics that were set aside from a folder."""
+    if not work.parent.is_dir():
+        return []
+    return [work.with_name(f"{work.name}{_SET_ASIDE}{number}") for number in sorted(_set_aside(work))]
 
 
 def _look(work: Path, name: str, differing: Callable[[Checkpoint], list[str]]) -> Kept | None:

@@ -1,12 +1,18 @@
-"""One run from its start to its files: minimise, soften, anneal, equilibrate, produce; and on from any kill."""
+"""One run from its start to its files: minimise, soften, anneal, equilibrate, produce; and on from any kill.
+
+A transport segment begins in a liquid: instead of being minimised it is given velocities, and instead of being
+equilibrated until it is stationary it settles for a told time.
+"""
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,23 +21,24 @@ from lmbmd.core import files
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.simulate import checkpoint
-from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.engines.openmm import Engine, Exploded
+from lmbmd.simulate.checkpoint import CHECKPOINT_SHARE, Checkpoint
+from lmbmd.simulate.engines.mechanics import Exploded
+from lmbmd.simulate.engines.openmm import Engine
 from lmbmd.simulate.equilibration import judge
 from lmbmd.simulate.interrupts import Interrupts
-from lmbmd.simulate.logs import Mark, Row, StateLog, Trajectory
+from lmbmd.simulate.logs import Mark, PressureLog, Row, StateLog, Trajectory
+from lmbmd.simulate.protocol import EQUILIBRATION, FINAL, PRESSURE, STATE, TRAJECTORY
 from lmbmd.simulate.resume import (
-    EQUILIBRATION,
-    FINAL,
     STAGES,
-    STATE,
-    TRAJECTORY,
     Inputs,
     RunState,
     go_back,
     header_of,
     marks_of,
 )
+
+if TYPE_CHECKING:
+    from lmbmd.simulate.engines import mdrun
 
 #: Steps of growing length after the minimisation: (attoseconds, how many), and the friction that goes with them.
 SOFT_STEPS = ((500, 1000), (1000, 1000), (2000, 1000))
@@ -47,8 +54,6 @@ CULPRIT_FACTOR = 100
 RECOVERY_PS = 10.0
 #: Seconds of stepping between looks at signals and clock.
 ATTEND_S = 0.5
-#: Checkpoints may take this part of the time.
-CHECKPOINT_SHARE = 0.005
 
 
 class Runner:
@@ -57,14 +62,17 @@ class Runner:
     def __init__(
         self,
         inputs: Inputs,
-        engine: Engine,
+        engine: Engine | mdrun.Engine,
         work: Path,
         progress: Progress,
         interrupts: Interrupts,
         checkpoint_interval_s: float,
+        *,
+        choice: dict[str, Any] | None = None,
+        place: dict[str, Any] | None = None,
     ) -> None:
         self.inputs, self.spec, self.engine, self.work = inputs, inputs.spec, engine, work
-        self.state = RunState()
+        self.state, self._choice, self._place = RunState(), choice or {}, place or {}
         self.progress, self._interrupts = progress, interrupts
         self._interval_s = checkpoint_interval_s
         self._next_checkpoint_s = time.monotonic() + checkpoint_interval_s
@@ -78,6 +86,9 @@ class Runner:
             STATE: self._logs["produce"].file,
             EQUILIBRATION: self._logs["equilibrate"].file,
         }
+        self._pressure = PressureLog(work / PRESSURE) if self.spec.pressure_steps else None
+        if self._pressure:
+            self._files[PRESSURE] = self._pressure.file
 
     # ---- whole run
 
@@ -104,8 +115,8 @@ class Runner:
 
     def _session(self, how: str) -> dict:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        where = {"stage": self.state.stage, "step": self.state.step}
-        return {"began": now, "host": socket.gethostname(), "platform": self.engine.report.name, **where, "how": how}
+        where = {"platform": self.engine.report.name, **self._place, "stage": self.state.stage, "step": self.state.step}
+        return {"began": now, "host": socket.gethostname(), **where, "how": how}
 
     def _finish(self) -> Checkpoint:
         last = self._checkpoint()
@@ -125,6 +136,9 @@ class Runner:
     # ---- stages
 
     def _minimise(self) -> None:
+        if self.spec.dynamics is not None:
+            self.engine.warm()
+            return
         energy, n_atoms = np.inf, self.engine.system.getNumParticles()
         self.progress.say(f"minimise: {n_atoms} atoms")
         for _ in range(MINIMISE_PIECES):
@@ -148,7 +162,8 @@ class Runner:
         for end, _ in ladder:
             self._set_pace()
             while self.state.step < end:
-                self._walk(min(end, self.state.step + 100))
+                self._look_ahead(end)
+                self._walk(min(end, self._next(100)))
                 self.engine.measure(self.state.step, 0.0)
                 self._attend()
 
@@ -169,6 +184,9 @@ class Runner:
         while self.state.step < corners[-1]:
             # Of the row that is walked to, so that it depends on the step alone and not on where a run was killed.
             target = min(self._next(self.spec.state_steps), int(corners[-1]))
+            corner = int(corners[np.searchsorted(corners, self.state.step, side="right")])
+            ramp_K = [float(np.interp(step, corners, temperatures)) for step in (self.state.step, corner)]
+            self._look_ahead(corner, rows=self.spec.state_steps, temperatures_K=(ramp_K[0], ramp_K[1]))
             self.engine.set_temperature(float(np.interp(target, corners, temperatures)))
             self._walk(target)
             self._log(0)
@@ -176,6 +194,9 @@ class Runner:
         self.engine.set_temperature(self.spec.temperature_K)
 
     def _equilibrate(self) -> None:
+        if self.spec.dynamics is not None:
+            self._settle()
+            return
         least, most = (self.spec.steps_in_ns(t) for t in (self.spec.equilibration_ns, self.spec.max_equilibration_ns))
         offset = self._annealing_steps()
         look_every = max(5, least // self.spec.state_steps // 10)
@@ -192,18 +213,37 @@ class Runner:
                     )
                     return
                 self.progress.begin("equilibrate", self.spec.time_ps(most), self.spec.time_ps(self.state.step))
+            look = look_every * self.spec.state_steps
+            self._look_ahead(min(most, -(-max(least, self.state.step + 1) // look) * look), rows=self.spec.state_steps)
             self._walk(min(self._next(self.spec.state_steps), most))
             if self.state.step % self.spec.state_steps == 0:
                 rows.append(self._log(offset))
             self._attend()
 
+    def _settle(self) -> None:
+        total = self.spec.steps_in_ns(self.spec.equilibration_ns)
+        self._begin("equilibrate", total)
+        while self.state.step < total:
+            self._look_ahead(total, rows=self.spec.state_steps)
+            self._walk(min(self._next(self.spec.state_steps), total))
+            if self.state.step % self.spec.state_steps == 0:
+                self._log(0)
+            self._attend()
+        self.state.verdict = {"duration_ps": self.spec.time_ps(total)}
+
     def _produce(self) -> None:
         self._begin("produce", self.spec.production_steps)
-        every = (self.spec.state_steps, self.spec.frame_steps)
+        every = [self.spec.state_steps, self.spec.frame_steps]
+        if pressure_steps := self.spec.pressure_steps:
+            every.append(pressure_steps)
+        rows = math.gcd(self.spec.state_steps, pressure_steps or 0)
         while self.state.step < self.spec.production_steps:
+            self._look_ahead(self.spec.production_steps, rows=rows, frames=self.spec.frame_steps)
             self._walk(min(self.spec.production_steps, *map(self._next, every)))
             if self.state.step % self.spec.state_steps == 0:
                 self._log(0)
+            if self._pressure and pressure_steps and self.state.step % pressure_steps == 0:
+                self._pressure.append(self.spec.time_ps(self.state.step), self.engine.pressure_bar())
             if self.state.step % self.spec.frame_steps == 0:
                 shot = self.engine.snapshot()
                 self._trajectory.append(shot.positions_nm, shot.box_nm)
@@ -230,7 +270,18 @@ class Runner:
             for end, step_as in self._ladder():
                 if state.step < end:
                     return step_as, SOFT_FRICTION_PER_PS
+        if state.stage == "produce":
+            return self.spec.step_as, self.spec.production_friction_per_ps
         return self.spec.step_as, self.spec.friction_per_ps
+
+    def _look_ahead(
+        self, until: int, *, rows: int = 0, frames: int = 0, temperatures_K: tuple[float, float] | None = None
+    ) -> None:
+        """Tell the engine that the stage goes on until a step, with rows and frames at these multiples on the way."""
+        constant = (self.spec.temperature_K, self.spec.temperature_K)
+        self.engine.look_ahead(
+            self.state.step, until, rows=rows, frames=frames, temperatures_K=temperatures_K or constant
+        )
 
     def _next(self, every: int) -> int:
         """The next step of this stage that is a multiple of ``every``."""
@@ -241,9 +292,9 @@ class Runner:
         while self.state.step < target:
             n = min(self._chunk, target - self.state.step)
             began = time.monotonic()
-            self.engine.step(n)
-            self.state.step += n
-            if n == self._chunk:
+            taken = self.engine.step(n)
+            self.state.step += taken
+            if taken == self._chunk:
                 seconds = max(time.monotonic() - began, 1e-4)
                 self._chunk = max(1, min(2 * n, int(n * ATTEND_S / seconds)))
             if self.state.step < target:  # at the target, its frame and row come first
@@ -263,12 +314,13 @@ class Runner:
         if state.slow_until and not state.before(state.slow_until):
             state.strikes, state.slow_until = 0, None
             self._set_pace()
+        due = self._interrupts.received or now >= self._next_checkpoint_s
+        if not (due and self.engine.land()):
+            return
+        self._checkpoint()
         if self._interrupts.received:
-            self._checkpoint()
             time_ps = "" if state.stage == "soften" else f" at {self.spec.time_ps(state.step):g} ps"
             raise self._interrupts.error(f"{state.stage}{time_ps}; everything up to here is kept")
-        if now >= self._next_checkpoint_s:
-            self._checkpoint()
 
     def _tick(self, now: float) -> None:
         wall = self.state.wall_s
@@ -284,10 +336,10 @@ class Runner:
         self._trajectory.settle()
         marks = {name: file.mark() for name, file in self._files.items()}
         report = self.engine.report
-        header = header_of(self.inputs, self.state, marks, report.identity, report.to_dict())
+        header = header_of(self.inputs, self.state, marks, report.identity, report.to_dict(), self._choice)
         saved = self.engine.save(header)
         checkpoint.save(self.work, saved)
-        cost = time.monotonic() - began
+        cost = time.monotonic() - began + self.engine.overhead_s
         self._next_checkpoint_s = time.monotonic() + max(self._interval_s, cost / CHECKPOINT_SHARE)
         return saved
 
@@ -296,6 +348,8 @@ class Runner:
         self._logs["equilibrate"].cut(marks.get(EQUILIBRATION))
         self._logs["produce"].cut(marks.get(STATE))
         self._trajectory.cut(marks.get(TRAJECTORY))
+        if self._pressure:
+            self._pressure.cut(marks.get(PRESSURE))
 
     def _go_back(self, found: Checkpoint) -> str:
         self.state = RunState.of(found)
@@ -330,20 +384,8 @@ class Runner:
         self._go_back(go_back(self.work, self.inputs, older=False))
         self.state.strikes = failed.strikes
         self._set_pace()
-        hottest = self.engine.hottest()
         stretch = max(failed.step - self.state.step, 10) if failed.stage == self.state.stage else 1000
-        try:
-            for _ in range(min(1000, stretch)):
-                self.engine.step(1)
-                found = self.engine.hottest()
-                if not all(np.isfinite(kelvin) for _, kelvin in found):
-                    break
-                hottest = found
-                if max(kelvin for _, kelvin in found) > CULPRIT_FACTOR * self.spec.temperature_K:
-                    break  # before the heat has spread to the neighbours
-                self.engine.measure(0, 0.0)
-        except Exploded:
-            pass
+        hottest = self.engine.culprits(min(1000, stretch), CULPRIT_FACTOR * self.spec.temperature_K)
         labels = atom_labels(self.inputs.start_pdb, [atom for atom, _ in hottest])
         atoms = "; ".join(f"{label} at {kelvin:.0f} K" for label, (_, kelvin) in zip(labels, hottest, strict=True))
         divided = self._pace(failed)[0] / 1000 / failed.divisor

@@ -1,4 +1,4 @@
-"""A new study from names of the catalogue: a folder, anywhere on disk, in which ``snakemake`` runs."""
+"""A study in a folder, new or not, anywhere on disk, in which ``snakemake`` then runs; nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.shipped import shipped_folder
-from lmbmd.core.words import counted
+from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.core.words import counted, listed
 from lmbmd.core.yamlfile import read_yaml, to_yaml
-from lmbmd.formulation.models import Conditions
+from lmbmd.data.library import load_library
+from lmbmd.forcefield.sets import released_sets
+from lmbmd.formulation.composition import compose
+from lmbmd.formulation.models import Conditions, Formulation, Size
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
 from lmbmd.simulate.protocol import Protocol
 from lmbmd.study import layout
-from lmbmd.study.study import Study, load_study
+from lmbmd.study.study import Study, load_study, read_options
 
 _SNAKEFILE = """\
 # `snakemake` in this folder runs the study in config/config.yaml with the workflow of the installed lmbmd.
@@ -38,8 +43,8 @@ rule study:  # an included file cannot say what a plain `snakemake` makes
 
 _CONFIG = """\
 # Written by `lmbmd init`. `lmbmd check` says what would run and what it could not tell, `lmbmd estimate` what it would
-# cost, `snakemake` runs it. Every key and its default: docs/formulations.md.
-study: "{name}"
+# cost, `snakemake` runs it, `lmbmd status` says how far it is. Every key and its default: docs/formulations.md.
+{quick}study: "{name}"
 formulations: formulations        # every .yaml file in this folder is one bottle
 
 defaults:                         # for bottles that do not say otherwise
@@ -56,19 +61,58 @@ protocol:
   max_equilibration_ns: {protocol.max_equilibration_ns:<10g}  # at most, if density or energy still drift
   production_ns: {production:<17}  # raise it later: finished runs are extended, not begun anew
   frame_interval_ps: {protocol.frame_interval_ps:g}
+  state_interval_ps: {protocol.state_interval_ps:g}
+
+# transport: {{}}                   # and segments for diffusion, conductivity and viscosity; docs/simulation.md
 """
+
+_QUICK_NOTE = """\
+# --quick: boxes of about a thousand atoms (amounts within 20 % of the recipe's) and runs of 0.2 ns, one of each, to see
+# on a laptop that all works and what a report looks like. No number in it says anything about these electrolytes: for
+# those begin a study without --quick.
+"""
+#: For a first look: the runs of the demo.
+_QUICK = Protocol(
+    equilibration_ns=0.06, max_equilibration_ns=0.1, production_ns=0.2, frame_interval_ps=1.0, state_interval_ps=0.5
+)
+#: Sizes that are tried for a first look, cations, and how far the amounts may be from the recipe's.
+_QUICK_PAIRS, _QUICK_TOLERANCE = (1, 2, 4, 6, 8, 10, 12, 15, 18, 20, 24, 30, 40, 50, 60, 80, 100), 0.2
+
+_EXAMPLE = """\
+# A bottle to change: the name of this file is its name. `lmbmd species` lists what it may hold, and each amount says
+# what it is an amount of: 1 mol/L of solution, 2 mol/kg, 3 volume parts, 2 wt%, rest, … (docs/formulations.md).
+title: 1 M LiFSI in DME
+salts:
+  LiFSI: 1 mol/L of solution
+solvents:
+  DME: rest
+# diluents:
+#   TTE: 20 vol%
+size: {{ion_pairs: {ion_pairs}}}
+"""
+_EXAMPLE_NAME, _BOTTLES = "my-electrolyte", "formulations"
+_CONFIG_NAME = "config/config.yaml"
 
 _IGNORED = f"/{layout.RESULTS}/\n/{layout.WORK}/\n/{layout.LOGS}/\n/.snakemake/\n"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a new study is to be, as its file says it; the defaults are those of ``lmbmd init`` with names only."""
+    """What a new study is to be, as its file says it; the defaults are those of ``lmbmd init`` with names only.
+
+    ``quick``: for a first look, in the smallest boxes that will do and in runs as short as the demo's.
+    """
 
     names: tuple[str, ...]
     temperature_K: str = "298.15"
     replicas: str = "3"
     production_ns: str = f"{Protocol().production_ns:g}"
+    quick: bool = False
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is a study, or has bottles of one."""
+    return (folder / _CONFIG_NAME).exists() or any((folder / "config" / _BOTTLES).glob("*.y*ml"))
 
 
 def workflow_folder() -> Path:
@@ -81,50 +125,79 @@ def workflow_folder() -> Path:
 
 
 def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
-    """Write a study of entries of the catalogue, and read it back.
+    """Make a folder a study, or add to the one that it is, and read it back.
+
+    What a study needs and the folder lacks is written: its file, a bottle to begin with if there is none, the
+    Snakefile, the profiles. Nothing in the folder is overwritten.
 
     Args:
-        folder: made if it does not exist. Nothing in it is overwritten.
-        answers: which entries, and under which conditions.
+        folder: made if it does not exist.
+        answers: which entries of the catalogue become bottles, and under which conditions if the study is a new one.
 
     Returns:
-        The study, and what the user should know: entries that another box answers, values left out.
+        The study, and what the user should know: what was added to it, entries that another box answers, values left
+        out, what a first look is worth.
 
     Raises:
-        LmbmdError: if an entry does not exist, is not simulated or lacks parameters, or a file is in the way.
+        LmbmdError: if an entry does not exist, is not simulated or lacks parameters, a bottle of its name is there, or
+            the study's file is no such file.
     """
-    bottles, remarks = _bottles(answers.names)
-    shipped = workflow_folder()
-    config = _CONFIG.format(
+    bottles, remarks = _bottles(answers)
+    shipped, config = workflow_folder(), folder / _CONFIG_NAME
+    is_there = config.exists()
+    where = _folder_of_bottles(config) if is_there else config.parent / _BOTTLES
+    if not is_there and not bottles and not any(where.glob("*.y*ml")):
+        bottles = {_EXAMPLE_NAME: _EXAMPLE.format(ion_pairs=10 if answers.quick else 100)}
+        remarks.append(f"{where / _EXAMPLE_NAME}.yaml is an example: change it, or put your own bottles beside it.")
+    if answers.quick and is_there:
+        remarks.append(f"--quick makes the new bottles small; how long the runs are, {config} says as before.")
+    elif answers.quick:
+        remarks.append("--quick: for a first look. No number of so short a run in so small a box means anything.")
+    profiles = [f"profiles/{name}/config.yaml" for name in ("default", "slurm")]
+    files = {path: (shipped / path).read_text(encoding="utf-8") for path in profiles}
+    files |= {"Snakefile": _SNAKEFILE, ".gitignore": _IGNORED, _CONFIG_NAME: _config(folder, answers)}
+    kept = [path for path in files if (folder / path).exists()]
+    for name in bottles:
+        if (where / f"{name}.yaml").exists():
+            what = "this bottle exists, and nothing is overwritten."
+            raise LmbmdError(what, where=str(where / f"{name}.yaml"), remedy="Move it away, or leave its name out.")
+    new = {folder / path: text for path, text in files.items() if path not in kept}
+    new |= {where / f"{name}.yaml": text for name, text in bottles.items()}
+    for path, text in new.items():
+        write_text(path, text)
+    if kept:
+        added = listed([path.relative_to(folder).as_posix() for path in new]) if new else "nothing"
+        remarks.append(f"added: {added}; left as it was: {listed(kept)}.")
+    return load_study(config), remarks
+
+
+def _config(folder: Path, answers: Answers) -> str:
+    """The text of a new study's file."""
+    protocol = _QUICK if answers.quick else Protocol()
+    return _CONFIG.format(
         name=_name_of(folder),
         force_field=Conditions().force_field,
         scale=Conditions().ion_charge_scale,
         temperature=answers.temperature_K,
-        replicas=answers.replicas,
-        production=answers.production_ns,
-        protocol=Protocol(),
+        replicas="1" if answers.quick else answers.replicas,
+        production=f"{protocol.production_ns:g}" if answers.quick else answers.production_ns,
+        protocol=protocol,
+        quick=_QUICK_NOTE if answers.quick else "",
     )
-    files = {"Snakefile": _SNAKEFILE, ".gitignore": _IGNORED, "config/config.yaml": config}
-    files |= {f"config/formulations/{name}.yaml": text for name, text in bottles.items()}
-    for profile in ("default", "slurm"):
-        path = f"profiles/{profile}/config.yaml"
-        files[path] = (shipped / path).read_text(encoding="utf-8")
-    for name in files:
-        if (folder / name).exists():
-            raise LmbmdError(
-                "this file exists, and nothing is overwritten.",
-                where=str(folder / name),
-                remedy="Give a new folder, or move it away.",
-            )
-    for name, text in files.items():
-        write_text(folder / name, text)
-    return load_study(folder / "config" / "config.yaml"), remarks
 
 
-def _bottles(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _folder_of_bottles(config: Path) -> Path:
+    """Where the bottles of a study are whose file is there."""
+    entries = read_options(config).formulations
+    return next(
+        (config.parent / entry for entry in entries if (config.parent / entry).is_dir()), config.parent / _BOTTLES
+    )
+
+
+def _bottles(answers: Answers) -> tuple[dict[str, str], list[str]]:
     """The text of each bottle's file, and remarks."""
     texts, remarks = {}, []
-    for name in names:
+    for name in answers.names:
         entry = box_of(find_entry(name))
         if entry.name != name:
             remarks.append(f"'{name}' has no box of its own: that of '{entry.name}' answers it.")
@@ -132,31 +205,49 @@ def _bottles(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         if found.state not in RUNS:
             what = f"'{entry.name}' cannot be simulated here: {found.state}, {found.detail}."
             raise LmbmdError(what, remedy=f"`lmbmd catalogue {entry.name}` says more.")
-        text, left_out = _file(entry, found)
+        text, left_out = _file(entry, found, answers.quick)
         texts[entry.name] = text
         if left_out:
             remarks.append(f"left out of '{entry.name}', as parameters are lacking: {', '.join(left_out)}.")
     return texts, remarks
 
 
-def _file(entry: Entry, found: Standing) -> tuple[str, list[str]]:
+def _file(entry: Entry, found: Standing, quick: bool) -> tuple[str, list[str]]:
     """The entry's file as a bottle of a study, and the bottles of its sweep that cannot be built.
 
-    Without its section ``catalogue``; with the force field it needs, if that is not the default; and without the values
-    of its sweep that lack parameters.
+    Without its section ``catalogue``; with the force field it needs, if that is not the default; without the values
+    of its sweep that lack parameters; and for a first look with the size of the smallest box that will do.
     """
     data, _ = read_yaml(entry.path)
     del data["catalogue"]
+    alive = [bottle for bottle in found.bottles if bottle.composition is not None]
     dead = [bottle for bottle in found.bottles if bottle.composition is None]
     if dead:
         ((key, values),) = data["sweep"].items()
-        alive = zip(values, found.bottles, strict=True)
-        data["sweep"] = {key: [value for value, bottle in alive if bottle.composition]}
-    needed = {bottle.force_field for bottle in found.bottles if bottle.composition} - {Conditions().force_field}
+        both = zip(values, found.bottles, strict=True)
+        data["sweep"] = {key: [value for value, bottle in both if bottle.composition]}
+    needed = {bottle.force_field for bottle in alive} - {Conditions().force_field}
     if needed:
         data["force_field"] = max(needed)
+    if quick and (size := _smallest([bottle.formulation for bottle in alive])):
+        data["size"] = size
     head = f"# From lmbmd's catalogue: `lmbmd catalogue {entry.name}`. What it assumes is said in its report.\n"
     return head + to_yaml(data), [bottle.formulation.name for bottle in dead]
+
+
+def _smallest(formulations: Sequence[Formulation]) -> dict[str, Any]:
+    """The smallest size, as a file has it, at which all of these can be composed; empty if none that is tried does."""
+    sets = released_sets()
+    for pairs in _QUICK_PAIRS:
+        size = Size(ion_pairs=pairs, tolerance=_QUICK_TOLERANCE)
+        try:
+            for one in formulations:
+                smaller = one.model_copy(update={"size": size})
+                compose(smaller, load_library(), cutoff_nm=sets[one.force_field].cut_off_A / ANGSTROM_PER_NM)
+            return size.model_dump(exclude_unset=True)
+        except LmbmdError:
+            continue  # too small for its cut-off, or for whole molecules
+    return {}
 
 
 def _name_of(folder: Path) -> str:
@@ -169,7 +260,13 @@ def told(study: Study, remarks: Sequence[str]) -> str:
     folder = study.path.parent.parent
     boxes = [f"  {name}: {study.composition(name).n_atoms} atoms" for name in study.names]
     lines = [f"{folder}: {counted(len(study.names), 'bottle')}, {counted(len(study.runs()), 'run')}", *boxes, *remarks]
-    return "\n".join([*lines, "", f"  cd {shlex.quote(str(folder))}", "  lmbmd check", "  snakemake"])
+    steps = [
+        *([] if folder.resolve() == Path.cwd() else [f"  cd {shlex.quote(str(folder))}"]),
+        "  lmbmd check      # what would be run, and what it could not tell",
+        "  lmbmd estimate   # how many hours and how much disk that takes",
+        "  snakemake        # runs it; `lmbmd status` says how far it is",
+    ]
+    return "\n".join([*lines, "", *steps])
 
 
 def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:
@@ -179,15 +276,16 @@ def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:
         read: shows a prompt and returns a line.
         say: shows a line.
     """
-    say("Which electrolytes? A name of the catalogue, or words to look for, such as 'LiFSI TTE'. Empty when done.")
+    say("Which electrolytes? A name of the catalogue, or words to look for, such as 'LiFSI TTE'. Empty when done;")
+    say("without any, the study gets an example of a bottle, to be changed.")
     names: list[str] = []
-    while (line := read("electrolyte: ").strip()) or not names:
+    while line := read("electrolyte: ").strip():
         found = [line] if line in load_catalogue() else _look_for(line.split())
         if len(found) != 1:
             say("\n".join(f"  {name}: {find_entry(name).title}" for name in found[:20]) or "  nothing found")
             continue
         try:
-            _bottles(found)
+            _bottles(Answers(tuple(found)))
             names += [name for name in found if name not in names]
             say(f"  taken: {found[0]}, {find_entry(found[0]).title}")
         except LmbmdError as error:

@@ -52,9 +52,19 @@ def replica_of(folder: Path, replica: int | str) -> Path:
     return folder / f"r{replica}"
 
 
+def segment(run_folder: Path, number: int | str) -> Path:
+    """Folder of a transport segment in that of its replica's run, below ``results`` or ``work``."""
+    return run_folder / f"t{number}"
+
+
 def contacts(folder: Path, replicas: Iterable[int]) -> list[Path]:
     """The contact files of a state point's replicas; each has its RDFs beside it."""
     return [replica_of(folder, number) / "contacts.arrow" for number in replicas]
+
+
+def log(root: Path, rule: str, folder: Path) -> Path:
+    """The messages of the last job of a rule in ``folder``, which is given as it lies below ``results``."""
+    return root / rule / f"{'.'.join(folder.parts)}.log" if folder.parts else root / f"{rule}.log"
 
 
 def mark(folder: Path, rule: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import logging
 import re
 import shutil
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from lmbmd.core import stages
 from lmbmd.core.files import write_text
+from lmbmd.study.status import status
+from lmbmd.study.status_text import closing_text
+from lmbmd.study.study import Study
 
 #: What a stage's change makes again, beside the stage itself.
 _AFTER = {
@@ -22,6 +26,8 @@ _AFTER = {
     "DESCRIBE": "descriptions and pages, but no simulation",
     "REPORT": "pages, but no simulation",
 }
+#: Files of a job, and characters of the reason for it, that Snakemake names.
+_MOST_FILES, _MOST_CHARACTERS = 12, 600
 _SEEN = Path(".snakemake", "lmbmd_stages.json")
 
 
@@ -34,6 +40,24 @@ def plan_without_garbage_collection() -> None:
     """
     gc.disable()
     atexit.register(gc.freeze)
+
+
+def say_less_of_long_lists() -> None:
+    """Let Snakemake name the first few files of a job that has hundreds, in what it prints and in its log."""
+    logging.getLogger("snakemake.logging").addFilter(_shortened)
+
+
+def _shortened(record: logging.LogRecord) -> bool:
+    for name in ("input", "output"):
+        listed = getattr(record, name, None)
+        if isinstance(listed, list | tuple) and len(listed) > _MOST_FILES:
+            setattr(
+                record, name, [*map(str, listed[: _MOST_FILES // 2]), f"… and {len(listed) - _MOST_FILES // 2} more"]
+            )
+    reason = getattr(record, "reason", None)
+    if isinstance(reason, str) and len(reason) > _MOST_CHARACTERS:
+        record.reason = f"{reason[:_MOST_CHARACTERS]} …"
+    return True
 
 
 def bottle_of_this_job(arguments: Sequence[str]) -> str | None:
@@ -66,6 +90,11 @@ def forget_copies_of_a_killed_run() -> None:
     Called when the first job starts, with the folder's lock held, so that no other Snakemake is using them.
     """
     shutil.rmtree(Path(".snakemake", "backups"), ignore_errors=True)
+
+
+def how_it_ended(study: Study) -> str:
+    """What is said last of all: which jobs failed and why, and which page to open."""
+    return closing_text(status(study))
 
 
 def what_an_upgrade_makes_again() -> list[str]:

@@ -17,7 +17,7 @@ from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
 from lmbmd.simulate.options import PlatformOptions
-from lmbmd.simulate.protocol import Anneal, Protocol
+from lmbmd.simulate.protocol import Anneal, Protocol, Transport
 from lmbmd.study.study import StudyFile
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -25,6 +25,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "conditions": Conditions,
     "protocol": Protocol,
     "anneal": Anneal,
+    "transport": Transport,
     "platform": PlatformOptions,
     "analysis": AnalysisOptions,
     "cipa": CipaThresholds,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
-from lmbmd.core.validation import place, validated
+from lmbmd.core.validation import fault, place, validated
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines, read_yaml
 from lmbmd.data.library import Library, load_library
@@ -25,7 +25,7 @@ from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.literature.claims import known_claims, shipped_files
 from lmbmd.simulate.options import PlatformOptions
-from lmbmd.simulate.protocol import Protocol
+from lmbmd.simulate.protocol import PRESSURE, STATE, Protocol, Transport
 from lmbmd.study import layout
 
 _OneOrMany = Annotated[
@@ -37,6 +37,10 @@ _OneOrMany = Annotated[
 Files = Annotated[_OneOrMany, Field(min_length=1)]
 
 
+#: How a description's record of its inputs names the contacts of a segment, before which one it is.
+SEGMENT_INPUT = "contacts of segment"
+
+
 class StudyFile(BaseModel):
     """What ``config/config.yaml`` may say."""
 
@@ -46,10 +50,29 @@ class StudyFile(BaseModel):
     formulations: Files = Field(description="a folder or a file, or a list of them, from this file's folder")
     defaults: Conditions = Field(Conditions(), description="for every formulation that does not say otherwise")
     protocol: Protocol = Protocol()
+    transport: Transport | None = Field(None, description="segments from which motion is measured; see below")
     platform: PlatformOptions = PlatformOptions()
     analysis: AnalysisOptions = AnalysisOptions()
     force_fields: str = Field(FOLDER, description="the folder of parameter sets of your own (docs/parametrize.md)")
     claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
+
+    @field_validator("transport", mode="after")
+    @classmethod
+    def _times_fit(cls, transport: Transport | None, info: ValidationInfo) -> Transport | None:
+        if transport and "protocol" in info.data:
+            transport.protocol(info.data["protocol"])
+        return transport
+
+    @field_validator("platform", mode="after")
+    @classmethod
+    def _has_the_thermostat(cls, platform: PlatformOptions, info: ValidationInfo) -> PlatformOptions:
+        transport = info.data.get("transport")
+        if transport and transport.dynamics.thermostat == "bussi" and platform.engine == "openmm":
+            raise fault(
+                "transport asks for the thermostat 'bussi', which OpenMM does not have.",
+                "Choose 'nose-hoover' there, or engine: gromacs here.",
+            )
+        return platform
 
 
 class Run(NamedTuple):
@@ -72,6 +95,7 @@ class Study:
     platform: PlatformOptions
     analysis: AnalysisOptions
     library: Library
+    transport: Transport | None = None
     claims: tuple[Path, ...] = ()
     own_sets: Mapping[str, OwnSet] = field(default_factory=dict)
 
@@ -122,6 +146,9 @@ class Study:
         for run in self.runs():
             folder = layout.run(layout.RESULTS, *run)
             found += [layout.mark(folder, "simulate"), layout.mark(folder, "contacts")]
+            for number in self.segments:
+                rules = ("segment", "segment_contacts")
+                found += [layout.mark(layout.segment(folder, number), rule) for rule in rules]
         return [str(path) for path in found]
 
     def recipe(self, name: str) -> dict[str, Any]:
@@ -134,8 +161,22 @@ class Study:
             recipe["own"] = [own.extends, *filter(None, map(own.recipe, self.composition(name).counts))]
         return recipe
 
-    def spec(self, name: str, temperature: str, replica: int | str) -> dict[str, Any]:
-        """All physics of one run besides its System and its start: protocol, temperature, pressure, seeds.
+    @property
+    def segments(self) -> range:
+        """Numbers of each replica's transport segments: 1, 2, 3 …, or none."""
+        return range(1, self.transport.segments + 1) if self.transport else range(0)
+
+    @property
+    def segment_logs(self) -> list[str]:
+        """Names of the logs that a segment writes."""
+        has_pressure = self.transport is not None and self.transport.pressure_interval_ps is not None
+        return [STATE, PRESSURE] if has_pressure else [STATE]
+
+    def spec(self, name: str, temperature: str, replica: int | str, segment: int | str | None = None) -> dict[str, Any]:
+        """All physics of one run besides its System and its start: protocol, temperature, pressure, seeds, dynamics.
+
+        Args:
+            segment: number of one of the replica's transport segments; its production by default.
 
         Raises:
             LmbmdError: if the study has no such run.
@@ -147,16 +188,26 @@ class Study:
         if str(replica) not in map(str, self.replicas(name)):
             what = f"'{name}' has no replica {replica if str(replica).isdecimal() else shown(replica)}."
             raise LmbmdError(what, where=str(self.path), remedy=f"It has {formulation.replicas}, numbered from 1.")
+        if segment is not None and str(segment) not in map(str, self.segments):
+            what = f"there is no transport segment {segment if str(segment).isdecimal() else shown(segment)}."
+            remedy = f"There are {len(self.segments)} of each replica, numbered from 1 (transport: in the study)."
+            raise LmbmdError(what, where=str(self.path), remedy=remedy)
+        suffix = "" if segment is None else f" segment {segment}"
         seeds = {
-            purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K")
+            purpose: derived_seed(formulation.seed, name, int(replica), f"{purpose} {temperature} K{suffix}")
             for purpose in ("velocities", "thermostat", "barostat")
         }
-        return {
+        spec = {
             "temperature_K": float(temperature),
             "pressure_bar": formulation.pressure_bar,
             "protocol": self.protocol.model_dump(mode="json"),
             "seeds": seeds,
         }
+        if segment is not None:
+            assert self.transport
+            spec["protocol"] = self.transport.protocol(self.protocol).model_dump(mode="json")
+            spec["dynamics"] = self.transport.dynamics.model_dump(mode="json")
+        return spec
 
     def describe_options(self, name: str) -> DescribeOptions:
         """How a bottle is described: with those of the study's cut-offs whose sites it has."""
@@ -171,9 +222,9 @@ class Study:
         """``recipe`` as canonical JSON; a change of it composes and builds anew."""
         return canonical_json(self.recipe(name))
 
-    def spec_text(self, name: str, temperature: str, replica: int | str) -> str:
+    def spec_text(self, name: str, temperature: str, replica: int | str, segment: int | str | None = None) -> str:
         """``spec`` as canonical JSON; a change of it simulates anew."""
-        return canonical_json(self.spec(name, temperature, replica))
+        return canonical_json(self.spec(name, temperature, replica, segment))
 
     def words(self, name: str) -> dict[str, Any]:
         """Title, source, notes and assumptions of a bottle: what only its report shows."""
@@ -215,34 +266,68 @@ def claim_files(path: str | Path) -> tuple[Path, ...]:
     return tuple(Path(path).parent / entry for entry in read_options(path).claims)
 
 
-def load_study(path: str | Path, library: Library | None = None, only: str | None = None) -> Study:
+def load_study(
+    path: str | Path, library: Library | None = None, only: str | None = None, *, composed: bool = True
+) -> Study:
     """Read a study, and check and compose every bottle of it.
 
     A bottle's own key wins over the study's ``defaults``, which win over lmbmd's; keys are replaced whole.
 
     Args:
         only: read no other bottle than this, if the study has it, and no claims: one job of thousands needs only its
-            own, and nobody else's fault may fail it.
+            own, and nobody else's fault may fail it, nor a damaged parameter set that it does not use.
+        composed: if not, ``compositions`` stays empty, and species and claims are not looked at: what is asked for is
+            then known in a fraction of the time, for whoever only looks at how far thousands of runs are.
 
     Raises:
         LmbmdError: naming the file, the key, the value and the remedy.
     """
     path = Path(path)
-    base = library or load_library()
     data, lines = read_yaml(path)
     file = validated(StudyFile, data, path=path, lines=lines)
+    formulations = _formulations(path, file, lines, only)
+    study = Study(
+        path=path,
+        name=file.study,
+        formulations=formulations,
+        compositions={},
+        protocol=file.protocol,
+        transport=file.transport,
+        platform=file.platform,
+        analysis=file.analysis,
+        library=Library({}, {}),
+    )
+    if not composed:
+        return study
+    base = library or load_library()
     own_folder = path.parent / file.force_fields
-    own = own_sets(own_folder)
+    faults: dict[str, LmbmdError] = {}
+    own = own_sets(own_folder, None if only is None else faults)
     everyone = {name: s for one in own.values() for name, s in one.library.species.items()} | dict(base.species)
     library = replace(base, species=everyone)
-    named_cutoffs(
-        file.analysis.cutoffs_A,
-        cutoff_keys(library, library.species),
-        where=lambda key: f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
-    )
+    if not faults:  # else a cut-off may be that of a species which only the damaged set knows
+        named_cutoffs(
+            file.analysis.cutoffs_A,
+            cutoff_keys(library, library.species),
+            where=lambda key: f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
+        )
     claims = tuple(path.parent / entry for entry in file.claims)
     if claims and only is None:
         known_claims(claims)
+    compositions = {}
+    for name, formulation in formulations.items():
+        if formulation.force_field in faults:
+            raise faults[formulation.force_field]
+        chosen = own.get(formulation.force_field)
+        cutoff_nm = coverage(formulation, own).cut_off_A / 10
+        composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
+        compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
+        check_coverage(composition.counts, formulation, own)
+    return replace(study, compositions=compositions, library=library, claims=claims, own_sets=own)
+
+
+def _formulations(path: Path, file: StudyFile, lines: Lines, only: str | None) -> dict[str, Formulation]:
+    """The bottles that a study names, in alphabetical order; ``only`` one of them as for ``load_study``."""
     defaults = file.defaults.model_dump(exclude_unset=True)
     formulations: dict[str, Formulation] = {}
     entries = _files(file.formulations, path, lines)
@@ -257,27 +342,7 @@ def load_study(path: str | Path, library: Library | None = None, only: str | Non
                 remedy="Rename one of the files.",
             )
         formulations[formulation.name] = formulation
-    if only in formulations:
-        formulations = {only: formulations[only]}
-    compositions = {}
-    for name, formulation in sorted(formulations.items()):
-        chosen = own.get(formulation.force_field)
-        cutoff_nm = coverage(formulation, own).cut_off_A / 10
-        composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
-        compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
-        check_coverage(composition.counts, formulation, own)
-    return Study(
-        path=path,
-        name=file.study,
-        formulations=dict(sorted(formulations.items())),
-        compositions=compositions,
-        protocol=file.protocol,
-        platform=file.platform,
-        analysis=file.analysis,
-        library=library,
-        claims=claims,
-        own_sets=own,
-    )
+    return {only: formulations[only]} if only in formulations else dict(sorted(formulations.items()))
 
 
 def load_study_or_exit(path: str | Path, other_keys: Iterable[str] = (), only: str | None = None) -> Study:

@@ -13,20 +13,22 @@ from lmbmd.core.files import read_json, read_text
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.contacts import ContactFile
 from lmbmd.formulation.composition import Composition
+from lmbmd.simulate import lock
 from lmbmd.simulate.checkpoint import Checkpoint
-from lmbmd.simulate.protocol import RECORD, RunSpec, differences, parse_spec, read_record
-from lmbmd.simulate.resume import STAGES, TRAJECTORY, Inputs, RunState, newest
+from lmbmd.simulate.protocol import RECORD, TRAJECTORY, RunSpec, differences, parse_spec, read_record
+from lmbmd.simulate.resume import STAGES, Inputs, RunState, newest
 from lmbmd.study import layout
-from lmbmd.study.study import Run, Study
+from lmbmd.study.study import SEGMENT_INPUT, Run, Study
 
 _INPUTS = {"system": "the System (system.xml)", "start": "the start structure (start.pdb)"}
 
 
 @dataclass(frozen=True)
 class Past:
-    """What has been done of a run: in words, the production in ns, and what of its physics differs from now."""
+    """What has been done of a run: in words, where it is, ns of production, what of its physics differs from now."""
 
     words: str
+    where: str
     production_ns: float
     changes: tuple[str, ...]
 
@@ -40,7 +42,8 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
 
     Returns:
         A sentence on the simulation, then ``"name: old → new"`` for each difference of its physics; a sentence on its
-        contacts and one on the description of its state point, each with the differences that cause it.
+        contacts, the same of each of its transport segments, and one on the description of its state point, each with
+        the differences that cause it.
 
     Raises:
         LmbmdError: if a file of the run cannot be read.
@@ -50,8 +53,10 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
     stopped = not layout.mark(folder, "contacts").exists()
     lines, again = _simulation(study, run, results, work, needed=contacts != [] or stopped)
     lines += _sentence("contacts", contacts, again, stopped)
+    of_segments, segments_again = _segments(study, run, results, work, production_again=again)
+    lines += of_segments
     described = _description_changes(study, run, point)
-    again = again or contacts != [] or stopped
+    again = again or contacts != [] or stopped or segments_again
     return lines + _sentence("description", described, again, not layout.mark(point, "describe").exists())
 
 
@@ -76,8 +81,11 @@ def _simulation(study: Study, run: Run, results: Path, work: Path, *, needed: bo
     built = layout.box(results, run.formulation, run.replica)
     spec = parse_spec(study.spec(*run), where=str(study.path))
     folder = layout.run(results, *run)
-    finished = _finished(folder / RECORD, built, spec)
-    past = finished or _unfinished(layout.run(work, *run), built, spec)
+    busy = lock.writer(layout.run(work, *run))
+    finished = _finished(folder / RECORD, _box_files(built), spec)
+    if busy is not None:
+        return _running(busy, finished, _unfinished(layout.run(work, *run), _box_files(built), spec)), True
+    past = finished or _unfinished(layout.run(work, *run), _box_files(built), spec)
     if past is None:
         return ["not begun: it will be simulated."], True
     changes = [*_recipe_changes(study, run.formulation, results), *past.changes]
@@ -90,7 +98,7 @@ def _simulation(study: Study, run: Run, results: Path, work: Path, *, needed: bo
             f"{past.words}: more than the {spec.production_ns:g} ns that are asked for now, which is refused."
         ], False
     if finished and needed and not (folder / TRAJECTORY).exists():
-        kept = _unfinished(layout.run(work, *run), built, spec)
+        kept = _unfinished(layout.run(work, *run), _box_files(built), spec)
         if kept and kept.production_ns >= spec.production_ns and (layout.run(work, *run) / TRAJECTORY).exists():
             return [f"{past.words}: its trajectory is not in {folder}, and comes back from the work folder."], False
         told = (
@@ -102,9 +110,56 @@ def _simulation(study: Study, run: Run, results: Path, work: Path, *, needed: bo
     return [f"{past.words}: nothing of its physics changed, and it will not be simulated again."], False
 
 
+def _running(process: dict[str, Any], finished: Past | None, kept: Past | None) -> list[str]:
+    """A run that a process is writing now, and how far it was at its last checkpoint."""
+    who = f"process {process['pid']} on {process.get('host')}" if process else "a process that has not signed its lock"
+    past = kept or finished
+    how_far = "no checkpoint yet" if past is None else f"at its last checkpoint {past.where}"
+    changes = past.changes if past else ()
+    also = ["what the study asks for differs from the last checkpoint:", *changes] if changes else []
+    return [f"running now, by {who}: {how_far}.", *also]
+
+
+def _segments(study: Study, run: Run, results: Path, work: Path, *, production_again: bool) -> tuple[list[str], bool]:
+    """Lines on each transport segment of a run, and whether anything of them will be made again."""
+    lines, any_again = [], False
+    for number in study.segments:
+        folder = layout.segment(layout.run(results, *run), number)
+        name = f"segment {number}"
+        told, again = _segment(study, run, number, folder, layout.segment(layout.run(work, *run), number), results)
+        lines += [f"{name}: {told[0]}", *(f"  {change}" for change in told[1:])]
+        if production_again and not again:
+            lines[-1] += " If the production is another one then, it will be."
+        contacts = _contacts_changes(study, folder)
+        stopped = not layout.mark(folder, "segment_contacts").exists()
+        lines += _sentence(f"{name}, contacts", contacts, again, stopped)
+        any_again = any_again or again or contacts != [] or stopped
+    return lines, any_again
+
+
+def _segment(study: Study, run: Run, number: int, folder: Path, work: Path, results: Path) -> tuple[list[str], bool]:
+    """A sentence on a segment and what of its physics differs, and whether it will be simulated, at least in part."""
+    spec = parse_spec(study.spec(*run, number), where=str(study.path))
+    paths = (_box_files(layout.box(results, run.formulation, run.replica))[0], folder / "start.pdb")
+    if (busy := lock.writer(work)) is not None:
+        return _running(busy, _finished(folder / RECORD, paths, spec), _unfinished(work, paths, spec)), True
+    past = _finished(folder / RECORD, paths, spec) or _unfinished(work, paths, spec)
+    if past is None:
+        return ["not begun: it will be simulated."], True
+    if past.changes:
+        return [f"{past.words}: it will be simulated anew, because its physics changed.", *past.changes], True
+    if past.production_ns < spec.production_ns:
+        return [f"{past.words}: it will go on to {spec.production_ns:g} ns."], True
+    if past.production_ns > spec.production_ns:
+        return [f"{past.words}: more than the {spec.production_ns:g} ns that are asked for, which is refused."], False
+    if not layout.mark(folder, "segment").exists():
+        return [f"{past.words}: its last job failed or was stopped, so it will be looked at again."], True
+    return [f"{past.words}: nothing of its physics changed, and it will not be simulated again."], False
+
+
 def _contacts_changes(study: Study, folder: Path) -> list[str] | None:
     """What of the options or the method differs from those that the contacts were found with; None without contacts."""
-    path = layout.contacts(folder.parent, [int(folder.name[1:])])[0]
+    path = folder / "contacts.arrow"
     if not path.exists() or not (folder / "sample.xtc").exists():
         return None
     stamp = ContactFile(path).header
@@ -114,7 +169,7 @@ def _contacts_changes(study: Study, folder: Path) -> list[str] | None:
 
 
 def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | None:
-    """The same of the description of a state point; and whether it is of the replicas that are asked for."""
+    """The same of the description of a state point; and whether it is of the replicas and segments asked for."""
     path = folder / "described.json"
     if not path.exists():
         return None
@@ -123,11 +178,17 @@ def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | No
         dict(_flat(x)) for x in (made["options"], study.describe_options(run.formulation).model_dump(mode="json"))
     )
     changes = differences(old, new) + differences({"method": made["stage"]}, {"method": stages.DESCRIBE})
-    replicas = {"replicas": len(made["replicas"])}
-    return changes + differences(replicas, {"replicas": len(study.replicas(run.formulation))})
+    n_replicas = len(study.replicas(run.formulation))
+    read = made.get("provenance", {}).get("inputs", {})
+    before = {
+        "replicas": len(made["replicas"]),
+        "transport segments": sum(name.startswith(f"{SEGMENT_INPUT} ") for name in read),
+    }
+    now = {"replicas": n_replicas, "transport segments": n_replicas * len(study.segments)}
+    return changes + differences(before, now)
 
 
-def _finished(record: Path, built: Path, spec: RunSpec) -> Past | None:
+def _finished(record: Path, paths: tuple[Path, Path], spec: RunSpec) -> Past | None:
     if not record.exists():
         return None
     made = read_record(record)
@@ -137,19 +198,17 @@ def _finished(record: Path, built: Path, spec: RunSpec) -> Past | None:
     physics = {**parse_spec(made.get("spec"), where=str(record)).physics(), "method": made.get("stage")}
     changes = differences(physics, spec.physics())
     hashes = made.get("inputs", {})
-    for (role, what), path in zip(_INPUTS.items(), _box_files(built), strict=True):
+    for (role, what), path in zip(_INPUTS.items(), paths, strict=True):
         if path.is_file() and file_sha256(path) != hashes.get(role, {}).get("sha256"):
             changes.append(f"{what} has been built anew")
-    return Past(f"finished, {length_ns:g} ns", length_ns, tuple(changes))
+    return Past(f"finished, {length_ns:g} ns", f"finished, {length_ns:g} ns", length_ns, tuple(changes))
 
 
 def _box_files(built: Path) -> tuple[Path, Path]:
     return built / "system.xml", built / "start.pdb"
 
 
-def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
-    paths = _box_files(built)
-
+def _unfinished(work: Path, paths: tuple[Path, Path], spec: RunSpec) -> Past | None:
     def differing(found: Checkpoint) -> list[str]:
         if all(path.exists() for path in paths):
             return Inputs(spec, *(read_text(path, "Build the box again.") for path in paths)).differences(found)
@@ -160,8 +219,8 @@ def _unfinished(work: Path, built: Path, spec: RunSpec) -> Past | None:
         return None
     state = RunState.of(found.checkpoint)
     done_ns = spec.time_ps(state.step) / 1000
-    words = f"interrupted in stage {state.stage} after {done_ns:g} ns of it"
-    return Past(words, done_ns if state.stage == STAGES[-1] else 0.0, found.foreign)
+    where = f"in stage {state.stage} after {done_ns:g} ns of it"
+    return Past(f"interrupted {where}", where, done_ns if state.stage == STAGES[-1] else 0.0, found.foreign)
 
 
 def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:

@@ -6,7 +6,10 @@ one step a picosecond in a LAMMPS dump, and believes whatever is in the header o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from lmbmd.core.errors import LmbmdError
 
@@ -21,44 +24,66 @@ SHORTEST_STEP_FS, LONGEST_STEP_FS = 0.02, 45.0
 #: Frames nearer than a femtosecond or farther than 100 ns are a unit mistaken more often than a run, ps.
 SHORTEST_PS, LONGEST_PS = 0.001, 1e5
 
+#: By how much of itself what is told of an interval may differ from what the file says: it is typed by hand.
+_TOLERANCE = 1e-3
+
 _REMEDY = (
     "Give frame_interval_ps in the species map: the steps between stored frames times the time step of the simulation."
 )
 
 
-def interval_ps(reader: Any, n_frames: int, told_ps: float | None, name: str) -> float | None:
-    """The time between frames where the file does not know it; None where it does.
+#: What a message may say to somebody who knows better than the file.
+OVERRULE = (
+    "Only if you know that the file's own times are wrong, and its frames are all one interval apart, give this "
+    "interval and clock_is_wrong: true in the species map."
+)
+
+
+def not_known(why: str, name: str) -> LmbmdError:
+    """The error where neither the file, and why, nor the map says how much time passes between frames."""
+    return LmbmdError(f"how much time passes between its frames is not known: {why}.", where=name, remedy=_REMEDY)
+
+
+def agree(first_ps: float, second_ps: float, told_ps: float, name: str) -> bool:
+    """Whether the file and the species map tell the same time between frames.
 
     Args:
-        reader: an MDAnalysis reader.
-        n_frames: how many frames are wanted; a single one needs no clock.
-        told_ps: what the species map says, ps.
+        first_ps, second_ps: times of the first two frames wanted, as the file states them.
+        told_ps: what the map makes of the time between them.
         name: of the trajectory, for messages.
 
+    Returns:
+        False where the map alone says anything: the clock of the file stands still, or its unit is mistaken.
+
     Raises:
-        LmbmdError: if neither the file nor the map says it.
+        LmbmdError: if they say different things.
     """
-    if told_ps is not None:
-        return told_ps
-    if n_frames < 2:
-        return 1.0
-    why = _unknown(reader)
-    if why is None:
-        return None
-    raise LmbmdError(f"how much time passes between its frames is not known: {why}.", where=name, remedy=_REMEDY)
+    found = second_ps - first_ps
+    if not SHORTEST_PS <= found <= LONGEST_PS:
+        return False
+    # Files keep times in single precision.
+    if abs(found - told_ps) <= _TOLERANCE * told_ps + 2 * float(np.spacing(np.float32(abs(second_ps)))):
+        return True
+    raise LmbmdError(
+        f"the file says {found:g} ps between its first two frames that are wanted, the species map {told_ps:g} ps.",
+        where=name,
+        remedy="If the file is right, tell the same, or take frame_interval_ps out of the map; a run that was thinned "
+        f"has a longer interval than it was written with. {OVERRULE}",
+    )
 
 
-def _unknown(reader: Any) -> str | None:
+def unknown(reader: Any) -> str | None:
     """Why a reader's times cannot be believed; None if they can."""
-    # Some readers have one name, others several: ["NCDF", "NC"].
-    kind = reader.format if isinstance(reader.format, str) else reader.format[0]
+    kind = _kind(reader)
     if kind == "CHAIN":
-        reasons = {_unknown(part) for part in reader.readers}
+        reasons = {unknown(part) for part in reader.readers}
         return next((reason for reason in reasons if reason), None)
     if kind == "MEMORY":
         return "arrays in memory have no clock, whatever they were read from"
-    if getattr(reader, "_kwargs", {}).get("dt") is not None:
+    if told_ps(reader) is not None:
         return None
+    if kind == "H5MD" and not reader.convert_units:
+        return "it was opened with convert_units=False"
     if kind in _TIMED:
         return None
     if kind == "NCDF":
@@ -68,6 +93,62 @@ def _unknown(reader: Any) -> str | None:
     if kind in ("DCD", "LAMMPS", "DCD_WITHOUT_STEPS"):
         return _dcd(reader)
     return f"a {kind} file does not state it"
+
+
+def _kind(reader: Any) -> str:
+    """A reader's format; some have one name, others several: ["NCDF", "NC"]."""
+    return str(reader.format if isinstance(reader.format, str) else reader.format[0])
+
+
+def steps(reader: Any) -> np.ndarray:
+    """Steps of the simulation at which the frames were written, up to the first damaged one; empty if not counted."""
+    kind = _kind(reader)
+    if kind == "CHAIN":
+        parts = [steps(part) for part in reader.readers]
+        return np.concatenate(parts) if all(map(len, parts)) else np.empty(0, int)
+    if kind == "LAMMPSDUMP":
+        return np.array(list(_dump_steps(reader)), int)
+    counted = reader._particle_group["position"].get("step") if kind == "H5MD" else None
+    return np.empty(0, int) if counted is None or len(counted.shape) != 1 else np.array(counted, int)
+
+
+def _dump_steps(reader: Any) -> Iterator[int]:
+    """The second line of every frame: without the atoms, as there may be many frames."""
+    from MDAnalysis.lib.util import anyopen
+
+    with anyopen(reader.filename) as file:
+        for start in reader._offsets[: reader.n_frames]:
+            file.seek(start)
+            file.readline()
+            try:
+                yield int(np.int64(int(file.readline())))
+            except (ValueError, OverflowError):
+                return
+
+
+def usual_gap(found: np.ndarray, name: str) -> int:
+    """Steps between stored frames, which an odd first gap (a minimisation, a restart) or a missing frame leave alone.
+
+    Raises:
+        LmbmdError: if no gap is that of more than half of the frames.
+    """
+    gaps, often = np.unique(np.diff(found), return_counts=True)
+    if 2 * often.max() > often.sum():
+        return int(gaps[often.argmax()])
+    shown = ", ".join(map(str, np.diff(found)[:4])) + ", …" * (len(found) > 5)
+    raise LmbmdError(
+        f"its frames are {shown} steps apart, and no gap is that of most, so that it is not clear which steps "
+        "frame_interval_ps stands for.",
+        where=name,
+        remedy="Write the dump anew with frames at one interval: without those of a minimisation, before a restart, or "
+        "of another part of the run.",
+    )
+
+
+def told_ps(reader: Any) -> float | None:
+    """The ``dt`` that a Universe was opened with, ps; None for none. It counts more than what the file says."""
+    given = getattr(reader, "_kwargs", {}).get("dt")
+    return None if given is None else float(given)
 
 
 def _dcd(reader: Any) -> str | None:

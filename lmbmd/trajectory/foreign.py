@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
-from lmbmd.trajectory.frames import Frames, open_universe, read_frames
-from lmbmd.trajectory.matching import atom_table
+from lmbmd.trajectory.frames import Frames, open_universe, opened, read_frames, timed
+from lmbmd.trajectory.mapping.matching import atom_table
+from lmbmd.trajectory.parts import Joined, Window, wanted
 from lmbmd.trajectory.species_map import SpeciesMap, load
 
 
@@ -30,9 +32,45 @@ def open_foreign(
     """
     if not isinstance(species_map, SpeciesMap):
         species_map = load(species_map)
+    universe = _universe(source)
+    atoms, order = atom_table(universe, species_map)
+    told = species_map.frame_interval_ps, species_map.box, species_map.clock_is_wrong
+    return atoms, read_frames(universe, atoms, start, stop, step, order, *told)
+
+
+def open_run(source: Any, species_map: SpeciesMap, window: Window) -> tuple[AtomTable, Frames | Joined]:
+    """Who every atom of a foreign simulation is, and its wanted frames, also of a run that lies in several files.
+
+    Args:
+        source: as of ``open_foreign``; or (topology file, [first trajectory file, next …]) of one run.
+        species_map: a species map.
+        window: which frames.
+
+    Raises:
+        LmbmdError: as ``load``, ``atom_table`` and ``parts.wanted`` do.
+    """
+    sources = [source]
+    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], list):
+        if not source[1]:
+            raise LmbmdError("there is no trajectory.", remedy="Give the files of the run in the order of time.")
+        sources = [(source[0], part) for part in source[1]]
+    universes = [_universe(one) for one in sources]
+    atoms, order = atom_table(universes[0], species_map)
+    told = species_map.frame_interval_ps, species_map.clock_is_wrong
+    files = [
+        timed(opened(universe, atoms, order, species_map.box), *told, alone=len(universes) == 1)
+        for universe in universes
+    ]
+    return atoms, wanted(files, window, atoms)
+
+
+def _universe(source: Any) -> Any:
+    """The Universe itself, or that of one or two files."""
     if isinstance(source, (str, os.PathLike)):
         source = (source,)
     universe = open_universe(*source) if isinstance(source, (tuple, list)) else source
-    atoms, order = atom_table(universe, species_map)
-    frames = read_frames(universe, atoms, start, stop, step, order, species_map.frame_interval_ps, species_map.box)
-    return atoms, frames
+    if not hasattr(universe, "trajectory"):
+        what = f"a {type(universe).__name__} is no Universe."
+        remedy = "Give the Universe, or a topology and a trajectory file; write those of a group of atoms first."
+        raise LmbmdError(what, remedy=remedy)
+    return universe

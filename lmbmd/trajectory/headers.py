@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.words import listed
 from lmbmd.trajectory import xtc
 
 _TRR_MAGIC = 1993
@@ -54,8 +57,12 @@ def existing(path: Path) -> None:
         raise LmbmdError("the file is empty.", where=str(path), remedy="Was it copied whole?")
 
 
-def checked(path: Path) -> None:
+def checked(path: Path, has_frames: bool = True) -> None:
     """Refuse a file whose headers would crash or mislead its reader.
+
+    Args:
+        path: of a topology or trajectory.
+        has_frames: whether positions and boxes are read from it too.
 
     Raises:
         LmbmdError: naming the file and the frame.
@@ -68,9 +75,13 @@ def checked(path: Path) -> None:
         ".gro": _check_gro,
         ".pdb": _check_pdb,
         ".ent": _check_pdb,
+        ".h5md": _check_h5md,
+        ".h5": _check_h5md,
     }.get(path.suffix.lower())
     if check is not None:
         check(path)
+        if has_frames and check is _check_pdb:
+            _check_pdb_boxes(path)
     elif lammps_kind(path) == "LAMMPSDUMP":
         _check_dump(path)
 
@@ -128,6 +139,41 @@ def _check_dcd(path: Path) -> None:
             raise damaged(str(path), 0, f"it says {natoms} atoms, in a file of {size} bytes")
 
 
+def _check_h5md(path: Path) -> None:
+    """Refuse an HDF5 file that cannot be opened, or whose times and lengths have no unit."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise LmbmdError(
+            "reading HDF5 (H5MD) needs h5py, which is not installed.",
+            where=str(path),
+            remedy="pip install h5py, or convert the trajectory to XTC or DCD.",
+        ) from error
+    try:
+        with h5py.File(path, "r") as file:
+            groups = file["particles"]
+            group = groups[next(iter(groups))]
+            position = group["position"]
+            parts = {"times": position["time"], "positions": position["value"]}
+            if "edges" in group["box"]:
+                parts["box"] = group["box/edges/value"]
+            bare = [what for what, part in parts.items() if "unit" not in part.attrs]
+            whole = len(position["time"].shape) == 1
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, StopIteration) as error:
+        said = " ".join(str(error).split())[:120]
+        raise LmbmdError(
+            f"it is no H5MD file with positions, times and a box group ({said}).",
+            where=str(path),
+            remedy="Copy the file again, or write it so that each has a 'value' and a 'time' (h5md.nongnu.org).",
+        ) from error
+    if bare or not whole:
+        raise LmbmdError(
+            f"its {listed(bare)} have no unit." if bare else "its times are one step, not one time for each frame.",
+            where=str(path),
+            remedy="Write it with times and units: attribute 'unit', such as ps, Angstrom or nm.",
+        )
+
+
 def dcd_steps(path: Path) -> int:
     """Steps between frames by the header of a DCD file that was ``checked``."""
     with path.open("rb") as file:
@@ -158,7 +204,7 @@ def _before(atoms: int | None) -> str:
 
 
 def _check_pdb(path: Path) -> None:
-    """Refuse CONECT records that are not in columns of five, or that name atoms which the file has not."""
+    """Refuse CONECT records that are not in columns of five or name atoms which the file has not."""
     serials: set[str] = set()
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -177,6 +223,52 @@ def _check_pdb(path: Path) -> None:
                     remedy="PDB has five columns for an atom's number: beyond 99,999 (or with hybrid-36 numbers) bonds "
                     "cannot be told. Give a PSF, PRMTOP, TPR or LAMMPS data file, or take the CONECT records out.",
                 )
+
+
+def _check_pdb_boxes(path: Path) -> None:
+    """Refuse several boxes, unless each model has one beside its MODEL record: its reader misplaces any others."""
+    boxes: list[tuple[int, str]] = []
+    order = ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if line.startswith("CRYST1"):
+                boxes.append((number, line[6:54]))
+            if line.startswith(("CRYST1", "MODEL")):
+                order += line[0]
+    other = next(((n, box) for n, box in boxes if box.split() != boxes[0][1].split()), None)
+    if other and any(order[k : k + 2] not in ("CM", "MC") for k in range(0, len(order), 2)):
+        raise LmbmdError(
+            f"its models have other boxes ({' '.join(other[1][:27].split())} Å, where the first has "
+            f"{' '.join(boxes[0][1][:27].split())} Å), and not each has one (CRYST1 and MODEL do not take turns): its "
+            "reader would take some for those of others.",
+            where=f"{path}, line {other[0]}",
+            remedy="Write a run whose box changes as XTC, TRR or DCD.",
+        )
+
+
+_COUNT = re.compile(r"\s*[0-9]{1,9}\s*")
+_LATTICE = re.compile(r'Lattice\s*=\s*"([^"]*)"', re.IGNORECASE)
+_CP2K = re.compile(r"\s*i\s*=\s*\d+,\s*time\s*=\s*([-+.\deE]+)\s*,")
+
+
+def xyz_comments(path: Path) -> Iterator[tuple[tuple[float, ...] | None, float | None]]:
+    """What the comment of each frame of an XYZ file says that its reader does not read.
+
+    Yields:
+        the lattice of the extended format, nine numbers in Å, and the time that CP2K writes, ps; None for neither.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for head in file:
+            if not _COUNT.fullmatch(head):
+                return
+            comment = file.readline()
+            lattice, time_fs = _LATTICE.search(comment), _CP2K.match(comment)
+            try:
+                box = tuple(float(x) for x in lattice[1].split()) if lattice else None
+                yield box if box and len(box) == 9 else None, float(time_fs[1]) / 1000.0 if time_fs else None
+            except ValueError:
+                yield None, None
+            next(itertools.islice(file, int(head), int(head)), None)
 
 
 def lammps_kind(path: Path) -> str | None:
@@ -224,6 +316,13 @@ def _check_dump(path: Path) -> None:
             "the dump gives a general triclinic box (BOX BOUNDS abc origin), which its reader takes for another.",
             where=str(path),
             remedy="Write it with dump_modify triclinic/general no.",
+        )
+    walls = {axis: kind for axis, kind in zip("xyz", bounds.split()[-3:], strict=False) if set(kind) <= set("fsm")}
+    if bounds.split()[3:] and walls:
+        raise LmbmdError(
+            f"the box does not repeat along {listed(list(walls))} (BOX BOUNDS {' '.join(bounds.split()[3:])}).",
+            where=str(path),
+            remedy="Shells, densities and motion here are those of a liquid that repeats everywhere: boundary p p p.",
         )
     columns = next((line for line in lines if line.startswith("ITEM: ATOMS")), "").split()[2:]
     if columns and "id" not in columns:

@@ -10,15 +10,20 @@ import numpy as np
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing
+from lmbmd.core.provenance import file_sha256
+from lmbmd.data.contacts import ContactFile
 from lmbmd.data.frames import Frame
 from lmbmd.trajectory import xtc
 from lmbmd.trajectory.frames import Frames
+from lmbmd.trajectory.parts import Joined
 
+#: The file's name, beside the contact table.
+SAMPLE = "sample.xtc"
 #: At most so many frames are kept: 50 frames of 20,000 atoms are 4 MB.
 MOST_FRAMES = 50
 
 
-def write_sample(frames: Frames, path: Path) -> None:
+def write_sample(frames: Frames | Joined, path: Path) -> None:
     """Keep frames spread evenly over a trajectory, the first and the last among them.
 
     Args:
@@ -39,14 +44,29 @@ def write_sample(frames: Frames, path: Path) -> None:
 class Sample:
     """The frames that were kept of a run, read when iterated; each has the number it has in the trajectory.
 
+    Attributes:
+        contacts: the contact table of the run, which the file lies beside.
+        n_atoms: of each frame.
+
     Raises:
-        LmbmdError: while iterating, if the file is damaged or of another box.
+        LmbmdError: while iterating, if the file is damaged, has changed since it was written, or is of another box.
     """
 
-    path: Path
+    contacts: ContactFile
     n_atoms: int
 
+    @property
+    def path(self) -> Path:
+        return self.contacts.path.with_name(SAMPLE)
+
     def __iter__(self) -> Iterator[Frame]:
+        known = self.contacts.beside.get(SAMPLE)
+        if known and self.path.is_file() and known != file_sha256(self.path):
+            raise LmbmdError(
+                "these are not the frames that were kept with the contacts: changed or damaged since then.",
+                where=str(self.path),
+                remedy="Run the contacts stage again.",
+            )
         n_atoms, starts = xtc.scan(self.path)
         if n_atoms != self.n_atoms:
             raise LmbmdError(

@@ -78,6 +78,7 @@ class _Map(BaseModel):
     net_charge: int = Field(0, ge=-1000, le=1000)
     box: list[float | int] | None = Field(None, min_length=3, max_length=6)
     frame_interval_ps: float | int | None = Field(None, gt=0)
+    clock_is_wrong: bool = False
 
 
 class SpeciesMap(BaseModel):
@@ -93,6 +94,7 @@ class SpeciesMap(BaseModel):
         net_charge: what the charges of the box add up to, if that was not zero.
         box: edges in Å and, if given, angles in degrees, where the trajectory has no box.
         frame_interval_ps: time between stored frames, where the trajectory does not tell.
+        clock_is_wrong: whether ``frame_interval_ps`` counts, whatever the trajectory tells of times.
     """
 
     model_config = _STRICT
@@ -106,6 +108,7 @@ class SpeciesMap(BaseModel):
     net_charge: int
     box: tuple[float, ...] | None
     frame_interval_ps: float | None
+    clock_is_wrong: bool
 
     def role(self, name: str) -> Role:
         """The role of a species; the centre, which needs none in the file, is a cation."""
@@ -146,6 +149,9 @@ def from_mapping(
             )
     for name, checked in species.items():
         _check_entry(name, checked, name in centres, f"{path}:species.{name}")
+    if raw.clock_is_wrong and raw.frame_interval_ps is None:
+        what = "the file's own times are to be wrong, but the right ones are not told."
+        raise LmbmdError(what, where=f"{path}:clock_is_wrong", remedy="Add a line 'frame_interval_ps: …'.")
     sites = [f"{name}:{site}" for name, checked in species.items() for site in checked.sites]
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
@@ -157,6 +163,7 @@ def from_mapping(
         net_charge=raw.net_charge,
         box=_box(raw.box, f"{path}:box"),
         frame_interval_ps=interval,
+        clock_is_wrong=raw.clock_is_wrong,
         cutoffs_A=named_cutoffs(
             raw.cutoffs, site_keys(centres, sites), where=lambda key: f"{path}:{place(('cutoffs', key), lines)}"
         ),

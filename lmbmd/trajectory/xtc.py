@@ -33,6 +33,10 @@ _HEAD = 92
 _A_PER_NM = np.float32(10.0)
 
 
+#: Rounded to 0.1 Å, a distance is uncertain by 0.04 Å: less than a bin of the RDF, or the width of any peak.
+_LEAST_PRECISION_PER_NM = 99.0
+
+
 class Head(NamedTuple):
     """What the header of a frame says: atoms, step, time (ps), lattice (nm), precision (1/nm), ranges, packing."""
 
@@ -53,9 +57,14 @@ class Head(NamedTuple):
         return self.start + self.n_bytes + (-self.n_bytes) % 4
 
 
+def before(frame: int) -> str:
+    """How to leave out a frame and those behind it."""
+    return f"-e with a time before it, or in Python stop = {frame}"
+
+
 def damaged(path: Path, frame: int, what: str) -> LmbmdError:
     """The refusal of a frame that cannot be right."""
-    cut = f", or analyse the frames before it with stop = {frame}" if frame else ""
+    cut = f", or analyse the frames before it: {before(frame)}" if frame else ""
     return LmbmdError(
         f"the frame is damaged: {what}.", where=f"{path}, frame {frame}", remedy=f"Copy the file again{cut}."
     )
@@ -135,6 +144,13 @@ class XtcFrame(NamedTuple):
     box_A: np.ndarray
 
 
+def time_ps(path: Path, frame: int, start: int) -> float:
+    """The time that the header of one frame states; arguments and errors as of ``read``."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return _head(path, frame, start, file.read(_HEAD + 4)).time_ps
+
+
 def read(path: Path, frame: int, start: int, n_atoms: int) -> XtcFrame:
     """One frame.
 
@@ -145,7 +161,7 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> XtcFrame:
         n_atoms: atoms that it must have.
 
     Raises:
-        LmbmdError: if the frame is cut short or damaged.
+        LmbmdError: if the frame is cut short or damaged, or its positions are rounded to more than 0.1 Å.
     """
     try:
         with path.open("rb") as file:
@@ -162,6 +178,13 @@ def read(path: Path, frame: int, start: int, n_atoms: int) -> XtcFrame:
         raise _cut(path, frame, str(error.strerror)) from error
     if len(packed) < head.n_bytes:
         raise _cut(path, frame, "the file ends within it")
+    if n_atoms > _FEW and head.precision < _LEAST_PRECISION_PER_NM:
+        raise LmbmdError(
+            f"its positions are rounded to {10.0 / head.precision:.2g} Å, which is too coarse for distances.",
+            where=f"{path}, frame {frame}",
+            remedy="Write it with more digits: compressed-x-precision = 1000 in GROMACS, or trjconv -ndec 3 from a "
+            "trajectory that has them.",
+        )
     box = np.array(head.box_nm, np.float32).reshape(3, 3).astype(float) * 10.0
     if n_atoms <= _FEW:
         positions = np.frombuffer(packed, ">f4").reshape(-1, 3).astype(np.float32)
@@ -180,7 +203,7 @@ def _cut(path: Path, frame: int, why: str) -> LmbmdError:
     return LmbmdError(
         f"the frame cannot be read ({why}).",
         where=f"{path}, frame {frame}",
-        remedy=f"The file is cut short or damaged there; analyse the frames before it with stop = {frame}.",
+        remedy=f"The file is cut short or damaged there; analyse the frames before it: {before(frame)}.",
     )
 
 

@@ -15,7 +15,7 @@ PARTS = {
     "ion-shells": "a full first shell of each metal ion in vacuum",
     "geometries": "bonds and angles of every molecule against GFN2-xTB",
     "charge-models": "charges of sets against the potential that quantum chemistry has",
-    "error-bars": "how often the error bars of a mean hold the truth",
-    "refit": "Lennard-Jones terms against measured liquids",
+    "error-bars": "how often the error bars of means, and of motion, hold the truth",
+    "refit": "Lennard-Jones terms and charges against measured liquids",
     "report": "collect what has run in validation.csv beside each set, and write docs/validation.md from it",
 }

@@ -30,13 +30,16 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_bytes
 from lmbmd.core.progress import Progress, counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
+from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL, GAS_CONSTANT_KJ_MOL_K
 from lmbmd.data.library import load_library
 from lmbmd.data.systemxml import state_of
-from lmbmd.data.terms import nonbonded_force, plain
+from lmbmd.data.terms import nonbonded_force, plain, read_terms
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.numbers.estimate import Estimate, estimate_mean
+from lmbmd.numbers.fluctuation import mean_square
 from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.engines.mechanics import prepare
+from lmbmd.simulate.lock import holding
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.validation import plan
 from lmbmd.validation.plan import (
@@ -44,7 +47,6 @@ from lmbmd.validation.plan import (
     ENGINES,
     FRICTION_PER_PS,
     G_CM3_PER_AMU_NM3,
-    GAS_KJ_MOL_K,
     HEAVY_HYDROGEN_AMU,
     LIGHT_HYDROGEN_AMU,
     LIQUIDS,
@@ -57,6 +59,8 @@ from lmbmd.validation.plan import (
 from lmbmd.validation.results import LIQUID, Row
 
 COLUMNS = 6
+#: D²/Å³ in kJ/mol.
+KJ_MOL_PER_D2_A3 = 60.2214
 VAPOUR_FRICTION_PER_PS = 5.0
 
 
@@ -110,7 +114,7 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, float]:
     """The System of a packed box with a barostat, its positions and its box edge (nm)."""
     parameters, n = run.parameters, run.n_molecules
     geometry = {run.species: (parameters.elements(run.species), parameters.geometry(run.species))}
-    packing = pack({run.species: n}, geometry, packed_A3(run) ** (1 / 3), derived_seed("pack", run.species))
+    packing = pack({run.species: n}, geometry, packed_A3(run.species, n) ** (1 / 3), derived_seed("pack", run.species))
     built = build_system({run.species: n}, {run.species: "solvent"}, parameters, 1.0, packing.edge_A)
     return (
         prepare(built.system, spec(run), derived_seed("barostat", run.name)),
@@ -119,11 +123,16 @@ def liquid(run: Run) -> tuple[openmm.System, np.ndarray, float]:
     )
 
 
-def packed_A3(run: Run) -> float:
+def packed_A3(species: str, n_molecules: int) -> float:
     """Volume in which the molecules are packed, looser than the liquid."""
-    molar_cm3 = load_library().species[run.species].molar_volume_cm3_mol
-    assert molar_cm3 is not None, f"the density of {run.species} is known"
-    return run.n_molecules * molar_cm3 / 0.602214076 / PACKED_FRACTION
+    return n_molecules * molecule_A3(species) / PACKED_FRACTION
+
+
+def molecule_A3(species: str) -> float:
+    """Volume of one molecule in the liquid as it was measured."""
+    molar_cm3 = load_library().species[species].molar_volume_cm3_mol
+    assert molar_cm3 is not None, f"the density of {species} is known"
+    return molar_cm3 / AVOGADRO_PER_MOL * ANGSTROM3_PER_CM3
 
 
 def spec(run: Run) -> RunSpec:
@@ -176,10 +185,11 @@ def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> boo
 def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
     folder = run.place(work) / run.name
     gromacs.fresh(folder, run.fingerprint)
-    if not (folder / "topol.top").is_file():
-        box = gromacs.pure(load_library().species[run.species], run.n_molecules, packed_A3(run))
-        gromacs.write_box(folder, run.parameters, box, spec(run))
-    samples = gromacs.simulate(folder, spec(run), total_ps, plan.SAMPLE_PS, deadline - time.monotonic())
+    with holding(folder, print):
+        if not (folder / "topol.top").is_file():
+            species, n = load_library().species[run.species], run.n_molecules
+            gromacs.write_box(folder, run.parameters, gromacs.pure(species, n, packed_A3(run.species, n)), spec(run))
+        samples = gromacs.simulate(folder, spec(run), total_ps, plan.SAMPLE_PS, deadline - time.monotonic())
     if samples is None:
         return False
     save(run, work, "", samples)
@@ -257,11 +267,12 @@ def write_arrays(path: Path, run: Run, **arrays: np.ndarray) -> None:
 
 def vapour(run: Run, work: Path, length_ps: float) -> None:
     """One molecule in vacuum at the liquid's temperature and with its constraints; saved when complete."""
-    if len(vapour_energies(run, work)) * plan.SAMPLE_PS >= length_ps - 1e-6:
+    if len(vapour_of(run, work)[0]) * plan.SAMPLE_PS >= length_ps - 1e-6:
         return
     seeds = derived_seed("vapour", run.name), derived_seed("vapour velocities", run.name)
-    energies, _ = in_vacuum(run.parameters, run.species, spec(run), seeds, plan.EQUILIBRATION_PS, length_ps)
-    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies)
+    energies, places = in_vacuum(run.parameters, run.species, spec(run), seeds, plan.EQUILIBRATION_PS, length_ps)
+    dipole_D = np.array(rms_dipole_D(run.parameters, run.species, places))
+    write_arrays(run.place(work) / f"{run.species}-gas.npz", _alone(run), energies=energies, dipole_D=dipole_D)
 
 
 def in_vacuum(
@@ -291,14 +302,37 @@ def in_vacuum(
     return np.array(energies), np.array(places)
 
 
-def vapour_energies(run: Run, work: Path) -> np.ndarray:
-    """Stored potential energies of the molecule in vacuum, kJ/mol; none if there is no run of this fingerprint."""
+def rms_dipole_D(parameters: ParameterSet, species: str, places_nm: np.ndarray) -> float:
+    """Root mean square dipole of a neutral molecule with a set's charges over positions (frames, atoms, 3), in D."""
+    charges = np.array(read_terms(parameters.system(species), species).charges_e)
+    return gromacs.DEBYE_PER_E_NM * float(np.sqrt(np.mean(np.sum((charges @ places_nm) ** 2, axis=1))))
+
+
+def polarisation_kJ_mol(species: str, model_dipole_D: float) -> float:
+    """What it costs to polarise a molecule of the vapour to the dipole that its fixed charges have always, per mole.
+
+        E = (μ_model − μ_gas)² / (2 α)        α = 3 M / (4 π N_A ρ) · (n² − 1) / (n² + 2)
+
+    with the measured dipole of the vapour μ_gas, refractive index n and density ρ of reference.yaml and species.yaml
+    (Berendsen, Grigera and Straatsma, doi:10.1021/j100308a038). Simulated enthalpies of vaporisation lack it: it is to
+    be taken off them. NaN where the dipole or the index is not known.
+    """
+    facts = plan.REFERENCE["liquids"][species]
+    if "gas_dipole" not in facts or "refractive_index" not in facts:
+        return float("nan")
+    square = facts["refractive_index"][0] ** 2
+    alpha_A3 = 3 * molecule_A3(species) / (4 * np.pi) * (square - 1) / (square + 2)
+    return KJ_MOL_PER_D2_A3 * (model_dipole_D - facts["gas_dipole"][0]) ** 2 / (2 * alpha_A3)
+
+
+def vapour_of(run: Run, work: Path) -> tuple[np.ndarray, float]:
+    """Stored potential energies of the molecule in vacuum, kJ/mol, and its dipole, D; none and NaN without a run."""
     path = run.place(work) / f"{run.species}-gas.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as data:
             if str(data["fingerprint"]) == _alone(run).fingerprint:
-                return data["energies"]
-    return np.empty(0)
+                return data["energies"], float(data["dipole_D"]) if "dipole_D" in data else float("nan")
+    return np.empty(0), float("nan")
 
 
 def _alone(run: Run) -> Run:
@@ -313,6 +347,7 @@ class Liquid:
     density_g_cm3: Estimate
     energy_kJ_mol: Estimate  # potential, per molecule
     vaporisation_kJ_mol: Estimate
+    polarisation_kJ_mol: float  # to be taken off it
     permittivity: Estimate
     excess_K: Estimate  # kinetic temperature above the thermostat's
     production_ps: float
@@ -326,27 +361,32 @@ def measure(run: Run, work: Path) -> Liquid | None:
 
         ΔH = <U>_vapour − <U>_liquid / N + R T        ε = 1 + <M²> / (3 ε₀ <V> k T)
 
-    where <M> = 0 by symmetry. The vapour is ideal and the liquid's volume neglected beside its; what it costs a
-    molecule to be polarised as the charges have it is not taken off ΔH; ε has no electronic part.
+    where <M> = 0 by symmetry; of a run too short for it, ε is NaN. The vapour is ideal and the liquid's volume
+    neglected beside its; what it costs a molecule to be polarised as the charges have it is not taken off ΔH, but
+    stands beside it (``polarisation_kJ_mol``); ε has no electronic part.
     """
     samples = load(run, work)[1][round(plan.EQUILIBRATION_PS / plan.SAMPLE_PS) :]
     if len(samples) < 100:
         return None
     density, energy = estimate_mean([samples[:, 0]]), estimate_mean([samples[:, 1] / run.n_molecules])
-    kT = GAS_KJ_MOL_K * run.temperature_K
-    gas = estimate_mean([vapour_energies(run, work)])
+    kT = GAS_CONSTANT_KJ_MOL_K * run.temperature_K
+    alone, dipole_D = vapour_of(run, work)
+    gas = estimate_mean([alone])
     vaporisation = replace(gas, value=gas.value - energy.value + kT, error=float(np.hypot(gas.error, energy.error)))
     mass_amu = run.n_molecules * load_library().species[run.species].molar_mass_g_mol
     volume_nm3 = mass_amu * G_CM3_PER_AMU_NM3 / density.value
-    square = estimate_mean([np.sum(samples[:, 3:6] ** 2, axis=1)])  # NaN, which is left out, where it was not stored
-    per_square = 4 * np.pi * COULOMB_KJ_NM_MOL / (3 * volume_nm3 * kT)
+    per_square = 4 * np.pi * COULOMB_KJ_NM_MOL / (volume_nm3 * kT)
+    dipoles = samples[:, 3:6]
+    square = mean_square([dipoles[np.isfinite(dipoles[:, 0])]])[0]  # of one component; not stored by old runs
     permittivity = replace(square, value=1 + per_square * square.value, error=per_square * square.error)
     hydrogens = run.parameters.elements(run.species).count("H")  # each has one rigid bond
     freedom = run.n_molecules * (3 * load_library().species[run.species].n_atoms - hydrogens) - 3
     kinetic = estimate_mean([samples[:, 2]])
-    per_K = 2 / (freedom * GAS_KJ_MOL_K)
+    per_K = 2 / (freedom * GAS_CONSTANT_KJ_MOL_K)
     excess = replace(kinetic, value=per_K * kinetic.value - run.temperature_K, error=per_K * kinetic.error)
-    return Liquid(density, energy, vaporisation, permittivity, excess, len(samples) * plan.SAMPLE_PS, run.engine)
+    cost = polarisation_kJ_mol(run.species, dipole_D)
+    length_ps = len(samples) * plan.SAMPLE_PS
+    return Liquid(density, energy, vaporisation, cost, permittivity, excess, length_ps, run.engine)
 
 
 def longest(run: Run, work: Path) -> Liquid | None:
@@ -379,6 +419,7 @@ def rows(run: Run, work: Path) -> Iterator[Row]:
         ("density", found.density_g_cm3),
         ("potential_energy", found.energy_kJ_mol),
         ("vaporisation", found.vaporisation_kJ_mol),
+        ("polarisation", Estimate(found.polarisation_kJ_mol, 0.0, np.inf)),
         ("permittivity", found.permittivity),
         ("kinetic_temperature_excess", found.excess_K),
     ):
@@ -407,12 +448,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else (plan.ATOMS, plan.PRODUCTION_PS, plan.VAPOUR_PS)
     )
     for species in args.only:
-        run = Run(species, atoms=atoms, set_name=args.set, engine=args.engine)
+        run = Run(species, *plan.heavy(species), atoms, args.set, args.engine)
         if not simulate(run, args.work, deadline, args.ps or ps):
-            raise unfinished(run)
+            raise unfinished(run.name)
         vapour(run, args.work, vapour_ps)
 
 
-def unfinished(run: Run) -> LmbmdError:
+def unfinished(name: str) -> LmbmdError:
     """Time was up."""
-    return LmbmdError(f"{run.name} is not complete.", where="--minutes", remedy="Call again to go on.")
+    return LmbmdError(f"{name} is not complete.", where="--minutes", remedy="Call again to go on.")

@@ -38,19 +38,20 @@ NVE_STEPS = ((4.0, True), (3.0, True), (2.0, True), (2.0, False), (1.0, False))
 NVE_PS, NVE_SAMPLE_PS = 20.0, 0.1
 
 # ---- transport
-#: Of the mean squared displacement, and of the mean of the running integral of the pressure's memory.
-LAGS_PS, MEMORY_PS = (20.0, 40.0), (10.0, 20.0)
-#: A run is cut into so many, and its error is that of their mean.
-TRANSPORT_PARTS = 10
-#: Time step (fs), and whether hydrogens are heavy: what lmbmd's own runs do, and what that is compared with.
-HEAVY, NATURAL = (4.0, True), (2.0, False)
+#: Time step (fs), and whether hydrogens are heavy: what lmbmd's own runs are compared with.
+NATURAL = (2.0, False)
+
+
+def heavy(species: str) -> tuple[float, bool]:
+    """Like ``NATURAL``, of a liquid with heavy hydrogens: 4 fs, or the shorter step that its bonds need."""
+    return float(REFERENCE["liquids"][species].get("timestep_fs", 4.0)), True
+
 
 # ---- electrolytes
 ELECTROLYTE_ATOMS, HOT_K, HOT_PS = 1500, 400.0, 100.0
 
 # ---- units
 G_CM3_PER_AMU_NM3 = 1.66053906660e-3
-GAS_KJ_MOL_K = 8.31446261815324e-3
 COULOMB_KJ_NM_MOL = 138.935457644  # e² / (4 π ε₀)
 
 

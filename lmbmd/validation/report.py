@@ -39,13 +39,10 @@ from lmbmd.validation.plan import (
     ELECTROLYTES,
     EQUILIBRATION_PS,
     FULL_ATOMS,
-    HEAVY,
     HEAVY_HYDROGEN_AMU,
     HOT_K,
     HOT_PS,
-    LAGS_PS,
     LIQUIDS,
-    MEMORY_PS,
     MOVING,
     NATURAL,
     NVE_LIQUIDS,
@@ -54,8 +51,8 @@ from lmbmd.validation.plan import (
     REFERENCE,
     SET,
     SETS,
-    TRANSPORT_PARTS,
     WORK,
+    heavy,
     repository,
 )
 from lmbmd.validation.results import ELECTROLYTE, FILE, LIQUID, PAIR, Row, compared, merged, read_rows, write_rows
@@ -108,9 +105,9 @@ def collect(work: Path, atoms: int, set_name: str) -> Iterator[Row]:
     parameters = load_set(set_name)
     for name in parameters.species:
         if name in LIQUIDS:
-            yield from liquids.rows(liquids.Run(name, atoms=atoms, set_name=set_name), work)
+            yield from liquids.rows(liquids.Run(name, *heavy(name), atoms, set_name), work)
         if name in MOVING:
-            for step in (HEAVY, NATURAL):
+            for step in (heavy(name), NATURAL):
                 yield from transport.rows(transport.Transport(name, *step, atoms, set_name), work)
     yield from electrolyte_runs.rows(work, set_name)
     if set_name == SET:
@@ -189,11 +186,13 @@ def _absent(set_name: str, species: str) -> str:
 # ---- liquids
 
 
-def _liquids(rows: Iterable[Row], quantity: str, step_fs: float = 4.0, ensemble: str = "NPT") -> dict[str, Row]:
-    """The rows of a quantity by liquid, at a time step; at 4 fs, of runs with heavy hydrogens."""
-    weight = "heavy" if step_fs == 4.0 else "natural"
-    wanted = (LIQUID, quantity, step_fs, weight, ensemble)
-    return {r.name: r for r in rows if (r.kind, r.quantity, r.timestep_fs, r.hydrogens, r.ensemble) == wanted}
+def _liquids(
+    rows: Iterable[Row], quantity: str, natural_fs: float | None = None, ensemble: str = "NPT"
+) -> dict[str, Row]:
+    """The rows of a quantity by liquid: of runs with heavy hydrogens, or with natural ones at a time step."""
+    wanted = (LIQUID, quantity, "natural" if natural_fs else "heavy", ensemble)
+    chosen = (r for r in rows if (r.kind, r.quantity, r.hydrogens, r.ensemble) == wanted)
+    return {r.name: r for r in chosen if natural_fs in (None, r.timestep_fs)}
 
 
 def densities(results: Results) -> Iterator[str]:
@@ -475,7 +474,8 @@ def time_steps(rows: Sequence[Row]) -> Iterator[str]:
     lines = []
     for run in time_step.STEP_RUNS:
         name, step = run.species, run.timestep_fs
-        density, energy = (_liquids(rows, q, step).get(name) for q in ("density", "potential_energy"))
+        natural_fs = None if run.repartitioned else step
+        density, energy = (_liquids(rows, q, natural_fs).get(name) for q in ("density", "potential_energy"))
         ran = density and energy and f"{of(density.estimate, 4)} | {of(energy.estimate, 3)} | {_length(density)}"
         lines.append(f"{name} | {step:g} | {'heavy' if run.repartitioned else 'natural'} | {ran or 'not run | | '}")
     yield from table(
@@ -502,11 +502,16 @@ MOVING_HEAD = f"""## Self-diffusion and viscosity
 
 `lmbmd validate transport`: GROMACS at constant volume and the set's own mean density, 4 fs and heavy hydrogens
 where nothing else is said, a thermostat that rescales all velocities alike (Langevin friction, as in the other runs,
-slows molecules down). Both at 298.15 K. Self-diffusion: slope of the mean squared displacement of centres of mass
-between {LAGS_PS[0]:g} and {LAGS_PS[1]:g} ps, as it is in the small periodic box, and corrected to an unbounded one with
-the simulated viscosity (Yeh and Hummer, doi:10.1021/jp0477147). Viscosity: Green and Kubo's integral over the five
-components of the traceless pressure, mean of its running value between {MEMORY_PS[0]:g} and {MEMORY_PS[1]:g} ps. Errors
-are those of the mean of {TRANSPORT_PARTS} successive parts. (?): an error beyond {DOUBTFUL:.0%}."""
+slows molecules down). Both at 298.15 K, and as a study has them ([how it moves](theory/motion.md), [errors of
+motion](theory/motion_statistics.md)): self-diffusion of centres of mass in the small periodic box, and corrected to an
+unbounded one with the simulated viscosity (Yeh and Hummer, doi:10.1021/jp0477147); viscosity from the five components
+of the traceless pressure. No lag and no window is typed; a run too short for a number has none. (?): an error beyond
+{DOUBTFUL:.0%}, or from few samples."""
+#: Said below the table while any number in it was made so (``Row.method``).
+WINDOWS = "windows"
+OF_WINDOWS = """(w): by an older method, slope of the mean squared displacement between 20 and 40 ps and mean of the
+running integral of the pressure between 10 and 20 ps; errors are those of the mean of ten successive parts, without
+what the choice of windows does. These runs were not kept; a new run takes the place of their numbers."""
 #: What is judged, with its digits on the page.
 JUDGED = {"viscosity": 3, "self_diffusion": 2}
 
@@ -524,7 +529,7 @@ def moving(results: Results) -> Iterator[str]:
             lines.setdefault((name, _moving_cells(found[name])), []).append(set_name)
             for quantity in JUDGED:
                 row = found[name][quantity]
-                if row.trust not in ("", "low"):
+                if row.trust not in ("", "low") and np.isfinite(row.simulated):
                     off.setdefault((set_name, quantity), []).append(row.relative[0])
         absent = [name for name in MOVING if name in load_set(set_name).species and name not in found]
         if absent:
@@ -535,6 +540,8 @@ def moving(results: Results) -> Iterator[str]:
             " | self-diffusion in the box, 10⁻⁹ m²/s | unbounded | experiment | deviation of unbounded",
             (f"{name} | {', '.join(sets)} | {cells}" for (name, cells), sets in lines.items()),
         )
+        if any(row.method == WINDOWS for rows in results.values() for row in rows):
+            yield from (*OF_WINDOWS.splitlines(), "")
         for (set_name, quantity), values in off.items():
             words = f"mean deviation {np.mean(values):+.0%}, mean absolute deviation {np.mean(np.abs(values)):.0%}"
             name = quantity.replace("_", "-").capitalize()
@@ -544,11 +551,11 @@ def moving(results: Results) -> Iterator[str]:
     yield from (["", f"Not run: {'; '.join(missing)}."] if missing else [])
 
 
-def _moving(rows: Iterable[Row], step_fs: float = 4.0) -> dict[str, dict[str, Row]]:
+def _moving(rows: Iterable[Row], natural_fs: float | None = None) -> dict[str, dict[str, Row]]:
     """By liquid, the rows of how it moves."""
     found: dict[str, dict[str, Row]] = defaultdict(dict)
     for quantity in (*JUDGED, "self_diffusion_in_box"):
-        for name, row in _liquids(rows, quantity, step_fs, "NVT").items():
+        for name, row in _liquids(rows, quantity, natural_fs, "NVT").items():
             found[name][quantity] = row
     return found
 
@@ -558,9 +565,9 @@ def _moving_cells(found: Mapping[str, Row]) -> str:
     for quantity, digits in JUDGED.items():
         row = found[quantity]
         if quantity == "self_diffusion":
-            cells.append(of(found["self_diffusion_in_box"].estimate, digits))
-        cells.append(of(row.estimate, digits) + (" (?)" if row.error > DOUBTFUL * abs(row.simulated) else ""))
-        if np.isfinite(row.experiment):
+            cells.append(_known(found["self_diffusion_in_box"], digits))
+        cells.append(_known(row, digits))
+        if np.isfinite(row.experiment) and np.isfinite(row.simulated):
             deviation, error = row.relative
             cells += [f"{row.experiment:g} ({row.source}, {row.trust})", f"{deviation:+.0%} ± {error:.0%}"]
         else:
@@ -568,14 +575,22 @@ def _moving_cells(found: Mapping[str, Row]) -> str:
     return " | ".join(cells)
 
 
+def _known(row: Row, digits: int) -> str:
+    """A value of motion with its error and its marks."""
+    if not np.isfinite(row.simulated):
+        return "too short"
+    doubtful = " (?)" if row.reliable and row.error > DOUBTFUL * abs(row.simulated) else ""
+    return of(row.estimate, digits) + doubtful + (" (w)" if row.method == WINDOWS else "")
+
+
 def _natural(results: Results) -> Iterator[str]:
     """What 4 fs and heavy hydrogens change, where both have run."""
     for set_name, rows in results.items():
-        heavy, natural = _moving(rows), _moving(rows, NATURAL[0])
-        for name in (name for name in MOVING if name in heavy and name in natural):
-            light, weighty = (
-                " and ".join(of(found[name][quantity].estimate, digits) for quantity, digits in JUDGED.items())
-                for found in (natural, heavy)
+        weighty, natural = _moving(rows), _moving(rows, NATURAL[0])
+        for name in (name for name in MOVING if name in weighty and name in natural):
+            light, slow = (
+                " and ".join(_known(found[name][quantity], digits) for quantity, digits in JUDGED.items())
+                for found in (natural, weighty)
             )
             yield f"- {name} of {set_name} at 2 fs with hydrogens of their own mass (`--natural`):"
-            yield f"  {light} (mPa s and, unbounded, 10⁻⁹ m²/s) against {weighty} with heavier ones."
+            yield f"  {light} (mPa s and, unbounded, 10⁻⁹ m²/s) against {slow} with heavier ones."

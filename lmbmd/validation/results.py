@@ -26,6 +26,7 @@ class Row:
     """One number of one run, and the measurement it is compared with. What does not apply is NaN or empty.
 
     Attributes:
+        set: the parameter set.
         kind: ``"liquid"``, ``"electrolyte"``, or ``"pair"`` for Li⁺ and one molecule in vacuum.
         name: of the species, or of the electrolyte's bottle.
         quantity: such as ``"density"``; ``partner`` is the donor that it is about, ``"EC:O_carbonyl"``.
@@ -39,6 +40,8 @@ class Row:
             reference.yaml's sources, or a sentence) and how far it is to be trusted: high, medium or low.
         engine: the program, or the method where quantum chemistry is meant.
         length_ps: of the run that was averaged over.
+        method: how the number was made from the run, where it was not as it is made now.
+        part: of a liquid: ``"training"`` if the next fit may look at it, or ``"held out"``.
     """
 
     kind: str
@@ -61,6 +64,9 @@ class Row:
     engine: str = ""
     length_ps: float = NAN
     atoms: float = NAN
+    method: str = ""
+    part: str = ""
+    set: str = ""
 
     @property
     def run(self) -> tuple[Any, ...]:
@@ -90,6 +96,7 @@ UNITS = {
     "density": "g/cm³",
     "potential_energy": "kJ/mol",
     "vaporisation": "kJ/mol",
+    "polarisation": "kJ/mol",
     "permittivity": "1",
     "kinetic_temperature_excess": "K",
     "viscosity": "mPa s",
@@ -106,14 +113,15 @@ UNITS = {
 
 def compared(row: Row) -> Row:
     """The row with its unit and with what reference.yaml and species.yaml say was measured."""
-    row = replace(row, unit=UNITS[row.quantity], experiment=NAN, experiment_T_K=NAN, source="", trust="")
+    facts = REFERENCE["liquids"].get(row.name, {}) if row.kind == LIQUID else {}
+    unit, part = UNITS[row.quantity], facts.get("part", "")
+    row = replace(row, unit=unit, experiment=NAN, experiment_T_K=NAN, source="", trust="", part=part)
     if row.kind == ELECTROLYTE:
         for known in REFERENCE["electrolytes"].get(row.name, ()):
             if (known["quantity"], known.get("partner", "")) == (row.quantity, row.partner):
                 facts = {"source": known["source"], "trust": known["confidence"]}
                 return replace(row, experiment=float(known["value"]), **facts)
         return row
-    facts = REFERENCE["liquids"].get(row.name, {}) if row.kind == LIQUID else {}
     if row.quantity == "density" and facts:
         species = load_library().species[row.name]
         value, temperature_K = float(species.density_g_cm3 or NAN), float(species.density_T_K or NAN)
@@ -180,8 +188,8 @@ def as_text(rows: Iterable[Row]) -> str:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write the file, every number beside what was measured."""
-    write_text(path, as_text(map(compared, rows)))
+    """Write the file of the set that its folder is named by, every number beside what was measured."""
+    write_text(path, as_text(replace(compared(row), set=path.parent.name) for row in rows))
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:

@@ -23,6 +23,7 @@ from openmm import unit
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress, counted
 from lmbmd.core.provenance import derived_seed
+from lmbmd.core.units import GAS_CONSTANT_KJ_MOL_K
 from lmbmd.data.library import load_library
 from lmbmd.data.systemxml import state_of
 from lmbmd.forcefield.parameters import load_set
@@ -34,7 +35,6 @@ from lmbmd.validation.liquids import Run
 from lmbmd.validation.plan import (
     CHUNK_PS,
     ENGINES,
-    GAS_KJ_MOL_K,
     NVE_LIQUIDS,
     NVE_PS,
     NVE_SAMPLE_PS,
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for run in sorted(STEP_RUNS, key=lambda run: -run.timestep_fs):  # quickest first
         run = replace(run, engine=args.engine)
         if not liquids.simulate(run, args.work, deadline, args.ps or PRODUCTION_PS):
-            raise liquids.unfinished(run)
+            raise liquids.unfinished(run.name)
     for species in NVE_LIQUIDS:
         drift(species, args.work)
 
@@ -147,7 +147,7 @@ def drift(species: str, work: Path) -> None:
         t_ns = 1e-3 * steps * 1e-3 * timestep_fs * np.arange(len(series))
         slope = np.polyfit(t_ns, series, 1)[0]
         dof = degrees_of_freedom(system)
-        kT = GAS_KJ_MOL_K * run.temperature_K
+        kT = GAS_CONSTANT_KJ_MOL_K * run.temperature_K
         rows.append([timestep_fs, repartitioned, slope / dof / kT, np.std(np.diff(series)) / np.sqrt(2) / dof / kT])
     run = Run(species)
     liquids.write_arrays(run.place(work) / f"{species}-nve.npz", run, rows=np.array(rows))

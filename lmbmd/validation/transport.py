@@ -11,6 +11,9 @@ in a box scaled to the mean density of the set. Langevin friction would slow mol
 of stochastic velocity rescaling (Bussi et al., doi:10.1063/1.2408420), which acts on all velocities alike; all else is
 as in `liquids.py`. Heavier hydrogens leave the mass of a molecule alone but not how it turns: 4 fs with them is what
 lmbmd's own runs do, whose dynamics are judged here, and ``--natural`` is what to compare with.
+
+What a run says is worked out as for a study (docs/theory/motion.md): no lag and no window is typed, and a run that is
+too short for a number has a bound or none.
 """
 
 from __future__ import annotations
@@ -19,36 +22,30 @@ import argparse
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import openmm
 from MDAnalysis.lib.formats.libmdaxdr import XTCFile
 
-from lmbmd.analysis.dynamics.transport import (
-    BOLTZMANN_J_K,
-    deviators,
-    displacement_slope,
-    green_kubo,
-    over_parts,
-    unbounded,
-)
+from lmbmd.analysis.dynamics.coefficients import deviators, diffusion_m2_s
+from lmbmd.analysis.dynamics.found import Found, Stress, own_slope, unbounded, viscosity_of
 from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import ParameterSet
-from lmbmd.numbers.estimate import Estimate
+from lmbmd.numbers.doubt import remark
+from lmbmd.numbers.sequences import particles
 from lmbmd.simulate.engines import gromacs
 from lmbmd.validation import liquids, plan
 from lmbmd.validation.liquids import Run
-from lmbmd.validation.plan import LAGS_PS, LIQUIDS, MEMORY_PS, MOVING, NATURAL, SET, SETS, WORK
+from lmbmd.validation.plan import LIQUIDS, MOVING, NATURAL, SET, SETS, WORK
 from lmbmd.validation.results import LIQUID, Row
 
 LIQUID_PS, SETTLE_PS, NVT_PS, THERMOSTAT_PS = 80.0, 20.0, 640.0, 1.0
 #: Of the pressure: stretching bonds must not look constant, and none has this period (4170/cm) or a multiple of it.
 STRESS_PS = 0.008
 FRAME_PS = 0.4
-STRESSES = "Pres-XX\nPres-XY\nPres-XZ\nPres-YY\nPres-YZ\nPres-ZZ\n"
 
 
 @dataclass(frozen=True)
@@ -72,13 +69,24 @@ class Transport(Run):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a run says of how a liquid moves, 1e-9 m²/s and mPa s."""
+class Measured:
+    """What a run says of how a liquid moves: m²/s and mPa s."""
 
-    diffusion: Estimate  # in the periodic box
-    diffusion_unbounded: Estimate  # corrected to an infinite one
-    viscosity: Estimate
+    diffusion: Found  # in the periodic box
+    diffusion_unbounded: Found  # corrected to an infinite one
+    viscosity: Found
     length_ps: float
+
+    def __str__(self) -> str:
+        numbers = {"viscosity": (self.viscosity, "mPa s")}
+        numbers |= {"self-diffusion in the box": (self.diffusion, "m²/s")}
+        numbers |= {"self-diffusion": (self.diffusion_unbounded, "m²/s")}
+        lines = [f"{self.length_ps:g} ps"]
+        for name, (found, unit) in numbers.items():
+            value, error = found.value, found.estimate.error
+            known = f"{value:.3g} ± {error:.2g} {unit}" if np.isfinite(value) else ""
+            lines.append(f"{name}: " + "; ".join(filter(None, [known, remark(found.doubt, value, error)])))
+        return "\n  ".join(lines)
 
 
 def simulate(run: Transport, work: Path, ps: float, deadline: float) -> bool:
@@ -108,11 +116,17 @@ def _series(folder: Path, run: Transport) -> tuple[np.ndarray, np.ndarray]:
     if not (folder / "run.cpt").is_file():
         return np.empty((0, 0, 3)), np.empty((0, 5))
     centres = mass_centres(folder / "run.xtc", run.parameters, run.species)[round(SETTLE_PS / FRAME_PS) + 1 :]
-    pressures = gromacs.table(folder, ["energy", "-f", "run.edr"], STRESSES)
-    stress = deviators(pressures[round(SETTLE_PS / STRESS_PS) + 1 :, 1:]).astype(np.float32)
+    stress = stresses(folder)[round(SETTLE_PS / STRESS_PS) + 1 :].astype(np.float32)
     per_frame = round(FRAME_PS / STRESS_PS)
     frames = min(len(centres), len(stress) // per_frame)
     return centres[:frames], stress[: frames * per_frame]
+
+
+def stresses(folder: Path) -> np.ndarray:
+    """Deviators of the pressure (bar) of all that ``run.edr`` holds, shape (samples, 5)."""
+    asked = "Pres-XX\nPres-YY\nPres-ZZ\nPres-XY\nPres-XZ\nPres-YZ\n"
+    _, xx, xy, xz, yy, yz, zz = gromacs.table(folder, ["energy", "-f", "run.edr"], asked).T  # in GROMACS' own order
+    return deviators(np.column_stack([xx, yy, zz, xy, xz, yz]))
 
 
 def _write_start(run: Transport, work: Path, folder: Path) -> None:
@@ -146,18 +160,22 @@ def _edge_nm(path: Path) -> float:
     return float(path.read_text(encoding="utf-8").split("\n")[-2].split()[0])
 
 
-def mass_centres(trajectory: Path, parameters: ParameterSet, species: str) -> np.ndarray:
-    """Centres of mass of molecules of one kind through a trajectory, nm, shape (frames, molecules, 3).
+def followed(trajectory: Path) -> np.ndarray:
+    """Atoms' positions through a trajectory in a cube that does not change, nm, shape (frames, atoms, 3).
 
-    Atoms are followed from frame to frame to their nearest image; where a molecule starts is known up to the box's
-    edge, how far it has come exactly.
+    From frame to frame to their nearest image: where an atom starts is known up to the box's edge, how far it has come
+    exactly.
     """
     with XTCFile(str(trajectory)) as frames:
         positions, edges = zip(*((frame.x.copy(), frame.box[0, 0]) for frame in frames), strict=True)
     steps = np.diff(positions, axis=0)
     steps -= edges[0] * np.round(steps / edges[0])
-    path = np.concatenate([positions[:1], positions[0] + np.cumsum(steps, axis=0)])
-    system = parameters.system(species)
+    return np.concatenate([positions[:1], positions[0] + np.cumsum(steps, axis=0)])
+
+
+def mass_centres(trajectory: Path, parameters: ParameterSet, species: str) -> np.ndarray:
+    """Centres of mass of molecules of one kind, as their atoms are followed, nm, shape (frames, molecules, 3)."""
+    path, system = followed(trajectory), parameters.system(species)
     mass = np.array([system.getParticleMass(i).value_in_unit(openmm.unit.amu) for i in range(system.getNumParticles())])
     return np.einsum("fmai,a->fmi", path.reshape(len(path), -1, len(mass), 3), mass / mass.sum())
 
@@ -172,24 +190,39 @@ def load(run: Transport, work: Path) -> tuple[np.ndarray, np.ndarray, float] | N
     return None
 
 
-def measure(run: Transport, work: Path) -> Found | None:
-    """Self-diffusion and viscosity of a stored run; None if there is none or it is too short."""
+def measure(run: Transport, work: Path) -> Measured | None:
+    """Self-diffusion and viscosity of a stored run, as a study would tell them; None if there is none."""
     stored = load(run, work)
-    if stored is None or len(stored[0]) * FRAME_PS < 1.5 * plan.TRANSPORT_PARTS * LAGS_PS[1]:
+    if stored is None:
         return None
     centres, stress, edge_nm = stored
-    parts = plan.TRANSPORT_PARTS
-    # nm²/ps is 1e-6 m²/s
-    raw = over_parts(centres, lambda part: 1e3 * displacement_slope(part, FRAME_PS, LAGS_PS) / 6, parts)
-    thermal_J = BOLTZMANN_J_K * run.temperature_K
-    # V / kT, nm³ and bar² ps to Pa s, then to mPa s
-    factor = edge_nm**3 * 1e-27 * 1e10 * 1e-12 / thermal_J * 1e3
-    viscosity = over_parts(stress, lambda part: factor * green_kubo(part, STRESS_PS, MEMORY_PS), parts)
-    return Found(raw, unbounded(raw, viscosity, edge_nm, run.temperature_K), viscosity, len(centres) * FRAME_PS)
+    return told(centres, FRAME_PS, stress, STRESS_PS, edge_nm, run.temperature_K)
+
+
+def told(
+    centres_nm: np.ndarray,
+    frame_ps: float,
+    stress_bar: np.ndarray,
+    stress_ps: float,
+    edge_nm: float,
+    temperature_K: float,
+) -> Measured:
+    """How molecules that are all alike move in a cube.
+
+    Args:
+        centres_nm: of mass, followed, (frames, molecules, 3).
+        stress_bar: deviators of the pressure, (samples, 5).
+    """
+    # The mean of all centres is that of the whole box, whose drift is no motion in it.
+    path = particles(10 * (centres_nm - centres_nm.mean(axis=1, keepdims=True)), frame_ps)
+    diffusion = own_slope([path]).times(diffusion_m2_s(1.0))
+    viscosity = viscosity_of([Stress.of(stress_bar, (10 * edge_nm) ** 3, stress_ps)], temperature_K)
+    boundless = unbounded(diffusion, viscosity, 10 * edge_nm * np.eye(3), temperature_K)
+    return Measured(diffusion, boundless, viscosity, len(centres_nm) * frame_ps)
 
 
 def rows(run: Transport, work: Path) -> Iterator[Row]:
-    """What has run of how a liquid moves, as results."""
+    """What has run of how a liquid moves, as results; a run too short for a number says so by having none."""
     found = measure(run, work)
     if found is None:
         return
@@ -205,9 +238,13 @@ def rows(run: Transport, work: Path) -> Iterator[Row]:
         length_ps=found.length_ps,
         atoms=float(run.n_molecules * load_library().species[run.species].n_atoms),
     )
-    yield row.of(found.viscosity, quantity="viscosity")
-    yield row.of(found.diffusion, quantity="self_diffusion_in_box")
-    yield row.of(found.diffusion_unbounded, quantity="self_diffusion")
+    for quantity, number, factor in (
+        ("viscosity", found.viscosity, 1.0),
+        ("self_diffusion_in_box", found.diffusion, 1e9),
+        ("self_diffusion", found.diffusion_unbounded, 1e9),
+    ):
+        cell = row.of(number.times(factor).estimate, quantity=quantity)
+        yield replace(cell, reliable=cell.reliable and not number.doubt)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -223,9 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the runs")
     args = parser.parse_args(arguments)
     deadline = time.monotonic() + 60 * args.minutes
-    step = NATURAL if args.natural else plan.HEAVY
     for species in args.only:
+        step = NATURAL if args.natural else plan.heavy(species)
         run = Transport(species, *step, plan.FULL_ATOMS if args.full else plan.ATOMS, args.set)
         if not simulate(run, args.work, args.ps, deadline):
-            raise liquids.unfinished(run)
-        print(run.name, measure(run, args.work), flush=True)
+            raise liquids.unfinished(run.name)
+        print(f"{run.name}, {measure(run, args.work)}", flush=True)

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from lmbmd.analysis.clusters.ions import ion_graph, ions_of
+from lmbmd.analysis.dynamics.motion import Motion
+from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.trajectory import open_universe, species_map
 from lmbmd.trajectory.foreign import open_foreign
@@ -249,3 +251,45 @@ def test_butyronitrile_clusters_have_the_published_sizes():
         shell = frame.within(np.where(atoms.site_id[frame.atom] == fluorine, 2.6, 0.0))
         sizes = Counter(ion_graph(shell, atoms, ions_of(atoms)).size.tolist())
         assert {size: sizes[size] for size in published[f]} == published[f]
+
+
+def displacements(name):
+    """What the fold of motion finds."""
+    atoms, contacts, _ = system(name)
+    fold, ions = Motion(atoms, atoms.species[atoms.species_id[atoms.centres[0]]].name), ions_of(atoms)
+    for frame in contacts:
+        fold.add(FirstShell(frame.within(2.3), atoms, ions))
+    return atoms, fold.result()
+
+
+def windowed(path):
+    """Mean squared displacement over all origins and particles, by lag in frames; path (frames, particles, 3)."""
+    squares = [((path[lag:] - path[: len(path) - lag]) ** 2).sum(axis=-1).mean() for lag in range(1, len(path))]
+    return np.append(0.0, squares)
+
+
+def test_mean_squared_displacements_are_those_of_others():
+    atoms, found = displacements("mg_tfsi_dme")
+    path = found.paths_A.astype(float)
+    folder = Path(FOLDER) / "mg_tfsi_dme"
+    theirs = np.loadtxt(folder / "ref_msd.csv", delimiter=",", skiprows=1)
+    for k, name in enumerate(("DME", "TFSI", "Mg")):
+        mine = windowed(path[:, atoms.molecule_species == atoms.species_index(name)])
+        # One step of a DME, of 180,000, goes half round the box within 50 ps: it cannot be told from its image, and
+        # shifts the mass centre of all by 0.07 Å.
+        assert mine == pytest.approx(theirs[:, 1 + 2 * k], rel=2e-3, abs=1e-2)
+    # From the first frame alone; the published coefficient of DME is of a line through the origin and such averages.
+    for k, name in enumerate(("DME", "TFSI", "Mg")):
+        mine = (path[:, atoms.molecule_species == atoms.species_index(name)] ** 2).sum(axis=-1).mean(axis=1)
+        assert mine == pytest.approx(theirs[:, 2 + 2 * k], rel=5e-3, abs=1e-2)
+    time, mine = theirs[:, 0], windowed(path[:, atoms.molecule_species == atoms.species_index("DME")])
+    published = answers("mg_tfsi_dme")["published"]["D_m2_s"]["dme"]
+    assert (time * mine).sum() / (time**2).sum() / 6 * 1e-8 == pytest.approx(published, rel=0.03)
+
+
+def test_the_displacement_of_charge_is_that_of_others():
+    atoms, found = displacements("mg_tfsi_dme")
+    charge = np.array([s.charge for s in atoms.species], float)
+    current = np.einsum("s,tsk->tk", charge, found.species_A)
+    theirs = np.loadtxt(Path(FOLDER) / "mg_tfsi_dme" / "ref_charge_msd.csv", delimiter=",", skiprows=1)
+    assert windowed(current[:, None]) == pytest.approx(theirs[:, 1], rel=1e-3, abs=0.5)

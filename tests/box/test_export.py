@@ -19,9 +19,12 @@ from lmbmd.box.read import read_box
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
+from lmbmd.data.atoms import AtomTable
 from lmbmd.forcefield.mixing import COMBINING_RULES, GEOMETRIC
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.sets import available_sets
+from lmbmd.trajectory import open_universe, species_map
+from lmbmd.trajectory.mapping.matching import atom_table
 
 GMX = shutil.which("gmx_d") or shutil.which("gmx")
 LMP = shutil.which("lmp") or shutil.which("lammps")
@@ -64,6 +67,7 @@ def built(request, tmp_path_factory):
 
     text = (folder / "start.pdb").read_text(encoding="utf-8")
     (folder / "start.pdb").write_text(with_positions(text, x, box), encoding="utf-8")
+    (folder / "build.json").unlink(missing_ok=True)  # it tells of the file that was there
     return folder
 
 
@@ -236,6 +240,19 @@ def test_the_end_of_a_run_is_exported_with_its_conditions(toy_box, tmp_path):
     assert record["inputs"]["system"]["sha256"] == file_sha256(toy_box / "system.xml")
 
 
+@pytest.mark.parametrize(("program", "file"), [("gromacs", "conf.gro"), ("lammps", "data.lmp")])
+def test_the_species_map_beside_an_exported_box_says_who_its_atoms_are(toy_box, tmp_path, program, file):
+    assert main(["export", str(toy_box), "--to", program, "--out", str(tmp_path)]) == 0
+    found, order = atom_table(open_universe(tmp_path / file), species_map.load(tmp_path / "species.yaml"))
+    box = AtomTable.read(toy_box / "atoms.parquet")
+    assert order is None and found.species == box.species
+    for name in ("species_id", "molecule", "element"):
+        assert np.array_equal(getattr(found, name), getattr(box, name)), name
+    label = lambda table: [table.sites[k] if k >= 0 else "" for k in table.site_id]  # noqa: E731
+    assert label(found) == label(box) and "AN:N" in label(box)
+    assert "guess" not in (tmp_path / "species.yaml").read_text(encoding="utf-8")
+
+
 def test_topology_lists_molecules_in_the_order_of_the_box(toy_box, tmp_path):
     export(toy_box, "gromacs", tmp_path)
     text = (tmp_path / "topol.top").read_text(encoding="utf-8")
@@ -253,6 +270,7 @@ def test_a_bond_between_two_molecules_is_not_exported(toy_box, tmp_path):
     bonds = next(f for f in system.getForces() if isinstance(f, openmm.HarmonicBondForce))
     bonds.addBond(0, system.getNumParticles() - 1, 0.2, 1000.0)
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    (copy / "build.json").unlink(missing_ok=True)  # it tells of the file that was there
     last = system.getNumParticles()
     with pytest.raises(LmbmdError, match=rf"system\.xml: atoms 1 and {last}, of two molecules, share one of the bonds"):
         export(copy, "gromacs", tmp_path / "out")
@@ -265,6 +283,7 @@ def test_a_charge_of_one_molecule_alone_is_not_exported(toy_box, tmp_path):
     last = system.getNumParticles() - 1
     nonbonded.setParticleParameters(last, 0.11, *nonbonded.getParticleParameters(last)[1:])
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    (copy / "build.json").unlink(missing_ok=True)  # it tells of the file that was there
     with pytest.raises(LmbmdError, match=r"molecules of SOL have different parameters"):
         export(copy, "gromacs", tmp_path / "out")
 
@@ -288,6 +307,7 @@ def _with_phase(box, copy, phase):
         *atoms, n, _, k = torsions.getTorsionParameters(t)
         torsions.setTorsionParameters(t, *atoms, n, phase, k)
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    (copy / "build.json").unlink(missing_ok=True)  # it tells of the file that was there
     return copy
 
 
@@ -323,5 +343,6 @@ def test_a_1_4_pair_that_lammps_would_drop_is_refused(toy_box, tmp_path):
     system.removeForce(next(i for i, f in enumerate(system.getForces()) if isinstance(f, openmm.NonbondedForce)))
     system.addForce(new)
     (copy / "system.xml").write_text(openmm.XmlSerializer.serialize(system), encoding="utf-8")
+    (copy / "build.json").unlink(missing_ok=True)  # it tells of the file that was there
     with pytest.raises(LmbmdError, match=r"SOL has 1-4 pairs that interact in full"):
         export(copy, "lammps", tmp_path / "out")

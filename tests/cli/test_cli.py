@@ -1,6 +1,8 @@
 """The command line says what is wrong in one paragraph, with an exit code and without a traceback."""
 
+import argparse
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lmbmd.cli.parser import main
+from lmbmd.cli import verbs
+from lmbmd.cli.parser import EXAMPLES, _parser, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +43,6 @@ def study(tmp_path, monkeypatch):
         (["contacts", "--atoms", "a", "--trajectory", "t", "--contacts", "c", "--rdf", "r"], ["a: ", "atom table"]),
         (["check", "--study", "nowhere/config.yaml"], ["no such file", "the folder you are in"]),
         (["report", "lifsi-dme"], ["composition.json", "missing"]),
-        (["index"], ["composition.json", "missing"]),
     ],
 )
 def test_a_mistake_is_one_paragraph(study, capsys, arguments, said):
@@ -97,3 +99,37 @@ def test_help_answers_in_half_a_second():
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     assert usage.ru_utime + usage.ru_stime < 0.5
+
+
+def kinds() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each verb."""
+    return next(a.choices for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+
+
+def test_without_a_verb_all_are_listed_by_what_they_are_for(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert (
+        text.index("a study, from its beginning") < text.index("  status ") < text.index("stages, which the workflow")
+    )
+    assert all(f"\n  {name} " in text for name in kinds())
+
+
+@pytest.mark.parametrize("verb", kinds())
+def test_every_verb_does_something_and_every_option_has_a_text(verb):
+    parser = kinds()[verb]
+    assert callable(parser.get_default("run")) and (hasattr(verbs, verb) or verb == "completion")
+    assert not [action.option_strings or action.dest for action in parser._actions if not action.help]
+    for example in EXAMPLES.get(verb, ()):
+        parser.parse_args(shlex.split(example.partition(">")[0]))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_can_complete_the_verbs(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "status" in script and "--watch" in script
+    if shell == "bash" and shutil.which("bash"):
+        ask = "COMP_WORDS=(lmbmd sta); COMP_CWORD=1; _shtab_lmbmd; echo ${COMPREPLY[@]}"
+        done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, encoding="utf-8", check=True)
+        assert set(done.stdout.split()) == {"start", "status"}

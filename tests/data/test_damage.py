@@ -22,17 +22,19 @@ from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import read_frames
+from lmbmd.trajectory.sample import Sample
 
 #: Which file, and what the stages after it read of it.
 READ: dict[str, Callable[[Path], Any]] = {
     "atoms.parquet": lambda path: vars(AtomTable.read(path)),
     "contacts.arrow": lambda path: [ContactFile(path).header, *(vars(frame) for frame in ContactFile(path))],
     "rdf.npz": lambda path: vars(Rdf.read(path)),
+    "sample.xtc": lambda path: [vars(frame) for frame in Sample(ContactFile(path.with_name("contacts.arrow")), 115)],
     "point/described.json": lambda path: read_point(path.parent),
     "point/tables/cn.csv": lambda path: read_point(path.parents[1]),
     "point/descriptors.parquet": lambda path: read_point(path.parent),
 }
-STAGE = {"atoms.parquet": "build", "contacts.arrow": "contacts", "rdf.npz": "contacts"}
+STAGE = {"atoms.parquet": "build", "contacts.arrow": "contacts", "rdf.npz": "contacts", "sample.xtc": "contacts"}
 
 
 def read_point(folder: Path) -> Any:
@@ -52,11 +54,12 @@ def files(tmp_path_factory) -> Path:
         for i in range(150):
             moved = frame.positions + rng.normal(0, 0.3, frame.positions.shape)
             file.write((moved / 10).astype(np.float32), (frame.box / 10).astype(np.float32), i, 2.0 * i, 1000)
+    frames = read_frames(folder / "t.xtc", atoms)
     bonds = np.flatnonzero(np.diff(atoms.molecule) == 0)  # a chain: what build writes has bonds
     atoms = replace(atoms, bonds=np.column_stack([bonds, bonds + 1]))
     atoms.write(folder / "atoms.parquet")
-    frames = read_frames(folder / "t.xtc", atoms)
-    run_contacts(frames, atoms, folder / "contacts.arrow", folder / "rdf.npz", progress=False)
+    result = folder / "contacts.arrow", folder / "rdf.npz"
+    run_contacts(frames, atoms, *result, progress=False, sample_path=folder / "sample.xtc")
     report_inputs.described(report_inputs.BOTTLES["lifsi-dme"], rng).write(folder / "point")
     return folder
 

@@ -109,7 +109,7 @@ def test_a_salt_is_found_by_any_of_its_names():
     ("find", "name", "parts"),
     [
         ("species", "DMEE", ["a.yaml:solvents: there is no species 'DMEE'. Did you mean 'DME'?"]),
-        ("species", "xyzzy", ["there is no species 'xyzzy'", "Valid: ", "2MeTHF, ", ", DEC, "]),
+        ("species", "xyzzy", ["there is no species 'xyzzy'. `lmbmd species` lists those that there are. A new one"]),
         ("species", "LiFSI", ["'LiFSI' is a salt, not a species. Put it under 'salts'."]),
         ("species", "DEE", ["'DEE' is ambiguous: diethyl ether (Et2O) in some papers, 1,2-dieth"]),
         ("species", "ethylen carbonate", ["Did you mean 'ethylene carbonate'?"]),

@@ -90,6 +90,18 @@ def test_mending_sets_rest_values_of_the_numbered_atoms_and_says_so():
     assert len(said) == 3 and any(line.startswith("rest bond S-CF3 1.5 to 1.79 A: ") for line in said)
 
 
+def test_mending_replaces_every_term_of_a_torsion_and_says_so():
+    table = yaml.safe_load((force_fields_folder() / "recipes" / "mended.yaml").read_text(encoding="utf-8"))
+    graph, terms = _terms("COP(=O)(OC)OC")  # O-CH3 0 1, P 2, =O 3, then O-CH3 4 5 and 6 7
+    kept = (2, 1, 0, 8, 3, 0.0, 1.1)  # of a methyl group
+    terms.torsions = [kept, (0, 1, 2, 3, 1, 0.0, 38.8), (4, 2, 1, 0, 1, 0.0, 34.9), (3, 2, 4, 5, 2, 0.0, -7.7)]
+    said, cited = overrides.mend(terms, graph, table)
+    series = [(1, 0.0, 0.2), (2, 0.0, -1.8), (3, 0.0, 3.5)]
+    mended = [(*atoms, *one) for atoms in ((0, 1, 2, 3), (3, 2, 4, 5), (3, 2, 6, 7)) for one in series]
+    assert sorted(terms.torsions) == sorted([kept, *mended])
+    assert [line[:16] for line in said] == ["torsion C-O-P-O ", "torsion C-O-P=O "] and len(cited) == 2
+
+
 def test_what_was_mended_is_in_the_manifest():
     for name, word in {"DMTMSA": "S-CF3", "MBTFA": "C-CF3", "TFPP": "C-P-C", "TTE": "refitted"}.items():
         assert any(word in line for line in NEWEST.manifest["species"][name]["transformations"]), name

@@ -24,6 +24,7 @@ from kinds import SOUND, WORLD
 from lmbmd.box.pdb import read_pdb
 from lmbmd.cli.parser import main
 from lmbmd.core import provenance, stages
+from lmbmd.simulate.protocol import load_spec
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
@@ -123,7 +124,7 @@ def foreign() -> None:
     writers = [mda.Writer(str(folder / name), len(start), multiframe=True) for name in names]
     dump = []
     for i in range(6):
-        universe.atoms.positions = start + rng.normal(0, 0.1, start.shape)
+        universe.atoms.positions = start + rng.normal(0, 0.03, start.shape)
         universe.trajectory.ts.time, universe.trajectory.ts.frame = float(i), i
         for writer in writers:
             writer.write(universe.atoms)
@@ -158,7 +159,7 @@ def built() -> None:
             moved = positions + rng.normal(0, 0.05, positions.shape)
             file.write((moved / 10).astype(np.float32), (lattice / 10).astype(np.float32), i, float(i + 1), 1000)
     shutil.copy(box / "start.pdb", run / "final.pdb")
-    spec = json.loads((run / "spec.json").read_text(encoding="utf-8"))
+    spec = load_spec(run / "spec.json").to_dict()
     inputs = {"spec": run / "spec.json", "system": box / "system.xml", "start": box / "start.pdb"}
     length = spec["protocol"]["production_ns"]
     record = provenance.stamp(stages.SIMULATE, inputs, spec=spec, production_ns=length, ns_per_day=1.0, restarts=0)

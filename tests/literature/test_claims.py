@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from lmbmd.analysis.convergence import LEAST_REPLICAS
-from lmbmd.analysis.features import COLUMNS, FEATURES, ROWS
+from lmbmd.analysis.features import COLUMNS, FEATURES, OVER_TEMPERATURES, ROWS
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.formulation.models import SECTIONS
@@ -319,6 +319,42 @@ def test_claims_are_judged_at_every_shared_temperature_and_never_across_them():
     assert list(judged.estimate) == pytest.approx([1.0, 1.0])
 
 
+def test_a_claim_may_compare_two_temperatures_of_one_bottle():
+    ratio = {"kind": "value", "versus": "a", "number": {"name": "anion_cn"}, "range": [3.0, 6.0]}
+    ratio |= {"temperature_K": 368.15, "versus_temperature_K": 298.15}
+    rows = [("a", v, 0.01, {"temperature_K": T}) for v, T in ((4.0, 368.15), (1.0, 298.15), (9.0, 330.0))]
+    row = verdict(ratio, *rows)
+    assert (row.verdict, row.estimate) == ("supported", pytest.approx(4.0))
+    assert (row.temperature_K, row.versus_temperature_K) == (368.15, 298.15)
+    assert (row.value, row.versus_value) == (4.0, 1.0)
+    assert verdict(ratio | {"range": [None, 3.0]}, *rows).verdict == "contradicted"
+    row = verdict(ratio, rows[0])
+    assert (row.verdict, row.reason) == ("not run", "the study does not have a at 368.15 K and a at 298.15 K")
+
+
+def test_a_number_over_all_temperatures_is_judged_once_and_beside_none_of_them():
+    energy = {"kind": "value", "number": {"name": "activation_energy_kJ_mol", "species": "Li:diffusion"}}
+    energy["range"] = [0, None]
+    name = {"name": "activation_energy_kJ_mol", "species": "Li:diffusion", "unit": "kJ/mol"}
+    states = [("a", 1.0, 0.1, {"temperature_K": T}) for T in (300.0, 320.0)]
+    row = verdict(energy, *states, ("a", 18.0, 2.0, {**name, "temperature_K": math.nan}))
+    assert row.verdict == "supported" and math.isnan(row.temperature_K)
+    row = verdict(energy, *states)
+    assert row.verdict == "not run"
+    assert row.reason.startswith("activation_energy_kJ_mol needs several temperatures of a")
+    pair = {**energy, "kind": "ordering", "versus": "b", "direction": "less"}
+    del pair["range"]
+    more = [(f, e, 1.0, {**name, "temperature_K": math.nan}) for f, e in (("a", 18.0), ("b", 30.0))]
+    assert verdict(pair, *states, *more).verdict == "supported"
+
+
+def test_a_run_too_short_for_its_numbers_is_too_short_for_those_over_temperatures():
+    energy = {"kind": "value", "number": {"name": "activation_energy_kJ_mol", "species": "viscosity"}, "range": [0, 9]}
+    name = {"name": "activation_energy_kJ_mol", "species": "viscosity", "temperature_K": math.nan}
+    row = verdict(energy, ("a", 5.0, 0.1, {**name, "verdict": "too short"}))
+    assert (row.verdict, row.reason) == ("not with this run", "a: the run is too short.")
+
+
 def test_the_other_bottle_may_have_another_species():
     claim = {**ORDERING, "number": {"name": "solvent_cn", "species": "EC", "versus_species": "DME"}}
     rows = [
@@ -402,6 +438,8 @@ def test_texts_of_claim_files_are_shown_as_text():
         ({**ORDERING, "direction": "grater"}, "'grater' is not a valid choice. Did you mean 'greater'?"),
         ({"kind": "value", "number": {"name": "x"}}, "the value 'c' is not one"),
         ({**VALUE, "range": [2, 1]}, "the range of 'c' is empty"),
+        ({**VALUE, "versus_temperature_K": 300}, "'c' has the temperature of one bottle, and compares with another"),
+        ({**ORDERING, "versus_temperature_K": 300}, "'c' has the temperature of one bottle"),
         ({**VALUE, "range": [None, None]}, "the range of 'c' has no limit"),
         ({"kind": "value", "range": [0, 1]}, "'c' names no number"),
         ({"kind": "value", "test": "not computed"}, "'c' is not computed without a reason"),
@@ -473,9 +511,10 @@ def test_a_claim_that_a_run_can_answer_names_a_bottle_that_is_run():
 
 
 def documented():
-    """Descriptors of docs/theory/descriptors.md: name → what its column 'species' says."""
+    """Descriptors of docs/theory/descriptors.md: name → what its column 'species' says; and what is made from them."""
     text = (ROOT / "docs" / "theory" / "descriptors.md").read_text("utf-8")
-    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", text, flags=re.MULTILINE))
+    over = {name: "what changes" for name, _, _ in OVER_TEMPERATURES}
+    return over | dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", text, flags=re.MULTILINE))
 
 
 def test_shipped_claims_name_descriptors_that_exist_of_whom_they_are_told():
@@ -551,7 +590,7 @@ def test_the_schema_of_the_features_is_documented():
     types = {"string": "text", "double": "number", "int64": "whole number", "bool": "truth"}
     for column in COLUMNS:
         assert f"| `{column.name}` | {types[str(column.type)]} | {column.meaning} |" in text
-    for name, unit, meaning in ROWS:
+    for name, unit, meaning in (*ROWS, *OVER_TEMPERATURES):
         assert f"| `{name}` | {unit} | {meaning} |" in text
     columns = text.split("## Columns")[1].split("## ")[0]
     assert re.findall(r"^\| `(\w+)`", columns, flags=re.MULTILINE) == FEATURES.names

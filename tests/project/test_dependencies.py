@@ -1,4 +1,4 @@
-"""One list of dependencies, three doors: pyproject.toml, environment.yml and requirements.lock say the same."""
+"""One list of dependencies, four doors: pyproject.toml, environment.yml, the recipe for conda, and the lock."""
 
 import re
 import tomllib
@@ -50,6 +50,16 @@ def test_environment_yml_has_the_same_names_and_bounds():
     assert conda == {name: requirement.specifier for name, requirement in declared().items()}
 
 
+def test_the_conda_recipe_asks_for_the_same():
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    assert recipe["requirements"]["run"] == conda_specs()
+    assert set(project()["scripts"].items()) == {
+        tuple(entry.split(" = ")) for entry in recipe["build"]["python"]["entry_points"]
+    }
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    assert [spec for spec in recipe["requirements"]["host"] if spec != "pip" and "python" not in spec] == build
+
+
 @pytest.mark.parametrize("spec", conda_specs())
 def test_every_conda_spec_is_valid(spec):
     rattler = pytest.importorskip("rattler", reason="py-rattler has no wheel for this machine")
@@ -58,7 +68,7 @@ def test_every_conda_spec_is_valid(spec):
 
 def test_lock_pins_every_dependency_within_its_bounds():
     pins = locked()
-    for name, requirement in declared("test", "slurm").items():
+    for name, requirement in declared("slurm").items():
         assert name in pins, f"{name} is not in requirements.lock"
         for pin in pins[name]:
             (version,) = (s.version for s in pin.specifier if s.operator == "==")

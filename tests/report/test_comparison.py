@@ -71,6 +71,7 @@ def study(bottle):
                     ("cluster_size_weight_average", "Li"): size * factor,
                     ("molarity_mol_L", "LiFSI"): 1.0 + k,
                     ("anion_cn", "FSI"): 1.0 + 0.02 * k,
+                    ("tiny_m2_s", "Li"): (1.0 + 0.5 * k) * 1e-10,
                 },
             )
             for point, factor in zip(bottle.state_points, (1.0, 0.9), strict=True)
@@ -215,6 +216,8 @@ for (const id of ["goal-x", "goal-y", "goal-z"]) set(id, "0");
 out.noGoal = get("scatter-front").hidden;
 out.marks = d.querySelectorAll("#trend-plot a").length; out.axis = get("trend-x").value;
 set("trend-x", "temperature"); out.lines = d.querySelectorAll("#trend-plot path[stroke-opacity]").length;
+pick("trend-y", "Tiny");
+out.tiny = [...d.querySelectorAll("#trend-plot text")].filter((t) => t.textContent.endsWith(" × 10⁻¹⁰")).length;
 out.scripts = d.querySelectorAll("script").length;
 out.focus = d.querySelectorAll("#trend-plot a[href][aria-label]").length;
 out.labels = [...d.querySelectorAll("input, select")].filter((e) => !e.labels.length).length;
@@ -252,6 +255,13 @@ def test_the_table_is_filtered_by_words_and_temperature(visit):
     assert visit["filtered"] == ["paired 298.15"] and visit["count"] == "1 of 8 shown" and visit["none"] == 0
 
 
+def numbers_in(text):
+    """Value and error as printed, also of a multiple of a power of ten."""
+    plain, _, power = text.replace("−", "-").partition(" × 10")
+    digits = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    return [float(x) * 10.0 ** int(digits or 0) for x in plain.strip("()").split(" ± ")]
+
+
 @pytest.mark.slow
 @needs_chromium
 def test_the_pair_view_says_what_the_judge_would(visit, data):
@@ -268,13 +278,15 @@ def test_the_pair_view_says_what_the_judge_would(visit, data):
     rows = {re.sub(r" \(.*?\)$", "", row[0]): row for row in visit["pair"]}
     assert len(rows) == len(corrected)
     for name, p in corrected.items():
-        value, error = (float(x) for x in rows[name][3].replace("−", "-").split(" ± "))
+        value, error = numbers_in(rows[name][3])
         assert error == pytest.approx(wanted[name].error, rel=0.5 / 1.0)  # one digit, or two from 1.0 to 1.9
         assert abs(value - wanted[name].value) <= 0.5 * error + 1e-12
         shown = rows[name][5]
         assert shown == ("< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}")
         higher = "B is higher" if wanted[name].value > 0 else "B is lower"
         assert rows[name][6] == (higher if p < 0.05 else "no difference shown")
+    assert rows["Tiny, Li⁺"][1:4] == ["(1.00 ± 0.10) × 10⁻¹⁰", "(2.0 ± 0.2) × 10⁻¹⁰", "(1.0 ± 0.2) × 10⁻¹⁰"]
+    assert visit["tiny"], "the axis of a tiny number has its power of ten"
     significant = [name for name, p in corrected.items() if p < 0.05]
     assert 0 < len(significant) < len(corrected)
     assert [re.sub(r" \(.*?\)$", "", row[0]) for row in visit["only"]] == significant
@@ -296,7 +308,7 @@ def test_every_pair_is_compared_with_all_numbers_and_with_the_main_ones(study, d
     table = feature_table(study).set_index(["formulation", "temperature_K", "name", "species"]).sort_index()
     names = list(FRONT)
     main = [("cip_agg_fraction_anion", ""), ("cluster_size_weight_average", "Li"), ("anion_cn", "FSI")]
-    main += [("molarity_mol_L", "LiFSI"), ("free_solvent_fraction", "DME")]
+    main += [("molarity_mol_L", "LiFSI"), ("free_solvent_fraction", "DME"), ("tiny_m2_s", "Li")]
     assert set(main) <= {(number["name"], number["species"]) for number in data["numbers"]}
     for i, j in itertools.combinations(range(8), 2):
         both = [table.loc[names[k // 2], (298.15, 320.0)[k % 2]] for k in (i, j)]
@@ -337,7 +349,8 @@ def test_exchanging_a_and_b_changes_the_sign(visit):
     assert visit["swappedTo"] == ["4", "0"]
     for row, swapped in zip(visit["pair"], visit["swapped"], strict=True):
         assert row[1:3] == swapped[2:0:-1]
-        assert swapped[3].lstrip("−") == row[3].lstrip("−") and (swapped[3] != row[3] or row[3].startswith("0"))
+        assert swapped[3].replace("−", "") == row[3].replace("−", "")
+        assert swapped[3] != row[3] or row[3].startswith("0")
     assert "Their temperatures differ: 298.15 K and 320 K." in visit["otherT"]
 
 

@@ -4,7 +4,8 @@ import pytest
 import report_inputs
 
 from lmbmd.report.inputs import load_results
-from lmbmd.report.pages.index import index_page
+from lmbmd.report.pages.index import index_page, unfinished, write_index
+from lmbmd.study.status import Failure, RunStatus, State, StudyStatus
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,48 @@ def test_sites_cut_at_other_radii_in_other_rows_are_told_below_the_comparison(co
 def test_second_shells_and_sites_of_one_row_are_not_compared(compared):
     page = index_page([compared[0], with_cutoff(with_cutoff(compared[1], "FSI", 9.0), "TTE:F", 3.4)])
     assert "analysis: cutoffs_A" not in page
+
+
+def standing(*failures: Failure) -> StudyStatus:
+    """Of a study whose second bottle is simulated at a temperature that is not described yet."""
+    one, two = report_inputs.BOTTLES
+    runs = (
+        RunStatus(one, "298.15", 1, None, State.REPORTED, 10, 1, produced_ns=10),
+        RunStatus(two, "298.15", 1, None, State.ANALYSED, 10, 1, produced_ns=10),
+        RunStatus(two, "333", 1, None, State.PRODUCING, 10, 1, produced_ns=4.25),
+        RunStatus(two, "333", 2, None, State.WAITING, 10, 1),
+    )
+    return StudyStatus("a study", runs, failures, "")
+
+
+def test_what_is_finished_by_now_is_compared_and_the_rest_is_told(compared, tmp_path):
+    two = report_inputs.BOTTLES.keys() - {compared[0].name}
+    (tmp_path / compared[0].name).mkdir()
+    (tmp_path / compared[0].name / "report.html").touch()
+    page = write_index(tmp_path, compared, (), standing()).read_text("utf-8")
+    section = page[page.index('id="unfinished"') : page.index('id="comparison"')]
+    assert "1 waiting, 1 producing, 1 analysed and 1 reported" in section
+    (name,) = two
+    assert f'<th scope="row">{name}</th><td class="num" data-label="T (K)">333</td>' in section
+    assert "1 waiting and 1 producing" in section
+    assert "4.25 of 20" in section and "298.15" not in section and "failed" not in section
+    assert f"{compared[0].name}/report.html" in page
+    assert f"{name}/report.html" not in page and "its page is not made yet" in page
+
+
+def test_a_failed_job_is_told_with_what_to_do_and_escaped(compared):
+    failure = Failure("simulate", "lifsi-dme/298.15K/r1", "<script>no</script>. Mend it.", "logs/simulate/x.log")
+    page = index_page(compared, lacking=unfinished(compared, standing(failure)))
+    assert "simulate of lifsi-dme/298.15K/r1: &lt;script&gt;no&lt;/script&gt;. Mend it." in page
+    assert "logs/simulate/x.log" in page
+
+
+def test_a_study_of_which_nothing_is_finished_has_a_page(tmp_path):
+    page = write_index(tmp_path, [], (), standing()).read_text("utf-8")
+    assert "<h1>Nothing is finished yet</h1>" in page and "What is missing below: 3 state points" in page
+    assert "<script" not in page and 'id="comparison"' not in page
+
+
+def test_nothing_is_said_of_a_finished_study(compared):
+    done = [dataclasses.replace(run, temperature="298.15", state=State.REPORTED) for run in standing().runs]
+    assert unfinished(compared, StudyStatus("a study", tuple(done), (), "")) is None

@@ -65,6 +65,7 @@ def test_rounding_moves_a_value_by_less_than_the_error(value, error):
         (-45.0, 30.0, "≈ −40"),
         (2.346, NAN, "2.35 ± ?"),
         (2.346, 0.0, "2.35"),
+        (2.346e-10, 5e-11, "≈ 2.3 × 10⁻¹⁰"),
     ],
 )
 def test_a_number_with_an_unreliable_error_has_two_digits_at_most(value, error, text):

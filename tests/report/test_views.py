@@ -193,6 +193,7 @@ def test_a_still_picture_comes_with_its_coordinates_and_is_the_same_each_time(re
         ({"bonds": [[1, 4000]]}, "a bond of shell-1_DME3 is with no atom"),
         ({"xyz_A": [[0.0, 0.0, None]] * 49}, "this is no list of snapshots"),
         ({"species": [["Li", 2]]}, "the atoms of shell-1_DME3 do not add up"),
+        ({"charge_e": 1.5}, "the charge of shell-1_DME3 is no whole number"),
     ],
 )
 def test_broken_snapshots_are_refused_by_name(tmp_path, change, message):

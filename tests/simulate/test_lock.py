@@ -149,6 +149,28 @@ def test_a_process_number_used_again_does_not_hold(tmp_path, changes):
         assert "stale lock" in said[0]
 
 
+def test_who_writes_a_folder_is_seen_without_touching_it(tmp_path):
+    assert lock.writer(tmp_path / "none") is None and lock.writer(tmp_path) is None
+    with lock.holding(tmp_path, print):
+        before = [(path.name, path.stat().st_mtime_ns) for path in tmp_path.iterdir()]
+        assert lock.writer(tmp_path)["pid"] == os.getpid()
+        assert [(path.name, path.stat().st_mtime_ns) for path in tmp_path.iterdir()] == before
+    assert lock.writer(tmp_path) is None
+
+
+@pytest.mark.parametrize("changes", [{"start": "1"}, {"boot": "another boot"}, {"pid": 2**22 + 1, "start": "5"}])
+def test_a_dead_writer_writes_nothing(tmp_path, changes):
+    leave(tmp_path, **changes)
+    assert lock.writer(tmp_path) is None
+
+
+def test_a_writer_on_another_machine_is_believed_while_its_claim_is_fresh(tmp_path):
+    claim = leave(tmp_path, host="elsewhere", pid=17)
+    assert lock.writer(tmp_path)["host"] == "elsewhere"
+    os.utime(claim, (time.time() - 2 * lock.STALE_S,) * 2)
+    assert lock.writer(tmp_path) is None
+
+
 def test_claims_do_not_pile_up(tmp_path):
     for _ in range(5):
         with lock.holding(tmp_path, print):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import openmm
 import pytest
@@ -10,6 +12,7 @@ from openmm import unit
 from toy import SMALL, TINY, toy_box, toy_positions
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.forcefield.parameters import load_set
 from lmbmd.simulate import checkpoint, equilibration
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics, platform
@@ -46,13 +49,32 @@ def test_repartitioning_moves_mass_and_keeps_the_total():
 def test_degrees_of_freedom_leave_out_constraints_and_the_whole():
     flexible = toy_box(COUNTS, 20.0).system
     assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, SPEC, 1)) == 3 * 88 - 40 - 3
-    free = SPEC.model_copy(update={"constraints": "none"})
+    free = SPEC.model_copy(update={"constraints": "none", "timestep_fs": 1.0})
     assert mechanics.degrees_of_freedom(mechanics.prepare(flexible, free, 1)) == 3 * 88 - 3
 
 
 def test_hydrogens_too_heavy_for_their_neighbours_are_refused():
     with pytest.raises(LmbmdError, match=r"hydrogens of 16 amu, atom \d+ would keep -2\.99 amu"):
         mechanics.prepare(toy_box(COUNTS, 20.0).system, SPEC.model_copy(update={"hydrogen_mass_amu": 16.0}), 1)
+
+
+def test_a_time_step_too_long_for_the_quickest_bond_is_refused_with_the_longest_that_is_not():
+    nitrile = load_set("sage-clp-1.3.0").system("AN")  # CC#N: atoms 2 and 3
+    carbon, nitrogen = 12.011, 14.007
+    bonds = next(f for f in nitrile.getForces() if isinstance(f, openmm.HarmonicBondForce))
+    k = next(k._value for i, j, _, k in map(bonds.getBondParameters, range(bonds.getNumBonds())) if {i, j} == {1, 2})
+    period_fs = 2e3 * np.pi * (carbon * nitrogen / (carbon + nitrogen) / k) ** 0.5
+    assert 15.0 < period_fs < 15.2
+    told = rf"4 fs is too long for the bond between atoms 2 and 3 of AN, .* {period_fs:.1f} fs\..*timestep_fs: 2\.5, or"
+    with pytest.raises(LmbmdError, match=told):
+        mechanics.prepare(nitrile, SPEC, 1, whose="AN")
+    mechanics.prepare(nitrile, SPEC.model_copy(update={"timestep_fs": 3.0}), 1)
+    alone = openmm.System()
+    alone.addParticle(6.94)
+    assert mechanics.longest_step_fs(alone) == (np.inf, (-1, -1)), "Li⁺ has no bond"
+    light = SPEC.model_copy(update={"timestep_fs": 2.5, "constraints": "none", "hydrogen_mass_amu": 1.008})
+    with pytest.raises(LmbmdError, match=r"2\.5 fs is too long for the bond between atoms 1 and"):
+        mechanics.prepare(nitrile, light, 1)
 
 
 def test_a_box_narrower_than_two_cutoffs_is_refused_by_its_perpendicular_width():
@@ -180,6 +202,30 @@ def test_opencl_on_a_processor_is_not_preferred_and_says_so(monkeypatch):
     _, _, report = context_on("auto")
     assert report.name == "CPU" and "its device is the CPU" in dict(report.refused)["OpenCL"]
     assert "not OpenCL: its device is the CPU" in report.sentence()
+
+
+def test_what_a_library_prints_while_opencl_is_only_asked_what_it_is_is_not_heard(monkeypatch, capfd):
+    made = openmm.Context
+
+    def talking(*arguments):
+        os.write(1, b"WARNING: Using an unsupported OpenCL implementation.\n")
+        os.write(2, b"an error\n")
+        return made(*arguments)
+
+    monkeypatch.setattr(openmm, "Context", talking)
+    cpu = openmm.Platform.getPlatformByName("CPU")
+    print("before")
+    with pytest.raises(openmm.OpenMMException, match="Illegal property"):  # the CPU platform has no DeviceName
+        platform._refuse_opencl_on_cpu(cpu, {})
+    print("after")
+    heard = capfd.readouterr()
+    assert heard.out == "before\nafter\n" and heard.err == "an error\n"
+
+
+@pytest.mark.skipif(not usable("OpenCL"), reason="OpenMM has no OpenCL platform here")
+def test_auto_says_nothing_of_an_opencl_that_it_does_not_take(capfd):
+    context_on("auto")
+    assert "OpenCL" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.skipif(not usable("OpenCL"), reason="OpenMM has no OpenCL platform here")

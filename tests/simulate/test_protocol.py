@@ -9,7 +9,7 @@ import toy
 from toy import write_spec
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.simulate.protocol import differences, load_spec, parse_spec
+from lmbmd.simulate.protocol import Anneal, Protocol, Transport, differences, load_spec, parse_spec
 
 
 def changed(path: str, value: object) -> dict:
@@ -56,6 +56,61 @@ def test_the_length_is_no_physics_and_all_else_is():
         assert other.physics_sha256 != spec.physics_sha256
         (text,) = differences(spec.physics(), other.physics())
         assert text.startswith(f"{key}: ") and text.endswith(f"→ {value}")
+
+
+def test_a_run_at_constant_pressure_is_the_one_that_it_was_before_there_were_segments():
+    """The hash was read off the commit before: what is finished is not simulated again."""
+    spec = parse_spec(toy.SPEC, where="x")
+    assert spec.physics_sha256 == "b7cff87f492b664c722f1e34bd653c3ea2c81c788489ba340933309f331164b3"
+    assert "dynamics" not in spec.to_dict()
+    assert (spec.ensemble, spec.thermostat, spec.production_friction_per_ps) == ("NPT", "langevin", 1.0)
+
+
+SEGMENT = {
+    **toy.SPEC,
+    "dynamics": {"ensemble": "NVT", "thermostat": "nose-hoover", "coupling_ps": 2.0, "pressure_interval_ps": 0.04},
+}
+
+
+def test_a_segment_says_its_ensemble_and_that_is_physics(tmp_path):
+    spec = parse_spec(SEGMENT, where="x")
+    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()), encoding="utf-8")
+    assert load_spec(tmp_path / "spec.json") == spec and spec.to_dict()["dynamics"] == SEGMENT["dynamics"]
+    assert (spec.ensemble, spec.thermostat, spec.production_friction_per_ps) == ("NVT", "nose-hoover", 0.0)
+    assert spec.pressure_steps == 10
+    free = {**SEGMENT["dynamics"], "ensemble": "NVE", "thermostat": None, "coupling_ps": None}
+    other = parse_spec({**SEGMENT, "dynamics": free}, where="x")
+    assert (other.ensemble, other.thermostat) == ("NVE", "")
+    (text,) = differences(spec.physics(), other.physics())
+    assert text.startswith("dynamics: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ensemble": "NPT"}, r"x:dynamics\.ensemble: 'NPT' is not a valid choice"),
+        ({"ensemble": "NVE"}, r"thermostat and coupling_ps do not go with the ensemble NVE"),
+        ({"coupling_ps": None}, r"thermostat and coupling_ps do not go with the ensemble NVT"),
+        ({"coupling_ps": 0.0}, r"x:dynamics\.coupling_ps.*: 0\.0 is out of range"),
+        ({"pressure_interval_ps": 0.041}, r"pressure_interval_ps = 0\.041 is 10\.25 time steps, not a whole number"),
+        ({"barostat": 1}, r"x:dynamics\.barostat: unknown key 'barostat'"),
+    ],
+)
+def test_what_makes_no_sense_of_a_segment_is_refused_by_name(change, message):
+    with pytest.raises(LmbmdError, match=message):
+        parse_spec({**SEGMENT, "dynamics": {**SEGMENT["dynamics"], **change}}, where="x")
+
+
+def test_the_protocol_of_a_segment_is_the_studys_but_for_what_transport_says():
+    base = Protocol(timestep_fs=2.0, friction_per_ps=0.5, anneal=Anneal())
+    found = Transport(length_ns=0.5, settle_ns=0.01, frame_interval_ps=0.5).protocol(base)
+    assert (found.production_ns, found.equilibration_ns, found.max_equilibration_ns) == (0.5, 0.01, 0.01)
+    assert (found.anneal, found.frame_interval_ps, found.timestep_fs) == (None, 0.5, 2.0)
+    assert (found.friction_per_ps, found.constraints) == (0.5, "h-bonds")
+    assert Transport(timestep_fs=1.0, hydrogen_mass_amu=1.5).protocol(base).timestep_fs == 1.0
+    assert Transport(ensemble="NVE").dynamics.model_dump() == {
+        "ensemble": "NVE", "thermostat": None, "coupling_ps": None, "pressure_interval_ps": 0.04
+    }  # fmt: skip
 
 
 def test_the_method_is_physics(monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from accidents import DEAD, Accidents, explode, simulate_with
-from runs import assert_complete
+from runs import BOTH, RUNS_ONLY, assert_complete
 from toy import simulate_here, write_spec
 
 from lmbmd.core.errors import LmbmdError
@@ -63,6 +63,7 @@ def test_a_finished_run_of_which_only_the_previous_checkpoint_is_left(finished):
 
 
 @pytest.mark.parametrize("name", [checkpoint.CURRENT, checkpoint.PREVIOUS, f".{checkpoint.CURRENT}.partial"])
+@RUNS_ONLY
 def test_a_folder_where_a_checkpoint_belongs_stops_no_run_and_is_kept(fresh, name):
     """A copy program or a user's mistake has put a folder there; what is in it is nobody's to delete."""
     accidents = Accidents(save_at=(150, 600), die_at=700)
@@ -79,8 +80,9 @@ def test_a_folder_where_a_checkpoint_belongs_stops_no_run_and_is_kept(fresh, nam
 
 
 @pytest.mark.slow
+@BOTH
 @pytest.mark.parametrize("seed", range(3))
-def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, seed):
+def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, engine, seed):
     """Each process dies at a random call that changes a file, the first ones also explode up to three times, and
     the length that is asked for goes up and down. Whatever is published is exactly what was asked for."""
     rng, deaths, published = random.Random(seed), 0, 0
@@ -93,7 +95,8 @@ def test_deaths_in_any_call_and_explosions_in_any_order_leave_no_trace(fresh, se
             share=rng.choice((0.0, 0.02, 0.2)) if process < 6 else 0.0,
             seed=process,
         )
-        code = simulate_with(fresh, accidents, checkpoint_interval_s=rng.choice((0.01, 0.05, 1000)))
+        interval_s = rng.choice((0.01, 0.05, 1000)) * {"openmm": 1, "gromacs": 20}[engine]
+        code = simulate_with(fresh, accidents, checkpoint_interval_s=interval_s)
         deaths += code == DEAD
         if code == 0:
             published += 1
@@ -110,7 +113,7 @@ def test_steps_stay_soft_after_an_explosion_while_softening(fresh, monkeypatch):
     real, exploded, seen = runner.Runner._attend, [], []
 
     def attend(self):
-        integrator = self.engine._integrator
+        integrator = self.engine._langevin
         if self.state.stage == "soften":
             seen.append((round(integrator.getStepSize()._value * 1e6), integrator.getFriction()._value))
         if self.state.stage == "soften" and self.state.step >= 20 and not exploded:
@@ -133,6 +136,7 @@ def test_a_run_that_goes_on_exploding_while_softening_names_the_step_that_it_had
     assert "explodes in stage soften at step" in told and "with a step of 0.0625 fs" in told
 
 
+@RUNS_ONLY
 def test_an_explosion_before_the_first_checkpoint_is_an_error_that_says_so(fresh):
     (fresh / "work").mkdir()
     inputs = resume.Inputs(load_spec(fresh / "spec.json"), "", "")

@@ -15,7 +15,7 @@ import openmm
 import pandas as pd
 import pytest
 from openmm import unit
-from runs import N_FRAMES, N_ROWS, assert_complete, checkpointed_ns, frame_times, wait_for_progress
+from runs import BOTH, N_FRAMES, N_ROWS, RUNS_ONLY, assert_complete, checkpointed_ns, frame_times, wait_for_progress
 from toy import SMALL, TINY, relaxed_run, simulate_elsewhere, simulate_here, toy_box, write_run, write_spec
 
 from lmbmd.box.pdb import read_pdb
@@ -32,10 +32,12 @@ pytestmark = pytest.mark.slow
 # ---- what a run writes
 
 
+@BOTH
 def test_a_run_writes_every_frame_and_row_once(done):
     assert_complete(done)
 
 
+@BOTH
 def test_the_last_frame_is_the_final_structure_with_whole_molecules_in_the_box(done):
     final, box = read_pdb((done / "out" / "final.pdb").read_text(encoding="utf-8"), where="final.pdb")
     universe = MDAnalysis.Universe(str(done / "out" / "final.pdb"), str(done / "out" / "trajectory.xtc"))
@@ -48,6 +50,8 @@ def test_the_last_frame_is_the_final_structure_with_whole_molecules_in_the_box(d
         assert (centre > -0.1).all() and (centre < box.diagonal() + 0.1).all()
 
 
+@BOTH
+@RUNS_ONLY
 def test_the_state_log_says_what_the_system_did(done):
     rows = pd.read_csv(done / "out" / "state.csv")
     system = openmm.XmlSerializer.deserialize((done / "system.xml").read_text(encoding="utf-8"))
@@ -59,6 +63,8 @@ def test_the_state_log_says_what_the_system_did(done):
     assert rows.volume_A3.nunique() > 1
 
 
+@BOTH
+@RUNS_ONLY
 def test_the_thermostat_and_the_degrees_of_freedom_agree(done):
     """The mean of the kinetic temperature is the thermostat's. Its instantaneous spread is T·√(2/N) = 27 K for
     221 degrees of freedom; 100 rows hold at least ten independent ones."""
@@ -68,6 +74,7 @@ def test_the_thermostat_and_the_degrees_of_freedom_agree(done):
     assert ratio.to_numpy() == pytest.approx(3 * 88 - 40 - 3, rel=1e-4)
 
 
+@RUNS_ONLY
 def test_run_json_tells_who_made_it_with_what(done):
     record = json.loads((done / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["stage"] == "simulate/1" and record["platform"]["name"] == "CPU"
@@ -78,6 +85,7 @@ def test_run_json_tells_who_made_it_with_what(done):
     assert set(record["wall_s"]) == {"minimise", "soften", "anneal", "equilibrate", "produce"}
 
 
+@RUNS_ONLY
 def test_equilibration_ends_at_the_first_look_that_finds_it_stationary(fresh, monkeypatch):
     write_spec(fresh, equilibration_ns=0.001, max_equilibration_ns=0.01)
     seen = []
@@ -99,6 +107,7 @@ def engine_verdict(stationary: bool):
     return Verdict(stationary, Drift(1, 0, 1, 9), Drift(1, 0, 1, 9), "as told")
 
 
+@RUNS_ONLY
 def test_annealing_follows_its_ramp_and_returns(fresh, monkeypatch):
     write_spec(fresh, anneal={"temperature_K": 500.0, "heat_ns": 2e-4, "hold_ns": 1e-4, "cool_ns": 2e-4})
     asked = []
@@ -125,13 +134,15 @@ def test_a_loose_lattice_is_compressed_without_accident(tmp_path):
 # ---- kills, signals, extensions
 
 
-def test_twenty_kills_at_random_moments_leave_no_trace(fresh):
+@BOTH
+def test_twenty_kills_at_random_moments_leave_no_trace(fresh, engine):
     rng = np.random.default_rng()
+    times, interval_s = {"openmm": (20, 0.02), "gromacs": (40, 0.2)}[engine]
     # Long enough not to end before the kills do; few changes of volume, lest the vapour condense below two cut-offs.
-    write_spec(fresh, production_ns=0.008, barostat_interval=500)
+    write_spec(fresh, production_ns=times * 0.002, barostat_interval=500)
     kills = 0
     for _ in range(200):
-        process = simulate_elsewhere(fresh, checkpoint_interval_s=0.02)
+        process = simulate_elsewhere(fresh, checkpoint_interval_s=interval_s)
         before = checkpointed_ns(fresh)
         if kills < 25:
             wait_for_progress(fresh, process, before)
@@ -145,15 +156,17 @@ def test_twenty_kills_at_random_moments_leave_no_trace(fresh):
         kills += 1
         assert not (fresh / "out" / "run.json").exists()
     assert process.exitcode == 0 and kills >= 20, f"only {kills} kills"
-    assert_complete(fresh, 4 * N_FRAMES, 4 * N_ROWS)
+    assert_complete(fresh, times * N_FRAMES, times * N_ROWS)
     record = json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["restarts"] >= 15  # a session that was killed before its first checkpoint left no record
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_to_end_keeps_everything_and_exits_with_85(fresh, name):
     if signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
         pytest.skip(f"{name} is ignored in this process (nohup), as lmbmd then ignores it too")
+    write_spec(fresh, production_ns=0.01)  # not over before the signal comes
     process = simulate_elsewhere(fresh, checkpoint_interval_s=100)
     state = fresh / "work" / "state.csv"
     while not state.exists() or state.stat().st_size < 700:
@@ -167,9 +180,10 @@ def test_a_signal_to_end_keeps_everything_and_exits_with_85(fresh, name):
     assert found.header["state"]["step"] // 10 == rows >= 10
     assert not list((fresh / "out").iterdir())
     simulate_here(fresh)
-    assert_complete(fresh)
+    assert_complete(fresh, 5 * N_FRAMES, 5 * N_ROWS)
 
 
+@BOTH
 def test_extending_a_finished_run_appends_to_it(finished):
     before = {f: (finished / "out" / f).read_bytes() for f in ("trajectory.xtc", "state.csv", "equilibration.csv")}
     write_spec(finished, production_ns=0.003)
@@ -201,6 +215,7 @@ def test_results_stay_as_they_were_until_the_extension_is_finished(finished, mon
     assert (finished / "out" / "trajectory.xtc").read_bytes() == before
 
 
+@BOTH
 def test_deleted_results_come_back_without_simulating(finished, monkeypatch):
     shutil.rmtree(finished / "out")
     monkeypatch.setattr("lmbmd.simulate.run.Engine", None)
@@ -208,12 +223,15 @@ def test_deleted_results_come_back_without_simulating(finished, monkeypatch):
     assert_complete(finished)
 
 
+@BOTH
+@RUNS_ONLY
 def test_a_shorter_run_than_there_is_is_refused(finished):
     write_spec(finished, production_ns=0.001)
     with pytest.raises(LmbmdError, match=r"already 0\.002 ns long; production_ns asks for 0\.001"):
         simulate_here(finished)
 
 
+@BOTH
 def test_the_growing_files_can_be_read_while_they_grow(fresh):
     process = simulate_elsewhere(fresh)
     work, seen = fresh / "work", set()
@@ -235,6 +253,7 @@ def test_the_growing_files_can_be_read_while_they_grow(fresh):
 # ---- checkpoints that cannot be used
 
 
+@BOTH
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, capsys):
     path = finished / "work" / checkpoint.CURRENT
     path.write_bytes(path.read_bytes()[:-100])
@@ -244,6 +263,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(finished, capsys):
     assert (finished / "work" / "checkpoint.rejected").exists()
 
 
+@RUNS_ONLY
 def test_without_any_whole_checkpoint_the_error_names_both_reasons(finished):
     for name in (checkpoint.CURRENT, checkpoint.PREVIOUS):
         (finished / "work" / name).write_bytes(b"nonsense")
@@ -252,6 +272,7 @@ def test_without_any_whole_checkpoint_the_error_names_both_reasons(finished):
     assert "delete this folder" in error.value.remedy
 
 
+@RUNS_ONLY
 def test_a_checkpoint_of_another_system_is_refused(finished, tmp_path):
     other = write_run(tmp_path / "other", counts={"Li": 1, "AN": 1, "SOL": 21}, edge_A=13.5)
     shutil.copy(other / "system.xml", finished / "system.xml")
@@ -262,6 +283,7 @@ def test_a_checkpoint_of_another_system_is_refused(finished, tmp_path):
         simulate_here(finished)
 
 
+@BOTH
 def test_a_foreign_checkpoint_falls_back_to_the_one_before(finished):
     found = checkpoint.load(finished / "work" / checkpoint.CURRENT)
     foreign = Checkpoint(
@@ -272,6 +294,7 @@ def test_a_foreign_checkpoint_falls_back_to_the_one_before(finished):
     assert_complete(finished)
 
 
+@RUNS_ONLY
 def test_who_wrote_the_system_file_is_no_physics(finished, monkeypatch):
     text = (finished / "system.xml").read_text(encoding="utf-8")
     assert 'openmmVersion="' in text
@@ -280,6 +303,7 @@ def test_who_wrote_the_system_file_is_no_physics(finished, monkeypatch):
     simulate_here(finished)
 
 
+@BOTH
 def test_a_changed_physical_parameter_is_refused_by_name(finished):
     write_spec(finished, temperature_K=310.0, friction_per_ps=2.0)
     message = r"another one: temperature_K: 300\.0 → 310\.0; friction_per_ps: 1\.0 → 2\.0\."
@@ -287,6 +311,7 @@ def test_a_changed_physical_parameter_is_refused_by_name(finished):
         simulate_here(finished)
 
 
+@BOTH
 def test_a_trajectory_shorter_than_the_checkpoint_knows_falls_back(finished):
     path = finished / "work" / "trajectory.xtc"
     os.truncate(path, path.stat().st_size - 1)
@@ -325,7 +350,8 @@ def test_another_platform_goes_on_from_the_portable_part(finished, platform):
 
 
 def test_reference_goes_on_to_the_bit(fresh):
-    """OpenMM's checkpoint holds everything but the barostat's counter; between two of its attempts that is nothing."""
+    """OpenMM's checkpoint holds everything, also the thermostat's chain, but the barostat's counter; between two of its
+    attempts that is nothing."""
     inputs = Inputs(*(load_spec(fresh / "spec.json"), (fresh / "system.xml").read_text(encoding="utf-8"), ""))
     system = openmm.XmlSerializer.deserialize(inputs.system_xml)
     positions, box = read_pdb((fresh / "start.pdb").read_text(encoding="utf-8"), where="x")
@@ -333,7 +359,7 @@ def test_reference_goes_on_to_the_bit(fresh):
     def begin() -> Engine:
         found = Engine(system, inputs.spec, PlatformOptions(name="Reference"), "x")
         found.set_positions(positions / 10, box / 10)
-        found.set_pace(inputs.spec.step_as)
+        found.set_pace(inputs.spec.step_as, friction_per_ps=inputs.spec.production_friction_per_ps)
         return found
 
     one, two = begin(), begin()
@@ -349,6 +375,8 @@ def test_reference_goes_on_to_the_bit(fresh):
 # ---- trouble with folders and disks
 
 
+@BOTH
+@RUNS_ONLY
 def test_two_processes_on_one_run_cannot_both_write(fresh):
     first = simulate_elsewhere(fresh, checkpoint_interval_s=0.05)
     wait_for_progress(fresh, first, 0)
@@ -361,6 +389,7 @@ def test_two_processes_on_one_run_cannot_both_write(fresh):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("name", ["work", "out"])
+@RUNS_ONLY
 def test_a_read_only_folder_is_refused_at_once(fresh, name):
     (fresh / name).mkdir()
     (fresh / name).chmod(0o555)
@@ -369,10 +398,25 @@ def test_a_read_only_folder_is_refused_at_once(fresh, name):
 
 
 @pytest.mark.parametrize("name", ["work", "out"])
+@RUNS_ONLY
 def test_a_file_in_the_place_of_a_folder_is_refused_at_once(fresh, name):
     (fresh / name).write_text("", encoding="utf-8")
     with pytest.raises(LmbmdError, match=rf"{name}: the \w+ folder cannot be written to"):
         simulate_here(fresh)
+
+
+@pytest.mark.parametrize("name", ["state.csv", "final.pdb", "run.json"])
+def test_a_folder_in_the_place_of_a_result_stops_all_of_them(finished, name):
+    shutil.rmtree(finished / "out")
+    (finished / "out" / name).mkdir(parents=True)
+    with pytest.raises(
+        LmbmdError, match=rf"{name}: a folder stands where a result belongs\. The run itself is finished"
+    ):
+        simulate_here(finished)
+    assert [p.name for p in (finished / "out").iterdir()] == [name]
+    (finished / "out" / name).rmdir()
+    simulate_here(finished)
+    assert_complete(finished)
 
 
 def mounted(folder: Path, *options: str) -> bool:
@@ -399,8 +443,11 @@ def tmpfs(tmp_path):
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_with_space(fresh, tmpfs):
-    disk = tmpfs("disk", "64k")
+@BOTH
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_with_space(fresh, engine, tmpfs):
+    times = {"openmm": 1, "gromacs": 15}[engine]  # GROMACS needs room for files of its own before anything grows
+    write_spec(fresh, production_ns=times * 0.002)
+    disk = tmpfs("disk", {"openmm": "64k", "gromacs": "320k"}[engine])
     (fresh / "work").symlink_to(disk)
     with pytest.raises(LmbmdError, match="No space left on device") as error:
         simulate_here(fresh)
@@ -409,11 +456,12 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_with_space(fr
     assert not any("partial" in name for name in names)
     whole = [checkpoint.load(disk / n) for n in (checkpoint.CURRENT, checkpoint.PREVIOUS) if n in names]
     assert whole
-    subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
     simulate_here(fresh)
-    assert_complete(fresh)
+    assert_complete(fresh, times * N_FRAMES, times * N_ROWS)
 
 
+@RUNS_ONLY
 def test_a_read_only_file_system_is_refused_at_once(fresh, tmpfs):
     disk = tmpfs("disk", "1m", "ro")
     (fresh / "work").symlink_to(disk)
@@ -421,6 +469,8 @@ def test_a_read_only_file_system_is_refused_at_once(fresh, tmpfs):
         simulate_here(fresh)
 
 
+@BOTH
+@RUNS_ONLY
 def test_results_on_another_file_system_are_copied(fresh, tmpfs):
     (fresh / "out").symlink_to(tmpfs("disk", "1m"))
     simulate_here(fresh)
@@ -472,6 +522,7 @@ def test_velocities_lost_with_the_last_step_are_found_before_the_run_counts_as_f
     assert len(json.loads((fresh / "out" / "run.json").read_text(encoding="utf-8"))["recoveries"]) == 1
 
 
+@RUNS_ONLY
 def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, monkeypatch):
     """A force that grows without bound on one molecule from the production on."""
     real = Engine.step
@@ -482,7 +533,7 @@ def test_a_run_that_goes_on_exploding_ends_by_naming_its_hottest_atoms(fresh, mo
         if self._integrator.getFriction()._value < 5:  # not while softening
             velocities[30] *= 30.0 ** min(n, 3)
         self._context.setVelocities(velocities)
-        real(self, n)
+        return real(self, n)
 
     monkeypatch.setattr(Engine, "step", step)
     message = (
@@ -508,6 +559,7 @@ def test_a_box_that_shrinks_below_two_cutoffs_is_an_error_about_the_box(tmp_path
 # ---- bad inputs
 
 
+@RUNS_ONLY
 def test_inputs_that_do_not_fit_together_are_refused(fresh):
     lines = (fresh / "start.pdb").read_text(encoding="utf-8").splitlines(keepends=True)
     (fresh / "start.pdb").write_text("".join(lines[:50]), encoding="utf-8")
@@ -525,21 +577,24 @@ def test_inputs_that_do_not_fit_together_are_refused(fresh):
         ("spec.json", "{}", "this is no run specification"),
     ],
 )
+@RUNS_ONLY
 def test_unreadable_inputs_are_named(fresh, name, content, message):
     (fresh / name).unlink() if content is None else (fresh / name).write_text(content, encoding="utf-8")
     with pytest.raises(LmbmdError, match=rf"{name}.*{message}"):
         simulate_here(fresh)
 
 
+@BOTH
 def test_a_run_ends_with_nothing_but_its_own_files(done):
-    assert {p.name for p in (done / "out").iterdir() if not p.name.startswith(".")} == {
+    of_a_segment = {"pressure.csv"} if load_spec(done / "spec.json").dynamics else set()
+    assert {p.name for p in (done / "out").iterdir() if not p.name.startswith(".")} == of_a_segment | {
         "trajectory.xtc",
         "state.csv",
         "equilibration.csv",
         "final.pdb",
         "run.json",
     }
-    assert {p.name for p in (done / "work").iterdir() if not p.name.startswith(".")} == {
+    assert {p.name for p in (done / "work").iterdir() if not p.name.startswith(".")} == of_a_segment | {
         "trajectory.xtc",
         "state.csv",
         "equilibration.csv",

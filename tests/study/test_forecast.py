@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ import openmm
 import pytest
 from openmm import unit
 from planning import planned
+from tiny_study import BOTTLE as TINY
 
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
@@ -30,14 +33,12 @@ from lmbmd.simulate.engines.platform import PlatformReport, cores
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import parse_spec
 from lmbmd.simulate.run import simulate
-from lmbmd.study.forecast import cost, forecast, speed
+from lmbmd.study.forecast import cost, forecast, speed, timing
 from lmbmd.study.forecast.cautions import disk_caution
 from lmbmd.study.forecast.speed import Speed
 from lmbmd.study.study import load_study
 from lmbmd.trajectory import read_frames
 
-#: The smallest box that is allowed, about 1000 atoms.
-TINY = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 7, tolerance: 0.2}\n"
 SOLVENT = "solvents: {DME: rest}\nsize: {box_edge_nm: 2.5}\n"
 PROTOCOL = "protocol: {production_ns: %g, equilibration_ns: 1, max_equilibration_ns: 3%s}\n"
 HAND = Speed(100.0, 1000, "a machine", 2, False, "by hand")
@@ -177,15 +178,96 @@ def test_a_large_box_is_timed_whole_where_that_is_fast_enough(tiny, monkeypatch)
     piece, sizes = tile.tile(big.composition("big"), 2), []
     liquid = tile.liquid(big.composition("big"), piece[0], tiny.start[1], piece[1])
     monkeypatch.setattr(speed, "liquid", lambda *_: liquid)
-    monkeypatch.setattr(
-        speed, "_timed", lambda c, s, o, start, *_: sizes.append(len(start[1])) or replace(HAND, n_atoms=len(start[1]))
-    )
+    timed = lambda watch, _: sizes.append(len(watch.start[1])) or replace(HAND, n_atoms=sizes[-1])  # noqa: E731
+    monkeypatch.setattr(speed, "_timed", timed)
     box, per_tile = big.composition("big"), len(liquid)
     found = speed.measure(box, spec_of(big, "big"), PlatformOptions(), seconds=1.0)
     assert (sizes, found.n_atoms) == ([per_tile], per_tile), "100 steps/s of a tile are 50 of the box"
     speed.measure(box, spec_of(big, "big"), PlatformOptions(), seconds=2.1)
     assert sizes[1:] == [per_tile, 2 * per_tile]
     assert 2 * per_tile == pytest.approx(box.n_atoms, rel=0.02)
+
+
+@pytest.mark.slow
+def test_runs_that_share_a_node_are_timed_at_once_each_with_its_share(tiny, monkeypatch):
+    monkeypatch.setattr(speed, "liquid", lambda *_: tiny.start[-1])
+    options, said = PlatformOptions(name="CPU", runs_per_device=2), []
+    found = speed.measure(tiny.box, spec_of(tiny.study), options, seconds=0.5, say=said.append)
+    share = max(1, cores() // 2)
+    assert (found.at_once, found.units, found.share, found.gpu) == (2, share, share, False)
+    assert said[-1].endswith(f"timing 2 runs of {tiny.box.n_atoms} atoms at once")
+    assert f"CPU ({share} thread" in found.how
+    assert f"{2 * found.steps_per_s:.3g} in all" in found.how
+
+
+@pytest.mark.slow
+def test_an_error_of_those_who_time_at_once_is_told_as_one_of_a_single_run_is(tiny, monkeypatch):
+    monkeypatch.setattr(speed, "liquid", lambda *_: tiny.start[-1])
+    said = []
+    for n in (None, 2):
+        with pytest.raises(LmbmdError, match="the platform OpenCL cannot be used") as error:
+            options = PlatformOptions(name="OpenCL", device_index="77", runs_per_device=n)
+            speed.measure(tiny.box, spec_of(tiny.study), options, seconds=0.5)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+class _Deadly:
+    """Ends the process that receives it."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_ended_from_outside_while_several_are_timed_is_a_sentence(tiny):
+    start = (*tile.repeated(tiny.box, *tiny.start, (1, 1, 1))[:2], _Deadly())
+    options = PlatformOptions(name="CPU", runs_per_device=2)
+    watch = timing.Stopwatch(tiny.box, spec_of(tiny.study), options, start, tiny.box.counts, 0.1)
+    with pytest.raises(LmbmdError, match="ended from outside") as error:
+        watch.run(lambda text: None)
+    assert error.value.where == "platform:runs_per_device"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("gmx"), reason="GROMACS is not installed")
+def test_where_gromacs_cannot_do_a_box_all_that_are_timed_at_once_fall_back(tiny, monkeypatch):
+    options = PlatformOptions(runs_per_device=2)
+    if timing.known(options, spec_of(tiny.study)) is not None:
+        pytest.skip("there is a GPU, and no trial")
+    counts = tiny.start[0]
+    system, positions, box = tile.repeated(tiny.box, *tiny.start, (1, 1, 1))
+    strange = openmm.XmlSerializer.clone(system)
+    strange.addForce(openmm.CustomBondForce("0"))
+    said = []
+    watch = timing.Stopwatch(tiny.box, spec_of(tiny.study), options, (strange, positions, box), counts, 0.2)
+    found = watch.run(said.append)
+    assert list(found.steps_per_s) == ["OpenMM"] and len(said) == 2
+
+
+def test_openmm_is_not_timed_again_where_it_won_the_trial(tmp_path, monkeypatch):
+    study = study_of(tmp_path, tiny=TINY)
+    monkeypatch.setattr(timing, "known", lambda *_: None)
+    monkeypatch.setattr(timing.Stopwatch, "_make", lambda _: None)
+    for gromacs, engine in ((4.0, "OpenMM"), (40.0, "GROMACS")):
+        speeds = {"OpenMM": 10.0, "GROMACS": gromacs}
+        monkeypatch.setattr(timing, "trial", lambda *_, told=speeds: told)
+        start = (openmm.System(), np.zeros((500, 3)), np.eye(3))
+        watch = timing.Stopwatch(study.composition("tiny"), spec_of(study), PlatformOptions(), start, {}, 1.0)
+        found = speed._timed(watch, lambda text: None)
+        assert (found.engine, found.steps_per_s, found.n_atoms) == (engine, speeds[engine], 500)
+        assert "OpenMM" in found.how and "GROMACS" in found.how
+
+
+def test_runs_that_share_a_gpu_cost_a_part_of_its_hours(tmp_path):
+    study = study_of(tmp_path, PROTOCOL % (10, ""), tiny=TINY)
+    four = Speed(100.0, 1000, "a GPU", 1, True, "by hand", at_once=4)
+    alone, shared = cost.cost_of(study, "tiny", replace(four, at_once=1)), cost.cost_of(study, "tiny", four)
+    assert shared.run_h == alone.run_h
+    assert shared.hours == pytest.approx(tuple(h / 4 for h in alone.hours))
+    text = " ".join(forecast.estimate_text(forecast.estimate(study, speed=four)).split())
+    assert "0.25 GPU per run" in text and "one of 4 runs that share a GPU" in text
+    assert f"together they make {4 * shared.ns_per_day:.0f} ns/day" in text
 
 
 @pytest.fixture(scope="module")

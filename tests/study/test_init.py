@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny_study import BOTTLE, write_study
 
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.library import Library, load_library
 from lmbmd.literature import catalogue
 from lmbmd.literature.catalogue import find_entry, load_catalogue
+from lmbmd.simulate.protocol import Protocol
 from lmbmd.study import init
 from lmbmd.study.init import Answers
 from lmbmd.study.study import load_study
@@ -104,12 +106,87 @@ def test_snakemake_runs_there_from_an_installed_wheel(tmp_path):
     assert "simulate" in dry_run(tmp_path / "study", PYTHONPATH=str(site))
 
 
-def test_nothing_is_overwritten(tmp_path):
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+def test_a_folder_with_a_study_gets_what_it_lacks_and_nothing_is_overwritten(tmp_path, capsys):
+    write_study(tmp_path, "study: mine\nformulations: formulations\n", "a")
+    (tmp_path / ".gitignore").write_text("mine\n", encoding="utf-8")
+    before = contents(tmp_path)
+    assert main(["init", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() == {"Snakefile", "profiles/default/config.yaml", "profiles/slurm/config.yaml"}
+    assert "left as it was: .gitignore and config/config.yaml" in said and "1 bottle" in said
+    assert main(["init", str(tmp_path)]) == 0
+    assert "added: nothing" in capsys.readouterr().out and contents(tmp_path) == after
+
+
+def test_bottles_of_the_catalogue_are_added_to_a_study_beside_its_own(tmp_path):
+    write_study(tmp_path, "study: mine\nformulations: [bottles, one.yaml]\n")
+    (tmp_path / "config" / "formulations").rename(tmp_path / "config" / "bottles")
+    (tmp_path / "config" / "one.yaml").write_text(BOTTLE, encoding="utf-8")
+    study, _ = init.init(tmp_path, Answers(("lifsi-dme-1m",)))
+    assert study.names == ("lifsi-dme-1m", "one") and (tmp_path / "config" / "bottles" / "lifsi-dme-1m.yaml").exists()
+    before = contents(tmp_path)
+    with pytest.raises(LmbmdError, match="nothing is overwritten"):
+        init.init(tmp_path, Answers(("lifsi-dme-4m", "lifsi-dme-1m")))
+    assert contents(tmp_path) == before
+
+
+def test_a_study_whose_file_is_none_stays_as_it_is(tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.yaml").write_text("mine", encoding="utf-8")
-    with pytest.raises(LmbmdError, match="nothing is overwritten"):
+    with pytest.raises(LmbmdError, match="holds no keys"):
         init.init(tmp_path, Answers(("lifsi-dme-1m",)))
     assert files(tmp_path) == {"config/config.yaml"}, "and nothing else is written"
+
+
+def test_bottles_without_a_study_become_one(tmp_path):
+    write_study(tmp_path, "", "mine")
+    (tmp_path / "config" / "config.yaml").unlink()
+    study, _ = init.init(tmp_path, Answers(()))
+    assert study.names == ("mine",) and study.protocol == Protocol()
+
+
+def test_a_new_study_without_a_name_has_an_example_to_change(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", open(os.devnull, encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "."]) == 0
+    said = capsys.readouterr().out
+    assert "my-electrolyte.yaml is an example" in said and "cd " not in said
+    assert load_study("config/config.yaml").names == ("my-electrolyte",)
+
+
+def test_a_quick_study_is_small_short_and_says_what_it_is_worth(tmp_path, capsys):
+    names = ("lifsi-dme-1m", "lifsi-dme-tte-1-1.2-3-lhce", "lifsi-dme-highdipole-lhce")
+    assert main(["init", str(tmp_path), *names, "--quick"]) == 0
+    assert "No number" in capsys.readouterr().out
+    study = load_study(tmp_path / "config" / "config.yaml")
+    assert max(composition.n_atoms for composition in study.compositions.values()) < 3000
+    assert study.protocol.production_ns == 0.2 and all(len(study.replicas(name)) == 1 for name in study.names)
+    assert study.protocol == load_study(ROOT / "config" / "config.yaml").protocol, "as long as the demo"
+    assert "No number in it says anything" in (tmp_path / "config" / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_every_entry_that_builds_can_be_looked_at_quickly(tmp_path):
+    names = [name for name, entry in load_catalogue().items() if catalogue.standing(entry).state in catalogue.RUNS]
+    study, _ = init.init(tmp_path, Answers(tuple(names), quick=True))
+    atoms = sorted(composition.n_atoms for composition in study.compositions.values())
+    assert atoms[len(atoms) // 2] < 2000 and atoms[-1] < 20_000
+
+
+def test_check_tells_how_to_get_a_snakefile(tmp_path, capsys):
+    write_study(tmp_path, "study: mine\nformulations: formulations\n", "a")
+    config = str(tmp_path / "config" / "config.yaml")
+    assert main(["check", "--study", config]) == 0
+    assert f"`lmbmd init {tmp_path}` adds it" in " ".join(capsys.readouterr().out.split())
+    assert main(["init", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["check", "--study", config]) == 0
+    assert "Snakefile" not in capsys.readouterr().out
 
 
 def test_an_entry_that_another_answers_brings_that_ones_box(tmp_path):
@@ -133,7 +210,6 @@ def test_values_of_a_sweep_that_lack_parameters_are_left_out(tmp_path, monkeypat
     [
         (["lifsi-dme-1n"], "the catalogue has no 'lifsi-dme-1n'. Did you mean 'lifsi-dme-1m'?"),
         (["crystal-garnet"], "'crystal-garnet' (Garnets: LLZO and its doped kin) is not simulated. It is a crystal."),
-        ([], "no electrolyte is named."),
     ],
 )
 def test_what_cannot_start_a_study_is_explained(tmp_path, capsys, monkeypatch, names, said):
@@ -152,13 +228,18 @@ def test_an_entry_that_lacks_parameters_is_refused_with_what_it_lacks(tmp_path, 
 
 
 def test_questions_are_asked_until_they_have_an_answer():
-    lines = iter(["", "LiFSI TTE", "crystal-garnet", "nonsense", "lifsi-dme-1m", "", "20", "298.15, 333", "0", "4", ""])
+    lines = iter(["LiFSI TTE", "crystal-garnet", "nonsense", "lifsi-dme-1m", "", "20", "298.15, 333", "0", "4", ""])
     said: list[str] = []
     answers = init.ask(lambda prompt: next(lines), said.append)
     assert answers == Answers(("lifsi-dme-1m",), "[298.15, 333]", "4", Answers(()).production_ns)
     text = "\n".join(said)
     assert "  lifsi-dme-tte-3-7-1m: 1 M LiFSI in DME:TTE 3:7 by volume" in text
     assert "is not simulated" in text and "nothing found" in text and "'20' cannot be." in text and "'0'" in text
+
+
+def test_no_answer_is_an_example():
+    lines = iter(["", "", "", ""])
+    assert init.ask(lambda prompt: next(lines), print) == Answers(())
 
 
 def test_answers_become_the_study(tmp_path):

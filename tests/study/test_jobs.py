@@ -14,6 +14,7 @@ from lmbmd.box.pdb import read_pdb
 from lmbmd.cli.parser import main
 from lmbmd.cli.verbs import logged_to
 from lmbmd.core.errors import LmbmdError
+from lmbmd.simulate.interrupts import NotFinished
 from lmbmd.study.study import load_study
 
 BOTTLE = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 6}\nreplicas: 2\n"
@@ -106,3 +107,20 @@ def test_the_log_ends_with_its_block(tmp_path, monkeypatch):
     assert (tmp_path / "logs" / "run.log").read_text(encoding="utf-8").splitlines()[0] == "a line"
     assert "redrawn" not in (tmp_path / "logs" / "run.log").read_text(encoding="utf-8")
     assert screen.getvalue() == "a line\n\rredrawn\nafter it\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            LmbmdError("it explodes.", where="work/x", remedy="Pack it anew."),
+            "lmbmd simulate: work/x: it explodes. Pack it anew.",
+        ),
+        (NotFinished("stopped by SIGTERM."), ""),
+        (ZeroDivisionError("of ours"), "lmbmd simulate: ZeroDivisionError: of ours."),
+    ],
+)
+def test_the_log_ends_with_the_error_and_with_none_if_the_run_goes_on(tmp_path, error, said):
+    with pytest.raises(type(error)), logged_to(tmp_path / "run.log"):
+        raise error
+    assert (tmp_path / "run.log").read_text(encoding="utf-8").strip() == said

@@ -9,7 +9,7 @@ from lmbmd.study import layout
 
 ROOT = Path(__file__).parents[2]
 RULES = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-BOTTLE, T, R = "{formulation}", "{temperature}", "{replica}"
+BOTTLE, T, R, S = "{formulation}", "{temperature}", "{replica}", "{segment}"
 
 
 def test_rules_write_where_python_looks():
@@ -20,6 +20,7 @@ def test_rules_write_where_python_looks():
         *(layout.box(layout.RESULTS, BOTTLE, R), layout.box(layout.RESULTS, BOTTLE, 1)),
         *(layout.run(layout.RESULTS, BOTTLE, T, R), layout.run(layout.RESULTS, BOTTLE, T, 1)),
         layout.run(layout.WORK, BOTTLE, T, R),
+        *(layout.segment(layout.run(root, BOTTLE, T, R), S) for root in (layout.RESULTS, layout.WORK)),
     }
     assert len(paths) > 20
     assert {path for path in paths if {path, path.parent}.isdisjoint({*folders, layout.RESULTS})} == set()

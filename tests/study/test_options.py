@@ -145,3 +145,50 @@ def test_the_model_of_the_study_is_the_model_of_the_job():
     assert DescribeOptions.model_fields["cipa"].annotation is CipaThresholds
     assert DescribeOptions.model_fields["compactness"].annotation is CompactnessOptions
     assert Protocol.model_fields["anneal"].annotation == Anneal | None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("length_ns", 0.0015, "length_ns = 0.0015 is 1.5 frame intervals, not a whole number. Give 0.002 ns."),
+        ("pressure_interval_ps", 0.001, "pressure_interval_ps = 0.001 is 0.25 time steps, not a whole number."),
+        ("timestep_fs", 3.0, "frame_interval_ps = 1 is 333.333 time steps, not a whole number."),
+        ("segments", 65, "65 is out of range. Give at most 64."),
+        ("thermostat", "langevin", "'langevin' is not a valid choice."),
+    ],
+)
+def test_check_refuses_segments_whose_times_do_not_fit(tmp_path, capsys, key, value, message):
+    assert main(["check", "--study", str(study_with(tmp_path, ("transport", key), value))]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert message in told and "transport" in told
+
+
+def test_check_refuses_a_time_step_that_is_too_long_for_a_molecule_as_both_engines_do(tmp_path, capsys):
+    file = study_with(tmp_path, ("study",), "x")
+    bottle = tmp_path / "bottles" / "dme.yaml"
+    bottle.write_text(bottle.read_text(encoding="utf-8").replace("DME", "AN"), encoding="utf-8")
+    assert main(["check", "--study", str(file)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "4 fs is too long for the bond between atoms 2 and 3 of AN" in told
+    assert "Give timestep_fs: 2.5, or less" in told
+
+
+def test_a_thermostat_that_the_engine_does_not_have_is_refused_before_anything_runs(tmp_path, capsys):
+    file = study_with(tmp_path, ("transport", "thermostat"), "bussi")
+    load_study(file)
+    with open(file, "a", encoding="utf-8") as handle:
+        handle.write("platform: {engine: openmm}\n")
+    assert main(["check", "--study", str(file)]) == 2
+    assert "platform" in (told := " ".join(capsys.readouterr().err.split())) and "'bussi', which OpenMM" in told
+
+
+def test_segments_leave_the_specification_of_the_production_as_it_was(tmp_path):
+    plain = load_study(study_with(tmp_path, ("study",), "x"))
+    study = load_study(study_with(tmp_path, ("transport", "segments"), 2))
+    assert study.spec("dme", "298.15", 1) == plain.spec("dme", "298.15", 1) and list(study.segments) == [1, 2]
+    one, two = (study.spec("dme", "298.15", 1, segment) for segment in (1, "2"))
+    assert one.pop("seeds") != two.pop("seeds") and one == two and one["dynamics"]["ensemble"] == "NVT"
+    with pytest.raises(LmbmdError, match=r"there is no transport segment 3\. There are 2 of each replica"):
+        study.spec("dme", "298.15", 1, 3)
+    with pytest.raises(LmbmdError, match=r"there is no transport segment 1\. There are 0 of each replica"):
+        plain.spec("dme", "298.15", 1, 1)

@@ -45,6 +45,12 @@ def test_every_bottle_has_its_jobs_and_the_study_one_index(new):
     assert scale.snakemake(new, *DRY).jobs == {**of(FORMULATIONS), "index": 1, "all": 1}
 
 
+def test_what_is_printed_of_a_job_with_hundreds_of_files_is_short(new):
+    lines = scale.snakemake(new, "--dry-run").text.splitlines()
+    assert max(map(len, lines)) < 2000, max(lines, key=len)[:300]
+    assert any("input: results/index.html" in line and line.endswith(" more") for line in lines)
+
+
 def test_a_batch_is_a_tenth_of_the_bottles(new):
     jobs = scale.snakemake(new, *DRY, "--batch", "index=1/10").jobs
     assert jobs == of(FORMULATIONS // 10), "the index waits for the last batch"

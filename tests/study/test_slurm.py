@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import slurm_site
+import tiny_study
 from held_runs import Gate, Run
 from keeper import die_with_parent
 from slurm_site import PATIENCE_S, Site
@@ -60,12 +61,9 @@ protocol:
   state_interval_ps: {FRAME_PS}
 platform: {{name: CPU, checkpoint_interval_s: 1}}
 """
-BOTTLE = """
-salts: {LiFSI: 1 mol/L of solution}
-solvents: {DME: rest}
-size: {ion_pairs: 7, tolerance: 0.2}
-"""
 
+#: What stands in the profile twice: for a run and for a transport segment.
+TWICE = {"# gpu: 1 ", "runtime: 1440 ", "mem_mb: 4000 *", "contacts: 4"}
 #: What a site with small nodes, no accounting and impatient users edits in profiles/slurm/config.yaml.
 EDITS = {
     "jobs: 100 ": "jobs: 4 ",
@@ -132,10 +130,10 @@ class Story:
         self.site.wait(done, f"the end of command {self.commands}", life=self.life)
         return self.snakemake.returncode
 
-    def edit_profile(self, old: str, new: str) -> None:
+    def edit_profile(self, old: str, new: str, times: int) -> None:
         path = self.study / "profile" / "config.yaml"
         text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"'{old}' stands {text.count(old)} times in the profile"
+        assert text.count(old) == times, f"'{old}' stands {text.count(old)} times in the profile"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -197,10 +195,7 @@ def site() -> Iterator[Site]:
 
 
 def write_study(study: Path) -> None:
-    (study / "config" / "formulations").mkdir(parents=True)
-    (study / "config" / "config.yaml").write_text(STUDY, encoding="utf-8")
-    for name in ("one", "two"):
-        (study / "config" / "formulations" / f"{name}.yaml").write_text(BOTTLE, encoding="utf-8")
+    tiny_study.write_study(study, STUDY, "one", "two")
     (study / "profile").mkdir()
     shutil.copy(ROOT / "profiles" / "slurm" / "config.yaml", study / "profile")
 
@@ -212,11 +207,11 @@ def story(site, tmp_path_factory) -> Iterator[Story]:
     runs = {name: Run(study, name) for name in ("one", "two")}
     story = Story(site, study, runs, Gate(*runs.values()))
     for old, new in EDITS.items():
-        story.edit_profile(old, new)
+        story.edit_profile(old, new, times=2 if old in TWICE else 1)
     try:
         story.begin()
         ctrl_c(story)
-        story.edit_profile("mem_mb: 300 *", "mem_mb: 600 *")
+        story.edit_profile("mem_mb: 300 *", "mem_mb: 600 *", times=2)
         story.begin()
         scancel(story)
         node_crash(story)

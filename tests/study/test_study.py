@@ -286,3 +286,20 @@ def test_words_of_a_bottle_are_the_reports_and_decide_no_recipe(tmp_path):
     assert plain.recipe_text("a") == named.recipe_text("a")
     assert plain.words_text("a") != named.words_text("a")
     assert named.words("a") == {"title": "Ether", "source": "", "notes": "", "assumptions": []}
+
+
+def test_a_damaged_parameter_set_fails_the_jobs_of_its_own_bottles_only(tmp_path):
+    (tmp_path / "bottles").mkdir()
+    bottle = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 10}\n"
+    (tmp_path / "bottles" / "theirs.yaml").write_text(bottle, encoding="utf-8")
+    (tmp_path / "bottles" / "mine.yaml").write_text(bottle + "force_field: own-1.0.0\n", encoding="utf-8")
+    study = tmp_path / "study.yaml"
+    text = "study: two\nformulations: bottles\nanalysis: {cutoffs_A: {NEW:O: 2.8}}\n"
+    study.write_text(text, encoding="utf-8")
+    (tmp_path / "force_fields" / "own-1.0.0").mkdir(parents=True)
+    manifest = tmp_path / "force_fields" / "own-1.0.0" / "manifest.yaml"
+    manifest.write_text("extends: sage-clp-1.3.0\nspecies: {NEW: {files: {NEW.xml", encoding="utf-8")
+    assert load_study(study, only="theirs").composition("theirs").counts["Li"] == 10
+    for only in ("mine", None):
+        with pytest.raises(LmbmdError, match=r"own-1\.0\.0/manifest\.yaml"):
+            load_study(study, only=only)

@@ -13,29 +13,17 @@ import pandas as pd
 import pytest
 from planning import planned, snakemake
 from snakemake.persistence import FileBackupMixin
+from tiny_study import BOTTLE, PROTOCOL, write_study
 
 from lmbmd.cli.parser import main
 from lmbmd.simulate import checkpoint
+from lmbmd.simulate.lock import holding
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
-STUDY = """
-study: tiny
-formulations: formulations
-protocol:
-  equilibration_ns: 0.002
-  max_equilibration_ns: 0.002
-  production_ns: 0.006
-  frame_interval_ps: 0.5
-  state_interval_ps: 0.5
-"""
-BOTTLE = """
-salts: {LiFSI: 1 mol/L of solution}
-solvents: {DME: rest}
-size: {ion_pairs: 7, tolerance: 0.2}
-"""
+STUDY = f"study: tiny\nformulations: formulations\n{PROTOCOL}"
 #: Where the one run of the study is, in results/ and in work/.
 RUN = "tiny/298.15K/r1"
 
@@ -44,9 +32,7 @@ RUN = "tiny/298.15K/r1"
 def finished(tmp_path_factory) -> Path:
     """A study that has been run."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "config" / "formulations").mkdir(parents=True)
-    (folder / "config" / "config.yaml").write_text(STUDY, encoding="utf-8")
-    (folder / "config" / "formulations" / "tiny.yaml").write_text(BOTTLE, encoding="utf-8")
+    write_study(folder, STUDY, "tiny")
     run = snakemake(folder)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder
@@ -188,6 +174,23 @@ def test_another_platform_reruns_nothing(study):
     assert planned(study) == {}
 
 
+def test_runs_share_a_node_by_one_option_which_reruns_nothing(study):
+    """Two replicas are simulated at once, each on cores of its own; that is one option, and no physics."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    (study / "config" / "config.yaml").write_text(STUDY + "platform: {runs_per_device: 2}\n", encoding="utf-8")
+    assert planned(study) == {}
+    edit(study, "formulations: formulations", "formulations: formulations\ndefaults: {replicas: 3}")
+    assert planned(study)["simulate"] == 2
+    run = snakemake(study, "--cores", "2")
+    assert run.returncode == 0, run.stdout + run.stderr
+    at = [study / "results" / "tiny" / "298.15K" / f"r{replica}" / "run.json" for replica in (2, 3)]
+    sessions = [json.loads(path.read_text(encoding="utf-8"))["sessions"] for path in at]
+    # One after the other, both would have had the first cores of this host.
+    assert [len(session["cores"]) for (session,) in sessions] == [1, 1]
+    assert not set(sessions[0][0]["cores"]) & set(sessions[1][0]["cores"])
+
+
 def test_another_version_of_a_package_reruns_nothing(study, tmp_path):
     """Versions are recorded, not compared: only what changes a method raises a stage's number."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -320,6 +323,28 @@ def test_why_looks_at_the_checkpoint_of_an_unfinished_run(study, monkeypatch, ca
     assert main(["why", "tiny", "298.15", "1"]) == 0
     told = capsys.readouterr().out
     assert "interrupted in stage produce after 0.006 ns" in told and "friction_per_ps: 1.0 → 2.0" in told
+
+
+def test_why_says_that_a_run_is_going_on_and_does_not_touch_it(study, monkeypatch, capsys):
+    edit(study, "  production_ns: 0.006", "  production_ns: 0.008")
+    monkeypatch.chdir(study)
+    work = study / "work" / RUN
+    with holding(work, print):
+        before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in work.iterdir()}
+        assert main(["why", "tiny"]) == 0
+        told = capsys.readouterr().out
+        assert f"running now, by process {os.getpid()} on " in told
+        assert "at its last checkpoint in stage produce after 0.006 ns" in told
+        (work / checkpoint.CURRENT).rename(work / "kept")
+        (work / checkpoint.PREVIOUS).rename(work / "kept.previous")
+        (study / "results" / RUN / "run.json").unlink()
+        assert main(["why", "tiny"]) == 0
+        assert "no checkpoint yet" in capsys.readouterr().out
+        (work / "kept").rename(work / checkpoint.CURRENT)
+        (work / "kept.previous").rename(work / checkpoint.PREVIOUS)
+        assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in work.iterdir()} == before
+    assert main(["why", "tiny"]) == 0
+    assert "running now" not in capsys.readouterr().out
 
 
 def test_why_between_the_two_renames_of_a_checkpoint_sees_the_one_before(study, monkeypatch, capsys):

@@ -154,7 +154,7 @@ def test_frames_come_in_the_order_of_the_atom_table_and_with_the_interval_told(m
     atoms, positions, cells = made
     order = np.random.default_rng(1).permutation(len(atoms))
     path = written(tmp_path / "t.dcd", atoms, positions, cells)
-    frames = read_frames(path, atoms, order=order, interval_ps=0.5)
+    frames = read_frames(path, atoms, order=order, interval_ps=0.5, clock_is_wrong=True)
     for i, frame in enumerate(frames):
         np.testing.assert_allclose(frame.positions, positions[i][order], atol=1e-5)
         assert frame.time_ps == 0.5 * i
@@ -269,7 +269,7 @@ def test_a_file_that_is_no_trajectory_is_named(made, tmp_path, name, text, messa
     refused(message, tmp_path / name, made[0])
 
 
-@pytest.mark.parametrize("choice", [{"start": 5}, {"stop": 0}, {"start": 3, "stop": 2}, {"step": -1}])
+@pytest.mark.parametrize("choice", [{"start": 5}, {"stop": 0}, {"start": 3, "stop": 2}, {"step": -1}, {"step": 0}])
 def test_an_empty_or_backward_choice_of_frames_is_refused(made, tmp_path, choice):
     atoms, positions, cells = made
     path = written(tmp_path / "t.xtc", atoms, positions, cells)
@@ -282,13 +282,16 @@ def test_a_topology_that_cannot_be_read_is_named(tmp_path):
         open_universe(tmp_path / "x.gro")
 
 
-def test_pieces_of_a_run_that_start_their_clock_again_are_refused_unless_told_the_interval(made, tmp_path):
+def test_pieces_of_a_run_that_start_their_clock_again_are_refused_unless_it_is_told_to_be_wrong(made, tmp_path):
     atoms, positions, cells = made
     topology = written(tmp_path / "top.pdb", atoms, positions[:1], cells[:1])
     piece = written(tmp_path / "t.xtc", atoms, positions, cells)
     u = mda.Universe(str(topology), [str(piece), str(piece)])
-    refused(r"frame 5: the time is 0 ps, after 8 ps in the frame before.*frame_interval_ps", u, atoms)
-    assert [f.time_ps for f in read_frames(u, atoms, interval_ps=2.0)] == [2.0 * i for i in range(10)]
+    told = r"frame 5: the time is 0 ps, after 8 ps in the frame before.*clock_is_wrong: true"
+    refused(told, u, atoms)
+    refused(told, u, atoms, interval_ps=2.0)
+    frames = read_frames(u, atoms, interval_ps=2.0, clock_is_wrong=True)
+    assert [f.time_ps for f in frames] == [2.0 * i for i in range(10)]
 
 
 def test_a_universe_without_a_trajectory_is_refused(made):

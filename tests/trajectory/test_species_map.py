@@ -11,8 +11,9 @@ from foreign_files import BOX, CHARGE, RESIDUES, box, gro, lammps_data, pdb, prm
 
 from lmbmd.analysis.scan.contacts import find_contacts, run_contacts
 from lmbmd.core.errors import LmbmdError
-from lmbmd.trajectory import matching, open_universe, species_map
+from lmbmd.trajectory import open_universe, species_map
 from lmbmd.trajectory.foreign import open_foreign
+from lmbmd.trajectory.mapping import matching
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

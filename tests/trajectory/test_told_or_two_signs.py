@@ -7,81 +7,21 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import locale
 import struct
 
 import MDAnalysis as mda
 import numpy as np
 import pytest
 from foreign_files import box, gro, lammps_data, pdb, prmtop, psf
+from sheets import CHLORIDE, GAS, ION, MAP, MEOH, METHANOL, METHANOL_BONDS, SALTY, Sheet, asked, dump, table, trajectory
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.trajectory import matching, open_universe, read_frames, species_map
-from lmbmd.trajectory.elements import Evidence, decide
+from lmbmd.trajectory import headers, open_universe, read_frames, species_map
+from lmbmd.trajectory.mapping import matching
+from lmbmd.trajectory.mapping.elements import Evidence, assigned, decide
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-METHANOL = [
-    ("C", "C1", (0.0, 0.0, 0.0)),
-    ("O", "O1", (1.41, 0.0, 0.0)),
-    ("H", "H1", (-0.36, 1.03, 0.0)),
-    ("H", "H2", (-0.36, -0.51, 0.89)),
-    ("H", "H3", (-0.36, -0.51, -0.89)),
-    ("H", "HO", (1.75, 0.9, 0.0)),
-]
-METHANOL_BONDS = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5)]
-NITROGEN = [("N", "N1", (0.0, 0.0, 0.0)), ("N", "N2", (1.1, 0.0, 0.0))]
-
-
-class Sheet:
-    """Molecules on a grid 6 Å apart, so that distances tell them apart, as a PDB file with chosen residue numbers."""
-
-    def __init__(self, *kinds):
-        self.rows, self.bonds = [], []
-        for residue, (name, atoms, bonds) in enumerate(kinds, 1):
-            shift = np.array([residue % 4, residue // 4 % 4, residue // 16]) * 6.0 + 2.0
-            self.bonds += [(len(self.rows) + i, len(self.rows) + j) for i, j in bonds]
-            self.rows += [(residue, name, e, n, np.array(x) + shift) for e, n, x in atoms]
-
-    def pdb(self, path, *, number=lambda residue: residue, conect=(), names=None, elements=True, frames=1):
-        lines = ["CRYST1   26.000   26.000   26.000  90.00  90.00  90.00 P 1           1"]
-        for model in range(frames):
-            lines += [f"MODEL {model + 1}"] if frames > 1 else []
-            for i, (r, res, e, n, (x, y, z)) in enumerate(self.rows):
-                shown = names[i] if names else n
-                lines.append(
-                    f"HETATM{i + 1:5d} {shown:<4s} {res:<3s} A{number(r):4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
-                    f"  1.00  0.00          {e.upper() if elements else '':>2s}"
-                )
-            lines += ["ENDMDL"] if frames > 1 else []
-        lines += [f"CONECT{i + 1:5d}{j + 1:5d}" for i, j in conect]
-        path.write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
-        return path
-
-
-ION = ("LI", [("Li", "LI", (0.0, 0.0, 0.0))], [])
-CHLORIDE = ("CL", [("Cl", "CL", (0.0, 0.0, 0.0))], [])
-MEOH = ("MOH", METHANOL, METHANOL_BONDS)
-GAS = ("N2", NITROGEN, [(0, 1)])
-MAP = """
-centre: LI
-species:
-  LI: {resname: LI}
-  CL: {resname: CL, role: anion, sites: {Cl: Cl}}
-  MeOH: {resname: MOH, role: solvent, sites: {O: O}}
-"""
-SALTY = Sheet(ION, ION, CHLORIDE, CHLORIDE, *[MEOH] * 6)
-
-
-def table(source, text, tmp_path):
-    (tmp_path / "map.yaml").write_text(text, encoding="utf-8")
-    universe = source if isinstance(source, mda.Universe) else open_universe(source)
-    return matching.atom_table(universe, species_map.load(tmp_path / "map.yaml"))[0]
-
-
-def asked(match, source, text, tmp_path):
-    with pytest.raises(LmbmdError, match=match):
-        table(source, text, tmp_path)
-
 
 # Who is a molecule
 
@@ -151,7 +91,7 @@ def test_a_halide_of_a_file_that_is_one_residue_stands_alone(tmp_path):
 
 @pytest.mark.parametrize(("edge_A", "joined"), [(10.3, True), (6.5, False)])
 def test_bonds_over_the_boundary_of_a_small_box_are_found(edge_A, joined):
-    from lmbmd.trajectory.molecules import by_distance
+    from lmbmd.trajectory.mapping.molecules import by_distance
 
     x = np.array([[1.0, 2.0, 2.0], [edge_A - 1.9, 2.0, 2.0]])
     pairs, _ = by_distance(x.astype(np.float32), np.array([edge_A] * 3 + [90.0] * 3, np.float32), np.array(["I", "I"]))
@@ -291,6 +231,64 @@ def test_a_united_carbon_keeps_the_mass_of_its_hydrogens(tmp_path):
     assert atoms.mass_amu.tolist() == pytest.approx([6.94, 15.035, 14.027, 15.035], abs=0.01)
 
 
+def test_an_element_that_is_told_against_two_signs_that_agree_is_refused(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb")
+    for name, wrong, right in (("C1", "N", "C"), ("LI", "Na", "Li")):
+        said = rf"elements: by its key atom .* is {wrong}, but the file says {right} and its name is one of {right}"
+        asked(said, path, MAP + f"elements: {{{name}: {wrong}}}\n", tmp_path)
+    assert table(path, MAP + "elements: {C1: C, LI: Li}\n", tmp_path).count("MeOH") == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "override", "element"),
+    [
+        # The mass is that of what the map says.
+        ({"told": "CL", "name": "CL", "mass_amu": 12.011, "bonds": 3}, "C", "C"),
+        ({"told": "N", "name": "CH2", "mass_amu": 14.027, "bonds": 2}, "C", "C"),
+        ({"told": "N", "name": "CH2", "mass_amu": 14.027, "bonds": 2}, "CH2", "C"),
+        ({"told": "LI", "name": "LI", "mass_amu": 39.1, "alone": True}, "K", "K"),
+        # One sign against it: the name may be either's, or the mass.
+        ({"told": "CL", "name": "CL", "bonds": 3}, "C", "C"),
+        ({"told": "N", "name": "CH2", "mass_amu": 14.0, "bonds": 2}, "CH2", "C"),
+        # Two signs against it.
+        ({"told": "CL", "name": "CL", "mass_amu": 35.45, "bonds": 1}, "C", None),
+        ({"told": "CL", "name": "CL", "alone": True}, "C", None),
+        ({"told": "NA", "name": "NA", "mass_amu": 22.99, "alone": True}, "N", None),
+        ({"told": "N", "name": "N1", "mass_amu": 14.007, "bonds": 3}, "C", None),
+        ({"told": "N", "name": "N1", "mass_amu": 14.0, "bonds": 2}, "C", None),
+        ({"told": "N", "name": "N1", "mass_amu": 14.007, "bonds": 3}, "CH2", None),
+        ({"told": "C", "name": "C1", "mass_amu": 14.027, "bonds": 2}, "N", None),
+        ({"name": "C1", "mass_amu": 12.011, "bonds": 4}, "N", None),
+    ],
+)
+def test_a_told_element_is_refused_only_where_two_signs_speak_against_it_and_the_mass_not_for_it(
+    said, override, element
+):
+    kind = evidence(**said)
+    if element is None:
+        with pytest.raises(LmbmdError, match=rf"by its key atom 1 is {override}, but .* and "):
+            assigned([kind], {kind.name: override}, "elements")
+    else:
+        assert assigned([kind], {kind.name: override}, "elements").tolist() == [element]
+
+
+def test_a_smiles_of_another_ion_than_its_atoms_are_is_refused(tmp_path):
+    path = SALTY.pdb(tmp_path / "t.pdb")
+    for told in ('smiles: "[Na+]"', "formula: Na"):
+        text = MAP.replace("{resname: LI}", f"{{resname: LI, {told}}}")
+        asked(r"species\.LI: its atoms are Li, and by the map Na", path, text, tmp_path)
+    assert table(path, MAP.replace("{resname: LI}", '{resname: LI, smiles: "[Li+]"}'), tmp_path).count("LI") == 2
+
+
+@pytest.mark.parametrize("metal", ["Fe", "Mn", "Zn", "Mg"])
+def test_an_ion_of_any_metal_beside_its_donor_is_no_unit_of_a_chain(tmp_path, metal):
+    beside = (metal.upper(), [(metal, metal.upper(), (1.41, 3.9, 0.0))], [])  # 2.1 Å from the O of residue 5
+    path = Sheet(beside, CHLORIDE, CHLORIDE, *[MEOH] * 6).pdb(tmp_path / "t.pdb")
+    text = MAP.replace("LI: {resname: LI}", f"M: {{resname: {metal.upper()}, charge: 2}}").replace(": LI", ": M")
+    atoms = table(path, text, tmp_path)
+    assert (atoms.count("M"), atoms.count("MeOH")) == (1, 6)
+
+
 # Sites that are no atoms
 
 WATER = [
@@ -339,7 +337,7 @@ def test_atom_numbers_are_those_of_the_file_also_where_sites_are_left_out(tmp_pa
     asked(r"atom 19 is beyond the last, 18", path, by_number.replace("3-18", "3-19"), tmp_path)
 
 
-def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
+def test_the_charge_of_an_atom_is_not_known_where_a_site_beside_it_that_is_no_atom_has_some(tmp_path):
     universe = mda.Universe.empty(6, n_residues=2, atom_resindex=[0, 1, 1, 1, 1, 1], residue_segindex=[0] * 2)
     universe.add_TopologyAttr("names", ["LI", "C1", "DC1", "O1", "DO1", "LP1"])
     universe.add_TopologyAttr("masses", [6.94, 11.611, 0.4, 15.599, 0.4, 0.0])
@@ -349,7 +347,10 @@ def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
     text = "centre: LI\nnet_charge: 1\nspecies:\n  LI: {resname: LI}\n  CO: {resname: CO, role: solvent, sites: {}}\n"
     atoms = table(universe, text + "not_atoms: [DC1, DO1, LP1]\n", tmp_path)
     assert atoms.element.tolist() == ["Li", "C", "O"]
-    assert atoms.charge_e.tolist() == pytest.approx([1.0, 0.3, -0.3])
+    assert atoms.charge_e.tolist() == pytest.approx([1.0, np.nan, np.nan], nan_ok=True)
+    universe.atoms.charges = [1.0, 0.3, 0.0, 1.1, -1.3, -0.1]
+    atoms = table(universe, text + "not_atoms: [DC1, DO1, LP1]\n", tmp_path)
+    assert atoms.charge_e.tolist() == pytest.approx([1.0, 0.3, np.nan], nan_ok=True)
     asked(r"not_atoms\.0: no site has the name or type 'DX'", universe, text + "not_atoms: [DX]\n", tmp_path)
 
 
@@ -370,7 +371,7 @@ def test_the_charge_of_a_site_that_is_no_atom_goes_to_its_atom(tmp_path):
 def test_a_pattern_takes_all_atoms_that_the_graph_cannot_tell_apart(smiles, smarts, expected):
     from rdkit import Chem
 
-    from lmbmd.trajectory.graphs import graph_of_smiles, matched_atoms
+    from lmbmd.trajectory.mapping.graphs import graph_of_smiles, matched_atoms
 
     graph = graph_of_smiles(smiles, "map")
     for shuffled in range(3):
@@ -394,17 +395,6 @@ def frames_of(universe, tmp_path, more=""):
     return [f.time_ps for f in open_foreign(universe, tmp_path / "map.yaml")[1]]
 
 
-def trajectory(tmp_path, name, dt=5.0, **options):
-    topology = SALTY.pdb(tmp_path / "top.pdb")
-    u = mda.Universe(str(topology))
-    with mda.Writer(str(tmp_path / name), u.atoms.n_atoms, dt=dt, **options) as out:
-        for k in range(3):
-            u.trajectory.ts.time = k * dt
-            u.trajectory.ts.frame = k
-            out.write(u.atoms)
-    return topology, tmp_path / name
-
-
 UNKNOWN = "how much time passes between its frames is not known"
 
 
@@ -421,17 +411,6 @@ def test_arrays_in_memory_have_no_clock(tmp_path):
     u.transfer_to_memory()
     with pytest.raises(LmbmdError, match=UNKNOWN):
         frames_of(u, tmp_path)
-
-
-def dump(path, steps=(0, 500, 1000), head=(), columns="id type xu yu zu", bounds="pp pp pp", opener=open):
-    lines = []
-    for step in steps:
-        lines += [*head, "ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(SALTY.rows))]
-        lines += [f"ITEM: BOX BOUNDS {bounds}", "0 26", "0 26", "0 26", f"ITEM: ATOMS {columns}"]
-        lines += [f"{i + 1} 1 {x} {y} {z}" for i, (*_, (x, y, z)) in enumerate(SALTY.rows)]
-    with opener(path, "wt", encoding="utf-8") as file:
-        file.write("\n".join([*lines, ""]))
-    return path
 
 
 @pytest.mark.parametrize("wrap", ["plain", "chain", "memory"])
@@ -495,6 +474,263 @@ def test_an_interval_that_is_rather_a_mistaken_unit_is_questioned(tmp_path):
         with pytest.raises(LmbmdError, match=r"ps between its first two frames.*frame_interval_ps"):
             frames_of(pair, tmp_path)
     assert frames_of(pair, tmp_path, "frame_interval_ps: 500000\n") == [0.0, 5e5, 1e6]
+
+
+@pytest.mark.parametrize("name", ["t.xtc", "t.trr", "t.dcd", "t.nc", "t.h5md"])
+def test_an_interval_that_is_told_otherwise_than_the_file_states_it_is_refused(tmp_path, name):
+    if name == "t.h5md":
+        pytest.importorskip("h5py")
+    pair = trajectory(tmp_path, name)
+    believed = pytest.approx([0.0, 5.0, 10.0], rel=1e-5)
+    assert frames_of(pair, tmp_path) == frames_of(pair, tmp_path, "frame_interval_ps: 5\n") == believed
+    with pytest.raises(LmbmdError, match=r"file says 5 ps .*first two frames.*species map 10 ps.*clock_is_wrong: true"):
+        frames_of(pair, tmp_path, "frame_interval_ps: 10\n")
+    wrong = "frame_interval_ps: 10\nclock_is_wrong: true\n"
+    assert frames_of(pair, tmp_path, wrong) == [0.0, 10.0, 20.0]
+    with pytest.raises(LmbmdError, match=r"clock_is_wrong: .*right ones are not told.*frame_interval_ps"):
+        frames_of(pair, tmp_path, "clock_is_wrong: true\n")
+
+
+def test_the_interval_between_stored_frames_is_compared_also_where_only_some_are_wanted(tmp_path):
+    from lmbmd.trajectory.foreign import open_foreign
+
+    pair = trajectory(tmp_path, "t.xtc")
+    for told, times in ((5, [0.0, 10.0]), (10, None)):
+        (tmp_path / "map.yaml").write_text(f"{MAP}frame_interval_ps: {told}\n", encoding="utf-8")
+        if times:
+            assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", step=2)[1]] == times
+        else:
+            with pytest.raises(LmbmdError, match=r"file says 10 ps .*species map 20 ps"):
+                open_foreign(pair, tmp_path / "map.yaml", step=2)
+
+
+@pytest.mark.parametrize("name", ["t.xtc", "t.dcd"])
+def test_a_dt_of_a_universe_and_the_map_must_say_the_same(tmp_path, name):
+    topology, path = trajectory(tmp_path, name)
+    u = mda.Universe(str(topology), str(path), dt=2.0)
+    assert frames_of(u, tmp_path) == frames_of(u, tmp_path, "frame_interval_ps: 2\n") == [0.0, 2.0, 4.0]
+    with pytest.raises(LmbmdError, match=r"file says 2 ps .*species map 5 ps"):
+        frames_of(u, tmp_path, "frame_interval_ps: 5\n")
+
+
+def test_a_clock_that_stands_still_states_nothing(tmp_path):
+    pair = trajectory(tmp_path, "t.xtc", dt=0.0)
+    with pytest.raises(LmbmdError, match=r"frame 1: the time is 0 ps, after 0 ps"):
+        frames_of(pair, tmp_path)
+    assert frames_of(pair, tmp_path, "frame_interval_ps: 2\n") == [0.0, 2.0, 4.0]
+
+
+def test_frames_that_are_missing_in_a_lammps_dump_take_their_time(tmp_path):
+    told = "frame_interval_ps: 0.5\n"
+    pair = SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / "t.lammpstrj", (1000, 1500, 2000, 5000, 5500))
+    assert frames_of(pair, tmp_path, told) == [0.0, 0.5, 1.0, 4.0, 4.5]
+    from lmbmd.trajectory.foreign import open_foreign
+
+    assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", 1, None, 2)[1]] == [0.5, 4.0]
+    frames = open_foreign(pair, tmp_path / "map.yaml")[1]
+    assert [f.time_ps for f in frames.part(2, 5)] == [1.0, 4.0, 4.5], "also in a part that another process reads"
+    assert frames_of(pair, tmp_path, told + "clock_is_wrong: true\n") == [0.5 * k for k in range(5)]
+    dump(pair[1], (0, 500, 1000, 0, 500))
+    with pytest.raises(LmbmdError, match=r"frame 3: the time is 0 ps, after 1 ps .*clock_is_wrong: true"):
+        frames_of(pair, tmp_path, told)
+    dump(pair[1], (0, 0, 0))
+    assert frames_of(pair, tmp_path, told) == [0.0, 0.5, 1.0], "steps that are not counted"
+
+
+@pytest.mark.parametrize("opener", [open, gzip.open])
+@pytest.mark.parametrize("early", [(0, 137), (500123,)])
+def test_the_told_interval_of_a_dump_is_its_usual_gap_not_that_after_its_first_frame(tmp_path, early, opener):
+    """A minimisation before the run, or a restart that writes its first frame."""
+    from lmbmd.trajectory.foreign import open_foreign
+
+    begun = -(-early[-1] // 1000) * 1000
+    steps = np.array([*early, *range(begun, begun + 102_000, 1000)])
+    name = "t.lammpstrj" + ".gz" * (opener is gzip.open)
+    pair = SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / name, steps, opener=opener)
+    (tmp_path / "map.yaml").write_text(f"{MAP}frame_interval_ps: 2\n", encoding="utf-8")
+    for start, step in ((0, 1), (0, 10), (0, 50), (1, 50)):
+        times_ps = [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", start, None, step)[1]]
+        assert np.diff(times_ps) == pytest.approx(np.diff(steps[start::step]) * 2.0 / 1000), (start, step)
+
+
+def test_a_dump_without_a_usual_gap_is_refused_and_a_damaged_end_is_left_out(tmp_path):
+    pair = SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / "t.lammpstrj", (0, 137, 1000, 2000))
+    told = "frame_interval_ps: 2\n"
+    with pytest.raises(LmbmdError, match=r"t\.lammpstrj.* 137, 863, 1000 steps .*no gap .*one interval") as found:
+        frames_of(pair, tmp_path, told)
+    assert "clock_is_wrong" not in str(found.value), "that counts every frame as one interval"
+    from lmbmd.trajectory.foreign import open_foreign
+
+    dump(pair[1], (0, 1000, 2000, "damage"))
+    assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", stop=3)[1]] == [0, 2, 4]
+    with pytest.raises(LmbmdError, match=r"frame 3: the frame cannot be read .*stop = 3"):
+        frames_of(pair, tmp_path, told)
+
+
+def xyz(path, *comments):
+    rows = "".join(f"{e} {x} {y} {z}\n" for _, _, e, _, (x, y, z) in SALTY.rows)
+    path.write_text("".join(f"{len(SALTY.rows)}\n{comment}\n{rows}" for comment in comments), encoding="utf-8")
+    return SALTY.pdb(path.with_name("top.pdb")), path
+
+
+def test_an_interval_that_contradicts_the_times_that_cp2k_writes_is_refused(tmp_path):
+    pair = xyz(tmp_path / "t.xyz", *(f" i = {10 * k:8d}, time = {5.0 * k:12.3f}, E = -1.5" for k in range(3)))
+    told = "box: [26, 26, 26]\nframe_interval_ps: 0.005\n"
+    assert frames_of(pair, tmp_path, told) == pytest.approx([0, 0.005, 0.01])
+    with pytest.raises(LmbmdError, match=r"the file says 0\.005 ps .*species map 5 ps"):
+        frames_of(pair, tmp_path, told.replace("0.005", "5"))
+    assert frames_of(pair, tmp_path, told.replace("0.005", "5") + "clock_is_wrong: true\n") == [0, 5, 10]
+
+
+def test_a_box_that_contradicts_the_lattice_of_an_extended_xyz_file_is_refused(tmp_path):
+    one, other = (f'Lattice="{x} 0 0 0 0 26 0 -26 0" Properties=species:S:1:pos:R:3' for x in (26.0, 27.0))
+    told = "frame_interval_ps: 1\nbox: [26, 26, 26]\n"
+    assert len(frames_of(xyz(tmp_path / "t.xyz", one, one, "a comment"), tmp_path, told)) == 3
+    with pytest.raises(LmbmdError, match=r"t\.xyz, frame 1: the file says Lattice=\"27 0 0 .*species map another box"):
+        frames_of(xyz(tmp_path / "t.xyz", one, other), tmp_path, told)
+
+
+@pytest.mark.parametrize(("head", "left"), [("0", 1), ("²", 0), ("-3", 0), ("9" * 30, 0), ("9" * 5000, 0)])
+def test_a_frame_of_an_xyz_file_that_counts_no_atoms_is_no_traceback(tmp_path, head, left):
+    one = 'Lattice="26 0 0 0 26 0 0 0 26"'
+    pair = xyz(tmp_path / "t.xyz", one, one)
+    whole = pair[1].read_text(encoding="utf-8")
+    pair[1].write_text(f"{whole}{head}\n{one}\n", encoding="utf-8")
+    assert len(list(headers.xyz_comments(pair[1]))) == 2 + left
+    first, second = whole[: len(whole) // 2], whole[len(whole) // 2 :]
+    pair[1].write_text(first + second.replace(str(len(SALTY.rows)), head, 1), encoding="utf-8")
+    if not head.isascii() and locale.getpreferredencoding().lower() not in ("utf-8", "utf8"):
+        # The readers take text in the encoding of the shell.
+        with pytest.raises(LmbmdError, match="Set PYTHONUTF8=1"):
+            frames_of(pair, tmp_path, "frame_interval_ps: 1\nbox: [26, 26, 26]\n")
+        return
+    assert frames_of(pair, tmp_path, "frame_interval_ps: 1\nbox: [26, 26, 26]\n") == [0, 1], "its rows are whole"
+
+
+def test_text_in_another_encoding_is_refused_with_what_to_do(tmp_path):
+    pair = xyz(tmp_path / "t.xyz", "a comment", "lengths in \u00c5")
+    told = "frame_interval_ps: 1\nbox: [26, 26, 26]\n"
+    if locale.getpreferredencoding().lower() in ("utf-8", "utf8"):
+        assert len(frames_of(pair, tmp_path, told)) == 2
+    pair[1].write_bytes(pair[1].read_text(encoding="utf-8").encode("latin-1"))
+    with pytest.raises(LmbmdError, match=r"t\.xyz.*Set PYTHONUTF8=1.*iconv"):
+        frames_of(pair, tmp_path, told)
+
+
+@pytest.mark.parametrize(("told", "most"), [("", 2), ("clock_is_wrong: true\n", 0)])
+def test_comments_of_an_xyz_file_are_read_only_as_far_as_something_is_told(tmp_path, monkeypatch, told, most):
+    pair = xyz(tmp_path / "t.xyz", *["a comment"] * 5)
+    read, comments = [], headers.xyz_comments
+    monkeypatch.setattr(headers, "xyz_comments", lambda path: (read.append(said) or said for said in comments(path)))
+    with pytest.raises(LmbmdError, match="no periodic box"):
+        frames_of(pair, tmp_path, f"frame_interval_ps: 1\n{told}")
+    assert len(read) == most
+    frames_of(pair, tmp_path, "frame_interval_ps: 1\nbox: [26, 26, 26]\n")
+    assert len(read) == most + 5
+
+
+def test_molecules_broken_over_the_boundary_of_a_told_box_are_found_by_their_distances(tmp_path):
+    path = tmp_path / "t.xyz"
+    rows = [(e, (np.array(x) + 17.5) % 26.0) for _, _, e, _, x in SALTY.rows]
+    assert any(np.ptp([x for _, x in rows[k : k + 6]], axis=0).max() > 20 for k in range(4, 40, 6)), "some are broken"
+    text = "".join(f"{e} {x[0]:.4f} {x[1]:.4f} {x[2]:.4f}\n" for e, x in rows)
+    path.write_text(f"{len(rows)}\nno box\n{text}", encoding="utf-8")
+    told = """centre: LI
+box: [26, 26, 26]
+species:
+  LI: {atoms: 1-2}
+  CL: {atoms: 3-4, role: anion, sites: {Cl: Cl}}
+  MeOH: {atoms: 5-40, formula: CH4O, role: solvent, sites: {O: O}}
+"""
+    assert table(path, told, tmp_path).count("MeOH") == 6
+
+
+def models(path, cells, order, head=()):
+    """A PDB file of several models, each with its own cell before or after MODEL, or with none."""
+    first, *rows = SALTY.pdb(path).read_text(encoding="utf-8").replace("END\n", "").splitlines()
+    assert first.startswith("CRYST1   26.000")
+    lines = [first.replace("26.000", f"{cell:.3f}") for cell in head]
+    for number, cell in enumerate(cells, 1):
+        mine = {"C": first.replace("26.000", f"{cell:.3f}"), "M": f"MODEL {number:8d}"}
+        lines += [*(mine[letter] for letter in order), *rows, "ENDMDL"]
+    path.write_text("\n".join([*lines, "END", ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("order", ["CM", "MC"])
+def test_models_of_a_pdb_file_have_their_own_boxes(tmp_path, order):
+    path = models(tmp_path / "t.pdb", (26.0, 26.1, 27.0), order)
+    atoms = table(path, MAP, tmp_path)
+    frames = read_frames(open_universe(path), atoms, interval_ps=1.0)
+    for part in (frames, frames.part(1, 3)):
+        assert [f.box[0, 0] for f in part] == pytest.approx([26.0, 26.1, 27.0][-len(part) :])
+
+
+@pytest.mark.parametrize(("order", "head"), [("CM", (26.0,)), ("MC", (25.0,)), ("M", (26.0, 26.1)), ("C", ())])
+def test_boxes_of_a_pdb_file_that_are_not_one_for_each_model_are_refused(tmp_path, order, head):
+    path = models(tmp_path / "t.pdb", (26.0, 26.1, 27.0), order, head)
+    with pytest.raises(LmbmdError, match=r"t\.pdb, line \d+: its models have other boxes \(26\.\d00 26.*take turns"):
+        open_universe(path)
+    atoms = table(SALTY.pdb(tmp_path / "top.pdb"), MAP, tmp_path)
+    with pytest.raises(LmbmdError, match=r"other boxes"):
+        read_frames(path, atoms, interval_ps=1.0)
+    if order != "C":
+        _, xtc = trajectory(tmp_path, "t.xtc")
+        assert len(open_universe(path, xtc).trajectory) == 3, "nobody reads the boxes of a topology"
+    same = models(tmp_path / "t.pdb", (26.0, 26.0), "M", (26.0,))
+    assert [f.box[0, 0] for f in read_frames(same, atoms, interval_ps=1.0)] == pytest.approx([26.0, 26.0])
+
+
+@pytest.mark.parametrize(("bounds", "told"), [("pp pp ff", "z"), ("xy xz yz pp fs pp", "y"), ("ss mm pp", "x and y")])
+def test_a_dump_of_a_box_with_walls_is_refused(tmp_path, bounds, told):
+    path = dump(tmp_path / "t.lammpstrj", bounds=bounds)
+    with pytest.raises(LmbmdError, match=rf"does not repeat along {told} \(BOX BOUNDS {bounds}\).*p p p"):
+        open_universe(SALTY.pdb(tmp_path / "top.pdb"), path)
+
+
+# Whether the trajectory is that of the topology
+
+
+def test_a_topology_that_names_its_bonds_does_not_make_bonds_of_what_is_none(tmp_path):
+    """Atoms in another order, lengths in Bohr or nm, positions without digits: the bonds of the first frame show it."""
+    topology = lammps_data(tmp_path / "t.data")
+    text = """centre: Li
+frame_interval_ps: 1
+species:
+  Li: {smiles: "[Li+]"}
+  NO3: {smiles: "[O-][N+](=O)[O-]", role: anion, sites: {O: O}}
+  MOH: {smiles: CO, role: solvent, sites: {O: O}}
+"""
+    (tmp_path / "map.yaml").write_text(text, encoding="utf-8")
+    u = mda.Universe(str(topology), topology_format="DATA")
+    x, n = u.atoms.positions.copy(), len(u.atoms)
+    far = np.where(np.arange(n)[:, None] % 2, [0.0, 0, 20], [20.0, 0, 0])
+    from lmbmd.trajectory.foreign import open_foreign
+
+    def given(positions, edge_A=20.0):
+        u.atoms.positions, u.dimensions = positions, np.array([edge_A] * 3 + [90.0] * 3)
+        with mda.Writer(str(tmp_path / "t.trr"), n) as out:
+            out.write(u.atoms)
+        return list(open_foreign((topology, tmp_path / "t.trr"), tmp_path / "map.yaml")[1])
+
+    assert len(given(x)) == len(given(x + far)) == 1, "also when broken over the boundary"
+    u.atoms.positions, u.dimensions = x % 20.0, None  # one bond of a nitrate is broken over the boundary
+    for edge_A in (20.0, 22.0):
+        (tmp_path / "box.yaml").write_text(f"{text}box: [{edge_A}, {edge_A}, {edge_A}]\n", encoding="utf-8")
+        with mda.Writer(str(tmp_path / "b.dcd"), n) as out:
+            out.write(u.atoms)
+        if edge_A == 20.0:
+            assert len(open_foreign((topology, tmp_path / "b.dcd"), tmp_path / "box.yaml")[1]) == 1
+        else:
+            with pytest.raises(LmbmdError, match=r"b\.dcd, frame 0: .* bonds .* a box that is told is another"):
+                open_foreign((topology, tmp_path / "b.dcd"), tmp_path / "box.yaml")
+    for order in (np.arange(n)[::-1], np.r_[3 : n - 6, 0:3, n - 6 : n]):
+        with pytest.raises(LmbmdError, match=r"t\.trr, frame 0: \d+ of the \d+ bonds of .* are none.*same order"):
+            given(x[order])
+    with pytest.raises(LmbmdError, match=r"bonds are 1\.8\d times as long as bonds are \(as lengths in Bohr are\)"):
+        given(1.8897 * x, 1.8897 * 20.0)
+    with pytest.raises(LmbmdError, match=r"bonds are 0\.10 times as long as bonds are \(as lengths in nm are\)"):
+        given(0.1 * x)
 
 
 # Readers

@@ -54,6 +54,12 @@ def test_frames_are_those_of_the_reference_reader_to_the_bit(tmp_path, name, x, 
             assert (step, time_ps) == (theirs.step, theirs.time)
 
 
+def test_positions_that_are_rounded_too_coarsely_for_distances_are_refused(tmp_path):
+    path = written(tmp_path / "t.xtc", [water(40)], precision=10.0)
+    with pytest.raises(LmbmdError, match=r"t\.xtc, frame 0: .* rounded to 1 Å.*compressed-x-precision"):
+        xtc.read(path, 0, int(xtc.scan(path)[1][0]), 120)
+
+
 def test_damaged_bytes_never_crash_and_are_mostly_refused(tmp_path):
     path = written(tmp_path / "t.xtc", [water(40, seed) for seed in range(3)])
     whole = path.read_bytes()

@@ -97,7 +97,7 @@ def test_enthalpy_and_permittivity_follow_their_definitions(short, tmp_path):
     assert math.isnan(liquids.measure(run, tmp_path).vaporisation_kJ_mol.value), "there is no vapour yet"
     liquids.vapour(run, tmp_path, 1.0)
     found = liquids.measure(run, tmp_path)
-    gas = liquids.vapour_energies(run, tmp_path)
+    gas = liquids.vapour_of(run, tmp_path)[0]
     assert len(gas) == 10
     assert found.vaporisation_kJ_mol.value == pytest.approx(gas.mean() + 100.0 + 8.314462618e-3 * 298.15, abs=1e-3)
     # 1 + <M²> / (3 ε₀ V k T) in SI units, <M²> = 3 · 2² (e nm)²
@@ -106,6 +106,9 @@ def test_enthalpy_and_permittivity_follow_their_definitions(short, tmp_path):
     expected = 1 + square / (3 * 8.8541878128e-12 * volume_m3 * 1.380649e-23 * 298.15)
     assert found.permittivity.value == pytest.approx(expected, abs=4 * found.permittivity.error)
     assert found.permittivity.error < 0.05 * expected
+    samples[:, 3:] = np.repeat(samples[::400, 3:], 400, axis=0)[: len(samples)]
+    liquids.save(run, tmp_path, "", samples)
+    assert math.isnan(liquids.measure(run, tmp_path).permittivity.value), "eleven dipoles are too few"
 
 
 def test_runs_older_than_the_dipole_stay_usable(short, tmp_path):
@@ -242,3 +245,24 @@ def test_the_workflow_runs_everything_once_and_by_commands_that_there_are(tmp_pa
             main(asked.split())
         seen.add(asked.split()[1])
     assert seen == {"liquids", "time-step", "transport", "pairs", "report"}
+
+
+def test_the_cost_of_polarisation_is_that_of_a_dipole_in_its_own_field():
+    # (1 D)² / (2 · 4.4 Å³) in SI units, of acetonitrile's polarisability
+    debye, alpha = 3.33564e-30, 4 * np.pi * 8.8541878128e-12 * 1e-30
+    one = debye**2 / (2 * alpha) * 6.02214076e23 / 1000
+    cost = liquids.polarisation_kJ_mol("AN", 4.92)
+    assert one / 4.5 < cost < one / 4.3, "measured: 4.40 to 4.48 Å³"
+    assert liquids.polarisation_kJ_mol("AN", 3.92) == 0
+    assert math.isnan(liquids.polarisation_kJ_mol("TTE", 3.0)), "nobody has measured it"
+
+
+def test_the_dipole_of_a_molecule_is_the_root_of_its_mean_square():
+    parameters, places = load_set(REFERENCE["sets"][0]), np.zeros((2, 6, 3))
+    nonbonded = next(f for f in parameters.system("AN").getForces() if isinstance(f, openmm.NonbondedForce))
+    nitrogen = nonbonded.getParticleParameters(2)[0]._value  # CC#N
+    places[0, 2, 0] = places[1, 2, 1] = 0.1
+    places[1] *= 3
+    e_nm_D = 1.602176634e-19 * 1e-9 / 3.33564e-30
+    expected = abs(nitrogen) * 0.1 * np.sqrt((1 + 9) / 2) * e_nm_D
+    assert liquids.rms_dipole_D(parameters, "AN", places) == pytest.approx(expected, rel=1e-4)

@@ -40,9 +40,11 @@ def test_rows_are_read_as_they_were_written(tmp_path):
         compared(replace(DENSITY, name="DEC", quantity="potential_energy", simulated=-0.5)),
         compared(Row("pair", "EC", "donor_distance", "O", ensemble="vacuum", ion_charge_scale=1.0, simulated=1.9)),
     ]
-    write_rows(tmp_path / FILE, rows)
-    assert as_text(read_rows(tmp_path / FILE)) == as_text(rows)
-    first = read_rows(tmp_path / FILE)[0]
+    file = tmp_path / "some-set-1.0.0" / FILE
+    write_rows(file, rows)
+    assert as_text(read_rows(file)) == as_text(replace(row, set="some-set-1.0.0") for row in rows)
+    first = read_rows(file)[0]
+    assert [row.part for row in read_rows(file)] == ["training", "held out", ""][: len(rows)]
     assert (first.experiment, first.source[:8], first.trust, first.unit) == (1.06326, "ThermoML", "high", "g/cm³")
     assert first.reliable is False and np.isnan(first.ion_charge_scale)
 

@@ -8,6 +8,12 @@ rule describe:
             replica=STUDY.replicas(wildcards.formulation),
             file=["contacts.arrow", "rdf.npz", "run.json", ".contacts"],
         ),
+        segments=lambda wildcards: expand(
+            "results/{{formulation}}/{{temperature}}K/r{replica}/t{segment}/{file}",
+            replica=STUDY.replicas(wildcards.formulation),
+            segment=STUDY.segments,
+            file=["contacts.arrow", "run.json", *STUDY.segment_logs, ".segment_contacts"],
+        ),
         # Whole frames to cut shells out of. Not the trajectory: who deletes that has not asked for it to be run again.
         sample="results/{formulation}/{temperature}K/r1/sample.xtc",
     output:

@@ -15,7 +15,7 @@ rule simulate:
         done=touch("results/{formulation}/{temperature}K/r{replica}/.simulate"),
     log:
         "logs/simulate/{formulation}.{temperature}K.r{replica}.log",
-    threads: 8
+    threads: threads_of_run
     params:
         physics=lambda wildcards: STUDY.spec_text(wildcards.formulation, wildcards.temperature, wildcards.replica),
         stage=stages.SIMULATE,

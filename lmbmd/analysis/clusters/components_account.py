@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -127,7 +128,7 @@ def _notes(results: Sequence[ClusterResult]) -> list[dict[str, str]]:
         text = (
             f"In {oversized} of {frames} frames a finite cluster is longer than half the box (up to {longest:.1f} nm "
             f"in a box of {width:.1f} nm): its size is limited by the box. Simulate a box of at least "
-            f"{2 * longest:.0f} nm."
+            f"{math.ceil(2 * longest)} nm."
         )
         notes.append({"topic": "box", "text": text})
     return notes
@@ -141,5 +142,6 @@ def _series(found: Findings) -> dict[str, Series]:
 FAMILY = Family(
     account=lambda found: cluster_account(found.of(Clusters), found.setting.atoms),
     folds={Clusters: lambda setting, replica: Clusters(setting.atoms)},
+    radius_errors=True,
     series=_series,
 )

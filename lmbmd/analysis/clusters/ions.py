@@ -111,7 +111,9 @@ def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> IonGraph:
     target = ions.node[partner]
     contact = np.flatnonzero(target >= 0)
     source, target, partner = shell.row[contact], target[contact], partner[contact]
-    jump = shell.edge[contact].astype(float) - shell.molecule[partner] + shell.centre[source]
+    # ``take`` fetches rows faster than brackets do.
+    rows = shell.edge.take(contact, 0), shell.molecule.take(partner, 0), shell.centre.take(source, 0)
+    jump = rows[0].astype(float) - rows[1] + rows[2]
     cells = jump @ np.linalg.inv(shell.box)
     step = np.rint(cells)
     if len(cells) and np.abs(cells - step).max() > 0.1:

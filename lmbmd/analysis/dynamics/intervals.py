@@ -8,9 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 from scipy import fft
 
 _BATCH = 1 << 21  # numbers transformed at a time
+
+
+@njit(cache=True)
+def changes(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is in ``now`` and was not before, and what was in ``before`` and is not now, in order.
+
+    Args:
+        before, now: int64, each number once, ascending.
+    """
+    came, went = np.empty(len(now), np.int64), np.empty(len(before), np.int64)
+    i = j = n_came = n_went = 0
+    while i < len(before) or j < len(now):
+        if j == len(now) or (i < len(before) and before[i] < now[j]):
+            went[n_went] = before[i]
+            n_went += 1
+            i += 1
+        elif i == len(before) or now[j] < before[i]:
+            came[n_came] = now[j]
+            n_came += 1
+            j += 1
+        else:
+            i += 1
+            j += 1
+    return came[:n_came].copy(), went[:n_went].copy()
 
 
 @dataclass(frozen=True, eq=False)

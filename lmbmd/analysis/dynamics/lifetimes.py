@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmbmd.analysis.clusters.ions import ions_of
-from lmbmd.analysis.dynamics.intervals import Intervals
+from lmbmd.analysis.dynamics.beat import off_beat
+from lmbmd.analysis.dynamics.intervals import Intervals, changes
 from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
@@ -25,6 +26,9 @@ STATES = ("contact", "CIP", "AGG")
 N_GROUPS = 10
 #: Origins from which cluster membership is followed, for each lag.
 MAX_CLUSTER_ORIGINS = 200
+#: The longest break that is no loss, ps (Impey, Madden and McDonald, J. Phys. Chem. 87, 5071 (1983),
+#: doi:10.1021/j150643a008).
+MENDED_PS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,110 +84,94 @@ class Exchange:
 
 
 @dataclass(frozen=True, eq=False)
-class ResidenceResult:
-    """Lifetimes of one run: frame interval in ps (NaN for a single frame), number of frames, and the counts."""
+class ExchangeResult:
+    """Losses of contacts in one run.
+
+    Attributes:
+        interval_ps: between frames; NaN for a single one.
+        n_frames: of the run.
+        exchanges: of each centre and partner that were in contact.
+    """
 
     interval_ps: float
     n_frames: int
-    correlations: tuple[Correlation, ...]
     exchanges: tuple[Exchange, ...]
 
 
-class Residence:
-    """Fold over the frames of one run that records when each centre and molecule are together.
+@dataclass(frozen=True, eq=False)
+class ResidenceResult(ExchangeResult):
+    """Lifetimes of one run: its losses, and its correlation functions."""
 
-    Memory grows with the number of contacts formed and broken, and with one number per ion and frame for
-    cluster membership; never with centres × molecules.
+    correlations: tuple[Correlation, ...]
+
+
+class _Record:
+    """When each centre and molecule were together, as stretches of frames.
+
+    Memory grows with the number of contacts formed and broken, never with centres × molecules.
 
     Args:
         atoms: who the atoms are.
-        tolerance_ps: the longest break t* that kind "mended" ignores (2 ps: Impey, Madden and McDonald, J.
-            Phys. Chem. 87, 5071 (1983), doi:10.1021/j150643a008). Kind "mended" is left out where frames
-            are further apart.
+        tolerance_ps: the longest break that is no loss; none is ignored where frames are further apart.
     """
 
-    def __init__(self, atoms: AtomTable, tolerance_ps: float = 2.0) -> None:
-        self.atoms, self.tolerance_ps = atoms, tolerance_ps
-        self._ions = ions_of(atoms)
+    def __init__(self, atoms: AtomTable, tolerance_ps: float) -> None:
+        self.atoms, self._tolerance_ps = atoms, tolerance_ps
         self._irregular: LmbmdError | None = None
         self._times: list[float] = []
-        self._labels: list[np.ndarray] = []
         self._on = np.empty(0, np.int64)
         self._started: list[np.ndarray] = []
         self._ended: list[np.ndarray] = []
 
-    def add(self, shell: FirstShell) -> None:
-        """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
-        self._irregular = self._irregular or self._off_beat(shell.contacts)
-        if self._irregular:
-            return
-        pairs = shell.pairs.centre * self.atoms.n_molecules + shell.pairs.molecule
-        keys = self._with_states(pairs)
-        self._started.append(np.setdiff1d(keys, self._on, assume_unique=True))
-        self._ended.append(np.setdiff1d(self._on, keys, assume_unique=True))
-        self._on = keys
-        self._labels.append(shell.graph.label.astype(np.int32))
-        self._times.append(shell.contacts.time_ps)
+    def add(self, contacts: FrameContacts, keys: np.ndarray) -> bool:
+        """Add the next frame; false if it, or one before it, does not follow at the interval of those before.
 
-    def result(self) -> ResidenceResult:
-        """Everything counted over the frames added so far (at least one). What never occurred is absent.
+        Args:
+            contacts: of the frame.
+            keys: state · (centres · molecules) + centre · molecules + molecule, ascending.
+        """
+        self._irregular = self._irregular or off_beat(self._times, contacts)
+        if self._irregular:
+            return False
+        started, ended = changes(self._on, keys)
+        self._started.append(started)
+        self._ended.append(ended)
+        self._on = keys
+        self._times.append(contacts.time_ps)
+        return True
+
+    def check(self) -> None:
+        """Whether there is something to count.
 
         Raises:
             LmbmdError: if a frame did not follow at the interval of those before it.
         """
         if self._irregular:
             raise self._irregular
-        n_frames = len(self._times)
-        if n_frames == 0:
-            raise ValueError("no frame was added")
-        interval = (self._times[-1] - self._times[0]) / (n_frames - 1) if n_frames > 1 else float("nan")
-        # Frames that may be missing in a row; 1e-6 forgives rounded times.
-        gap = int(self.tolerance_ps / interval + 1e-6) if n_frames > 1 else 0
-        correlations, exchanges = [], []
-        for centre, partner, state, held, centres in self._followed():
-            random = float(held.frames_on().sum() / (n_frames * centres.sum() * self.atoms.count(partner)))
-            mended, tolerance = held.mended(gap), self.tolerance_ps if gap else 0.0
-            kinds = [("intermittent", held, held.both(), random), ("continuous", held, held.unbroken(), 0.0)]
-            if gap:
-                kinds.append(("mended", mended, mended.unbroken(), 0.0))
-            lag = np.arange(n_frames)
-            for kind, on, together, level in kinds:
-                origins = np.outer(on.frames_on() / n_frames, n_frames - lag)
-                t_star = tolerance if kind == "mended" else 0.0
-                counts = lag, together, origins, level, on.departures()
-                correlations.append(Correlation(centre, partner, state, kind, t_star, *counts))
-            if state == "contact":
-                exchanges.append(Exchange(centre, partner, tolerance, mended.losses(), mended.frames_on(), centres))
-        if len(self._ions) > 1:
-            correlations.append(_cluster_membership(np.array(self._labels)))
-        return ResidenceResult(interval, n_frames, tuple(correlations), tuple(exchanges))
-
-    def _off_beat(self, shell: FrameContacts) -> LmbmdError | None:
-        """What is wrong with the time of the next frame, if anything."""
         if not self._times:
-            return None
-        step = shell.time_ps - self._times[-1]
-        usual = self._times[1] - self._times[0] if len(self._times) > 1 else step
-        if step > 0 and abs(step - usual) <= 0.05 * usual:
-            return None
-        return LmbmdError(
-            f"this frame comes {step:g} ps after the one before it, where {usual:g} ps were usual; lifetimes "
-            "need one interval between frames.",
-            where=f"frame {shell.index} ({shell.time_ps:g} ps)",
-            remedy="Give a trajectory written at one interval, with no frame missing or repeated.",
-        )
+            raise ValueError("no frame was added")
 
-    def _with_states(self, pairs: np.ndarray) -> np.ndarray:
-        """Keys of all states that the pairs of a frame are in: pair + state · (centres · molecules), in order."""
-        molecule = pairs % self.atoms.n_molecules
-        is_anion = self._ions.node[molecule] >= 0
-        centres = np.bincount(molecule, minlength=1)[molecule]
-        size = len(self.atoms.centres) * self.atoms.n_molecules
-        return np.concatenate(
-            [pairs, pairs[is_anion & (centres == 1)] + size, pairs[is_anion & (centres > 1)] + 2 * size]
-        )
+    @property
+    def n_frames(self) -> int:
+        return len(self._times)
 
-    def _followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
+    @property
+    def interval_ps(self) -> float:
+        n = self.n_frames
+        return (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else float("nan")
+
+    @property
+    def gap(self) -> int:
+        """Frames that may be missing in a row."""
+        # 1e-6 forgives rounded times.
+        return int(self._tolerance_ps / self.interval_ps + 1e-6) if self.n_frames > 1 else 0
+
+    def exchange(self, centre: str, partner: str, mended: Intervals, centres: np.ndarray) -> Exchange:
+        """Losses of a partner, from stretches whose breaks of ``gap`` frames are mended."""
+        tolerance = self._tolerance_ps if self.gap else 0.0
+        return Exchange(centre, partner, tolerance, mended.losses(), mended.frames_on(), centres)
+
+    def followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
         """For each centre species, partner species and state that occurred: its stretches, and centres by group."""
         atoms, n_frames = self.atoms, len(self._times)
         frames = np.arange(n_frames)
@@ -206,6 +194,102 @@ class Residence:
             centres = np.bincount(group[species == a])
             held = Intervals(key[these], start[these], end[these], group[row[these]], len(centres), n_frames)
             yield atoms.species[a].name, atoms.species[b].name, STATES[s], held, centres
+
+
+def _pairs(shell: FirstShell) -> np.ndarray:
+    """The pairs of a frame in contact, centre · molecules + molecule, in order."""
+    return shell.pairs.centre * shell.atoms.n_molecules + shell.pairs.molecule
+
+
+class Exchanges:
+    """Fold over the frames of one run that counts losses of contacts, as ``Residence`` does, and nothing else.
+
+    Args:
+        atoms: who the atoms are.
+        tolerance_ps: the longest break that is no loss.
+    """
+
+    def __init__(self, atoms: AtomTable, tolerance_ps: float = MENDED_PS) -> None:
+        self._record = _Record(atoms, tolerance_ps)
+
+    def add(self, shell: FirstShell) -> None:
+        """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
+        self._record.add(shell.contacts, _pairs(shell))
+
+    def result(self) -> ExchangeResult:
+        """The losses in the frames added so far (at least one).
+
+        Raises:
+            LmbmdError: if a frame did not follow at the interval of those before it.
+        """
+        record = self._record
+        record.check()
+        exchanges = tuple(
+            record.exchange(centre, partner, held.mended(record.gap), centres)
+            for centre, partner, _, held, centres in record.followed()
+        )
+        return ExchangeResult(record.interval_ps, record.n_frames, exchanges)
+
+
+class Residence:
+    """Fold over the frames of one run that records when each centre and molecule are together.
+
+    Memory grows with the number of contacts formed and broken, and with one number per ion and frame for
+    cluster membership; never with centres × molecules.
+
+    Args:
+        atoms: who the atoms are.
+        tolerance_ps: the longest break t* that kind "mended" ignores. Kind "mended" is left out where frames
+            are further apart.
+    """
+
+    def __init__(self, atoms: AtomTable, tolerance_ps: float = MENDED_PS) -> None:
+        self.atoms, self.tolerance_ps = atoms, tolerance_ps
+        self._ions, self._record = ions_of(atoms), _Record(atoms, tolerance_ps)
+        self._labels: list[np.ndarray] = []
+
+    def add(self, shell: FirstShell) -> None:
+        """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
+        if self._record.add(shell.contacts, self._with_states(_pairs(shell))):
+            self._labels.append(shell.graph.label.astype(np.int32))
+
+    def result(self) -> ResidenceResult:
+        """Everything counted over the frames added so far (at least one). What never occurred is absent.
+
+        Raises:
+            LmbmdError: if a frame did not follow at the interval of those before it.
+        """
+        record = self._record
+        record.check()
+        n_frames, gap = record.n_frames, record.gap
+        correlations, exchanges = [], []
+        for centre, partner, state, held, centres in record.followed():
+            random = float(held.frames_on().sum() / (n_frames * centres.sum() * self.atoms.count(partner)))
+            mended = held.mended(gap)
+            kinds = [("intermittent", held, held.both(), random), ("continuous", held, held.unbroken(), 0.0)]
+            if gap:
+                kinds.append(("mended", mended, mended.unbroken(), 0.0))
+            lag = np.arange(n_frames)
+            for kind, on, together, level in kinds:
+                origins = np.outer(on.frames_on() / n_frames, n_frames - lag)
+                t_star = self.tolerance_ps if kind == "mended" else 0.0
+                counts = lag, together, origins, level, on.departures()
+                correlations.append(Correlation(centre, partner, state, kind, t_star, *counts))
+            if state == "contact":
+                exchanges.append(record.exchange(centre, partner, mended, centres))
+        if len(self._ions) > 1:
+            correlations.append(_cluster_membership(np.array(self._labels)))
+        return ResidenceResult(record.interval_ps, n_frames, tuple(exchanges), tuple(correlations))
+
+    def _with_states(self, pairs: np.ndarray) -> np.ndarray:
+        """Keys of all states that the pairs of a frame are in: pair + state · (centres · molecules), in order."""
+        molecule = pairs % self.atoms.n_molecules
+        is_anion = self._ions.node[molecule] >= 0
+        centres = np.bincount(molecule, minlength=1)[molecule]
+        size = len(self.atoms.centres) * self.atoms.n_molecules
+        return np.concatenate(
+            [pairs, pairs[is_anion & (centres == 1)] + size, pairs[is_anion & (centres > 1)] + 2 * size]
+        )
 
 
 def _cluster_membership(labels: np.ndarray) -> Correlation:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, Residence, ResidenceResult
+from lmbmd.analysis.dynamics.lifetimes import Correlation, Exchange, ExchangeResult, Residence, ResidenceResult
 from lmbmd.analysis.family import Account, Family, Findings
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import PS_PER_NS
@@ -123,6 +123,21 @@ def lifetimes_account(results: Sequence[ResidenceResult], atoms: AtomTable) -> A
     descriptors += _run_length(rows, interval * (n_frames - 1), atoms, several)
     tables = {**_tables(rows, curves), "exchange": pd.DataFrame(exchanges, columns=_EXCHANGE)}
     return Account(descriptors, tables)
+
+
+def exchange_times(results: Sequence[ExchangeResult], atoms: AtomTable) -> pd.DataFrame:
+    """Mean time until a contact is lost, by centre and partner; see the descriptor ``exchange_time_ps``.
+
+    Returns:
+        centre, partner, tau_ps, error, degrees_of_freedom, losses, why: a ``Doubt`` about the time or its error.
+    """
+    interval = next((r.interval_ps for r in results if r.n_frames > 1), float("nan"))
+    rows = []
+    for lost in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+        (_, time), row = _exchange(lost, interval, [r.n_frames for r in results], False)
+        rows.append({**row, "degrees_of_freedom": time.degrees_of_freedom})
+    columns = ["centre", "partner", "tau_ps", "error", "degrees_of_freedom", "losses", "why"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _across_runs(runs: Sequence[Sequence[Item]], keys: tuple[str, ...]) -> list[list[tuple[int, Item]]]:
@@ -292,6 +307,7 @@ def _exchange(
         **_outcome_columns(outcome, "seen", time, time_error),
         "losses": total,
         "tolerance_ps": first.tolerance_ps,
+        "why": outcome,
     }
     return [
         described("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, known[0], definitions[0], why),
@@ -349,4 +365,6 @@ def _not_computed(why: str) -> Account:
     return Account(notes=[{"topic": "statistics", "text": f"Lifetimes were not computed. {why}"}])
 
 
-FAMILY = Family(account=_account, folds={Residence: lambda setting, replica: Residence(setting.atoms)})
+FAMILY = Family(
+    account=_account, folds={Residence: lambda setting, replica: Residence(setting.atoms)}, radius_errors=True
+)

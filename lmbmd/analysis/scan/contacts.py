@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +22,7 @@ from lmbmd.analysis.scan.options import ContactOptions
 from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
+from lmbmd.core.provenance import file_sha256
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
@@ -33,6 +36,7 @@ from lmbmd.data.contacts import (
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 from lmbmd.trajectory import Frames
+from lmbmd.trajectory.parts import Joined
 from lmbmd.trajectory.sample import write_sample
 
 
@@ -53,6 +57,7 @@ class FrameScan:
     image: np.ndarray
     centre: np.ndarray
     molecule: np.ndarray
+    dipole: np.ndarray
     counts: np.ndarray
     reach_A: float
 
@@ -74,7 +79,7 @@ class Search:
         self._anion_molecule = np.flatnonzero(np.isin(atoms.molecule_species, self.pairs.anion_species))
         self._anion = mass_centre[self._anion_molecule]
         self._anion_label = _rank(atoms.molecule_species[self._anion_molecule], self.pairs.anion_species)
-        self._mass = atoms.mass_amu.astype(float)
+        self._mass, self._charge = atoms.mass_amu.astype(float), atoms.charge_e.astype(float)
         self._whole = np.empty((len(atoms) + atoms.n_molecules, 3))
         self._work = kernels.workspace(len(self._point))
 
@@ -100,6 +105,8 @@ class Search:
         positions = np.ascontiguousarray(frame.positions, dtype=np.float32)
         whole = self._whole
         kernels.make_whole(positions, atoms.first_atom, atoms.parent, self._mass, box, inverse, half, whole)
+        dipole = np.zeros((len(atoms.species), 3))
+        kernels.add_dipoles(whole, atoms.first_atom, self._charge, atoms.molecule_species, dipole)
 
         around_centres = np.zeros((len(pairs.centre_species), len(pairs.partners), options.n_bins), np.int64)
         offsets, contact, distance, image = kernels.search(
@@ -151,6 +158,7 @@ class Search:
             image,
             whole[atoms.centres].astype(np.float32),
             whole[len(atoms) :].astype(np.float32),
+            dipole,
             counts,
             reach,
         )
@@ -172,7 +180,16 @@ def frame_contacts(scan: FrameScan, atoms: AtomTable) -> FrameContacts:
     row = np.repeat(np.arange(len(scan.offsets) - 1), np.diff(scan.offsets))
     edge = edges_from_images(scan.image, row, atoms.molecule[scan.atom], scan.centre, scan.molecule, scan.box)
     return FrameContacts(
-        scan.index, scan.time_ps, scan.box, scan.offsets, scan.atom, scan.distance, edge, scan.centre, scan.molecule
+        scan.index,
+        scan.time_ps,
+        scan.box,
+        scan.offsets,
+        scan.atom,
+        scan.distance,
+        edge,
+        scan.centre,
+        scan.molecule,
+        scan.dipole,
     )
 
 
@@ -210,7 +227,7 @@ def _empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfS
         LmbmdError: if there is no frame.
     """
     if n_frames < 1:
-        raise LmbmdError("there is no frame to analyse.", remedy="Check the trajectory and start, stop and step.")
+        raise LmbmdError("there is no frame to analyse.", remedy="Check the trajectory.")
     return RdfSum(RdfPairs.of(atoms), options.n_bins, options.bins_per_A, min(options.n_blocks, n_frames))
 
 
@@ -220,7 +237,7 @@ def _block(i: int, n_frames: int, n_blocks: int) -> int:
 
 
 def run_contacts(
-    frames: Frames,
+    frames: Frames | Joined,
     atoms: AtomTable,
     contacts_path: str | os.PathLike[str],
     rdf_path: str | os.PathLike[str],
@@ -237,7 +254,7 @@ def run_contacts(
     grow with the number of frames.
 
     Args:
-        frames: from ``trajectory.read_frames``.
+        frames: from ``trajectory.read_frames``, or of one run in several files.
         atoms: who every atom is.
         contacts_path, rdf_path: files to write; they appear whole or not at all.
         options: radii, bins and blocks.
@@ -268,10 +285,11 @@ def run_contacts(
             total.merge(rdf)
             done += len(rows)
             bar.at(done)
+        if sample_path is not None:
+            write_sample(frames, Path(sample_path))
+            file.beside[Path(sample_path).name] = file_sha256(sample_path)
     result = total.result()
     result.write(rdf_path)
-    if sample_path is not None:
-        write_sample(frames, Path(sample_path))
     return ContactFile(Path(contacts_path)), result
 
 
@@ -281,7 +299,7 @@ def _part_size(n_atoms: int) -> int:
 
 
 def _scan_part(
-    frames: Frames, first: int, last: int, n_frames: int, search: Search
+    frames: Frames | Joined, first: int, last: int, n_frames: int, search: Search
 ) -> tuple[list[dict[str, Any]], RdfSum]:
     """Rows of the contact file and RDF sums for frames ``first`` … ``last`` − 1 of ``n_frames``."""
     rows, rdf = [], _empty_rdf(search.atoms, search.options, n_frames)
@@ -290,14 +308,14 @@ def _scan_part(
         rdf.add(_block(i, n_frames, rdf.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
         row = {
             name: getattr(scan, name)
-            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule")
+            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule", "dipole")
         }
         rows.append({**row, "count": np.diff(scan.offsets)})
     return rows, rdf
 
 
 def _scan_parts(
-    frames: Frames, parts: list[tuple[int, int]], search: Search, workers: int
+    frames: Frames | Joined, parts: list[tuple[int, int]], search: Search, workers: int
 ) -> Iterator[tuple[list[dict[str, Any]], RdfSum]]:
     """Parts in order, scanned here or by several processes that are never more than a few parts ahead."""
     n = len(frames)
@@ -305,7 +323,8 @@ def _scan_parts(
         yield from (_scan_part(frames.part(a, b), a, b, n, search) for a, b in parts)
         return
     # Fresh processes: forking one that has threads (numba, Arrow) can deadlock.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         waiting: deque = deque()
         try:
             for a, b in parts:
@@ -320,5 +339,24 @@ def _scan_parts(
                 where=frames.name,
                 remedy="Use fewer workers.",
             ) from error
+        except BaseException:  # a signal, or a reader who has enough: do not wait for what nobody wants
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process that started it is gone, however it was killed; a Ctrl-C is the parent's."""
+
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()

@@ -98,6 +98,26 @@ def make_whole(
 
 
 @njit(cache=True, nogil=True)
+def add_dipoles(
+    whole: np.ndarray, first_atom: np.ndarray, charge: np.ndarray, species: np.ndarray, dipole: np.ndarray
+) -> None:
+    """Add the dipoles of molecules to the sums of their species.
+
+    Each is about the mass centre of its molecule, on which that of a neutral one does not depend.
+
+    Args:
+        whole: (n + n_molecules, 3) float64 Å, from ``make_whole``.
+        first_atom: (n_molecules + 1,) int64.  charge: (n,) float64 e.  species: (n_molecules,) int32.
+        dipole: (n_species, 3) float64 e Å, added to.
+    """
+    mass_centre = whole[len(charge) :]
+    for m in range(len(first_atom) - 1):
+        for i in range(first_atom[m], first_atom[m + 1]):
+            for k in range(3):
+                dipole[species[m], k] += charge[i] * (whole[i, k] - mass_centre[m, k])
+
+
+@njit(cache=True, nogil=True)
 def _sort_into_cells(
     points: np.ndarray,
     rows: np.ndarray,

@@ -78,4 +78,4 @@ def _account(found: Findings) -> Account:
     return separation_account(counts, labels, setting.atoms, setting.centre, edges(setting))
 
 
-FAMILY = Family(account=_account, folds={SecondShell: _begin})
+FAMILY = Family(account=_account, folds={SecondShell: _begin}, radius_errors=True)

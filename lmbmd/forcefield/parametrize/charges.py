@@ -21,10 +21,11 @@ from lmbmd.forcefield.parametrize.molecules import SEED, equivalence
 
 METHODS = ("am1bcc", "resp")
 CANDIDATES = 500
-#: Conformers of a RESP fit: the lowest in MMFF94, unlike each other.
-WINDOW_KCAL_MOL, UNLIKE_A, RESP_CONFORMERS = 5.0, 0.5, 3
+#: Conformers of a RESP fit: the lowest in MMFF94, unlike each other. Mirror images, and conformers that differ in which
+#: of their equivalent groups is turned, have one energy: a fit learns nothing from the second.
+WINDOW_KCAL_MOL, UNLIKE_A, SAME_KCAL_MOL, RESP_CONFORMERS = 5.0, 0.5, 0.02, 3
 #: Raised when the way to the charges changes, so that none from before are taken out of the cache.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 MICRO = 10**6
 #: The largest error of a sum of computed charges, e per atom, that rounding explains.
 LARGEST_REST_E = 0.002
@@ -145,18 +146,22 @@ def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
 
 
 def unlike(molecule: Chem.Mol, energies: list[float]) -> list[int]:
-    """Ids of the lowest conformers within 5 kcal/mol that differ by 0.5 Å (heavy atoms), at most three."""
+    """Ids of the lowest conformers within 5 kcal/mol that differ by 0.5 Å of heavy atoms and in energy, at most 3."""
     ids = [conformer.GetId() for conformer in molecule.GetConformers()]
     heavy = [(a.GetIdx(), a.GetIdx()) for a in molecule.GetAtoms() if a.GetAtomicNum() > 1]
     order = sorted(zip((round(e, 3) for e in energies), ids, strict=True))
-    chosen: list[int] = []
+    chosen: dict[int, float] = {}
     probe = Chem.Mol(molecule)
     for energy, conformer in order:
         if energy - order[0][0] > WINDOW_KCAL_MOL or len(chosen) == RESP_CONFORMERS:
             break
-        if all(rdMolAlign.AlignMol(probe, molecule, conformer, c, atomMap=heavy) > UNLIKE_A for c in chosen):
-            chosen.append(conformer)
-    return chosen
+        if all(
+            energy - other > SAME_KCAL_MOL
+            and rdMolAlign.AlignMol(probe, molecule, conformer, c, atomMap=heavy) > UNLIKE_A
+            for c, other in chosen.items()
+        ):
+            chosen[conformer] = energy
+    return list(chosen)
 
 
 def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:

@@ -27,7 +27,7 @@ from lmbmd.forcefield.parametrize import ambertools, chemistry
 from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
 from lmbmd.forcefield.parametrize.imported import taken_over
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
-from lmbmd.forcefield.parametrize.refits import refit
+from lmbmd.forcefield.parametrize.refits import handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import OffxmlFault, Terms, Unparametrised, apply
 from lmbmd.forcefield.sets import available_sets, released_manifest
 
@@ -144,7 +144,7 @@ def parametrize(
     if request.topology:
         made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
     else:
-        refits = released_manifest(extends).get("refit", {}).get("atoms", [])
+        refits = released_manifest(extends).get("refit", {})
         made = _compute(request, graph, given, refits, cache, step)
     step("files")
     texts = {
@@ -263,7 +263,7 @@ def _compute(
     request: Request,
     graph: Chem.Mol,
     given: list[float] | None,
-    refits: list[dict[str, Any]],
+    refits: dict[str, Any],
     cache: Path | None,
     step: Callable[[str], None],
 ) -> Made:
@@ -271,9 +271,15 @@ def _compute(
     _refuse_automatic(graph)
     step("bonded and Lennard-Jones terms")
     terms, entry, cautions = _valence(request, graph)
-    if "sage_parameters" in entry and (changes := refit(terms, graph, refits)):
-        entry["transformations"] = changes
+    own = refits if "sage_parameters" in entry else {}
+    changes = refit(terms, graph, own.get("atoms", []))
     found, source = _charges(request, graph, given, cache, step)
+    if source["sources"][0] in SOURCES.values():
+        gains, handed = handed_on(graph, own.get("bonds", []))
+        found = [q + Decimal(f"{gain:.6f}") for q, gain in zip(found, gains, strict=True)]
+        changes += handed
+    if changes:
+        entry["transformations"] = changes
     if SOURCES["am1bcc"] in source["sources"] and graph.HasSubstructMatch(OVERPOLARISED):
         cautions = [*cautions, AM1BCC_BIAS]
     step("geometry")

@@ -1,10 +1,11 @@
-"""Lennard-Jones terms that a released set gives certain groups instead of those of the rules it was made by."""
+"""Lennard-Jones terms and charges that a released set gives certain groups instead of those of the rules it follows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from rdkit import Chem
 
 from lmbmd.forcefield.parametrize.smirnoff import Terms
@@ -31,6 +32,27 @@ def refit(terms: Terms, graph: Chem.Mol, atoms: Sequence[dict[str, Any]]) -> lis
         for entry in chosen.values()
     }
     return sorted(lines)
+
+
+def handed_on(graph: Chem.Mol, bonds: Sequence[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
+    """Charge (e) that each atom of a molecule gains where refitted bonds hand it on; what was done, for the manifest.
+
+    Args:
+        bonds: ``{smarts, charge_e}``, as in the manifest's ``refit``: at every match the second numbered atom gives so
+            much to the first, so that the molecule keeps its charge; entries add up. Ions keep what they have.
+
+    Raises:
+        ValueError: if a pattern is no SMARTS.
+    """
+    gains, lines = np.zeros(graph.GetNumAtoms()), []
+    for entry in [] if Chem.GetFormalCharge(graph) else bonds:
+        pairs = matches(graph, entry["smarts"])
+        for i, j in pairs:
+            gains[i] += entry["charge_e"]
+            gains[j] -= entry["charge_e"]
+        if pairs:
+            lines.append(f"{entry['charge_e']:+g} e handed on over each bond {entry['smarts']}")
+    return gains, lines
 
 
 def matches(graph: Chem.Mol, smarts: str) -> list[tuple[int, ...]]:

@@ -103,7 +103,7 @@ def _log_panel(
         ax.plot(rows.time_ps / per, values, color=ink, linewidth=0.7, alpha=0.8, label=f"replica {number}")
         kept.append(rows[["time_ps", column]].assign(replica=number))
         words.append(f"replica {number} from {rounding.number(values.iloc[0])} to {rounding.number(values.iloc[-1])}")
-    if column == "temperature_K":
+    if column == "temperature_K" and point.at:
         ax.axhline(point.temperature_K, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set(xlabel=f"time ({unit})", ylabel=label)
     ax.ticklabel_format(useOffset=False, style="plain", axis="y")

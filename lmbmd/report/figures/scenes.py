@@ -28,7 +28,7 @@ class Scene:
         bonds: (m, 2) bonded atoms.
         contacts: (m, 2) centre and donor atom.
         faint: species that are drawn thin because the picture is about the others.
-        files: coordinate files, relative to the formulation's folder.
+        files: coordinate files, relative to the folder of the page.
         replica: that it was cut out of.
     """
 
@@ -122,7 +122,7 @@ def _scene(
     point: StatePoint, record: Mapping[str, Any], title: str, alt: str, caption: str, faint: frozenset[str]
 ) -> Scene:
     sizes = [n for _, n in record["species"]]
-    stem = f"{point.label}/snapshots/{record['name']}"
+    own = [f"snapshots/{record['name']}{suffix}" for suffix in (".pdb", ".xyz")]
     if record["bonds"] is None:
         caption += " Bonds are not drawn: this box was built without a list of them."
     return Scene(
@@ -137,7 +137,7 @@ def _scene(
         bonds=np.array(record["bonds"] or [], np.int64).reshape(-1, 2),
         contacts=np.array(record["contacts"], np.int64).reshape(-1, 2),
         faint=faint,
-        files=tuple(f"{stem}{suffix}" for suffix in (".pdb", ".xyz") if f"{stem}{suffix}" in point.files),
+        files=tuple(file for name in own for file in point.files if f"/{file}".endswith(f"/{name}")),
         replica=str(record["replica"]),
     )
 

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmbmd.report.figures import clusters, over_time, pairs, scenes, shells, stills
+from lmbmd.analysis.features import followed
+from lmbmd.report.figures import clusters, motion, over_time, pairs, scenes, shells, stills
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
-from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.inputs import Results, StatePoint, feature_table
 from lmbmd.report.tables import findings
+from lmbmd.report.tables import motion as moved
 from lmbmd.report.tables.cells import Table
+from lmbmd.report.words import narrative
 
 #: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
-PLACED = frozenset({"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence"})
+PLACED = frozenset(
+    {"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence", "motion"}
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def chapters_of(point: StatePoint, results: Results, colour: Mapping[str, str]) 
 def _composition(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "composition",
-        "What was asked for and what was simulated",
+        "What is in the box" if results.analysed else "What was asked for and what was simulated",
         "",
         blocks(
             table(findings.asked(point, results), "asked"),
@@ -117,6 +122,41 @@ def _dynamics(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
     )
 
 
+def _motion(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "motion",
+        "How it moves",
+        "Displacements of the mass centres of molecules and ions, each by itself and all together, and fluctuations of "
+        f"the pressure and of the dipole. {narrative.moved_in(point)}".strip(),
+        blocks(
+            table(moved.coefficients(point), "motion"),
+            _figures(motion.msd(point, colour), "medium", "self_diffusion"),
+            _figures(motion.running(point), "small", "motion"),
+            _figures(motion.onsager(point), "medium", "onsager"),
+            table(moved.onsager(point), "onsager"),
+            _figures(motion.by_class(point), "small", "conductivity_share"),
+            table(moved.runs(point), "motion-runs"),
+        ),
+        tuple(point.notes("motion")),
+    )
+
+
+def over_temperatures(results: Results, colour: Mapping[str, str]) -> Chapter | None:
+    """How the motion changes with temperature; None for a bottle at one temperature, or without motion."""
+    found = followed(feature_table([results]))
+    if not found:
+        return None
+    return Chapter(
+        "temperatures",
+        "Over all temperatures",
+        "How diffusion, conductivity and viscosity change with temperature, by the values that can be relied on.",
+        blocks(
+            _figures(motion.arrhenius(found, colour), "medium", "laws"),
+            table(moved.laws([(results.title, one) for one in found]), "laws"),
+        ),
+    )
+
+
 def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "convergence",
@@ -134,7 +174,7 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
     )
 
 
-CHAPTERS = (_composition, _shell, _pairs, _meso, _dynamics, _convergence)
+CHAPTERS = (_composition, _shell, _pairs, _meso, _dynamics, _motion, _convergence)
 
 
 def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:

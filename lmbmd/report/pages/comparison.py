@@ -12,10 +12,9 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.features import FREE_SOLVENT, free_solvent
+from lmbmd.analysis.features import FREE_SOLVENT, OVER_TEMPERATURES, free_solvent, usable
 from lmbmd.core import rounding
 from lmbmd.data.atoms import ROLES
-from lmbmd.literature.judge import usable
 from lmbmd.numbers.compare import LEVEL, combined, half_width, holm, p_value
 from lmbmd.report.inputs import Results, StatePoint
 from lmbmd.report.words import naming, narrative
@@ -44,6 +43,14 @@ MAIN = (
     "cipa_compact_share",
     "residence_time_intermittent_ps",
     "shell_entropy",
+    "self_diffusion_m2_s",
+    "conductivity_S_m",
+    "ionicity",
+    "transference_nernst_einstein",
+    "transference_solvent",
+    "viscosity_mPa_s",
+    "vehicular_share",
+    "relative_permittivity",
 )
 #: What trends are drawn over: key of a state point's ``at``, and the label of the axis.
 AXES = (
@@ -74,19 +81,19 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
         state points alone has is left out: there is nothing to compare it with. ``pairs``: see ``_pairs``.
     """
     pairs = [(one, point) for one in results for point in one.state_points]
-    rows = features[~features.name.isin(_LEFT_OUT)]
+    rows = features[~features.name.isin((*_LEFT_OUT, *(name for name, _, _ in OVER_TEMPERATURES)))]
     rows = pd.concat([rows, free_solvent(features)], ignore_index=True)
     often = rows.groupby(["name", "species"], sort=False).size()
     keys = [key for key, n in often.items() if n > 1 or len(pairs) == 1]
     place = {key: k for k, key in enumerate(keys)}
     units = {(row.name, row.species): row.unit for row in rows.itertuples(index=False)}
     doubts = {doubt: k for k, doubt in enumerate(dict.fromkeys(["", *rows.doubt]))}
-    where = {(one.name, point.temperature_K): i for i, (one, point) in enumerate(pairs)}
+    where = {(one.name, f"{point.temperature_K:g}"): i for i, (one, point) in enumerate(pairs)}
     cells: list[list] = [[] for _ in pairs]
     found = np.full((3, len(keys), len(pairs)), np.nan)
     for row in rows.itertuples(index=False):
         if (k := place.get((row.name, row.species))) is not None:
-            i = where[row.formulation, float(row.temperature_K)]
+            i = where[row.formulation, f"{row.temperature_K:g}"]
             known, error, doubt = usable(row), row.error, doubts[row.doubt]
             if known:
                 found[:, k, i] = known.value, known.error, known.degrees_of_freedom
@@ -173,14 +180,14 @@ def label(name: str, species: str) -> str:
     """A number as a reader sees it: ``"Anion CN, FSI⁻"``."""
     if (name, species) == (FREE_SOLVENT, ""):
         return f"{naming.quantity(name)}, all solvents"
-    whom = naming.site(species) if ":" in species or " " not in species else species
+    whom = naming.site(species) if set(":|") & set(species) or " " not in species else species
     return f"{naming.quantity(name)}, {whom}" if species else naming.quantity(name)
 
 
 def href(one: Results, point: StatePoint) -> str:
-    """Where the report of a state point is, from the results folder."""
+    """Where the report of a state point is, from the folder of the page that lists it."""
     anchor = f"#{point.label}-summary" if len(one.state_points) > 1 else ""
-    return f"{quote(one.name)}/report.html{anchor}"
+    return f"{quote(one.page or f'{one.name}/report.html')}{anchor}"
 
 
 def _facts(one: Results, point: StatePoint) -> dict[str, Any]:
@@ -194,12 +201,14 @@ def _facts(one: Results, point: StatePoint) -> dict[str, Any]:
         "name": one.name,
         "title": one.title,
         "href": href(one, point),
-        "T": point.temperature_K,
+        "T": point.temperature_K if point.at else None,
         "verdict": verdict.word,
         "tone": verdict.tone,
         "base": " ".join(map(naming.species, parts)),
         "diluents": " ".join(map(naming.species, diluents)),
-        "model": f"{one.composition.get('force_field') or '?'} × {'?' if scale is None else f'{scale:g}'}",
+        "model": ""
+        if one.analysed
+        else f"{one.composition.get('force_field') or '?'} × {'?' if scale is None else f'{scale:g}'}",
         "at": _axes(one, point),
     }
 
@@ -216,7 +225,7 @@ def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
         "concentration": _short(amounts.sum(), 6) if len(amounts) else None,
         "diluent": of["diluent"] / neutral if neutral else None,
         "solvent": of["solvent"] / of["cation"] if of["cation"] else None,
-        "temperature": point.temperature_K,
+        "temperature": point.temperature_K if point.at else None,
     }
 
 

@@ -20,7 +20,7 @@ from lmbmd.core.files import replacing, write_text
 from lmbmd.report.figures import palette
 from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.inputs import Results
-from lmbmd.report.pages.chapters import PLACED, blocks, chapters_of, table
+from lmbmd.report.pages.chapters import PLACED, blocks, chapters_of, over_temperatures, table
 from lmbmd.report.pages.scripts import embedded, script, style
 from lmbmd.report.tables import provenance
 from lmbmd.report.tables.cells import doubts
@@ -85,12 +85,15 @@ def formulation_page(results: Results) -> Page:
                     "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
                 }
             )
+        over = over_temperatures(results, colour)
+        drawings += [d for block in over.blocks for d in block.get("drawings", ())] if over else []
         html = (
             environment()
             .get_template("report.html.j2")
             .render(
                 results=results,
                 points=points,
+                over=over,
                 header=_header(results),
                 colour=colour,
                 definitions=_definitions(results),
@@ -100,25 +103,38 @@ def formulation_page(results: Results) -> Page:
                 not_computed=NOT_COMPUTED,
                 chain=CHAIN,
                 method=_method(results),
-                files=[file for point in results.state_points for file in point.files],
+                method_words=narrative.method(results),
+                files=_files(results),
                 stage=stages.REPORT,
             )
         )
     return Page(html, tuple(drawings), references.bibliography(results))
 
 
+def _files(results: Results) -> list[str]:
+    """Data files, from the folder of the page; none if there is no such folder."""
+    found = [file for point in results.state_points for file in point.files]
+    own = ["features.csv", "features.parquet"] if results.analysed else ["composition.json"]
+    return [*own, *found] if found else []
+
+
 def _header(results: Results) -> list[tuple[str, str]]:
     """What a reader must know before the first number."""
     runs = [replica for point in results.state_points for replica in point.replicas]
-    lengths = sorted({run.production_ps for run in runs if run.production_ps})
-    scale = results.composition.get("ion_charge_scale")
-    facts = [
-        ("temperature", ", ".join(f"{point.temperature_K:g} K" for point in results.state_points)),
-        ("force field", results.composition.get("force_field") or "not recorded"),
-        ("ion charges", "not recorded" if scale is None else f"× {scale:g}"),
-        ("production", " and ".join(map(rounding.duration, lengths)) or "not recorded"),
-        ("runs", str(len(runs)) if runs else "not recorded"),
-    ]
+    facts = [("temperature", ", ".join(point.at or "not told" for point in results.state_points))]
+    if results.analysed:
+        files = [file for run in results.analysed["runs"] for file in run["files"]]
+        facts += [("trajectory", ", ".join(dict.fromkeys(Path(file).name for file in files)))]
+        facts += [("read", narrative.read(results))]
+    else:
+        lengths = sorted({run.production_ps for run in runs if run.production_ps})
+        scale = results.composition.get("ion_charge_scale")
+        facts += [
+            ("force field", results.composition.get("force_field") or "not recorded"),
+            ("ion charges", "not recorded" if scale is None else f"× {scale:g}"),
+            ("production", " and ".join(map(rounding.duration, lengths)) or "not recorded"),
+        ]
+    facts.append(("runs", str(len(runs)) if runs else "not recorded"))
     if results.counts:
         facts.append(("box", ", ".join(f"{n} {naming.species(name)}" for name, n in results.counts.items())))
     return [(name, str(value)) for name, value in facts]
@@ -137,10 +153,13 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
     box = {key: value for key, value in results.composition.items() if key not in shown}
     return list(
         blocks(
+            table(provenance.read(results), "read"),
             table(provenance.runs(results), "runs"),
             table(provenance.facts(model, "Force field, from its manifest."), "force-field"),
             table(provenance.parameters(results), "parameters"),
-            table(provenance.facts(box, "Composition record."), "box", folded="Composition record"),
+            table(provenance.facts(box, "Composition record."), "box", folded="Composition record")
+            if not results.analysed
+            else None,
             table(
                 provenance.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"
             ),

@@ -77,7 +77,7 @@ def told(row: Any, quantity: str) -> Cell:
 
 def unit(text: str) -> Cell:
     """A unit; a pure number says so, because an empty cell could be a forgotten one."""
-    return Cell(rounding.unit(text) or "1")
+    return Cell(rounding.unit(text).replace(" ", "\u00a0") or "1")
 
 
 def existing(error: Any) -> float | None:

@@ -16,9 +16,9 @@ from lmbmd.report.words.choices import threshold_of
 
 
 def asked(point: StatePoint, results: Results) -> Table | None:
-    """Asked, realised, simulated: the amounts of the recipe, and the density."""
+    """Asked, realised, simulated: the amounts of the recipe, and the density; None where nothing was asked for."""
     table = point.table("composition")
-    if table is None:
+    if table is None or results.analysed:
         return None
     written = {str(row["component"]): row for row in results.composition.get("asked_realised", ())}
     rows = []
@@ -348,4 +348,5 @@ def all_numbers(point: StatePoint) -> Table:
     )
     columns = ("quantity", "of", "value ± error", "unit", "n", "how")
     dash = "A dash: no value, or no number of samples; the reason is in the last column."
-    return Table(f"All descriptors at {point.temperature_K:g} K.", columns, rows, headers=2, dash=dash)
+    caption = f"All descriptors{f' at {point.at}' if point.at else ''}."
+    return Table(caption, columns, rows, headers=2, dash=dash)

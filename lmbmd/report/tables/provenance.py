@@ -10,13 +10,31 @@ from lmbmd.core import rounding
 from lmbmd.report.inputs import Results
 from lmbmd.report.tables.cells import Cell, Table, value
 from lmbmd.report.words import naming
+from lmbmd.simulate.engines.choice import sentence
+
+
+def read(results: Results) -> Table | None:
+    """What was read of trajectories of another program: files, frames, and the times between which they lie."""
+    rows = tuple(
+        (
+            Cell(f"run {number}"),
+            Cell(", ".join(map(str, run["files"]))),
+            Cell(str(run["frames"]), numeric=True),
+            Cell(rounding.exact(run["first_ps"]), numeric=True),
+            Cell(rounding.exact(run["last_ps"]), numeric=True),
+        )
+        for number, run in enumerate(results.analysed.get("runs", ()), start=1)
+    )
+    columns = ("run", "files", "frames", "from (ps)", "to (ps)")
+    return Table("What was read.", columns, rows) if rows else None
 
 
 def runs(results: Results) -> Table | None:
-    """Every run: platform, speed, length, seeds, restarts, equilibration verdict."""
+    """Every run: engine, platform, speed, length, seeds, restarts, equilibration verdict."""
     rows = tuple(
         (
-            Cell(f"{point.temperature_K:g} K, replica {replica.number}"),
+            Cell(f"{point.at}, replica {replica.number}"),
+            Cell(_engine(replica.run)),
             Cell(_platform(replica.run.get("platform"))),
             value(_float(replica.run.get("ns_per_day"))),
             Cell(rounding.duration(replica.production_ps or math.nan), numeric=True),
@@ -25,9 +43,17 @@ def runs(results: Results) -> Table | None:
         )
         for point in results.state_points
         for replica in point.replicas
+        if not results.analysed
     )
-    columns = ("run", "platform", "speed (ns/day)", "production", "restarts", "equilibration")
+    columns = ("run", "engine, and why", "platform", "speed (ns/day)", "production", "restarts", "equilibration")
     return Table("Runs.", columns, rows, dash="A dash: not recorded.") if rows else None
+
+
+def _engine(run: Mapping[str, Any]) -> str:
+    record = run.get("engine")
+    if not isinstance(record, Mapping):
+        return rounding.DASH
+    return "; ".join(filter(None, [f"{_text(record.get('name'))} {_text(record.get('version'))}", sentence(record)]))
 
 
 def _platform(record: Any) -> str:

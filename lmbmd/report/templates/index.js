@@ -8,7 +8,8 @@ const el = (name, attributes = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const titleOf = (point) => `${point.title}, ${+point.T.toPrecision(6)} K`;
+const kelvin = (T) => (T === null ? "" : `${+T.toPrecision(6)} K`);  // null: nobody told
+const titleOf = (point) => [point.title, kelvin(point.T)].filter(Boolean).join(", ");
 const option = (value, text) => el("option", { value }, text);
 
 // --- numbers ---------------------------------------------------------------------------------------------------
@@ -27,9 +28,15 @@ function rounded(value, places) {
   const unit = 10 ** -places;
   return String(Math.round(value / unit) * unit).replace("-", "−");
 }
+const superscript = (n) => [...String(n)].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("");
 // The error keeps one digit, or two between 1.0 and 1.9; the value ends where it does (as everywhere in lmbmd).
 function shown(value, error, sure = true) {
   if (value === null || !isFinite(value)) return "–";
+  const size = Math.max(Math.abs(value), error || 0), tens = Math.floor(Math.log10(size));
+  if (size && (tens >= 6 || tens < -4)) {
+    const text = shown(value / 10 ** tens, error && error / 10 ** tens, sure);
+    return `${text.includes("±") ? `(${text})` : text} × 10${superscript(tens)}`;
+  }
   if (!error) {
     const places = value === 0 || Number.isInteger(value) ? 0 : 2 - Math.floor(Math.log10(Math.abs(value)));
     return error === null ? `${rounded(value, Math.min(places, 6))} ± ?` : rounded(value, Math.min(places, 6));
@@ -72,7 +79,8 @@ function fillSelect(select, values, name) {
   for (const value of values) select.append(option(value, name ? name(value) : value));
 }
 const unique = (list) => [...new Set(list)];
-fillSelect(byId("filter-T"), unique(DATA.points.map((p) => p.T)).sort((a, b) => a - b), (T) => `${+T} K`);
+const temperatures = unique(DATA.points.map((p) => p.T)).filter((T) => T !== null).sort((a, b) => a - b);
+fillSelect(byId("filter-T"), temperatures, kelvin);
 fillSelect(byId("filter-verdict"), unique(DATA.points.map((p) => p.verdict)));
 fillSelect(byId("sort-number"), DATA.numbers.map((_, k) => k).filter((k) => DATA.numbers[k].main), (k) => withUnit(DATA.numbers[k]));
 function withUnit(number) { return number.unit ? `${number.label} (${number.unit})` : number.label; }
@@ -127,8 +135,10 @@ function showPair() {
   if (only) list = list.filter((row) => row.d.judged);
   const words = DATA.pairs || N < 2 ? [] : [`This page has too many state points (${N}) to hold a test of every pair.`];
   if (a === b) words.push("A and B are the same state point.");
-  if (a.T !== b.T) words.push(`Their temperatures differ: ${+a.T} K and ${+b.T} K.`);
-  if (a.model !== b.model) words.push(`They were simulated with other models: ${a.model}, and ${b.model}.`);
+  if (a !== b && (a.T === null || b.T === null)) words.push("Whether they have the same temperature is not known.");
+  else if (a.T !== b.T) words.push(`Their temperatures differ: ${kelvin(a.T)} and ${kelvin(b.T)}.`);
+  if (a !== b && !(a.model && b.model)) words.push("Whether they have the same force field is not known.");
+  else if (a.model !== b.model) words.push(`They were simulated with other models: ${a.model}, and ${b.model}.`);
   for (const p of unique([a, b])) if (p.tone === "bad" || p.verdict === "unknown") words.push(`${titleOf(p)}: ${p.verdict}. Do not quote its numbers.`);
   byId("pair-words").textContent = `${told} of ${can} differences that can be told are significant. ${words.join(" ")}`;
   const body = byId("pair-body");

@@ -6,8 +6,9 @@ const SHAPES = ["circle", "square", "diamond", "triangle"];
 function ticks(low, high, most) {
   const raw = (high - low) / most, base = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * base).find((s) => s >= raw * 0.999);
-  const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), list = [];
-  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) list.push([v, rounded(v, Math.min(places, 8))]);
+  const tens = Math.floor(Math.log10(Math.max(Math.abs(low), Math.abs(high)))), tiny = tens < -4, scale = tiny ? 10 ** tens : 1;
+  const places = Math.max(0, -Math.floor(Math.log10(step / scale) + 1e-9)), list = [];
+  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step) list.push([v, rounded(v / scale, Math.min(places, 8)) + (tiny ? ` × 10${superscript(tens)}` : "")]);
   return list;
 }
 function range(values) {
@@ -26,14 +27,16 @@ function symbol(shape, x, y, r, attributes) {
 // Marks: {x, y, ex, ey, ink, shape, r, title, href, ring, name}; lines: lists of marks to join.
 function plot(holder, { marks, lines = [], front = [], xLabel, yLabel }) {
   const width = Math.max(280, holder.clientWidth), height = Math.round(Math.min(460, Math.max(300, width * 0.52)));
-  const left = 62, right = 14, top = 28, bottom = 50, font = 12;
+  const right = 14, top = 28, bottom = 50, font = 12;
   const spread = (key, e) => marks.flatMap((m) => [m[key] - (m[e] || 0), m[key] + (m[e] || 0)]);
   const [x0, x1] = range(spread("x", "ex")), [y0, y1] = range(spread("y", "ey"));
+  const across = ticks(x0, x1, width < 500 ? 4 : 7), up = ticks(y0, y1, 6);
+  const left = Math.max(62, 14 + 6.5 * Math.max(...up.map(([, label]) => label.length)));
   const X = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - right), Y = (v) => height - bottom - ((v - y0) / (y1 - y0)) * (height - top - bottom);
   const svg = el("svg", { class: "chart", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${yLabel} against ${xLabel}, ${marks.length} points` });
   const write = (x, y, words, more = {}) => el("text", { x, y, "font-size": font, fill: "#52606d", ...more }, words);
-  for (const [v, label] of ticks(x0, x1, width < 500 ? 4 : 7)) svg.append(el("line", { x1: X(v), x2: X(v), y1: top, y2: height - bottom, stroke: "#eef1f4" }), write(X(v), height - bottom + 17, label, { "text-anchor": "middle" }));
-  for (const [v, label] of ticks(y0, y1, 6)) svg.append(el("line", { x1: left, x2: width - right, y1: Y(v), y2: Y(v), stroke: "#eef1f4" }), write(left - 7, Y(v) + 4, label, { "text-anchor": "end" }));
+  for (const [v, label] of across) svg.append(el("line", { x1: X(v), x2: X(v), y1: top, y2: height - bottom, stroke: "#eef1f4" }), write(X(v), height - bottom + 17, label, { "text-anchor": "middle" }));
+  for (const [v, label] of up) svg.append(el("line", { x1: left, x2: width - right, y1: Y(v), y2: Y(v), stroke: "#eef1f4" }), write(left - 7, Y(v) + 4, label, { "text-anchor": "end" }));
   svg.append(el("path", { d: `M${left} ${top}V${height - bottom}H${width - right}`, stroke: "#52606d", fill: "none" }));
   svg.append(write((left + width - right) / 2, height - 10, xLabel, { "text-anchor": "middle", fill: "#1f2933" }), write(4, 14, yLabel, { fill: "#1f2933" }));
   for (const line of lines) svg.append(el("path", { d: "M" + line.map((m) => `${X(m.x).toFixed(1)} ${Y(m.y).toFixed(1)}`).join("L"), stroke: line[0].ink, "stroke-opacity": 0.5, fill: "none" }));
@@ -100,7 +103,7 @@ if (varies) byId("trend-x").value = varies[0];
 function showTrend() {
   const axis = byId("trend-x").value, k = +byId("trend-y").value, number = DATA.numbers[k];
   // Bottles that differ in nothing but what the axis shows belong to one line.
-  const series = (p) => (axis === "temperature" ? p.title : [p.base, axis !== "diluent" && p.diluents && `+ ${p.diluents}`, `${+p.T} K`].filter(Boolean).join(", "));
+  const series = (p) => (axis === "temperature" ? p.title : [p.base, axis !== "diluent" && p.diluents && `+ ${p.diluents}`, kelvin(p.T)].filter(Boolean).join(", "));
   const points = DATA.points.filter((p) => p.at[axis] !== null && measured(p, k));
   const keys = unique(points.map(series));
   const style = (p) => { const i = keys.indexOf(series(p)); return { ink: INKS[i % INKS.length], shape: SHAPES[Math.floor(i / INKS.length) % SHAPES.length] }; };
@@ -145,12 +148,12 @@ function showScatter() {
   const count = best.filter(Boolean).length;
   byId("scatter-words").textContent = `${points.length} of ${DATA.points.length} state points have all three numbers. ${wanted ? `${count} on the Pareto front (ringed): no other is as good in every goal and better in one. The front is that of the mean values; neighbours closer than their errors may change places.` : "Choose a goal to see the Pareto front."} The size of a mark is ${withUnit(DATA.numbers[z])}; open marks: an error is not reliable, or the run is not known to be long enough.`;
   byId("scatter-body").replaceChildren(...points.map((p, i) => [p, i]).filter(([, i]) => best[i]).map(([p, i]) => el("tr", {},
-    el("th", { scope: "row" }, el("a", { href: p.href }, p.title), el("small", { class: "remark" }, `${+p.T} K`)),
+    el("th", { scope: "row" }, el("a", { href: p.href }, p.title), el("small", { class: "remark" }, kelvin(p.T))),
     ...[x, y, z].map((k, j) => el("td", { class: "num", "data-label": DATA.numbers[k].label }, text(found[i][j]))))));
   ["x", "y", "z"].forEach((id, j) => { byId(`front-${id}`).textContent = withUnit(DATA.numbers[[x, y, z][j]]); });
   byId("scatter-front").hidden = !count;
 }
-fillSelect(byId("scatter-T"), unique(DATA.points.map((p) => p.T)).sort((a, b) => a - b), (T) => `${+T} K`);
+fillSelect(byId("scatter-T"), temperatures, kelvin);
 for (const id of ["scatter-x", "scatter-y", "scatter-z", "goal-x", "goal-y", "goal-z", "scatter-T"]) byId(id).addEventListener("input", showScatter);
 
 applyFilter();

@@ -26,15 +26,16 @@ def choices(results: Results) -> list[Definition]:
     for point in results.state_points:
         for path, value in _flat(point.described.facts.get("options") or {}):
             unit = _known().get(path, {}).get("unit", "")
-            values.setdefault(path, {}).setdefault(_shown(value, unit), []).append(f"{point.temperature_K:g} K")
+            values.setdefault(path, {}).setdefault(_shown(value, unit), []).append(point.at)
     found = []
     for path, set_to in values.items():
         words = _known().get(path, {})
         alike = len(set_to) == 1
         text = "; ".join(value if alike else f"{value} at {', '.join(where)}" for value, where in set_to.items())
         key, title = path.rpartition(".")[2], words.get("title") or path.replace("_", " ")
-        setting = "analysis: " + path.replace(".", ": ")
-        told = " ".join(filter(None, [f"{text}.", words.get("text", ""), f"Set with “{setting}”."]))
+        setting = path.replace(".", ": ")
+        how = f"“{setting}” in the file of --options" if results.analysed else f"“analysis: {setting}”"
+        told = " ".join(filter(None, [f"{text}.", words.get("text", ""), f"Set with {how}."]))
         found.append(Definition(f"choice-{naming.slug(key)}", str(title), told))
     return found
 

@@ -47,7 +47,6 @@ NOT_COMPUTED = (
         "Redox stability",
         "a force field has no electrons; orbital energies of single molecules do not give it either",
     ),
-    ("Transport", "conductivity, diffusion, transference number and viscosity need longer runs and their own analysis"),
     ("Desolvation and plating", "barriers, the shape of the deposit and coulombic efficiency depend on the interface"),
     ("Solubility and phases", "such runs are too short and too small to show precipitation, demixing or freezing"),
     ("Cell performance", "coulombic efficiency, cycle life and rate capability depend on much more than the liquid"),
@@ -57,6 +56,7 @@ NOT_COMPUTED = (
 CHAIN = (
     ("Primary shell", True),
     ("Ion pairs, aggregates, clusters", True),
+    ("Transport in the liquid", True),
     ("Interphase (SEI, CEI)", False),
     ("Kinetics and cell", False),
 )

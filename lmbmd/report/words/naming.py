@@ -32,7 +32,9 @@ def species(name: str) -> str:
 
 
 def site(label: str) -> str:
-    """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``."""
+    """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``; a pair ``"Li|FSI"`` likewise."""
+    if "|" in label:
+        return " – ".join(map(site, label.split("|")))
     name, _, atom = label.partition(":")
     element, _, kind = atom.partition("_")
     return " ".join(filter(None, [species(name), element, f"({kind.replace('_', ' ')})" if kind else ""]))
@@ -44,11 +46,29 @@ def shell(molecules: Mapping[str, int]) -> str:
 
 
 _WORDS = {"cn": "CN", "ssip": "SSIP", "cip": "CIP", "agg": "AGG", "cipa": "CIPA", "rdf": "RDF", "rg": "Rg", "ii": "II"}
+#: Quantities whose names in words do not follow from how they are spelt.
+_NAMED = {
+    "self_diffusion_m2_s": "Self-diffusion",
+    "self_diffusion_unbounded_m2_s": "Self-diffusion without images",
+    "msd_exponent": "MSD exponent",
+    "conductivity_nernst_einstein_S_m": "Conductivity (Nernst–Einstein)",
+    "transference_nernst_einstein": "Transference (Nernst–Einstein)",
+    "transference_barycentric": "Transference (barycentric)",
+    "transference_solvent": "Transference (solvent-fixed)",
+    "conductivity_share": "Share of the conductivity",
+    "activation_energy_kJ_mol": "Activation energy",
+    "vtf_b_K": "VTF B",
+    "vtf_t0_K": "VTF T₀",
+    "vtf_log_prefactor": "VTF ln A",
+}
 _SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
+_SUFFIXES |= {"_m2_s": "m²/s", "_S_m": "S/m", "_mPa_s": "mPa s", "_kJ_mol": "kJ/mol", "_K": "K"}
 
 
 def quantity(name: str) -> str:
     """A quantity's name in words, without its unit: ``"agg_fraction_anion"`` → ``"AGG fraction by anion"``."""
+    if name in _NAMED:
+        return _NAMED[name]
     name = name.removesuffix(quantity_suffix(name))
     words = [_WORDS.get(word, word) for word in name.split("_")]
     if "fraction" in words[:-1] and words[-1] in ("centre", "anion", "cluster"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lmbmd.core import rounding
-from lmbmd.core.words import listed
+from lmbmd.core.words import counted, listed
 from lmbmd.numbers.doubt import SURE, Doubt, Kind
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import naming
@@ -87,6 +87,7 @@ def headlines(point: StatePoint, results: Results) -> list[Headline]:
         *_speciation(point),
         *_solvent(point, results),
         *_clusters(point),
+        *_motion(point),
     ]
 
 
@@ -187,6 +188,29 @@ def _clusters(point: StatePoint) -> list[Headline]:
     ]
 
 
+#: Descriptors of motion among the headlines: label, label where the column says the rest.
+_MOVING = {
+    "conductivity_S_m": ("conductivity", "σ"),
+    "transference_solvent": ("solvent-fixed transference number", "t₊ solvent-fixed"),
+    "self_diffusion_m2_s": ("self-diffusion", "D"),
+    "viscosity_mPa_s": ("viscosity", "η"),
+}
+
+
+def _motion(point: StatePoint) -> list[Headline]:
+    """Of the self-diffusion and the transference number that of the primary centre alone."""
+    rows, centre = point.described.descriptors, str(point.described.facts.get("centre", ""))
+    found = []
+    for name, (label, brief) in _MOVING.items():
+        for row in rows[(rows.name == name) & rows.species.isin(("", centre))].itertuples(index=False):
+            whom = naming.species(str(row.species))
+            words = (f"{label} of {whom}", f"{whom} {brief}") if whom else (label, brief)
+            doubt = doubt_of(row) if math.isfinite(row.value) else SURE
+            number = (row.value, row.error, str(row.unit), f"d-{naming.slug(name)}", doubt)
+            found.append(Headline("motion", words[0], "", *number, brief=words[1]))
+    return found
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether the run is long enough to believe.
@@ -232,9 +256,10 @@ def verdict(point: StatePoint) -> Verdict:
 def summary(point: StatePoint, results: Results) -> list[str]:
     """What was found, as sentences; a sentence whose numbers are missing is left out."""
     found = headlines(point, results)
-    sentences = [_setting(point, results), _CAVEATS.get(verdict(point).word, ""), _liquid(found)]
+    sentences = [setting(point, results), _CAVEATS.get(verdict(point).word, ""), _liquid(found)]
     sentences += [_shell(found, results), _top_shell(point), _free(found), _classes(found), _other_conventions(point)]
     sentences += [_cut(point), _cluster_words(found), *point.notes("cipa"), _lasting(point)]
+    sentences += [_moving(found)]
     told = [sentence for sentence in sentences if sentence]
     sign = "≈"  # explained where it stands
     if any(sign in sentence for sentence in told):
@@ -251,17 +276,31 @@ _CAVEATS = {
 }
 
 
-def _setting(point: StatePoint, results: Results) -> str:
+def setting(point: StatePoint, results: Results) -> str:
+    """What the numbers are of: runs, their length, temperature and molecules; "" if no run is known."""
     count = len(point.replicas)
     if not count:
         return ""
-    lengths = [replica.production_ps for replica in point.replicas]
     runs = "One run" if count == 1 else f"{count} independent runs"
-    length = f" of {rounding.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
+    if results.analysed:
+        length = f", of which {read(results)} were read,"
+    else:
+        lengths = [replica.production_ps for replica in point.replicas]
+        length = f" of {rounding.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
     molecules = ", ".join(f"{n} {naming.species(name)}" for name, n in results.counts.items())
-    return f"{runs}{length} at {point.temperature_K:g} K" + (
-        f",{'' if count == 1 else ' each'} with {molecules}." if molecules else "."
-    )
+    text = f"{runs}{length}{f' at {point.at}' if point.at else ''}"
+    return f"{text.rstrip(',')}{f',{_each(count)} with {molecules}' if molecules else ''}."
+
+
+def _each(count: int) -> str:
+    return "" if count == 1 else " each"
+
+
+def read(results: Results) -> str:
+    """Frames of an analysis, and the time between the first and the last of them: ``"10 frames over 450 ps"``."""
+    runs = results.analysed.get("runs", ())
+    spans = dict.fromkeys((run["frames"], run["last_ps"] - run["first_ps"]) for run in runs)
+    return listed([f"{counted(frames, 'frame')} over {rounding.duration(ps)}" for frames, ps in spans])
 
 
 def _liquid(found: list[Headline]) -> str:
@@ -355,6 +394,64 @@ def _lasting(point: StatePoint) -> str:
     if unseen:
         parts.append(f"{'for' if seen else 'For the residence times of'} {listed(unseen)} the run is too short")
     return f"{'; '.join(parts)}." if parts else ""
+
+
+def _moving(found: list[Headline]) -> str:
+    """The numbers of motion that are there, and those of which this run gives none."""
+    of = [h for h in found if h.group == "motion"]
+    known = [h for h in of if math.isfinite(h.value)]
+    told = [f"the {h.label} {'is ' if k == 0 else ''}{h.text}" for k, h in enumerate(known)]
+    none = [f"the {h.label}" for h in of if not math.isfinite(h.value)]
+    parts = [listed(told)] if told else []
+    parts += [f"the run gives no value of {listed(none)}"] if none else []
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+_ENSEMBLES = {
+    "NPT": "at constant temperature and pressure",
+    "NVT": "at constant temperature and volume",
+    "NVE": "at constant energy and volume",
+}
+
+
+_THERMOSTATS = {"nose-hoover": "Nosé–Hoover", "bussi": "Bussi", "langevin": "Langevin"}
+
+
+def moved_in(point: StatePoint) -> str:
+    """What the motion was read from, as a sentence; "" if that is not recorded."""
+    table = point.table("motion_runs")
+    if table is None:
+        return ""
+    parts = []
+    for (ensemble, thermostat), rows in table.groupby(["ensemble", "thermostat"], sort=False):
+        how = _ENSEMBLES.get(str(ensemble), "in an ensemble that is not known")
+        control = f" ({_THERMOSTATS.get(str(thermostat), thermostat)} thermostat)" if thermostat else ""
+        lengths = sorted(set(rows.length_ps))
+        length = " to ".join(rounding.duration(float(x)) for x in dict.fromkeys((lengths[0], lengths[-1])))
+        parts.append(f"{counted(len(rows), 'run')} of {length} {how}{control}")
+    return f"Read from {listed(parts)}."
+
+
+def method(results: Results) -> str:
+    """How the trajectories were made, as far as that is known, and what the error bars leave out."""
+    if results.analysed:
+        made = "The trajectory was made by another program: lmbmd knows neither its force field nor how it was run"
+    else:
+        made = "Classical molecular dynamics with a fixed-charge force field, at constant temperature and pressure"
+    return (
+        f"{made}{_ensembles(results)}. Each error bar is the sampling error of this model; it does not include how "
+        "well the model describes the real liquid."
+    )
+
+
+def _ensembles(results: Results) -> str:
+    """What is added to the sentence on the method, if the motion is from runs of their own."""
+    tables = [table for point in results.state_points if (table := point.table("motion_runs")) is not None]
+    found = dict.fromkeys(str(name) for table in tables for name in table.ensemble if name in ("NVT", "NVE"))
+    if not found:
+        return ""
+    return f"; the motion from further runs {listed([_ENSEMBLES[name] for name in found])}, at the mean density"
 
 
 def _free(found: list[Headline]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from lmbmd.report.inputs import Results
+from lmbmd.analysis.features import followed
+from lmbmd.report.inputs import Results, feature_table
 from lmbmd.report.words import naming
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>;,{}]+")
@@ -108,8 +110,22 @@ def _facts(results: Results) -> set[str]:
     specs = [{**(r.run.get("spec") or {}), **r.spec} for r in runs]
     protocols = [spec.get("protocol") or {} for spec in specs]
     nonbonded = results.force_field.get("nonbonded")
+    engines = {str((r.run.get("engine") or {}).get("name", "OpenMM")).lower() for r in runs}
+    moved = [table for point in points if (table := point.table("motion_runs")) is not None]
+    thermostats = {str(name) for table in moved for name in table.thermostat}
+    numbers = {str(name) for p in points for name in p.described.descriptors.dropna(subset="value").name}
     found = {
         "always": True,
+        "openmm": "openmm" in engines,
+        "gromacs": "gromacs" in engines,
+        "motion": bool(moved),
+        "nose-hoover": "nose-hoover" in thermostats,
+        "bussi": "bussi" in thermostats,
+        "unbounded": "self_diffusion_unbounded_m2_s" in numbers,
+        "collective": "conductivity_S_m" in numbers,
+        "viscosity": "viscosity_mPa_s" in numbers,
+        "permittivity": "relative_permittivity" in numbers,
+        "bent": any(math.isfinite(one.vtf.b_K.value) for one in followed(feature_table([results]))),
         "simulated": bool(runs),
         "packed": any("packmol" in (r.run.get("versions") or {}) for r in runs),
         "workflow": any("snakemake" in (r.run.get("versions") or {}) for r in runs),

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import openmm
 
 from lmbmd.box.build import build_box
 from lmbmd.box.formats.gromacs import gromacs_files
@@ -168,14 +167,15 @@ def mdp(folder: Path, spec: RunSpec, step_fs: float, length_ps: float, sample_ps
     system = read_system(folder / "system.xml")
     nonbonded = nonbonded_force(system)
     edge_nm = system.getDefaultPeriodicBoxVectors()[0][0]._value
+    cutoff_nm = nonbonded.getCutoffDistance()._value
     text = MDP.format(
         step_ps=step_fs / 1000,
         steps=round(1000 * length_ps / step_fs),
         every=round(1000 * sample_ps / step_fs),
-        cutoff_nm=nonbonded.getCutoffDistance()._value,
+        cutoff_nm=cutoff_nm,
         switch_nm=nonbonded.getSwitchingDistance()._value,
         ewald=EWALD_TOLERANCE,
-        grid=pme(nonbonded, edge_nm)[1],
+        grid=pme(nonbonded.getEwaldErrorTolerance(), cutoff_nm, edge_nm)[1],
         constraints=spec.constraints,
         tau_ps=1 / spec.friction_per_ps,
         barostat="C-rescale",
@@ -228,10 +228,9 @@ def gmx(folder: Path, command: list[str], answer: str = "") -> None:
         raise RuntimeError(f"gmx {command[0]} in {folder}:\n{done.stderr[-3000:]}")
 
 
-def pme(nonbonded: openmm.NonbondedForce, edge_nm: float) -> tuple[float, int]:
-    """Width (1/nm) and grid points of PME in OpenMM, by the rule in its user's guide."""
-    tolerance = nonbonded.getEwaldErrorTolerance()
-    width_per_nm = math.sqrt(-math.log(2 * tolerance)) / nonbonded.getCutoffDistance()._value
+def pme(tolerance: float, cutoff_nm: float, edge_nm: float) -> tuple[float, int]:
+    """Width (1/nm) and grid points along an edge of PME in OpenMM, by the rule in its user's guide."""
+    width_per_nm = math.sqrt(-math.log(2 * tolerance)) / cutoff_nm
     least = math.ceil(2 * width_per_nm * edge_nm / (3 * tolerance**0.2))
     return width_per_nm, next(n for n in range(least, 2 * least) if _fast(n))
 

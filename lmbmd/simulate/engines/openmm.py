@@ -4,48 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import openmm
 from openmm import unit
 
+from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import derived_seed
+from lmbmd.core.units import GAS_CONSTANT_KJ_MOL_K
 from lmbmd.data.cell import Cell
 from lmbmd.simulate.checkpoint import Checkpoint
 from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.engines.mechanics import DENSITY, HOT, Exploded, Snapshot
 from lmbmd.simulate.engines.platform import create_context
 from lmbmd.simulate.logs import Row
 from lmbmd.simulate.options import PlatformOptions
-from lmbmd.simulate.protocol import RunSpec
+from lmbmd.simulate.protocol import Dynamics, RunSpec
 
-#: A kinetic temperature beyond this multiple of the thermostat's means that the run is exploding. Fluctuations are
-#: a fraction √(2/degrees of freedom) of it: more than twenty of them away for 200 degrees of freedom.
-HOT = 3.0
-#: amu/Å³ in g/cm³ (CODATA 2018 atomic mass constant).
-_DENSITY = 1.66053906660
-_GAS_KJ_MOL_K = unit.MOLAR_GAS_CONSTANT_R.value_in_unit(unit.kilojoule_per_mole / unit.kelvin)
-
-
-class Exploded(Exception):
-    """The energy is not finite, or the system far too hot."""
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """Positions (n, 3) in nm, each molecule whole and its centre in the box, and box (3, 3) in nm."""
-
-    positions_nm: np.ndarray
-    box_nm: np.ndarray
+#: Relative error of constrained lengths in a segment: a tenth of OpenMM's own, for without friction heat stays where
+#: constraints that are loosely kept have left it.
+CONSTRAINT_TOLERANCE = 1e-6
+#: kJ/mol/nm³ in bar (CODATA 2018: 10³ J / N_A / 10⁻²⁷ m³).
+_BAR = 16.6053906717
+#: Elements of the pressure tensor, in the order in which OpenMM and the log have them.
+_TENSOR = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
 class Engine:
     """A Context for one run. Steps are counted outside; this only takes them.
 
+    A segment has two integrators: Langevin's, until it has settled, then Nosé and Hoover's chain or leapfrog alone
+    (``set_pace`` with no friction). OpenMM's own checkpoint holds the chain; where only the portable one fits, the
+    chain begins at rest again.
+
     Args:
         flexible: the System of ``system.xml``.
         beginning: where in the run this engine begins, which its random numbers depend on.
     """
+
+    #: What a checkpoint costs when steps are taken again, s.
+    overhead_s = 0.0
 
     def __init__(self, flexible: openmm.System, spec: RunSpec, options: PlatformOptions, beginning: str) -> None:
         self._spec = spec
@@ -60,9 +58,20 @@ class Engine:
         def make_integrator() -> openmm.Integrator:
             integrator = openmm.LangevinMiddleIntegrator(spec.temperature_K, spec.friction_per_ps, spec.step_as * 1e-6)
             integrator.setRandomNumberSeed(seed)
-            return integrator
+            if spec.dynamics is None:
+                return integrator
+            both = openmm.CompoundIntegrator()
+            both.addIntegrator(integrator)
+            both.addIntegrator(_frictionless(spec, spec.dynamics))
+            both.setConstraintTolerance(CONSTRAINT_TOLERANCE)
+            return both
 
         self._context, self._integrator, self.report = create_context(self.system, make_integrator, options)
+        self._langevin, self._free = self._integrator, None
+        if spec.dynamics is not None:
+            self._langevin, self._free = self._integrator.getIntegrator(0), self._integrator.getIntegrator(1)
+        self._probe = mechanics.pressure_probe(self.system)
+        self._molecules = mechanics.Molecules.of(self._context)
 
     # ---- beginning
 
@@ -94,20 +103,40 @@ class Engine:
     # ---- running
 
     def set_pace(self, step_as: int, divisor: int = 1, friction_per_ps: float | None = None) -> None:
-        """Time step, how many smaller steps it is made of, and friction."""
+        """Time step, how many smaller steps it is made of, and friction: by default the spec's; 0 in a segment's
+        production."""
         self._divisor = divisor
-        self._integrator.setStepSize(step_as * 1e-6 / divisor)
-        self._integrator.setFriction(friction_per_ps or self._spec.friction_per_ps)
+        friction_per_ps = self._spec.friction_per_ps if friction_per_ps is None else friction_per_ps
+        if self._free is not None:
+            self._integrator.setCurrentIntegrator(int(friction_per_ps == 0))
+        if self._free is not None and friction_per_ps == 0:
+            self._free.setStepSize(step_as * 1e-6 / divisor)
+        else:
+            self._langevin.setStepSize(step_as * 1e-6 / divisor)
+            self._langevin.setFriction(friction_per_ps)
 
     def set_temperature(self, temperature_K: float) -> None:
         """Of thermostat and barostat."""
-        self._integrator.setTemperature(temperature_K)
-        self._context.setParameter(openmm.MonteCarloBarostat.Temperature(), temperature_K)
+        self._langevin.setTemperature(temperature_K)
+        if self._free is None:
+            self._context.setParameter(openmm.MonteCarloBarostat.Temperature(), temperature_K)
+        elif isinstance(self._free, openmm.NoseHooverIntegrator):
+            self._free.setTemperature(temperature_K)
 
-    def step(self, n: int) -> None:
-        """Take ``n`` time steps. Raises Exploded, or LmbmdError if the box has become too small."""
+    def look_ahead(
+        self, step: int, until: int, *, temperatures_K: tuple[float, float], rows: int = 0, frames: int = 0
+    ) -> None:
+        """What the stage will ask for; this engine does not compute ahead of what is asked."""
+
+    def step(self, n: int) -> int:
+        """Take ``n`` time steps; returns how many were taken. Raises Exploded, or LmbmdError for too small a box."""
         with self._translated():
             self._integrator.step(n * self._divisor)
+        return n
+
+    def land(self) -> bool:
+        """Whether the state can be saved here: after every step."""
+        return True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -133,13 +162,39 @@ class Engine:
             e.value_in_unit(unit.kilojoule_per_mole) for e in (state.getPotentialEnergy(), state.getKineticEnergy())
         )
         volume = state.getPeriodicBoxVolume().value_in_unit(unit.angstrom**3)
-        temperature = 2 * kinetic / (_GAS_KJ_MOL_K * self._n_dof)
+        temperature = 2 * kinetic / (GAS_CONSTANT_KJ_MOL_K * self._n_dof)
         if not np.isfinite(potential + kinetic):
             raise Exploded(f"potential energy {potential:g}, kinetic energy {kinetic:g} kJ/mol")
-        thermostat = self._integrator.getTemperature().value_in_unit(unit.kelvin)
+        thermostat = self._langevin.getTemperature().value_in_unit(unit.kelvin)
         if temperature > HOT * thermostat:
             raise Exploded(f"temperature {temperature:.0f} K under a thermostat of {thermostat:.0f} K")
-        return Row(step, time_ps, _DENSITY * self._mass_amu / volume, volume, potential, kinetic, temperature)
+        return Row(step, time_ps, DENSITY * self._mass_amu / volume, volume, potential, kinetic, temperature)
+
+    def pressure_bar(self) -> tuple[float, ...]:
+        """The pressure tensor (xx, yy, zz, xy, xz, yz), compression positive, with its kinetic part.
+
+        Of molecules as rigid bodies: Σ (P_i Ġ_j + F_i G_j) / V over molecules with momentum P, force F and centre G.
+        It is the rate of change of Σ P_i G_j, so its mean and its viscosity are those of the tensor of atoms. OpenMM
+        has the second part from differences of the energy under strain, which take about as long as fifteen steps; its
+        G is the plain mean of a molecule's atoms, and its own kinetic part is of mass centres and does not go with it
+        (``tests/simulate/test_segments.py``). The velocities are those half a step before, as leapfrog has them.
+
+        Raises:
+            Exploded: if an element is no number.
+        """
+        assert self._probe is not None
+        with self._translated():
+            tension = self._probe.computeStressTensor(self._context, False)
+        state = self._context.getState(velocities=True)
+        momenta, drifts = self._molecules.motion(state.getVelocities(asNumpy=True)._value)
+        volume_nm3 = state.getPeriodicBoxVolume()._value
+        found = tuple(
+            float(_BAR * (momenta[:, i] @ drifts[:, j]) / volume_nm3 - element.value_in_unit(unit.bar))
+            for (i, j), element in zip(_TENSOR, tension, strict=True)
+        )
+        if not np.isfinite(found).all():
+            raise Exploded("the pressure is no number")
+        return found
 
     def snapshot(self) -> Snapshot:
         """Where everything is. Raises Exploded if a position is no number."""
@@ -151,11 +206,31 @@ class Engine:
 
     def hottest(self, n: int = 3) -> list[tuple[int, float]]:
         """The ``n`` atoms of highest kinetic temperature m v² / 3 k_B, with it in K; not-a-number comes first."""
-        state = self._context.getState(velocities=True)
-        velocities = state.getVelocities(asNumpy=True)._value
-        kelvin = mechanics.masses_amu(self.system) * (velocities**2).sum(1) / (3 * _GAS_KJ_MOL_K)
-        order = np.argsort(-np.where(np.isfinite(kelvin), kelvin, np.inf), kind="stable")[:n]
-        return [(int(i), float(kelvin[i])) for i in order]
+        velocities = self._context.getState(velocities=True).getVelocities(asNumpy=True)._value
+        return mechanics.hottest(mechanics.masses_amu(self.system), velocities, n)
+
+    def culprits(self, steps: int, limit_K: float) -> list[tuple[int, float]]:
+        """The hottest atoms shortly before an explosion, with their kinetic temperatures in K.
+
+        The next steps are taken again until an atom is hotter than ``limit_K`` or nothing is finite.
+        """
+        hottest = self.hottest()
+        try:
+            for _ in range(steps):
+                self.step(1)
+                found = self.hottest()
+                if not all(np.isfinite(kelvin) for _, kelvin in found):
+                    break
+                hottest = found
+                if max(kelvin for _, kelvin in found) > limit_K:
+                    break  # before the heat has spread to the neighbours
+                self.measure(0, 0.0)
+        except Exploded:
+            pass
+        return hottest
+
+    def close(self) -> None:
+        """Nothing is left behind."""
 
     # ---- saving and restoring
 
@@ -176,9 +251,24 @@ class Engine:
                 return "binary"
             except openmm.OpenMMException:
                 pass
+        if self._free is not None:
+            self._context.reinitialize()  # forgets the state of the thermostat's chain
         self.set_positions(checkpoint.positions_nm, checkpoint.box_nm)
         self._context.setVelocities(checkpoint.velocities_nm_ps)
         return "portable"
+
+
+def _frictionless(spec: RunSpec, dynamics: Dynamics) -> openmm.Integrator:
+    """What moves a segment once it has settled. Raises LmbmdError for a thermostat that OpenMM does not have."""
+    if dynamics.thermostat is None:
+        return openmm.VerletIntegrator(spec.step_as * 1e-6)
+    if dynamics.thermostat != "nose-hoover" or dynamics.coupling_ps is None:
+        raise LmbmdError(
+            f"OpenMM has no thermostat '{dynamics.thermostat}'.",
+            where="transport: thermostat",
+            remedy="Choose 'nose-hoover', or an engine that has it.",
+        )
+    return openmm.NoseHooverIntegrator(spec.temperature_K, 2 * np.pi / dynamics.coupling_ps, spec.step_as * 1e-6)
 
 
 def _box(state: openmm.State) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import platform as machine
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,6 +84,23 @@ def create_context(
     )
 
 
+def gpus(options: PlatformOptions) -> tuple[str, ...]:
+    """Indices of the GPUs that are like the one that OpenMM takes here, that one first; none if it takes none."""
+    probe = openmm.System()
+    probe.addParticle(1.0)
+    _, _, report = create_context(probe, lambda: openmm.VerletIntegrator(0.001), options)
+    if report.name not in ("CUDA", "OpenCL") or report.on_processor:
+        return ()
+    return alike(report.properties, openmm.Platform.getPlatformByName(report.name).getDevices())
+
+
+def alike(taken: Mapping[str, str], devices: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Indices of devices of the same kind as the one that is taken, that one first. Others may be slower."""
+    kind = ("DeviceName", "OpenCLPlatformIndex")
+    same = (d["DeviceIndex"] for d in devices if all(d.get(key) == taken.get(key) for key in kind))
+    return tuple(dict.fromkeys((taken["DeviceIndex"], *same)))
+
+
 def _platform(name: str, options: PlatformOptions) -> tuple[openmm.Platform, dict[str, str]]:
     if name not in _available():
         raise _NotUsable(_why_absent(name))
@@ -127,12 +146,35 @@ def _refuse_opencl_on_cpu(platform: openmm.Platform, properties: dict[str, str])
     """Raise if the OpenCL device is a processor. Asked of a one-particle Context, which is quick to make."""
     probe = openmm.System()
     probe.addParticle(1.0)
-    context = openmm.Context(probe, openmm.VerletIntegrator(0.001), platform, properties)
+    with _unheard():
+        context = openmm.Context(probe, openmm.VerletIntegrator(0.001), platform, properties)
     device = platform.getPropertyValue(context, "DeviceName")
     implementation = platform.getPropertyValue(context, "OpenCLPlatformName")
     del context
     if is_processor(device, processor_name()):
         raise _NotUsable(f"its device is the CPU ('{device}', {implementation}), on which the CPU platform is faster")
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Without what a library prints to the standard output of this process; errors are raised, or go to stderr.
+
+    OpenMM warns there of an OpenCL that it does not know, also where that is only asked what it is.
+    """
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    if sys.stdout:
+        sys.stdout.flush()
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def is_processor(device: str, processor: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,19 @@ def disk_caution(needed_bytes: float, folder: Path) -> list[Caution]:
         return []
     text = f"the study needs {needed_bytes / 1e9:.3g} GB of disk, and {folder} has {free / 1e9:.3g} GB left"
     return [Caution("disk", text, {})]
+
+
+def snakefile_caution(study: Study) -> list[Caution]:
+    """A warning where `snakemake` would find no workflow in the folder of a study."""
+    folder = study.path.absolute().parent
+    folder = folder.parent if folder.name == "config" else folder
+    if any((folder / name).exists() for name in ("Snakefile", "workflow/Snakefile")):
+        return []
+    text = (
+        f"{folder} has no Snakefile, and `snakemake` runs nothing there; `lmbmd init {shlex.quote(str(folder))}` adds "
+        "it, and changes nothing that is there"
+    )
+    return [Caution("no Snakefile", text, {})]
 
 
 def speed_caution(rules: Mapping[str, str]) -> list[Caution]:

@@ -10,6 +10,7 @@ from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
+from lmbmd.simulate.engines.choice import GROMACS, PRESSURE_STEPS
 from lmbmd.simulate.protocol import RunSpec, parse_spec
 from lmbmd.simulate.runner import SOFT_STEPS
 from lmbmd.study.forecast.speed import Speed
@@ -18,7 +19,7 @@ from lmbmd.study.study import Study
 # Bytes, measured on finished runs of the demo study; docs/estimate.md says how.
 #: XTC: per frame, and per atom and frame (3.9 at 1 000 atoms, 4.0 at 200 000).
 XTC_FRAME, XTC_ATOM = 92, 3.95
-#: A row of a state log.
+#: A row of a state log, or of a log of the pressure tensor.
 LOG_ROW = 60
 #: Contacts: per molecule, centre and contact of a frame, compressed; and once per file and molecule.
 CONTACTS_MOLECULE, CONTACTS_CENTRE, CONTACT, CONTACTS_FILE, CONTACTS_NAME = 11.5, 12, 4, 4000, 6
@@ -59,7 +60,10 @@ class Cost:
         run_disk, disk_bytes: of one run, and of the formulation with its boxes and reports.
         ns_per_day: of one run.
         run_h: wall time of one simulation, hours.
-        hours: GPU hours or CPU core hours of all runs.
+        hours: GPU hours or CPU core hours of all runs and segments.
+        segments: transport segments of all runs.
+        segment_h: wall time of one of them, hours.
+        segment_hours: the part of ``hours`` that is theirs.
     """
 
     formulation: str
@@ -73,6 +77,9 @@ class Cost:
     ns_per_day: float
     run_h: tuple[float, float]
     hours: tuple[float, float]
+    segments: int = 0
+    segment_h: float = 0.0
+    segment_hours: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,9 +91,17 @@ def cost_of(study: Study, name: str, speed: Speed) -> Cost:
     spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=str(study.path))
     n_temperatures, n_replicas = len(study.temperatures(name)), len(study.replicas(name))
     runs, atoms = n_temperatures * n_replicas, composition.n_atoms
-    disk = run_disk(composition, spec, donor_sites(composition), study.analysis)
+    n_sites = donor_sites(composition)
+    disk = run_disk(composition, spec, n_sites, study.analysis)
     rate = speed.steps_per_s_of(atoms)
     least, most = (steps / rate / 3600 for steps in steps_of_run(spec))
+    segments, segment_h, runs_bytes = runs * len(study.segments), 0.0, runs * disk.total
+    if study.transport:
+        segment = parse_spec(study.spec(name, study.temperatures(name)[0], 1, 1), where=str(study.path))
+        tensors = 0 if speed.engine == GROMACS else pressure_steps(segment)
+        segment_h = (steps_of_run(segment)[0] + tensors) / rate / 3600
+        runs_bytes += segments * run_disk(composition, segment, n_sites, study.analysis).total
+    segment_hours = segments * segment_h * speed.share
     return Cost(
         formulation=name,
         molecules=sum(composition.counts.values()),
@@ -95,10 +110,13 @@ def cost_of(study: Study, name: str, speed: Speed) -> Cost:
         runs=runs,
         memory_bytes=MEMORY_BASE + MEMORY_ATOM * atoms,
         run_disk=disk,
-        disk_bytes=runs * disk.total + n_replicas * BOX_ATOM * atoms + n_temperatures * REPORT_STATE_POINT,
+        disk_bytes=runs_bytes + n_replicas * BOX_ATOM * atoms + n_temperatures * REPORT_STATE_POINT,
         ns_per_day=speed.ns_per_day(atoms, spec.timestep_fs),
         run_h=(least, most),
-        hours=(least * runs * speed.units, most * runs * speed.units),
+        hours=(least * runs * speed.share + segment_hours, most * runs * speed.share + segment_hours),
+        segments=segments,
+        segment_h=segment_h,
+        segment_hours=segment_hours,
     )
 
 
@@ -107,6 +125,11 @@ def steps_of_run(spec: RunSpec) -> tuple[int, int]:
     soften = sum(count for step_as, count in SOFT_STEPS if step_as < spec.step_as)
     fixed = soften + _anneal_steps(spec) + spec.production_steps
     return fixed + spec.steps_in_ns(spec.equilibration_ns), fixed + spec.steps_in_ns(spec.max_equilibration_ns)
+
+
+def pressure_steps(spec: RunSpec) -> float:
+    """Time steps that take as long as all pressure tensors of a segment, with OpenMM."""
+    return PRESSURE_STEPS * (spec.production_steps // spec.pressure_steps) if spec.pressure_steps else 0.0
 
 
 def _anneal_steps(spec: RunSpec) -> int:
@@ -131,10 +154,12 @@ def run_disk(composition: Composition, spec: RunSpec, n_sites: int, analysis: An
     n_contacts = CROWDING * centres * density * 4 / 3 * pi * analysis.search_radius_A**3
     of_frame = CONTACTS_MOLECULE * molecules + CONTACTS_CENTRE * centres + CONTACT * n_contacts
     equilibration_steps = _anneal_steps(spec) + spec.steps_in_ns(spec.max_equilibration_ns)
+    rows = (spec.production_steps + equilibration_steps) / spec.state_steps
+    tensors = spec.production_steps / spec.pressure_steps if spec.pressure_steps else 0
     return Disk(
         trajectory=spec.n_frames * (XTC_FRAME + XTC_ATOM * atoms),
         contacts=ceil(spec.n_frames / analysis.frame_stride) * of_frame + CONTACTS_FILE + CONTACTS_NAME * molecules,
-        logs=LOG_ROW * (spec.production_steps + equilibration_steps) / spec.state_steps,
+        logs=LOG_ROW * (rows + tensors),
         rest=(PDB_ATOM + 2 * CHECKPOINT_ATOM) * atoms + RDF_RUN,
     )
 
@@ -144,5 +169,7 @@ def jobs(study: Study, names: list[str]) -> dict[str, int]:
     runs = [run for run in study.runs() if run.formulation in names]
     boxes, points = {(r.formulation, r.replica) for r in runs}, {(r.formulation, r.temperature) for r in runs}
     per_run = dict.fromkeys(("simulate", "contacts"), len(runs))
+    if study.transport:
+        per_run |= dict.fromkeys(("segment", "segment_contacts"), len(runs) * len(study.segments))
     per_formulation = dict.fromkeys(("compose", "report"), len(names))
     return {**per_formulation, "build": len(boxes), **per_run, "describe": len(points), "index": 1}

@@ -6,9 +6,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmbmd.core.errors import LmbmdError
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.simulate.engines.choice import known, outlook, usable_gpus
+from lmbmd.simulate.engines.mechanics import prepare
 from lmbmd.simulate.options import PlatformOptions
+from lmbmd.simulate.places import sentence
 from lmbmd.simulate.protocol import parse_spec
-from lmbmd.study.forecast.cautions import Caution, cautions, disk_caution, longest_residence_ns, speed_caution
+from lmbmd.study.forecast.cautions import (
+    Caution,
+    cautions,
+    disk_caution,
+    longest_residence_ns,
+    snakefile_caution,
+    speed_caution,
+)
 from lmbmd.study.forecast.cost import Cost, Disk, cost_of, jobs
 from lmbmd.study.forecast.speed import Speed, combining_rule, measure, of_run, of_table
 from lmbmd.study.forecast.text import check_text, estimate_text
@@ -40,17 +52,20 @@ def check(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
         names: formulations; all by default.
 
     Raises:
-        LmbmdError: if the study has no formulation of a name.
+        LmbmdError: if the study has no formulation of a name, or its time step is too long for one of its molecules.
     """
     names = _chosen(study, names)
+    _check_steps(study, names)
     return {
         "study": study.name,
         "formulations": [_bottle(study, name) for name in names],
         "runs": sum(run.formulation in names for run in study.runs()),
         "production_ns": study.protocol.production_ns,
         "frame_interval_ps": study.protocol.frame_interval_ps,
+        "transport": study.transport.model_dump(mode="json") if study.transport else None,
+        "engine": _engine(study, names[0]),
         "longest_residence_ns": longest_residence_ns(study),
-        "warnings": [vars(c) for c in cautions(study, names)],
+        "warnings": [vars(c) for c in (*snakefile_caution(study), *cautions(study, names))],
     }
 
 
@@ -104,7 +119,8 @@ def estimate(
         "disk_bytes": disk_bytes,
         "hours": [sum(c.hours[i] for c in costs) for i in (0, 1)],
         "hours_of": "GPU" if first.gpu else "CPU core",
-        "units_per_run": first.units,
+        "units_per_run": first.share,
+        "runs_at_once": first.at_once,
         "speeds": [s.how for s in dict.fromkeys(speeds.values())],
         "warnings": [
             vars(c)
@@ -123,8 +139,35 @@ def _chosen(study: Study, names: Sequence[str]) -> list[str]:
     return [name for name in study.names if name in wanted]
 
 
+def _engine(study: Study, name: str) -> str:
+    """What a run that began here now would be computed by, and why."""
+    spec = parse_spec(study.spec(name, study.temperatures(name)[0], 1), where=str(study.path))
+    try:
+        choice = known(study.platform, spec)
+        shared = sentence(study.platform, usable_gpus(choice, study.platform))
+        return outlook(choice) + (f"; {shared}" if shared else "")
+    except LmbmdError as error:
+        return f"none here: {str(error).rstrip('.')}"
+
+
 def _platform(study: Study, threads: int | None) -> PlatformOptions:
     return study.platform.model_copy(update={"threads": study.platform.threads or threads})
+
+
+def _check_steps(study: Study, names: Sequence[str]) -> None:
+    """Refuse time steps that a run of one of these formulations would be refused for."""
+    run = parse_spec(study.spec(names[0], study.temperatures(names[0])[0], 1), where=str(study.path))
+    protocols = [study.protocol, *([study.transport.protocol(study.protocol)] if study.transport else [])]
+    keys = ("timestep_fs", "hydrogen_mass_amu", "constraints")
+    specs = [run.model_copy(update={key: getattr(one, key) for key in keys}) for one in protocols]
+    species: dict[tuple[str, str], set[str]] = {}
+    for bottle in map(study.composition, names):
+        species.setdefault((bottle.force_field, bottle.own_sets), set()).update(bottle.counts)
+    for of_set, those in species.items():
+        parameters = load_set(*of_set)
+        for name in sorted(those):
+            for spec in specs:
+                prepare(parameters.system(name), spec, 0, whose=name)
 
 
 def _bottle(study: Study, name: str) -> dict[str, Any]:

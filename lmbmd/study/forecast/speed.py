@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import openmm
 
 from lmbmd.box.tile import liquid, repeated, tile, tiling
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import damaged, read_json
-from lmbmd.core.words import counted
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
-from lmbmd.simulate.engines.openmm import Engine, Exploded
-from lmbmd.simulate.engines.platform import PlatformReport, cores, processor_name
+from lmbmd.simulate.engines.choice import GROMACS
+from lmbmd.simulate.engines.mechanics import Exploded
+from lmbmd.simulate.engines.platform import PlatformReport
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import RunSpec
-from lmbmd.simulate.runner import SOFT_FRICTION_PER_PS, SOFT_STEPS
+from lmbmd.study.forecast.timing import Stopwatch, describe_device
 
 _SECONDS_PER_DAY = 86400
 _FS_PER_NS = 1e6
 
 #: Edge of the smallest cube that is packed, in cut-offs; a larger box is made of such tiles.
 TILE_PER_CUTOFF = 2.4
-#: Of each kind of softening step.
-_SOFT_STEPS = 50
 #: The whole box is timed too if it takes at least so many steps in the time there is: on a GPU, a tile is too small
 #: to tell.
 ENOUGH_STEPS = 100
@@ -42,9 +38,11 @@ class Speed:
     Attributes:
         steps_per_s, n_atoms: what was timed. Other boxes: atoms × steps per second is taken as constant.
         device: what computed, in words.
-        units: how many GPUs, or CPU cores, one run keeps busy.
+        units: how many GPUs, or CPU cores, one run has, whoever shares them.
         gpu: whether these are GPUs.
         how: where the number is from, for the reader.
+        engine: what computes.
+        at_once: how many runs shared the device while this was timed; steps per second are those of one.
     """
 
     steps_per_s: float
@@ -53,6 +51,13 @@ class Speed:
     units: int
     gpu: bool
     how: str
+    engine: str = "OpenMM"
+    at_once: int = 1
+
+    @property
+    def share(self) -> float:
+        """How many GPUs, or CPU cores, one run costs."""
+        return self.units / self.at_once if self.gpu else self.units
 
     def steps_per_s_of(self, n_atoms: int) -> float:
         """Steps per second of a box of so many atoms: in inverse proportion to them."""
@@ -99,9 +104,12 @@ def measure(
     positions = liquid(composition, counts, parameters, edge_A)
     box = (counts, parameters, edge_A, positions)
     try:
-        speed = _timed(composition, spec, options, repeated(composition, *box, (1, 1, 1)), seconds, say)
+        start = repeated(composition, *box, (1, 1, 1))
+        speed = _timed(Stopwatch(composition, spec, options, start, counts, seconds), say)
         if np.prod(repeat) > 1 and speed.steps_per_s_of(composition.n_atoms) * seconds >= ENOUGH_STEPS:
-            speed = _timed(composition, spec, options, repeated(composition, *box, repeat), seconds, say)
+            many = {species: n * int(np.prod(repeat)) for species, n in counts.items()}
+            start = repeated(composition, *box, repeat)
+            speed = _timed(Stopwatch(composition, spec, options, start, many, seconds), say)
     except Exploded as error:
         raise LmbmdError(
             f"the box that was to be timed exploded ({error}).",
@@ -136,8 +144,10 @@ def of_run(path: Path) -> Speed:
         rate = float(run["ns_per_day"]) * _FS_PER_NS / step_fs / _SECONDS_PER_DAY
         device, units, gpu = describe_device(report)
         how = f"{path}: {run['n_atoms']} atoms ran at {run['ns_per_day']:.3g} ns/day on {device}"
-        return Speed(rate, int(run["n_atoms"]), device, units, gpu, how)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        engine = GROMACS if report.name == GROMACS else "OpenMM"
+        at_once = run["sessions"][-1].get("runs_per_device") or 1
+        return Speed(rate, int(run["n_atoms"]), device, units, gpu, how, engine, int(at_once))
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise damaged(path, what, error, remedy) from error
 
 
@@ -152,48 +162,15 @@ def of_table(name: str = "") -> Speed:
     return TABLE[name]
 
 
-def _timed(
-    composition: Composition,
-    spec: RunSpec,
-    options: PlatformOptions,
-    start: tuple[openmm.System, np.ndarray, np.ndarray],
-    seconds: float,
-    say: Callable[[str], None],
-) -> Speed:
-    """Soften a box, then time its steps."""
-    system, positions, box = start
-    engine = Engine(system, spec, options, "estimate")
-    device, units, gpu = describe_device(engine.report)
-    say(f"{composition.formulation}: timing {len(positions)} atoms on {device}")
-    engine.set_positions(positions, box)
-    engine.warm()
-    for step_as, _ in SOFT_STEPS:
-        if step_as < spec.step_as:
-            engine.set_pace(step_as, friction_per_ps=SOFT_FRICTION_PER_PS)
-            engine.step(_SOFT_STEPS)
-    engine.set_pace(spec.step_as)
-    steps, spent = _count(engine, seconds)
-    how = f"{steps} real steps of {len(positions)} atoms of {composition.formulation} took {spent:.1f} s on {device}"
-    return Speed(steps / spent, len(positions), device, units, gpu, how)
-
-
-def _count(engine: Engine, seconds: float) -> tuple[int, float]:
-    """Steps taken in at least ``seconds``, and the seconds; what is slow only once is over before."""
-    engine.step(10)
-    engine.measure(0, 0.0)  # waits for a GPU that is still busy
-    steps, n, began = 0, 5, time.perf_counter()
-    while (spent := time.perf_counter() - began) < seconds:
-        engine.step(n)
-        engine.measure(0, 0.0)
-        steps += n
-        n = min(2 * n, max(1, int(steps / (time.perf_counter() - began) * seconds / 4)))
-    return steps, spent
-
-
-def describe_device(report: PlatformReport) -> tuple[str, int, bool]:
-    """What computes in words, how many GPUs or cores of it, and whether they are GPUs."""
-    name, properties = report.name, report.properties
-    if name in ("CUDA", "OpenCL") and not report.on_processor:
-        return f"{name} ({properties['DeviceName']})", len(properties["DeviceIndex"].split(",")), True
-    units = 1 if name == "Reference" else int(properties.get("Threads") or cores())
-    return f"{name} ({counted(units, 'thread')} of {processor_name() or 'this processor'})", units, False
+def _timed(stopwatch: Stopwatch, say: Callable[[str], None]) -> Speed:
+    """The speed of a run of a box, beside as many others as the study lets share its device."""
+    timing, options, n_atoms = stopwatch.run(say), stopwatch.options, len(stopwatch.start[1])
+    rates = dict(timing.steps_per_s)
+    engine = GROMACS if options.engine == "gromacs" else max(rates, key=rates.__getitem__)
+    device = timing.device if len(rates) == 1 else f"{engine} ({timing.device})"
+    how = f"{n_atoms} atoms of {stopwatch.composition.formulation} took {rates[engine]:.3g} steps/s on {device}"
+    if stopwatch.at_once > 1:
+        how += f", each of {stopwatch.at_once} runs at once, {stopwatch.at_once * rates[engine]:.3g} in all"
+    others = [f"{name} took {rate:.3g}" for name, rate in rates.items() if name != engine]
+    how += f"; {', '.join(others)}" if others else ""
+    return Speed(rates[engine], n_atoms, device, timing.units, timing.gpu, how, engine, options.runs_per_device or 1)

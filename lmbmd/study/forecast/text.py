@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from lmbmd.core.words import counted
+from lmbmd.core.words import aligned, counted, size_text
 
 #: Formulations that a warning names before it says how many more there are.
 _NAMED = 8
@@ -45,8 +45,10 @@ def check_text(data: dict[str, Any]) -> str:
             f"{data['study']}: {counted(len(rows), 'formulation')}, {counted(data['runs'], 'simulation')} of "
             f"{data['production_ns']:g} ns, a frame each {data['frame_interval_ps']:g} ps"
         ),
-        *_aligned(columns, rows, left=(0, 8)),
+        *aligned(columns, rows, left=(0, 8)),
+        *_segments(data),
         *_wrapped("Edge and density: ideal mixing, before equilibration. Worst: amount furthest from its recipe."),
+        *_wrapped(f"Engine: {data['engine']}."),
         *_wrapped(f"Residence times of up to {data['longest_residence_ns']:.3g} ns can be measured in such a run."),
         *_warnings(data),
     ]
@@ -64,15 +66,16 @@ def estimate_text(data: dict[str, Any]) -> str:
             f"{c['box_edge_nm']:.2f}",
             f"{c['runs']}",
             f"{c['memory_bytes'] / 1e6:.0f}",
-            _size(sum(c["run_disk"].values())),
-            _size(c["disk_bytes"]),
+            size_text(sum(c["run_disk"].values())),
+            size_text(c["disk_bytes"]),
             f"{c['ns_per_day']:.3g}",
             _range(c["run_h"]),
             _range(c["hours"]),
         )
         for c in data["formulations"]
     ]
-    total = ("in all", "", "", "", f"{data['runs']}", "", "", _size(data["disk_bytes"]), "", "", _range(data["hours"]))
+    disk, hours = size_text(data["disk_bytes"]), _range(data["hours"])
+    total = ("in all", "", "", "", f"{data['runs']}", "", "", disk, "", "", hours)
     columns = (
         "formulation",
         "molecules",
@@ -88,18 +91,55 @@ def estimate_text(data: dict[str, Any]) -> str:
     )
     of_rules = ", ".join(f"{n} {rule}" for rule, n in data["jobs"].items())
     lines = [
-        *_aligned(columns, [*rows, total], left=(0,)),
+        *aligned(columns, [*rows, total], left=(0,)),
         "",
         f"{counted(sum(data['jobs'].values()), 'job')}: {of_rules}",
         *_wrapped(
-            f"Times: from an equilibration as short, to one as long, as the protocol allows; {data['units_per_run']} "
+            f"Times: from an equilibration as short, to one as long, as the protocol allows; {data['units_per_run']:g} "
             f"{unit}{'s' if data['units_per_run'] > 1 else ''} per run; the simulations only."
         ),
+        *_together(data),
+        *_segment_times(data),
         *(line for how in data["speeds"][:_NAMED] for line in _wrapped(f"Speed: {how}.")),
         *_wrapped("Other boxes: steps per second in inverse proportion to the atoms. Memory: a simulation on CPU."),
         *_warnings(data),
     ]
     return "\n".join(lines)
+
+
+def _segments(data: dict[str, Any]) -> list[str]:
+    transport = data["transport"]
+    if not transport:
+        return []
+    thermostat = f" under a {transport['thermostat']} thermostat" if transport["ensemble"] == "NVT" else ""
+    return _wrapped(
+        f"From each simulation {counted(transport['segments'], 'transport segment')} of {transport['length_ns']:g} ns "
+        f"at {transport['ensemble']}{thermostat}, a frame each {transport['frame_interval_ps']:g} ps."
+    )
+
+
+def _together(data: dict[str, Any]) -> list[str]:
+    n = data["runs_at_once"]
+    if n == 1:
+        return []
+    speeds = [n * c["ns_per_day"] for c in data["formulations"]]
+    device = "GPU" if data["hours_of"] == "GPU" else "node"
+    return _wrapped(
+        f"ns/day and h/run are those of one of {n} runs that share a {device}; together they make "
+        f"{_range((min(speeds), max(speeds)))} ns/day."
+    )
+
+
+def _segment_times(data: dict[str, Any]) -> list[str]:
+    of_all = [c for c in data["formulations"] if c["segments"]]
+    if not of_all:
+        return []
+    hours, each = sum(c["segment_hours"] for c in of_all), [c["segment_h"] for c in of_all]
+    number = counted(sum(c["segments"] for c in of_all), "transport segment")
+    return _wrapped(
+        f"Of these hours {_range((hours, hours))} are those of {number}, {_range((min(each), max(each)))} h each, with "
+        "the pressure tensors, each of which takes OpenMM as long as some 15 steps."
+    )
 
 
 def _warnings(data: dict[str, Any]) -> list[str]:
@@ -113,17 +153,6 @@ def _warnings(data: dict[str, Any]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
-    """Rows under their columns; the columns ``left`` are flush left, the others flush right."""
-    table = [columns, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    sides = ["<" if i in left else ">" for i in range(len(columns))]
-    return [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
-        for row in table
-    ]
-
-
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
@@ -131,11 +160,3 @@ def _wrapped(text: str) -> list[str]:
 def _range(pair: Sequence[float]) -> str:
     low, high = (f"{x:.2f}" if x < 10 else f"{x:.1f}" if x < 100 else f"{x:.0f}" for x in pair)
     return low if low == high else f"{low}–{high}"
-
-
-def _size(n_bytes: float) -> str:
-    """Bytes in decimal units, three digits."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.3g} {unit}"
-    return f"{n_bytes / 1e3:.3g} kB"

@@ -98,6 +98,7 @@ def test_a_bidentate_anion_is_one_edge():
         edge,
         np.zeros((1, 3), np.float32),
         np.array([[0, 0, 0], [3.0, 0, 0]], np.float32),
+        np.zeros((2, 3)),
     )
     graph = first(atoms, shell).graph
     assert graph.edges.tolist() == [1] and graph.rank.tolist() == [0]
@@ -440,6 +441,15 @@ def test_a_finite_cluster_longer_than_half_the_box_is_warned_about():
         result = result_of(box)
         assert result.oversized == warned
         assert [n["topic"] for n in cluster_account([result], box.atoms).notes] == ["box"] * warned
+
+
+def test_the_box_that_is_asked_for_is_wider_than_the_one_it_was_too_narrow():
+    line = block(6, 1, 1)  # 21 Å
+    box = of_shapes(line, edge_A=41.0)
+    (note,) = cluster_account([result_of(box)], box.atoms).notes
+    assert note["text"].endswith(
+        "in a box of 4.1 nm): its size is limited by the box. Simulate a box of at least 5 nm."
+    )
 
 
 def test_undefined_sizes_say_why():

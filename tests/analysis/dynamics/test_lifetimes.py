@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from systems import DME, FSI, LI, atom_table, first, frame
 from telegraph import BOX, curve, fold, intervals, random_run, two_state
 
-from lmbmd.analysis.dynamics.lifetimes import Residence
+from lmbmd.analysis.dynamics.lifetimes import Exchanges, Residence
 from lmbmd.analysis.dynamics.lifetimes_account import lifetimes_account
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.frames import Frame
@@ -195,7 +195,24 @@ def test_what_is_stored_grows_with_events_not_with_frames():
     for i in range(500):
         contacts = [(0, ("DME", 0), 0), *([(1, ("DME", 1), 0)] if i >= 100 else [])]
         residence.add(first(BOX, frame(BOX, contacts, i)))
-    assert sum(map(len, residence._started)) == 2 and sum(map(len, residence._ended)) == 0
+    record = residence._record
+    assert sum(map(len, record._started)) == 2 and sum(map(len, record._ended)) == 0
+
+
+@pytest.mark.parametrize("interval_ps", [0.5, 1.0, 3.0])
+def test_losses_alone_are_those_that_are_counted_with_everything_else(interval_ps):
+    alone = Exchanges(BOX)
+    frames = random_run(BOX, 40, 11)
+    for i, contacts in enumerate(frames):
+        alone.add(first(BOX, frame(BOX, contacts, i, i * interval_ps)))
+    found, whole = alone.result(), fold(BOX, frames, interval_ps)
+    assert (found.interval_ps, found.n_frames) == (whole.interval_ps, whole.n_frames) == (interval_ps, 40)
+    assert len(found.exchanges) == len(whole.exchanges) > 1
+    for a, b in zip(found.exchanges, whole.exchanges, strict=True):
+        assert (a.centre, a.partner, a.tolerance_ps) == (b.centre, b.partner, b.tolerance_ps)
+        for name in ("losses", "bound", "centres"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert sum(one.losses.sum() for one in found.exchanges) > 10
 
 
 # ---------------------------------------------------------------- another program's curves

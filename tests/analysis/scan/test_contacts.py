@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import boxes
 import naive
@@ -238,7 +245,7 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
     kept, kept_rdf = find_contacts(read_frames(path, atoms), atoms)
     assert contacts.n_frames == kept.n_frames == 330 and contacts.search_radius_A == 5.0
     for k, (a, b) in enumerate(zip(contacts, kept, strict=True)):
-        for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "molecule"):
+        for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "molecule", "dipole"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
         np.testing.assert_array_equal(contacts.frame(k).edge, b.edge)
     again = Rdf.read(files[1])
@@ -281,6 +288,63 @@ def test_an_error_in_a_worker_reaches_the_user_whole(trajectory, tmp_path):
     frames = replace(read_frames(path, atoms), source=tmp_path / "gone.xtc", name="gone.xtc")
     with pytest.raises(LmbmdError, match=r"gone\.xtc, frame 0: the frame cannot be read"):
         run_contacts(frames, atoms, tmp_path / "c.arrow", tmp_path / "r.npz", workers=2, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_a_command_that_was_ended(trajectory, tmp_path, how):
+    atoms, path = trajectory
+    # A long one: the same frames again and again, with times that go on.
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    with XTCFile(str(path)) as file:
+        frames = [file.read() for _ in range(330)]
+    with XTCFile(str(tmp_path / "t.xtc"), "w") as out:
+        for i in range(40 * 330):
+            out.write(frames[i % 330].x, frames[i % 330].box, i, 2.0 * i, 1000)
+    atoms.write(tmp_path / "atoms.parquet")
+    (tmp_path / "out").mkdir()
+    shutil.copytree(Path(__file__).parents[3] / "config", tmp_path / "config")
+    arguments = ["contacts", "--atoms", "atoms.parquet", "--trajectory", "t.xtc", "--workers", "3"]
+    arguments += ["--contacts", "out/contacts.arrow", "--rdf", "out/rdf.npz"]
+    command = [sys.executable, "-m", "lmbmd", *arguments]
+    pipes: dict = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # A shell ignores Ctrl-C in what it runs in the background, and so would these tests there.
+    with subprocess.Popen(command, cwd=tmp_path, preexec_fn=hear_ctrl_c, **pipes) as process:
+        end = time.monotonic() + 120
+        while len(workers := children(process.pid)) < 3 or not list((tmp_path / "out").glob(".*partial*")):
+            assert time.monotonic() < end and process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode in (-how, 128 + how)
+    assert "Traceback" not in said, said
+    end = time.monotonic() + 60
+    while alive := [pid for pid in workers if Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid)]:
+        assert time.monotonic() < end, f"workers go on: {alive}"
+        time.sleep(0.1)
+    left = [p.name for p in (tmp_path / "out").iterdir()]
+    assert left == [] or how == signal.SIGKILL, "nothing half done stays"
+
+
+def hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process started, and those that these started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text(encoding="utf-8").split()]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
+def state_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    return "Z"
 
 
 def test_a_file_that_is_no_contact_table_is_named(tmp_path):

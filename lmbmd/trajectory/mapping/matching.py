@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from lmbmd.core.words import listed
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.bonds import hill_formula, parents
 from lmbmd.data.ions import IONS
-from lmbmd.trajectory import molecules as who
-from lmbmd.trajectory.elements import (
+from lmbmd.trajectory.mapping import molecules as who
+from lmbmd.trajectory.mapping.elements import (
+    UNITED_AMU,
     Evidence,
     assigned,
     by_mass,
@@ -30,7 +31,7 @@ from lmbmd.trajectory.elements import (
     weights,
     without_repartition,
 )
-from lmbmd.trajectory.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
+from lmbmd.trajectory.mapping.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
 from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
 
 #: Files that may list some of their bonds only. Others are what a simulation was run from, or name all bonds.
@@ -48,9 +49,12 @@ class Topology:
         all_bonds: whether the file names every bond.
         near: (m, 2) pairs of atoms as near as bonded ones in the first frame, or None if positions tell nothing.
         mass: (n,) masses that the file states, amu, or None.
+
+    Args:
+        assign: makes elements of the evidence, as ``elements.assigned``.
     """
 
-    def __init__(self, universe: Any, species_map: SpeciesMap) -> None:
+    def __init__(self, universe: Any, species_map: SpeciesMap, assign: Callable[..., np.ndarray] = assigned) -> None:
         every = universe.atoms
         names, kinds = _text(every, "names"), _text(every, "types")
         self.n_file = len(every)
@@ -65,7 +69,7 @@ class Topology:
         charge = np.asarray(every.charges, float) if hasattr(every, "charges") else np.full(self.n_file, np.nan)
         mass = _told_masses(universe)
         keeper = _keepers(drop, links, np.asarray(every.resindices)) if drop.any() else None
-        self.charge = _returned(charge, keeper, drop)[self.real]
+        self.charge = _unless_shared(charge, keeper, drop)[self.real]
         self.mass = None if mass is None else _returned(mass, keeper, drop)[self.real]
         place = np.full(self.n_file, -1)
         place[self.real] = np.arange(self.n)
@@ -77,7 +81,12 @@ class Topology:
         masses = self.mass if self.mass is None else without_repartition(self.mass, self.bonds, self.name)
         rough = np.array([self._rough(i, told[i], masses) for i in range(self.n)], dtype=object)
         rough[alone & (named != "")] = named[alone & (named != "")]
-        self.near, self.overlapping = _near(universe, self.real, rough)
+        self.positions, self.box = _placed(universe, self.real)
+        if self.box is None and species_map.box is not None:
+            self.box = np.array(species_map.box, np.float32)
+        self.near, self.overlapping = None, np.empty((0, 2), np.int64)
+        if self.positions is not None:
+            self.near, self.overlapping = who.by_distance(self.positions, self.box, rough)
         metal = np.isin(rough, who.METALS)
         if self.near is not None:
             # A residue of one atom beside another non-metal is a piece of a molecule; one without a bond in a file of
@@ -90,7 +99,7 @@ class Topology:
             ion |= np.isin(rough, who.NEVER_BONDED)
             self.bonds = self.bonds[~ion[self.bonds].any(axis=1)]
         degree = self._degrees(metal, alone)
-        self.element = assigned(
+        self.element = assign(
             [
                 Evidence(
                     told[i],
@@ -107,6 +116,17 @@ class Topology:
             species_map.where("elements"),
             self.describe,
         )
+        self.united = self._take_united(species_map.elements)
+
+    def _take_united(self, told: Mapping[str, str]) -> np.ndarray:
+        """Which atoms the map calls a carbon with its hydrogens; their mass is that of both."""
+        mine = np.array([told.get(n) or told.get(k) or "" for n, k in zip(self.name, self.type, strict=True)])
+        united = np.isin(mine, list(UNITED_AMU))
+        if united.any():
+            mass = np.array([weights()[e] for e in self.element]) if self.mass is None else self.mass.copy()
+            mass[united] = [UNITED_AMU[label] for label in mine[united]]
+            self.mass = mass
+        return united
 
     def _without_company(self) -> np.ndarray:
         """Which atoms are the only one of their residue, or without a bond in a file that names all bonds."""
@@ -201,8 +221,8 @@ def _not_atoms(names: np.ndarray, kinds: np.ndarray, species_map: SpeciesMap) ->
 
 
 def _keepers(drop: np.ndarray, links: np.ndarray, resindex: np.ndarray) -> np.ndarray:
-    """The atom that takes over the mass and charge of each dropped site: the one it is bonded to, else the first of
-    its residue, so that at least the molecule's sums are right; −1 for none."""
+    """The atom that takes over the mass of each dropped site: the one it is bonded to, else the first of its residue,
+    so that at least the molecule's sum is right; −1 for none."""
     keeper = np.full(len(drop), -1)
     for i, j in links[drop[links].any(axis=1)] if len(links) else ():
         for a, b in ((i, j), (j, i)):
@@ -225,16 +245,24 @@ def _returned(values: np.ndarray, keeper: np.ndarray | None, drop: np.ndarray) -
     return found
 
 
-def _near(universe: Any, real: np.ndarray, rough: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Pairs as near as bonded atoms, and pairs nearer than any, in the frame at hand; None if it tells nothing."""
+def _unless_shared(charge: np.ndarray, keeper: np.ndarray | None, drop: np.ndarray) -> np.ndarray:
+    """Charges; that of an atom is not known (NaN) where a dropped site beside it carries some of it elsewhere."""
+    if keeper is None:
+        return charge
+    found = charge.copy()
+    found[keeper[drop & (keeper >= 0) & (charge != 0.0)]] = np.nan
+    return found
+
+
+def _placed(universe: Any, real: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Positions of the atoms, Å, in the frame at hand, and its box as lengths and angles; None for unknown."""
     from MDAnalysis.exceptions import NoDataError
 
     try:
         step = universe.trajectory.ts
-        positions = np.asarray(step.positions, np.float32)[real]
+        return np.asarray(step.positions, np.float32)[real], step.dimensions
     except (NoDataError, AttributeError):
-        return None, np.empty((0, 2), np.int64)
-    return who.by_distance(positions, step.dimensions, rough)
+        return None, None
 
 
 def _check_overlaps(topology: Topology, owner: np.ndarray, species_map: SpeciesMap) -> None:
@@ -256,12 +284,68 @@ def _check_overlaps(topology: Topology, owner: np.ndarray, species_map: SpeciesM
         if len(found):
             i, j = found[0]
             raise LmbmdError(
-                f"{topology.describe(i)} and {topology.describe(j)} are less than {who.TOO_NEAR_A} Å apart, and so in "
+                f"{topology.describe(i)} and {topology.describe(j)} are nearer than bonded atoms ever are, and so in "
                 "most of its molecules.",
                 where=species_map.where("species", name),
                 remedy="One of them is no atom (a virtual site, a lone pair, a Drude particle, a shell): name it in "
-                "not_atoms. Its charge and mass go to the atom that it is bonded to.",
+                "not_atoms. Its mass goes to the atom that it is bonded to. Or its element is another.",
             )
+
+
+def _check_carbons(topology: Topology, molecules: Sequence[np.ndarray], entry: SpeciesEntry, where: str) -> None:
+    """Refuse molecules that lack hydrogens in a file without masses: united atoms would get the mass of carbon.
+
+    A formula or SMILES in the map says that nothing is missing.
+    """
+    bonds = topology.bonds if topology.all_bonds and len(topology.bonds) else topology.near
+    if topology.mass is not None or topology.positions is None or bonds is None or entry.formula or entry.smiles:
+        return
+    mine = np.zeros(topology.n, bool)
+    mine[np.concatenate(molecules)] = True
+    lacking = who.bare_carbons(topology.positions, topology.box, topology.element, bonds[mine[bonds].all(axis=1)])
+    # Atoms of one place in the molecule are judged together; one frame of one molecule may have odd lengths.
+    alike = len({tuple(topology.element[members]) for members in molecules}) == 1
+    kinds: dict[str | int, list[int]] = {}
+    for members in molecules:
+        for place, atom in enumerate(members):
+            if topology.element[atom] == "C":
+                kinds.setdefault(place if alike else topology.name[atom], []).append(int(atom))
+    bare = [atoms for atoms in kinds.values() if sum(atom in lacking for atom in atoms) > len(atoms) / 2]
+    if not bare:
+        return
+    label = {topology.name[a[0]] or topology.type[a[0]]: max(1, min(4, lacking.get(a[0], 1))) for a in bare}
+    said = ", ".join(f"{name}: {f'CH{n}' if n > 1 else 'CH'}" for name, n in list(label.items())[:6])
+    raise LmbmdError(
+        f"its carbons {listed(list(label)[:6])} have fewer bonds than carbon has, and the file has no masses.",
+        where=where,
+        remedy="If each is one particle with its hydrogens, say how many these are, such as "
+        f"'elements: {{{said}}}', or give a topology with masses. If nothing is missing, give the formula.",
+    )
+
+
+def _check_apart(topology: Topology, molecules: Sequence[tuple[int, np.ndarray]], species_map: SpeciesMap) -> None:
+    """Refuse two species that bonds join: units of one chain, counted as molecules of their own."""
+    owner, molecule = np.full(topology.n, -1), np.full(topology.n, -1)
+    for k, (s, members) in enumerate(molecules):
+        owner[members], molecule[members] = s, k
+    metal = ~np.isin(topology.element, who.NONMETALS)
+    names = list(species_map.species)
+    for pairs, sure in ((topology.bonds, True), (topology.near, False)):
+        if pairs is None or not len(pairs) or (not sure and topology.all_bonds):
+            continue
+        across = pairs[(owner[pairs[:, 0]] != owner[pairs[:, 1]]) & ~metal[pairs].any(axis=1)]
+        for s, name in enumerate(names):
+            mine = across[(owner[across] == s).any(axis=1)]
+            joined = len(np.unique(molecule[mine][owner[mine] == s]))
+            if joined > (0 if sure else sum(mine_of == s for mine_of, _ in molecules) / 2):
+                i, j = mine[0]
+                how = "bonded" if sure else "as near as bonded atoms"
+                raise LmbmdError(
+                    f"{topology.describe(i)} and {topology.describe(j)} are {how}, and belong to {names[owner[i]]} and "
+                    f"{names[owner[j]]}.",
+                    where=species_map.where("species", name),
+                    remedy="Units of one chain are one species: give all their residue names to it, as a list.",
+                )
 
 
 def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.ndarray | None]:
@@ -289,6 +373,10 @@ def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.nd
     for s, (name, entry) in enumerate(species_map.species.items()):
         mine = np.flatnonzero(owner == s)
         molecules += [(s, members) for members in _molecules(topology, mine, entry, species_map, name)]
+    _check_apart(topology, molecules, species_map)
+    for s, (name, entry) in enumerate(species_map.species.items()):
+        own = [members for whose, members in molecules if whose == s]
+        _check_carbons(topology, own, entry, species_map.where("species", name))
     molecules.sort(key=lambda m: m[1][0])
     order = np.concatenate([members for _, members in molecules])
     sizes = [len(members) for _, members in molecules]
@@ -475,6 +563,13 @@ def _molecules(
                 where=where,
                 remedy="A centre is a monatomic ion; mend the selection or the elements.",
             )
+        told, found_element = _told_formula(entry, where), str(topology.element[mine[0]])
+        if told and told != Counter([found_element]):
+            raise LmbmdError(
+                f"its atoms are {found_element}, and by the map {_written(told)}.",
+                where=where,
+                remedy="Mend the smiles, the formula or the selection.",
+            )
         return list(mine.reshape(-1, 1))
     candidates = _candidates(topology, mine, size)
     found = who.partitions(candidates)
@@ -623,7 +718,7 @@ def _sites(
 
 
 #: Elements whose lone pairs an ion can sit at.
-_DONORS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
+DONORS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
 
 
 def _check_sites_told(topology: Topology, groups: Sequence[np.ndarray], name: str, species_map: SpeciesMap) -> None:
@@ -634,7 +729,7 @@ def _check_sites_told(topology: Topology, groups: Sequence[np.ndarray], name: st
     if species_map.role(name) not in ("solvent", "anion", "additive"):
         return
     elements = set(topology.element[np.concatenate(groups)])
-    if could := [element for element in _DONORS if element in elements]:
+    if could := [element for element in DONORS if element in elements]:
         sites = ", ".join(f"{element}: {element}" for element in could)
         raise LmbmdError(
             f"nothing says which atoms of the {species_map.role(name)} are donors; {listed(could)} could be.",

@@ -34,10 +34,20 @@ COVALENT_RADIUS_A = {
 }
 #: Atoms nearer than this, Å, are nobody's bond: positions in nm, or placed on top of each other.
 TOO_NEAR_A = 0.5
+#: Nor are those nearer than this times the sum of their covalent radii (a triple bond has 0.77 of it, a bond to
+#: hydrogen 1.0), or nearer to an ion of one atom than this, Å: one of them is no atom, or of another element.
+_TOO_NEAR, _TOO_NEAR_H, _TOO_NEAR_ION_A = 0.7, 0.85, 1.5
+#: Decay of the bond order with a bond's length, Å (Pauling, doi:10.1021/ja01195a024).
+_ORDER_DECAY_A = 0.3
+#: A carbon with fewer bonds by their lengths lacks atoms: 3.6 are the least of a whole one, 3.1 those of an aromatic
+#: carbon without its hydrogen.
+_FEWEST_BONDS_OF_CARBON = 3.35
 #: Elements that are bonded to nothing when they are an ion: a bond in a file between one and its donors is a contact.
 NEVER_BONDED = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba")
 #: Elements whose bonds say nothing of a molecule's other atoms: ions by themselves, or the middle of a complex.
 METALS = (*NEVER_BONDED, "Zn", "Al")
+#: Elements of molecules. An ion of any other, a transition metal, has contacts as near as bonds.
+NONMETALS = tuple(element for element in COVALENT_RADIUS_A if element not in METALS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +94,7 @@ def by_distance(
 
     Returns:
         (m, 2) bonded pairs, or None where positions tell nothing: half of the atoms are on top of another (no
-        positions, or lengths in nm); and (k, 2) pairs nearer than ``TOO_NEAR_A``.
+        positions, or lengths in nm); and (k, 2) pairs nearer than bonded ones.
     """
     from MDAnalysis.lib.distances import self_capped_distance
 
@@ -94,8 +104,7 @@ def by_distance(
     reach = BOND_REACH * 2.0 * float(radius.max(initial=0.0))
     if not np.isfinite(positions_A).all() or reach == 0.0:
         return None, nothing
-    if box is not None and (not np.isfinite(box).all() or _narrowest_A(box) < 2.0 * reach):
-        box = None
+    box = usable_box(box, 2.0 * reach)
     if np.ptp(positions_A, axis=0).max(initial=0.0) < reach and len(positions_A) > 50:
         return None, nothing  # all at one point, or in nm: every atom would be near every other
     near = np.asarray(self_capped_distance(positions_A, TOO_NEAR_A, box=box)[0], np.int64)
@@ -104,7 +113,41 @@ def by_distance(
     pairs, distance = self_capped_distance(positions_A, reach, box=box)
     bonded = (distance < BOND_REACH * (radius[pairs[:, 0]] + radius[pairs[:, 1]])) & (distance > TOO_NEAR_A)
     lone = (radius[pairs[:, 0]] == 0.0) | (radius[pairs[:, 1]] == 0.0)
-    return np.asarray(pairs[bonded & ~lone], np.int64), near
+    has = [(element == e)[pairs].any(axis=1) for e in ("H", *NEVER_BONDED)]
+    least = np.where(has[0], _TOO_NEAR_H, _TOO_NEAR) * radius[pairs].sum(axis=1)
+    least = np.where(lone, np.where(np.any(has[1:], axis=0), _TOO_NEAR_ION_A, 0.0), least)
+    too_near = np.asarray(pairs[distance < np.maximum(least, TOO_NEAR_A)], np.int64)
+    return np.asarray(pairs[bonded & ~lone], np.int64), too_near
+
+
+def bare_carbons(
+    positions_A: np.ndarray, box: np.ndarray | None, element: np.ndarray, pairs: np.ndarray
+) -> dict[int, int]:
+    """Carbons whose bonds, by their number and length, leave room for hydrogens that are not there, and for how many.
+
+    Args:
+        positions_A: (n, 3).
+        box: lengths and angles (Å, degrees), or None.
+        element: (n,) element symbols.
+        pairs: (m, 2) bonded atoms.
+    """
+    from MDAnalysis.lib.distances import calc_bonds
+
+    radius = np.array([COVALENT_RADIUS_A.get(e, 1.5) for e in element])
+    box = usable_box(box, 2.0 * BOND_REACH * 2.0 * float(radius.max(initial=0.0)))
+    length = calc_bonds(positions_A[pairs[:, 0]], positions_A[pairs[:, 1]], box=box)
+    order = np.exp((radius[pairs].sum(axis=1) - length) / _ORDER_DECAY_A)
+    total = np.zeros(len(element))
+    np.add.at(total, pairs.ravel(), np.repeat(order, 2))
+    carbons = np.flatnonzero(element == "C")
+    return {int(i): 4 - round(float(total[i])) for i in carbons if total[i] < _FEWEST_BONDS_OF_CARBON}
+
+
+def usable_box(box: np.ndarray | None, width_A: float) -> np.ndarray | None:
+    """A box given as lengths and angles, or None for one that is narrower than ``width_A`` or none."""
+    if box is None or not np.isfinite(box).all() or _narrowest_A(box) < width_A:
+        return None
+    return box
 
 
 def _narrowest_A(box: np.ndarray) -> float:

@@ -1,10 +1,12 @@
-"""DCD files whose header says that no steps passed between frames: their times are told, not computed from it."""
+"""MDAnalysis' readers where they would stumble (a DCD header of no steps), or write files beside the user's."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from MDAnalysis.coordinates.DCD import DCDReader
+from MDAnalysis.coordinates.TRR import TRRReader
+from MDAnalysis.coordinates.XTC import XTCReader
 
 
 class _OneStep:
@@ -35,3 +37,17 @@ class DcdWithoutSteps(DCDReader):
             return super()._frame_to_ts(frame, ts)
         finally:
             self._file = file
+
+
+class QuietXtc(XTCReader):
+    """Finds its frames without leaving an index and a lock file beside the trajectory."""
+
+    def _load_offsets(self) -> None:
+        self._read_offsets(store=False)
+
+
+class QuietTrr(TRRReader):
+    """Finds its frames without leaving an index and a lock file beside the trajectory."""
+
+    def _load_offsets(self) -> None:
+        self._read_offsets(store=False)

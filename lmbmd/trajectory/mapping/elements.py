@@ -15,6 +15,10 @@ from lmbmd.core.errors import LmbmdError
 MASS_TOLERANCE_AMU = 0.1
 #: A carbon with its hydrogens as one particle, amu: none of these is an element.
 UNITED_AMU = {"CH": 13.019, "CH2": 14.027, "CH3": 15.035, "CH4": 16.043}
+#: A carbon with its hydrogens whose mass has no decimals, amu.
+_UNITED_TOLERANCE_AMU = 0.05
+#: A mass this far from nitrogen's is as well one of CH2 that was rounded, amu.
+_BETWEEN_N_AND_CH2_AMU = 0.0065
 #: More than the heaviest hydrogen that is meant as one (tritium and a mass taken from a neighbour end below), amu.
 HEAVIEST_HYDROGEN_AMU = 4.2
 _HYDROGEN_AMU = 1.008
@@ -104,13 +108,18 @@ def is_element(symbol: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def by_mass(mass_amu: float) -> tuple[str | None, str | None]:
-    """The element of a mass and, in its place, the united atom that is nearer; None for none within the tolerance."""
+    """The element of a mass and, in its place, the united atom that is nearer; None for none within the tolerance.
+
+    Both for a mass with too few digits (14, 14.0) to tell nitrogen from CH2.
+    """
     elements = {e: w for e, w in weights().items() if e not in _NOBLE}
     near = min(elements, key=lambda e: abs(elements[e] - mass_amu))
     united = min(UNITED_AMU, key=lambda e: abs(UNITED_AMU[e] - mass_amu))
     off, united_off = abs(elements[near] - mass_amu), abs(UNITED_AMU[united] - mass_amu)
     if united_off < off and united_off <= MASS_TOLERANCE_AMU:
         return None, united
+    if united == "CH2" and united_off <= MASS_TOLERANCE_AMU and off > _BETWEEN_N_AND_CH2_AMU:
+        return "N", "CH2"
     return (near if off <= MASS_TOLERANCE_AMU else None), None
 
 
@@ -119,9 +128,11 @@ def is_meant(mass_amu: float, element: str) -> bool:
 
     A mass of 3.024 for a hydrogen, or of what is left for its carbon, is none of them: it was repartitioned.
     """
-    isotopes = (*_ISOTOPES_AMU.get(element, ()), *(UNITED_AMU.values() if element == "C" else ()))
-    usual = weights()[element]
-    return abs(mass_amu - usual) <= MASS_TOLERANCE_AMU or any(abs(mass_amu - m) < 0.006 for m in isotopes)
+    if abs(mass_amu - weights()[element]) <= MASS_TOLERANCE_AMU:
+        return True
+    if element == "C" and any(abs(mass_amu - m) <= _UNITED_TOLERANCE_AMU for m in UNITED_AMU.values()):
+        return True
+    return any(abs(mass_amu - m) < 0.006 for m in _ISOTOPES_AMU.get(element, ()))
 
 
 def by_name(*labels: str) -> tuple[str, ...]:
@@ -148,13 +159,17 @@ def decide(evidence: Evidence) -> Verdict:
     stands alone, that it is one of the elements that are ions by themselves.
     """
     if evidence.told and is_element(evidence.told.capitalize()):
-        return Verdict(evidence.told.capitalize())
+        return _stated(evidence.told.capitalize(), evidence)
     mass, united = (None, None) if evidence.mass_amu is None else by_mass(evidence.mass_amu)
     said = "" if evidence.mass_amu is None else f"its mass is {evidence.mass_amu:.4g}"
     if evidence.alone:
         return _alone(evidence, mass, said)
     names = by_name(evidence.name, evidence.kind)
-    if united:
+    if mass and united and (evidence.bonds or 0) > 2:  # more than CH2 can have
+        united = None
+    if mass and united and not {"N", "C"} & set(names):
+        return Verdict(None, f"{said}, that of nitrogen or of {united} as one particle", ("N", "C"))
+    if united and (mass is None or "N" not in names):
         return Verdict(None, f"{said}, that of {united} as one particle", ("C",))
     fits = [e for e in names if can_have(e, evidence.bonds)]
     if mass is None:
@@ -178,6 +193,31 @@ def decide(evidence: Evidence) -> Verdict:
     if not names:
         return Verdict(None, f"{said}, and {_bonds(evidence.bonds)}", (mass,))
     return Verdict(None, f"{said}, that of {mass}, and its name begins with {' or '.join(names)}", (mass, *names))
+
+
+def _stated(element: str, evidence: Evidence) -> Verdict:
+    """The element that the file states, unless its name says another and neither mass nor bonds speak for the file."""
+    file = f"the file says {element}"
+    if evidence.alone:
+        named = ion_by_name(evidence.name, evidence.residue)
+        if named in (None, element):
+            return Verdict(element)
+        return Verdict(None, f"{file}, and its name is that of {named}", (element, named))
+    if evidence.mass_amu is not None and is_meant(evidence.mass_amu, element):
+        return Verdict(element)
+    names = _usually(evidence.name)
+    others = [e for e in names if e != element and can_have(e, evidence.bonds)]
+    if not names or names[0] == element or not others:
+        return Verdict(element)
+    if element in names and evidence.bonds != 1:  # a carbon called CL has more bonds than a chlorine
+        return Verdict(element)
+    return Verdict(None, f"{file}, and its name begins with {' or '.join(others)}", (element, *others))
+
+
+def _usually(name: str) -> tuple[str, ...]:
+    """Elements that an atom's name speaks for; none if it is a label of a force field, such as opls_135."""
+    usual = (*_ONE_LETTER, *_USUAL_TWO_LETTERS, "Na", "Ca")
+    return () if "_" in name else tuple(e for e in by_name(name) if e in usual)
 
 
 def _alone(evidence: Evidence, mass: str | None, said: str) -> Verdict:
@@ -254,7 +294,7 @@ def assigned(evidence: list[Evidence], overrides: Mapping[str, str], where: str,
 
     Args:
         evidence: of each atom.
-        overrides: element by atom name or type, from the species map.
+        overrides: element (or CH, CH2, CH3, CH4 as one particle) by atom name or type, from the species map.
         where: of the overrides, for messages.
         atom_of: how a message names an atom by its number.
 
@@ -264,8 +304,10 @@ def assigned(evidence: list[Evidence], overrides: Mapping[str, str], where: str,
     """
     labels = {e.name for e in evidence} | {e.kind for e in evidence}
     for key, symbol in overrides.items():
-        if not is_element(symbol):
-            raise LmbmdError(f"'{symbol}' is no element.", where=f"{where}.{key}", remedy="Write it as O or Li.")
+        if not is_element(symbol) and symbol not in UNITED_AMU:
+            what = f"'{symbol}' is no element."
+            remedy = "Write it as O or Li, or as CH2 for a carbon and its hydrogens that are one particle."
+            raise LmbmdError(what, where=f"{where}.{key}", remedy=remedy)
         if key not in labels:
             raise LmbmdError(f"no atom has the name or type '{key}'.", where=where, remedy="Mend or drop this line.")
     found = np.empty(len(evidence), dtype=object)
@@ -273,11 +315,44 @@ def assigned(evidence: list[Evidence], overrides: Mapping[str, str], where: str,
     for i, kind in enumerate(evidence):
         if kind not in known:
             override = overrides.get(kind.name) or overrides.get(kind.kind)
-            known[kind] = Verdict(override) if override else decide(kind)
+            known[kind] = Verdict("C" if override in UNITED_AMU else override) if override else decide(kind)
+            signs = _signs(kind, override) if override else []
+            if len(signs) > 1 and known[kind].element != decide(kind).element:
+                atom = atom_of(i) if atom_of else f"atom {i + 1}"
+                raise LmbmdError(
+                    f"by its key {atom} is {override}, but {' and '.join(signs)}.",
+                    where=where,
+                    remedy="Mend the line, or take it out: it holds for every atom of this name or type. If the file "
+                    "is wrong, write it again.",
+                )
         if known[kind].element is None:
             raise _asked(kind, known[kind], atom_of(i) if atom_of else f"atom {i + 1}", where)
         found[i] = known[kind].element
     return found
+
+
+def _signs(kind: Evidence, override: str) -> list[str]:
+    """What speaks for the element that a kind of atom has without the map's word: the file's, its mass, its name.
+
+    Nothing where the mass is that of what the map says. A name that may be either's (CL: of a chlorine, or of a carbon
+    L) is no sign, nor a mass (14).
+    """
+    element = decide(kind).element
+    if element is None:
+        return []
+    mass, united = (None, None) if kind.mass_amu is None else by_mass(kind.mass_amu)
+    fits = override in (mass, united) or (override == "C" and united is not None)
+    if fits and not (mass and united):
+        return []
+    names = by_name(kind.name, kind.kind)
+    named: tuple[str | None, ...] = names[:1] if kind.alone or override not in names else ()
+    named += (ion_by_name(kind.name, kind.residue),) * kind.alone
+    said = {
+        f"the file says {element}": kind.told.capitalize() == element,
+        f"its mass is that of {element}": kind.mass_amu is not None and is_meant(kind.mass_amu, element) and not fits,
+        f"its name is one of {element}": element in named,
+    }
+    return [text for text, speaks in said.items() if speaks]
 
 
 def _asked(kind: Evidence, verdict: Verdict, atom: str, where: str) -> LmbmdError:

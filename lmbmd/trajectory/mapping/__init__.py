@@ -1,0 +1,1 @@
+"""From a foreign topology to who every atom is: elements, molecules, species, sites."""

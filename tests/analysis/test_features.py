@@ -1,0 +1,67 @@
+"""The feature table over the temperatures of a bottle."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from lmbmd.analysis.features import FEATURES, features
+from lmbmd.core.units import GAS_CONSTANT_KJ_MOL_K as R
+from lmbmd.data.described import DESCRIPTOR_COLUMNS, Described
+
+BOX = {"force_field": "ff", "ion_charge_scale": 0.8, "recipe_sha256": "abc"}
+
+
+def state(T, verdict="long enough", doubt="", **numbers):
+    """A state point of "a" with these numbers, each with an error of a twentieth and 20 degrees of freedom."""
+    rows = [
+        (*key.split("__"), *([""] if "__" not in key else []), x, 0.05 * x, "1", 21.0, 20.0, "m", "d", *doubted(doubt))
+        for key, x in numbers.items()
+    ]
+    note = {"topic": "convergence", "verdict": verdict, "text": verdict}
+    described = pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))
+    return "a", T, BOX, Described(described, notes=(note,), facts={"replicas": [{"sampled_ns": 1.0}] * 3})
+
+
+def doubted(kind):
+    return "words" if kind else "", kind, math.nan, math.nan
+
+
+def over(*states):
+    table = features(states)
+    assert list(table.columns) == FEATURES.names
+    return table[table.temperature_K.isna()].set_index(["name", "species"])
+
+
+def liquid(T, **more):
+    rate = math.exp(-15.0 / (R * T))
+    return state(T, self_diffusion_m2_s__Li=rate, conductivity_S_m=2 * rate, viscosity_mPa_s=3 / rate, **more)
+
+
+def test_a_bottle_at_three_temperatures_has_its_activation_energies():
+    rows = over(*(liquid(T) for T in (280.0, 300.0, 320.0)))
+    energy = rows.xs("activation_energy_kJ_mol")
+    assert dict(energy.value) == pytest.approx({"Li:diffusion": 15.0, "conductivity": 15.0, "viscosity": 15.0})
+    row = energy.loc["Li:diffusion"]
+    assert (row.unit, row.n_effective, row.replicas, row.verdict) == ("kJ/mol", 3.0, 9, "long enough")
+    assert row.error > 0 and row.degrees_of_freedom > 3 and row.force_field == "ff" and "280, 300, 320 K" in row.method
+    assert set(rows.xs("vtf_t0_K").doubt_kind) == {"few_temperatures"}
+
+
+def test_one_temperature_gives_no_such_row_and_two_the_reason():
+    assert over(liquid(300.0)).empty
+    rows = over(liquid(280.0), liquid(300.0)).xs("activation_energy_kJ_mol")
+    assert rows.value.isna().all() and set(rows.doubt_kind) == {"few_temperatures"} and set(rows.doubt_n) == {2.0}
+
+
+def test_a_number_in_doubt_is_no_point_and_the_worst_verdict_of_those_used_is_told():
+    states = [liquid(T) for T in (280.0, 300.0, 320.0)]
+    rows = over(*states, liquid(340.0, doubt="few_samples", verdict="too short")).xs("activation_energy_kJ_mol")
+    assert set(rows.n_effective) == {3.0} and set(rows.verdict) == {"long enough"}
+    rows = over(*states[:2], liquid(320.0, verdict="not converged")).xs("activation_energy_kJ_mol")
+    assert set(rows.verdict) == {"not converged"}
+
+
+def test_without_motion_nothing_is_added():
+    table = features([state(T, anion_cn=1.0) for T in (280.0, 300.0, 320.0)])
+    assert table.temperature_K.notna().all() and len(table) == 6  # and the time that was sampled

@@ -1,0 +1,171 @@
+"""Universes changed in memory, files that do not belong together, and what is left beside a user's files."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import MDAnalysis as mda
+import MDAnalysis.transformations as change
+import numpy as np
+import pytest
+from sheets import CHLORIDE, ION, MAP, MEOH, SALTY, Sheet, dump, trajectory
+
+from lmbmd.cli.parser import main
+from lmbmd.core.errors import LmbmdError
+from lmbmd.trajectory import open_universe
+from lmbmd.trajectory.foreign import open_foreign
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def moving(tmp_path):
+    """A Universe whose molecules drift through the box and are wrapped atom by atom; they have bonds in the file."""
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    u = mda.Universe(str(SALTY.pdb(tmp_path / "top.pdb", conect=SALTY.bonds)))
+    start = u.atoms.positions.copy()
+    with mda.Writer(str(tmp_path / "moving.xtc"), len(start), dt=5.0) as out:
+        for k in range(6):
+            u.atoms.positions = start + k * np.array([3.1, 1.0, 0.0])
+            u.atoms.wrap()
+            u.trajectory.ts.time, u.trajectory.ts.frame = 5.0 * k, k
+            out.write(u.atoms)
+    return lambda **options: mda.Universe(str(tmp_path / "top.pdb"), str(tmp_path / "moving.xtc"), **options)
+
+
+def distances(frames):
+    """Minimum-image distances of all atoms from the first, in every frame."""
+    found = []
+    for frame in frames:
+        edge = frame.box[0, 0]
+        d = frame.positions - frame.positions[0]
+        found.append(np.linalg.norm(d - edge * np.round(d / edge), axis=1))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda u: change.unwrap(u.atoms),
+        lambda u: change.NoJump(),
+        lambda u: change.wrap(u.atoms),
+        lambda u: change.center_in_box(u.atoms[:2]),
+        lambda u: change.translate([1.0, 2.0, 3.0]),
+    ],
+)
+def test_transformations_that_move_whole_molecules_change_no_distance(moving, tmp_path, made):
+    expected = distances(open_foreign(moving(), tmp_path / "map.yaml")[1])
+    u = moving()
+    u.trajectory.add_transformations(made(u))
+    frames = open_foreign(u, tmp_path / "map.yaml")[1]
+    assert [f.time_ps for f in frames] == [5.0 * k for k in range(6)]
+    np.testing.assert_allclose(distances(frames), expected, atol=0.02)
+    np.testing.assert_allclose(distances(frames.part(3, 6)), expected[3:], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda u: change.rotateby(30, [0, 0, 1], ag=u.atoms), "rotateby, which turns the positions, but not the box"),
+        (lambda u: change.fit_rot_trans(u.atoms, u.atoms), "fit_rot_trans, which turns"),
+        (lambda u: change.PositionAverager(3), "PositionAverager, which averages"),
+    ],
+)
+@pytest.mark.parametrize("memory", [False, True])
+def test_transformations_that_change_distances_are_refused(moving, tmp_path, made, says, memory):
+    (tmp_path / "map.yaml").write_text(MAP + "frame_interval_ps: 5\n" * memory, encoding="utf-8")
+    u = moving(in_memory=memory)
+    u.trajectory.add_transformations(made(u))
+    with pytest.raises(LmbmdError, match=says):
+        open_foreign(u, tmp_path / "map.yaml")
+
+
+def test_a_dt_given_to_a_universe_counts_more_than_the_file(moving, tmp_path):
+    frames = open_foreign(moving(dt=7.0), tmp_path / "map.yaml")[1]
+    assert [f.time_ps for f in frames] == [7.0 * k for k in range(6)]
+
+
+def test_a_group_of_atoms_is_no_universe(moving, tmp_path):
+    with pytest.raises(LmbmdError, match="a AtomGroup is no Universe"):
+        open_foreign(moving().atoms, tmp_path / "map.yaml")
+
+
+@pytest.mark.parametrize("name", ["t.xtc", "t.trr", "t.dcd", "t.xyz", "t.nc", "t.lammpstrj"])
+@pytest.mark.parametrize("molecules", [5, 7])
+def test_a_topology_of_other_atoms_is_refused_with_both_numbers(tmp_path, name, molecules):
+    path = dump(tmp_path / name) if name == "t.lammpstrj" else trajectory(tmp_path, name)[1]
+    other = Sheet(ION, ION, CHLORIDE, CHLORIDE, *[MEOH] * molecules).pdb(tmp_path / "other.pdb")
+    with pytest.raises(LmbmdError, match=rf"the topology has {4 + 6 * molecules} atoms, the trajectory 40\."):
+        open_universe(other, path)
+
+
+@pytest.mark.parametrize("name", ["t.xtc", "t.trr", "t.dcd", "t.nc", "t.xyz"])
+def test_nothing_is_left_beside_the_files_and_nothing_of_the_reader_is_said(tmp_path, name, capfd, monkeypatch):
+    topology, path = trajectory(tmp_path, name)
+    told = MAP + "frame_interval_ps: 5\n" + "box: [26, 26, 26]\n" * (name == "t.xyz")
+    (tmp_path / "map.yaml").write_text(told + "cutoffs: {CL-Cl: 3.0, MeOH-O: 3.0}\n", encoding="utf-8")
+    before = {p.name for p in tmp_path.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        arguments = ["analyze", topology.name, path.name, "--species", "map.yaml", "--out", "out", "--workers", "1"]
+        assert main(arguments) == 0
+    said = capfd.readouterr()
+    assert "Warning" not in said.out + said.err and "MDAnalysis" not in said.err
+    assert {p.name for p in tmp_path.iterdir()} == before | {"out"}
+
+
+def test_a_netcdf_frame_whose_box_was_zeroed_is_refused(tmp_path):
+    topology, path = trajectory(tmp_path, "t.nc")
+    raw = path.read_bytes()
+    boxes = {np.full(3, 26.0, kind).tobytes() for kind in (">f4", ">f8")}
+    for box in boxes:
+        raw = raw.replace(box, bytes(len(box)))
+    path.write_bytes(raw)
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"t\.nc"):
+        open_foreign((topology, path), tmp_path / "map.yaml")
+
+
+@pytest.mark.parametrize("far", [3e6, -3e9])
+def test_a_position_that_no_box_can_hold_is_refused(tmp_path, far):
+    topology, path = trajectory(tmp_path, "t.nc")
+    raw = bytearray(path.read_bytes())
+    at = raw.rindex(np.array(SALTY.rows[-1][4], ">f4").tobytes())
+    raw[at : at + 4] = np.array(far, ">f4").tobytes()
+    path.write_bytes(bytes(raw))
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"t\.nc, frame 2: a position is 3e\+0\d Å from the origin"):
+        list(open_foreign((topology, path), tmp_path / "map.yaml")[1])
+
+
+def test_without_h5py_one_sentence_says_so(tmp_path, monkeypatch):
+    topology, _ = trajectory(tmp_path, "t.xtc")
+    (tmp_path / "t.h5md").write_bytes(b"\x89HDF\r\n\x1a\n")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(LmbmdError, match=r"needs h5py, which is not installed\. pip install h5py"):
+        open_universe(topology, tmp_path / "t.h5md")
+
+
+@pytest.mark.parametrize(("unit", "says"), [("ps", None), (None, "its times have no unit")])
+def test_times_of_h5md_are_believed_with_their_unit_only(tmp_path, unit, says):
+    h5py = pytest.importorskip("h5py", reason="needs h5py")
+    topology, _ = trajectory(tmp_path, "t.xtc")
+    positions = np.array([row[4] for row in SALTY.rows], np.float32)
+    with h5py.File(tmp_path / "t.h5md", "w") as file:
+        file.create_group("h5md").attrs["version"] = [1, 1]
+        group = file.create_group("particles/all")
+        group.create_group("box").attrs.update({"dimension": 3, "boundary": ["periodic"] * 3})
+        for name, value in (("position", [positions] * 3), ("box/edges", [np.eye(3) * 26] * 3)):
+            group[f"{name}/value"], group[f"{name}/time"], group[f"{name}/step"] = value, [0.0, 5.0, 10.0], [0, 1, 2]
+            group[f"{name}/value"].attrs["unit"] = "Angstrom"
+            if unit:
+                group[f"{name}/time"].attrs["unit"] = unit
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    if says:
+        with pytest.raises(LmbmdError, match=says):
+            open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")
+    else:
+        times = [f.time_ps for f in open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")[1]]
+        assert times == pytest.approx([0.0, 5.0, 10.0])
