@@ -282,7 +282,7 @@ def _add_others(verb: Add) -> None:
     )
     sub.add_argument("--charges", type=Path, metavar="FILE", help="one charge per atom of --structure or --smiles")
     sub.add_argument("--valence", metavar="sage|gaff2", help="by default Sage where its file is found, else GAFF2")
-    sub.add_argument("--offxml", type=Path, help="Sage's file; by default that of an installed openff-forcefields")
+    sub.add_argument("--offxml", type=Path, help="Sage's file; by default the installed one")
     sub.add_argument("--topology", type=Path, metavar="FILE", help="OpenMM .xml, GROMACS .top or AMBER .prmtop instead")
     sub.add_argument("--coordinates", type=Path, metavar="FILE", help="positions for --topology: .pdb, .gro, .inpcrd")
     sub.add_argument("--remix", action="store_true", help="take sigma and epsilon made for another mixing rule")

