@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 from lmbmd.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lmbmd.data.described import Described
+    from lmbmd.report.result import analyze, read
 
-__all__ = ["__version__", "analyze"]
+__all__ = ["__version__", "analyze", "read"]
 
 
-def analyze(source: Any, species: Any, **options: Any) -> Described:
-    """Describe a trajectory of any program: see ``lmbmd.analysis.foreign.analyze``, which this calls.
+def __getattr__(name: str) -> Any:
+    """Imported when first used: the command's small verbs start without matplotlib and MDAnalysis."""
+    if name not in __all__:
+        raise AttributeError(f"module 'lmbmd' has no attribute {name!r}")
+    from lmbmd.report import result
 
-    With ``out`` the page is written as well, with its figures and the feature table, as by ``lmbmd analyze``.
-    """
-    from lmbmd.analysis import foreign
-    from lmbmd.report.pages.analysis import write_analysis
+    return getattr(result, name)
 
-    described = foreign.analyze(source, species, **options)
-    if options.get("out") is not None:
-        write_analysis(options["out"])
-    return described
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -25,7 +24,7 @@ from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.sites import named_cutoffs, site_keys
-from lmbmd.trajectory.foreign import open_run
+from lmbmd.trajectory.foreign import File, Source, open_run
 from lmbmd.trajectory.frames import Frames
 from lmbmd.trajectory.parts import Joined, Window, files_of
 from lmbmd.trajectory.sample import SAMPLE, Sample
@@ -33,10 +32,10 @@ from lmbmd.trajectory.species_map import from_mapping, load
 
 
 def analyze(
-    source: Any,
-    species: str | os.PathLike[str] | Mapping[str, Any],
+    source: Source,
+    species: File | Mapping[str, Any],
     *,
-    out: str | os.PathLike[str] | None = None,
+    out: File,
     title: str = "",
     begin_ps: float | None = None,
     end_ps: float | None = None,
@@ -45,28 +44,12 @@ def analyze(
     workers: int = 1,
     temperature_K: float | None = None,
     friction_per_ps: float | None = None,
-    pressure: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    pressure: File | Sequence[File] = (),
 ) -> Described:
-    """Describe a trajectory that lmbmd did not make: shells, speciation, clusters, CIPA, lifetimes and motion.
+    """What ``lmbmd.analyze`` computes, with its arguments; without the page.
 
-    Args:
-        source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both. Of a run that
-            goes on in further files (topology, [first part, second part]); for several replicas of one box a list of
-            such: ``[(topology, first), (topology, second)]``.
-        species: the species map, as a file or as plain data (docs/foreign_trajectories.md).
-        out: a folder for contacts.arrow, rdf.npz, sample.xtc, atoms.parquet, descriptors, tables and snapshots, the
-            first three in a folder r1, r2 … for each of several replicas; nothing is kept if None.
-        title: of the page that is made of it; by default the name of the trajectory's file.
-        begin_ps, end_ps, every_ps: which frames of each run, by the time in it; both ends are included.
-        options: as the section ``analysis`` of a study, without ``frame_stride``.
-        workers: processes that read and search frames.
-        temperature_K: of the simulation; without it there is neither conductivity nor viscosity.
-        friction_per_ps: of its thermostat, if that was a Langevin thermostat: a large one is doubted.
-        pressure: the pressure tensor over time (``PressureSeries``), one file per replica, for the viscosity.
-
-    Returns:
-        ``.descriptors`` is the tidy table (name, species, value, error, unit, n_effective, degrees_of_freedom,
-        method), ``.tables`` hold the curves and histograms, ``.notes`` what a reader must know.
+    Writes contacts.arrow, rdf.npz and sample.xtc, of each of several replicas into a folder r1, r2 …, and
+    atoms.parquet, the descriptors, the tables and the snapshots into ``out``, which is made if it is not there.
 
     Raises:
         LmbmdError: naming the file, key, frame or atom and the remedy.
@@ -97,36 +80,32 @@ def analyze(
             "centre": chosen.centre or species_map.centres[0],
         }
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(out or scratch)
-        runs = []
-        for number, (_, frames) in enumerate(opened, start=1):
-            place = folder / f"r{number}" if len(opened) > 1 else folder
-            place.mkdir(parents=True, exist_ok=True)
-            sample_path = place / SAMPLE if out else None
-            files = place / "contacts.arrow", place / "rdf.npz"
-            runs.append(run_contacts(frames, atoms, *files, chosen.contacts, workers=workers, sample_path=sample_path))
-        motion = [
-            Segment(contacts, number, **facts)
-            for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
-        ]
-        described = describe(runs, atoms, describing, motion=motion)
-        trajectory = ", ".join(frames.name for _, frames in opened)
-        stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
-        told = {
-            "title": title or Path(files_of(opened[0][1])[0]).name,
-            "temperature_K": temperature_K,
-            "friction_per_ps": friction_per_ps,
-            "species_map": species_map.model_dump(mode="json", exclude_defaults=True),
-            "runs": [_read(frames, contacts) for (_, frames), (contacts, _) in zip(opened, runs, strict=True)],
-            "box": _box(atoms, runs[0][0].frame(0).volume_A3),
-        }
-        described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
-        if out:
-            atoms.write(folder / "atoms.parquet")
-            first = runs[0][0]
-            snapshots = export_snapshots(first, Sample(first, len(atoms)), atoms, described, folder / "snapshots")
-            described.write(folder, snapshots)
+    folder, runs = Path(out), []
+    for number, (_, frames) in enumerate(opened, start=1):
+        place = folder / f"r{number}" if len(opened) > 1 else folder
+        place.mkdir(parents=True, exist_ok=True)
+        files = place / "contacts.arrow", place / "rdf.npz"
+        runs.append(run_contacts(frames, atoms, *files, chosen.contacts, workers=workers, sample_path=place / SAMPLE))
+    motion = [
+        Segment(contacts, number, **facts)
+        for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
+    ]
+    described = describe(runs, atoms, describing, motion=motion)
+    trajectory = ", ".join(frames.name for _, frames in opened)
+    stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
+    told = {
+        "title": title or Path(files_of(opened[0][1])[0]).name,
+        "temperature_K": temperature_K,
+        "friction_per_ps": friction_per_ps,
+        "species_map": species_map.model_dump(mode="json", exclude_defaults=True),
+        "runs": [_read(frames, contacts) for (_, frames), (contacts, _) in zip(opened, runs, strict=True)],
+        "box": _box(atoms, runs[0][0].frame(0).volume_A3),
+    }
+    described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
+    atoms.write(folder / "atoms.parquet")
+    first = runs[0][0]
+    snapshots = export_snapshots(first, Sample(first, len(atoms)), atoms, described, folder / "snapshots")
+    described.write(folder, snapshots)
     return described
 
 

@@ -23,7 +23,7 @@ def gathered(folders: Sequence[Path], out: Path) -> list[Results]:
     Raises:
         LmbmdError: if a folder holds none of these, or one thing is given twice.
     """
-    found = [pair for folder in folders for pair in _in(folder)]
+    found = [pair for folder in folders for pair in found_in(folder, brief=True)]
     places = [(folder.resolve(), point.label) for folder, one in found for point in one.state_points]
     if twice := [folder for (folder, label), n in Counter(places).items() if n > 1]:
         raise LmbmdError("its results are given twice.", where=str(twice[0]), remedy="Give each once.")
@@ -37,22 +37,27 @@ def gathered(folders: Sequence[Path], out: Path) -> list[Results]:
     return results
 
 
-def _in(folder: Path) -> Iterator[tuple[Path, Results]]:
-    """The folder of each page, and what it is about."""
+def found_in(folder: Path, *, brief: bool) -> Iterator[tuple[Path, Results]]:
+    """The folder of each page, and what it is about.
+
+    Args:
+        folder: as one of those of ``gathered``.
+        brief: as for ``load_results``.
+    """
     if (folder / "described.json").is_file():
         bottle = folder.parent
         if layout.composition(bottle.parent, bottle.name).is_file():
             temperature = layout.temperature_of(folder)
-            yield bottle, load_results(bottle, brief=True, temperatures=[temperature])
+            yield bottle, load_results(bottle, brief=brief, temperatures=[temperature])
         else:
-            yield folder, load_analysis(folder, brief=True)
+            yield folder, load_analysis(folder, brief)
     elif layout.composition(folder.parent, folder.name).is_file():
-        yield folder, load_results(folder, brief=True)
+        yield folder, load_results(folder, brief=brief)
     else:
         results = folder / layout.RESULTS if (folder / layout.RESULTS).is_dir() else folder
         bottles = sorted({path.parent.parent for path in results.glob(f"*/{layout.point_name('*')}/described.json")})
         for bottle in bottles:
-            yield bottle, load_results(bottle, brief=True)
+            yield bottle, load_results(bottle, brief=brief)
         if bottles:
             return
         raise LmbmdError(

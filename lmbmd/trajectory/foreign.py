@@ -12,6 +12,12 @@ from lmbmd.trajectory.mapping.matching import atom_table
 from lmbmd.trajectory.parts import Joined, Window, wanted
 from lmbmd.trajectory.species_map import SpeciesMap, load
 
+File = str | os.PathLike[str]
+#: One run: an MDAnalysis Universe (which has no types), one file, or a topology and one or several trajectory files.
+Run = Any | File | tuple[File, File] | tuple[File, list[File]]
+#: One run, or a list of replicas.
+Source = Run | list[Run]
+
 
 def open_foreign(
     source: Any,

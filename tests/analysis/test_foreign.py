@@ -20,6 +20,8 @@ def files(tmp_path):
 
 def test_three_lines_of_python_describe_a_trajectory(files):
     result = lmbmd.analyze(mda.Universe(files / "topology.pdb", files / "traj.xtc"), files / "species.yaml")
+    assert result.folder is None and result.point.files == () and result.point.snapshots
+    assert set(result.to_pandas().formulation) == {"traj.xtc"}
     assert tuple(result.descriptors.columns) == DESCRIPTOR_COLUMNS
     values = result.descriptors.set_index(["name", "species"])["value"]
     for key, expected in EXACT.items():

@@ -84,7 +84,7 @@ def test_what_the_user_does_not_tell_is_not_assumed(folder):
     told = analyze(folder, "a")
     assert value(told, "conductivity_S_m")["doubt_kind"] == "no_temperature"
     assert value(told, "self_diffusion_m2_s", "SOL")["value"] > 0
-    assert any(note["topic"] == "motion" and "temperature" in note["text"] for note in told.notes)
+    assert any(note["topic"] == "motion" and "temperature" in note["text"] for note in told.described.notes)
     damped = analyze(folder, "a", "b", temperature_K=300.0, friction_per_ps=2.0)
     assert value(damped, "self_diffusion_m2_s", "SOL")["doubt_kind"] == "damped"
 
@@ -170,7 +170,7 @@ def test_frames_at_odd_times_leave_the_structure_and_say_why_there_is_no_motion(
             universe.trajectory[frame]
             writer.write(universe.atoms)
     told = lmbmd.analyze((folder / "top.pdb", tmp_path / "odd.xtc"), EXACT_MAP, options=OPTIONS)
-    (text,) = told.notes_on("motion")
+    (text,) = told.described.notes_on("motion")
     assert "Motion was not computed" in text and "where 2 ps were usual" in text
     names = set(told.descriptors["name"])
     assert "anion_cn" in names and "self_diffusion_m2_s" not in names
@@ -178,7 +178,7 @@ def test_frames_at_odd_times_leave_the_structure_and_say_why_there_is_no_motion(
 
 def test_a_single_frame_has_structure_and_no_motion(folder):
     told = analyze(folder, "a", end_ps=0.0)
-    assert any("a single frame shows no motion" in text for text in told.notes_on("motion"))
+    assert any("a single frame shows no motion" in text for text in told.described.notes_on("motion"))
 
 
 def test_the_same_file_is_not_two_replicas(folder):

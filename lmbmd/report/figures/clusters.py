@@ -16,6 +16,7 @@ from lmbmd.report.figures.drawing import (
     MEDIUM,
     SMALL,
     Drawing,
+    On,
     axes,
     drop_spine_grid,
     errors,
@@ -34,13 +35,13 @@ def _whole_numbers() -> MaxNLocator:
     return MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True)
 
 
-def cluster_sizes(point: StatePoint) -> list[Drawing]:
+def cluster_sizes(point: StatePoint, on: On = Figure) -> list[Drawing]:
     """Share of all ions by the size of the cluster they are in."""
     table = point.table("cluster_sizes")
     if table is None:
         return []
     rows = table.sort_values("n_ions")
-    figure, ax = axes(MEDIUM)
+    figure, ax = axes(MEDIUM, on)
     wide = rows.n_ions.max() > 40
     flag = rows.percolating if "percolating" in rows.columns else pd.Series("", rows.index)
     network = flag.astype(str).str.lower().isin(("true", "1", "1.0"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from xml.etree import ElementTree
 
 import matplotlib
@@ -102,10 +102,16 @@ def styled() -> Iterator[None]:
         yield
 
 
-def axes(size: tuple[float, float] = SMALL, **subplot: Any) -> tuple[Figure, Axes]:
-    """An empty figure of one panel."""
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.add_subplot(**subplot)
+#: Where to draw: on Axes that are there, or in a new figure, which this makes (``Figure``, or one that pyplot shows).
+On = Axes | Callable[..., Figure]
+
+
+def axes(size: tuple[float, float] = SMALL, on: On = Figure) -> tuple[Figure, Axes]:
+    """The Axes to draw on and their figure; a new one has one panel, and this width and height in inches."""
+    if isinstance(on, Axes):
+        return cast(Figure, on.figure), on
+    figure = on(figsize=size, layout="constrained")
+    return figure, figure.add_subplot()
 
 
 def thinned(frame: pd.DataFrame, most: int = 500) -> tuple[pd.DataFrame, int]:

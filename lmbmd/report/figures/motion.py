@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from lmbmd.report.figures.drawing import (
     MEDIUM,
     SMALL,
     Drawing,
+    On,
     axes,
     drop_spine_grid,
     errors,
@@ -32,16 +34,23 @@ from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.words import naming
 
 
-def msd(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
-    """Mean squared displacement of every species, and below it the local slope of its logarithm."""
+def msd(point: StatePoint, colour: Mapping[str, str], on: On = Figure) -> list[Drawing]:
+    """Mean squared displacement of every species, and below it the local slope of its logarithm.
+
+    On Axes that are given there is no room for the slope.
+    """
     table = point.table("msd")
     if table is None:
         return []
     table = table[(table.lag_ps > 0) & (table.msd_A2 > 0)]
     if table.empty:
         return []
-    figure = Figure(figsize=(MEDIUM[0], 4.4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+    below: Axes | None = None
+    if isinstance(on, Axes):
+        figure, above = axes(on=on)
+    else:
+        figure = on(figsize=(MEDIUM[0], 4.4), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
     scale, unit = (1000.0, "ns") if table.lag_ps.max() > 2000 else (1.0, "ps")
     words = []
     for species, rows in table.groupby("species", sort=False):
@@ -49,19 +58,21 @@ def msd(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         ink, t, value, error = colour.get(str(species), MUTED), rows.lag_ps / scale, rows.msd_A2, errors(rows)
         above.fill_between(t, np.maximum(value - error, 0.5 * value), value + error, color=ink, alpha=0.2, linewidth=0)
         above.plot(t, value, color=ink, label=naming.species(str(species)))
-        slope, band = rows.exponent, errors(rows, "exponent_error")
-        below.fill_between(t, slope - band, slope + band, color=ink, alpha=0.2, linewidth=0)
-        below.plot(t, slope, color=ink)
+        if below:
+            slope, band = rows.exponent, errors(rows, "exponent_error")
+            below.fill_between(t, slope - band, slope + band, color=ink, alpha=0.2, linewidth=0)
+            below.plot(t, slope, color=ink)
         last = rows[rows.exponent.notna()].tail(1)
         for row in last.itertuples():
             end = rounding.number(row.exponent, row.exponent_error)
             words.append(f"{naming.species(str(species))} slope {end} at {rounding.duration(float(row.lag_ps))}")
-    above.set(xscale="log", yscale="log", ylabel="⟨Δr²⟩ (Å²)")
+    above.set(xscale="log", yscale="log", ylabel="⟨Δr²⟩ (Å²)", xlabel="" if below else f"time ({unit})")
     _decades(above.yaxis, above.xaxis)
-    below.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    below.text(0, 1.06, " diffusive", color=MUTED, fontsize=8, transform=below.get_yaxis_transform())
-    steepest = float(np.nanmax(table.exponent.to_numpy(float), initial=0.0))  # 2 where the lags are shorter than a cage
-    below.set(xlabel=f"time ({unit})", ylabel="local slope", ylim=(0, max(1.5, min(steepest, 2.0) + 0.1)))
+    if below:
+        below.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        below.text(0, 1.06, " diffusive", color=MUTED, fontsize=8, transform=below.get_yaxis_transform())
+        steepest = float(np.nanmax(table.exponent.to_numpy(float), initial=0.0))  # 2: lags shorter than a cage
+        below.set(xlabel=f"time ({unit})", ylabel="local slope", ylim=(0, max(1.5, min(steepest, 2.0) + 0.1)))
     titled(above, "Mean squared displacement", 5)
     alt = "Mean squared displacement against time, and its local slope: " + "; ".join(words)
     caption = "Below: the slope of the logarithms. It is 1 where a species diffuses, less while it rattles in its cage."

@@ -7,9 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lmbmd.core import rounding
-from lmbmd.report.figures.drawing import ERROR_BAR, MEDIUM, SMALL, Drawing, axes, errors, headroom, titled, without_bars
+from lmbmd.report.figures.drawing import (
+    ERROR_BAR,
+    MEDIUM,
+    SMALL,
+    Drawing,
+    On,
+    axes,
+    errors,
+    headroom,
+    titled,
+    without_bars,
+)
 from lmbmd.report.figures.palette import ACCENT, CLASSES, MUTED, text_on
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.words import naming
@@ -25,13 +37,13 @@ def class_order(classes: pd.Series) -> list[str]:
     return known + [name for name in dict.fromkeys(classes) if name not in _CLASS_ORDER]
 
 
-def speciation(point: StatePoint) -> list[Drawing]:
+def speciation(point: StatePoint, on: On = Figure) -> list[Drawing]:
     """The three conventions side by side, each a bar of length one."""
     table = point.table("speciation")
     if table is None:
         return []
     order = [name for name in CONVENTIONS if name in set(table.convention)]
-    figure, ax = axes((MEDIUM[0], 3.5))
+    figure, ax = axes((MEDIUM[0], 3.5), on)
     drawn: set[str] = set()
     for x, convention in enumerate(order):
         rows = table[table.convention == convention].set_index("cls")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import (
@@ -13,6 +14,7 @@ from lmbmd.report.figures.drawing import (
     MEDIUM,
     SMALL,
     Drawing,
+    On,
     axes,
     drop_spine_grid,
     errors,
@@ -37,37 +39,31 @@ def rdf(point: StatePoint, colour: Mapping[str, str], *, by_site: bool) -> list[
         colour: of each species.
         by_site: pairs of a centre and a donor atom; otherwise those of two mass centres.
     """
-    table, cutoffs = point.table("rdf"), point.table("cutoffs")
-    if table is None:
-        return []
-    drawings = []
-    for (centre, partner), pair in table.groupby(["centre", "partner"], sort=False):
-        if (":" in partner) != by_site:
-            continue
-        found = None
-        if cutoffs is not None:
-            match = cutoffs[(cutoffs.centre == centre) & (cutoffs.partner == partner)]
-            found = None if match.empty else match.iloc[0]
-        drawings.append(_rdf_panel(point, str(centre), str(partner), pair, found, colour))
-    return drawings
+    return [
+        rdf_of(point, colour, centre, partner) for centre, partner in rdf_pairs(point) if (":" in partner) == by_site
+    ]
 
 
-def _rdf_panel(
-    point: StatePoint,
-    centre: str,
-    partner: str,
-    pair: pd.DataFrame,
-    cutoff: pd.Series | None,
-    colour: Mapping[str, str],
-) -> Drawing:
-    pair = pair.sort_values("r_A")
+def rdf_pairs(point: StatePoint) -> list[tuple[str, str]]:
+    """The pairs (centre, partner) that there is an RDF of."""
+    table = point.table("rdf")
+    return [] if table is None else list(dict.fromkeys(zip(table.centre, table.partner, strict=True)))
+
+
+def rdf_of(point: StatePoint, colour: Mapping[str, str], centre: str, partner: str, on: On = Figure) -> Drawing:
+    """The panel of one of ``rdf_pairs``."""
+    of = lambda table: table[(table.centre == centre) & (table.partner == partner)]  # noqa: E731
+    cutoffs = point.table("cutoffs")
+    match = None if cutoffs is None else of(cutoffs)
+    cutoff = None if match is None or match.empty else match.iloc[0]
+    pair = of(point.described.tables["rdf"]).sort_values("r_A")
     low, high = SITE_RANGE_A if ":" in partner else SPECIES_RANGE_A
     shown = pair[(pair.r_A >= low) & (pair.r_A <= high)]
     r, g, band, cn = (shown[column].to_numpy(float) for column in ("r_A", "g", "g_error", "cn"))
     band = np.nan_to_num(band)
     ink = colour.get(partner.partition(":")[0], MUTED)
     title = f"{naming.species(centre)} – {naming.site(partner)}" + ("" if ":" in partner else ", mass centres")
-    figure, ax = axes(SMALL)
+    figure, ax = axes(SMALL, on)
     right = ax.twinx()
     ax.fill_between(r, g - band, g + band, color=ink, alpha=0.22, linewidth=0)
     ax.plot(r, g, color=ink)
@@ -141,13 +137,13 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
     return drawings
 
 
-def shells(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
+def shells(point: StatePoint, colour: Mapping[str, str], on: On = Figure) -> list[Drawing]:
     """The most frequent shell types: their names, one dot per molecule, and a bar for the share of centres."""
     table = point.table("shells")
     if table is None:
         return []
     rows = table.sort_values("rank").head(TOP_SHELLS)
-    figure, ax = axes((MEDIUM[0], 0.8 + 0.4 * len(rows)))
+    figure, ax = axes((MEDIUM[0], 0.8 + 0.4 * len(rows)), on)
     top = 1.3 * headroom(rows.fraction, errors(rows))
     words = []
     whiskers = np.nan_to_num(errors(rows))

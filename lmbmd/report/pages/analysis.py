@@ -34,12 +34,18 @@ def write_analysis(folder: str | os.PathLike[str], *, page: bool = True) -> Resu
     Raises:
         LmbmdError: as ``load_analysis`` does.
     """
-    folder = Path(folder)
     results = load_analysis(folder)
+    write_report(folder, results, page=page)
+    return results
+
+
+def write_report(folder: str | os.PathLike[str], results: Results, *, page: bool = True) -> None:
+    """Write the feature table, the page and its figures into a folder, which is made if it is not there."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     write_features(folder, [results])
     if page:
         formulation_page(results).write(folder)
-    return results
 
 
 def told(results: Results) -> str:

@@ -1,0 +1,358 @@
+"""What an analyst holds in a notebook: the numbers of one state point by name, its tables, its figures, its page."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from lmbmd.analysis import foreign
+from lmbmd.core import rounding
+from lmbmd.core.errors import LmbmdError, closest
+from lmbmd.core.words import counted
+from lmbmd.report.figures import clusters, motion, pairs, palette, shells
+from lmbmd.report.figures.drawing import Drawing, On, styled
+from lmbmd.report.gathered import found_in
+from lmbmd.report.inputs import Results, StatePoint, feature_table, load_analysis
+from lmbmd.report.pages.analysis import told, write_analysis, write_report
+from lmbmd.report.pages.page import environment
+from lmbmd.report.words import narrative
+
+if TYPE_CHECKING:
+    from lmbmd.data.described import Described
+    from lmbmd.trajectory.foreign import File, Source
+
+#: The headline numbers of the page, as the feature table names them.
+MAIN = (
+    *("density_g_cm3", "molarity_mol_L", "solvent_cn", "anion_cn", "diluent_cn", "additive_cn"),
+    *("free_solvent_fraction", "ssip_fraction_anion", "cip_fraction_anion", "agg_fraction_anion"),
+    *("cluster_size_weight_average", "largest_cluster_fraction"),
+    *("conductivity_S_m", "transference_solvent", "self_diffusion_m2_s", "viscosity_mPa_s"),
+)
+#: How many of them, and of the remarks, a notebook shows at once: about what fits on a screen.
+MOST_ROWS, MOST_REMARKS = 18, 4
+
+
+class UnknownNumber(LmbmdError, KeyError):
+    """There is no number of this name, or none of it about this species."""
+
+    __str__ = LmbmdError.__str__  # KeyError would show it in quotes
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a result; a row of the feature table.
+
+    Attributes:
+        name: of the number, as in the list of descriptors.
+        species: what it is about: a species (``"FSI"``), a site (``"FSI:O"``), a shell; "" for the whole liquid.
+        value: in ``unit``; NaN if there is none, and ``doubt`` says why.
+        error: one standard error, in ``unit``; 0 if the value is exact, NaN if it is not known.
+        unit: ``"1"`` for a pure number.
+        doubt: why the value or its error is missing or not to be relied on; "" if they can be.
+        definition: convention, cut-off and where it came from.
+        n_effective: number of independent samples behind it.
+        degrees_of_freedom: of the error, for Student's t.
+    """
+
+    name: str
+    species: str
+    value: float
+    error: float
+    unit: str
+    doubt: str
+    definition: str
+    n_effective: float
+    degrees_of_freedom: float
+
+    @property
+    def text(self) -> str:
+        """The value, rounded as its error allows, without its unit: ``"1.15 ± 0.03"``, or ``"≈ 1.2"`` with a doubt."""
+        if self.doubt and math.isnan(self.error):
+            return rounding.number(self.value)
+        return rounding.number(self.value, self.error, not self.doubt)
+
+    def __str__(self) -> str:
+        return f"{self.text} {rounding.unit(self.unit)}".strip()
+
+    def __repr__(self) -> str:
+        about = f" of {self.species}" if self.species else ""
+        return f"{self.name}{about} = {self}{f' ({self.doubt})' if self.doubt else ''}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Mapping[tuple[str, str], Number]):
+    """Everything that is known of one state point: a trajectory that was analysed, or a temperature of a formulation.
+
+    A mapping from (name, species) to ``Number``, with the names of the feature table: ``result["anion_cn", "FSI"]``;
+    ``result["density_g_cm3"]`` for what is about the whole liquid. Made by ``lmbmd.analyze`` and ``lmbmd.read``.
+
+    Attributes:
+        results: what its page is made of, with this one state point.
+        folder: where its files are; None if nothing was written.
+    """
+
+    results: Results
+    folder: Path | None = None
+
+    @property
+    def point(self) -> StatePoint:
+        return self.results.state_points[0]
+
+    @property
+    def described(self) -> Described:
+        """What the analysis said, as ``describe`` made it."""
+        return self.point.described
+
+    @property
+    def descriptors(self) -> pd.DataFrame:
+        """The table of descriptors (columns: ``data.described.DESCRIPTOR_COLUMNS``)."""
+        return self.described.descriptors
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The curves and histograms behind the figures, by name."""
+        return self.described.tables
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Options, frames and provenance of the analysis."""
+        return self.described.facts
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know, one sentence or more each; the verdict on the length of the run first."""
+        return list(dict.fromkeys(note["text"] for note in self.described.notes))
+
+    @property
+    def verdict(self) -> str:
+        """Whether the run is long enough, in a word: ``"too short"``, …, ``"long enough"``, or ``"unknown"``."""
+        return self.described.verdict
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows of the feature table (``analysis.features.FEATURES``): one number a row."""
+        return feature_table([self.results])
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[str, str], Number]:
+        columns = list(Number.__dataclass_fields__)
+        rows = self.to_pandas()[columns].itertuples(index=False)
+        return {(row.name, row.species): Number(*row) for row in rows}
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Number:
+        """The number of this name, or (name, species).
+
+        Raises:
+            UnknownNumber: naming the nearest that there is, and all.
+        """
+        name, species = (key, "") if isinstance(key, str) else key
+        if found := self._numbers.get((name, species)):
+            return found
+        names = sorted({name for name, _ in self})
+        about = [one for known, one in self if known == name]
+        wanted, known, all_of = (species, about, "It is there of") if about else (name, names, "There are")
+        what = f"there is no number '{name}'{f' of {species!r}' if about and species else ''}."
+        if about and not species:
+            what = f"'{name}' is not a number of the whole liquid."
+        close = f"Did you mean '{one}'? " if (one := closest(wanted, known)) else ""
+        listed = ", ".join(one or "the whole liquid" for one in known)
+        raise UnknownNumber(what, where=self.title, remedy=f"{close}{all_of} {listed}.")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def _ipython_key_completions_(self) -> list[Any]:
+        return [name if not species else (name, species) for name, species in self]
+
+    @property
+    def title(self) -> str:
+        at = self.point.at
+        return f"{self.results.title}, {at}" if at else self.results.title
+
+    def main(self) -> list[Number]:
+        """The headline numbers of the page, of those that have a value."""
+        known = [one for name in MAIN for one in self._numbers.values() if one.name == name]
+        return [one for one in known if math.isfinite(one.value) and self._is_headline(one)]
+
+    def _is_headline(self, number: Number) -> bool:
+        """Whether the page has it at its head too: species one by one, of motion the primary centre."""
+        name, species = number.name, number.species
+        if name == "molarity_mol_L":
+            return species in (self.results.salts or [species])
+        if name.endswith("_cn"):
+            return bool(species)
+        if name == "free_solvent_fraction":
+            return self.results.roles.get(species) != "diluent"
+        if name.startswith(("transference", "self_diffusion")):
+            return species in ("", self.facts.get("centre"))
+        return True
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n{told(self.results)}"
+
+    def _repr_html_(self) -> str:
+        found, verdict = self.main(), narrative.verdict(self.point)
+        remarks = list(dict.fromkeys([*verdict.reasons, *self.results.assumptions, *self.notes[1:]]))
+        return (
+            environment()
+            .get_template("result.html.j2")
+            .render(
+                title=self.title,
+                setting=narrative.setting(self.point, self.results),
+                verdict=verdict,
+                remarks=remarks[:MOST_REMARKS],
+                others=counted(len(remarks) - MOST_REMARKS, "more note") if len(remarks) > MOST_REMARKS else "",
+                numbers=found[:MOST_ROWS],
+                more=len(self) - len(found[:MOST_ROWS]),
+            )
+        )
+
+    def plot_rdf(self, partner: str | None = None, centre: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """g(r) with its error band and the cut-off; the running coordination number on an axis of its own.
+
+        Args:
+            partner: a site (``"FSI:O"``) or, for mass centres, a species; by default the first of ``tables["rdf"]``.
+            centre: by default the first that there is such a pair of.
+            ax: to draw on; a new figure if not given.
+        """
+        known = shells.rdf_pairs(self.point)
+        wanted = lambda pair: partner in (None, pair[1]) and centre in (None, pair[0])  # noqa: E731
+        found = [pair for pair in known if wanted(pair)]
+        if known and not found:
+            pairs_known = [f"{one} – {other}" for one, other in known]
+            close = closest(str(partner), [other for _, other in known])
+            remedy = f"{f'Did you mean {close!r}? ' if close else ''}There are {', '.join(pairs_known)}."
+            raise LmbmdError(f"there is no RDF of {centre or 'a centre'} and {partner}.", remedy=remedy)
+        return self._drawn(lambda on: [shells.rdf_of(self.point, self._colours, *found[0], on)] if found else [], ax)
+
+    def plot_shells(self, *, ax: Axes | None = None) -> Axes:
+        """The most frequent first shells and their shares."""
+        return self._drawn(lambda on: shells.shells(self.point, self._colours, on), ax)
+
+    def plot_speciation(self, *, ax: Axes | None = None) -> Axes:
+        """SSIP, CIP and AGG in the three conventions."""
+        return self._drawn(lambda on: pairs.speciation(self.point, on), ax)
+
+    def plot_clusters(self, *, ax: Axes | None = None) -> Axes:
+        """The share of all ions by the size of the cluster they are in."""
+        return self._drawn(lambda on: clusters.cluster_sizes(self.point, on), ax)
+
+    def plot_msd(self, *, ax: Axes | None = None) -> Axes:
+        """Mean squared displacements; in a figure of its own, the local slope below them."""
+        return self._drawn(lambda on: motion.msd(self.point, self._colours, on), ax)
+
+    @property
+    def _colours(self) -> dict[str, str]:
+        return palette.colours(self.results.roles)
+
+    def _drawn(self, draw: Callable[[On], list[Drawing]], ax: Axes | None) -> Axes:
+        """The Axes on which a figure of the page was drawn: those given, or those of a figure that pyplot shows."""
+        from matplotlib import pyplot
+
+        with styled():
+            made = draw(pyplot.figure if ax is None else ax)
+        if not made:
+            raise LmbmdError("this result has no table for that figure.", remedy="Its notes say why: result.notes.")
+        return made[0].figure.axes[0] if ax is None else ax
+
+    def write_report(self, folder: File) -> Path:
+        """Write the page, its figures and the feature table, as ``lmbmd analyze`` does; where the page is.
+
+        Elsewhere than in the folder of the data files the page has no links to them.
+        """
+        target = Path(folder)
+        is_home = self.folder is not None and target.resolve() == self.folder.resolve()
+        write_report(target, self.results if is_home else _without_files(self.results))
+        return target / "report.html"
+
+
+def _without_files(results: Results) -> Results:
+    return replace(results, state_points=tuple(replace(point, files=()) for point in results.state_points))
+
+
+def analyze(
+    source: Source,
+    species: File | Mapping[str, Any],
+    *,
+    out: File | None = None,
+    title: str = "",
+    begin_ps: float | None = None,
+    end_ps: float | None = None,
+    every_ps: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    temperature_K: float | None = None,
+    friction_per_ps: float | None = None,
+    pressure: File | Sequence[File] = (),
+) -> Result:
+    """Describe a trajectory of any program: shells, speciation, clusters, CIPA, lifetimes and motion.
+
+    Args:
+        source: an MDAnalysis Universe, or a (topology, trajectory) pair of files, or one file with both. Of a run that
+            goes on in further files (topology, [first part, second part]); for several replicas of one box a list of
+            such: ``[(topology, first), (topology, second)]``.
+        species: the species map, as a file or as plain data (docs/foreign_trajectories.md).
+        out: a folder for the page, its figures, the feature table and the data files, as ``lmbmd analyze`` writes them;
+            without it nothing is kept, and ``write_report`` of the result can still write the page.
+        title: of the page; by default the name of the trajectory's file.
+        begin_ps, end_ps, every_ps: which frames of each run, by the time in it; both ends are included.
+        options: as the section ``analysis`` of a study, without ``frame_stride``.
+        workers: processes that read and search frames.
+        temperature_K: of the simulation; without it there is neither conductivity nor viscosity.
+        friction_per_ps: of its thermostat, if that was a Langevin thermostat: a large one is doubted.
+        pressure: the pressure tensor over time (``PressureSeries``), one file per replica, for the viscosity.
+
+    Returns:
+        Its numbers by name, tables, plots and the page.
+
+    Raises:
+        LmbmdError: naming the file, key, frame or atom and the remedy.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        foreign.analyze(
+            source,
+            species,
+            out=out or scratch,
+            title=title,
+            begin_ps=begin_ps,
+            end_ps=end_ps,
+            every_ps=every_ps,
+            options=options,
+            workers=workers,
+            temperature_K=temperature_K,
+            friction_per_ps=friction_per_ps,
+            pressure=pressure,
+        )
+        if out:
+            return Result(write_analysis(out), Path(out))
+        results = load_analysis(scratch)
+    return Result(replace(_without_files(results), name=results.title))
+
+
+def read(folder: File) -> Result:
+    """What lies in a folder of results.
+
+    Args:
+        folder: what ``lmbmd analyze`` wrote, or a state point of a study, such as ``results/NAME/298.15K``; also a
+            whole study, or one of its formulations, if there is one state point in it.
+
+    Raises:
+        LmbmdError: if there is none or several, or if a file is missing or damaged.
+    """
+    found = [(page, point, one) for page, one in found_in(Path(folder), brief=False) for point in one.state_points]
+    if len(found) > 1:
+        places = ", ".join(str(page / point.label) for page, point, _ in found)
+        what = f"there are {len(found)} state points in this folder."
+        raise LmbmdError(what, where=str(folder), remedy=f"Give one of them: {places}.")
+    page, point, one = found[0]
+    return Result(replace(one, state_points=(point,)), page)

@@ -1,0 +1,198 @@
+"""What a notebook holds: numbers by name, a table on one screen, the figures of the page on anyone's Axes, the page."""
+
+import dataclasses
+import inspect
+import math
+import re
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import report_inputs
+from foreign_files import EXACT_MAP, exact_box
+from matplotlib.figure import Figure
+from pages import EVIL, Document
+
+import lmbmd
+from lmbmd.analysis import foreign
+from lmbmd.analysis.features import FEATURES
+from lmbmd.core.errors import LmbmdError
+from lmbmd.report.figures import clusters, motion, pairs, palette, shells
+from lmbmd.report.figures.drawing import Drawing, styled
+from lmbmd.report.result import MOST_REMARKS, MOST_ROWS, Result
+from lmbmd.report.words import narrative
+
+QUICK = {"compactness": {"frames": 2, "shuffles": 2, "neighbourhoods": 2}}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return report_inputs.write_study(tmp_path_factory.mktemp("study"), temperatures_K=(298.15, 333.15))
+
+
+@pytest.fixture(scope="module")
+def result(study):
+    return lmbmd.read(study / "lifsi-dme-tte" / "298.15K")
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    folder = exact_box(tmp_path_factory.mktemp("foreign"))
+    files = folder / "topology.pdb", folder / "traj.xtc"
+    return lmbmd.analyze(files, EXACT_MAP, options=QUICK, out=folder / "out", title="A box")
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def test_a_number_is_a_row_of_the_feature_table(result):
+    table = result.to_pandas()
+    assert list(table.columns) == FEATURES.names and len(table) == len(result) == len(list(result))
+    for row in table.itertuples(index=False):
+        number = result[row.name, row.species]
+        for column, value in dataclasses.asdict(number).items():
+            expected = getattr(row, column)
+            assert value == expected or (math.isnan(value) and math.isnan(expected)), (row.name, column)
+    assert result["anion_cn", "FSI"].value == pytest.approx(2.86, abs=0.2)
+    assert result["shell_entropy"] == result["shell_entropy", ""]
+    assert ("anion_cn", "FSI") in result and ("anion_cn", "PF6") not in result and result.get("nothing") is None
+
+
+def test_a_number_is_shown_in_one_line(result):
+    number = dataclasses.replace(result["anion_cn", "FSI"], value=2.86, error=0.032, doubt="")
+    assert str(number) == "2.86 ± 0.03" and repr(number) == "anion_cn of FSI = 2.86 ± 0.03"
+    unsure = dataclasses.replace(number, doubt="replicas disagree beyond chance")
+    assert repr(unsure) == "anion_cn of FSI = ≈ 2.9 (replicas disagree beyond chance)"
+    constant = dataclasses.replace(number, error=math.nan, doubt="never changed", species="")
+    assert repr(constant) == "anion_cn = 2.86 (never changed)"
+    conductivity = dataclasses.replace(number, unit="S/m", value=0.9512, error=0.002)
+    assert str(conductivity) == "0.951 ± 0.002 S/m"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("anoin_cn", r"no number 'anoin_cn'.*'anion_cn'\?.*shell_entropy.*solvent_cn"),
+        (("anion_cn", "FSA"), r"no number 'anion_cn' of 'FSA'.*'FSI'\?.*FSI"),
+        ("solvent_cn", r"'solvent_cn' is not a number of the whole liquid.*It is there of DME"),
+    ],
+)
+def test_a_wrong_name_is_told_the_nearest_and_all(result, key, said):
+    with pytest.raises(LmbmdError, match=said) as caught:
+        result[key]
+    assert isinstance(caught.value, KeyError) and not str(caught.value).startswith(('"', "'LiFSI"))
+
+
+def test_the_numbers_shown_first_are_those_at_the_head_of_the_page(analysed):
+    found = narrative.headlines(analysed.point, analysed.results)
+    head = [(round(h.value, 9), h.unit.replace("%", "1")) for h in found if math.isfinite(h.value)]
+    shown = analysed.main()
+    assert sorted((round(n.value, 9), n.unit) for n in shown) == sorted(head) and len(shown) >= 8
+
+
+def test_the_table_fits_on_a_screen_and_has_value_error_unit_and_doubt(result):
+    html = Document(result._repr_html_())
+    assert html.open == []
+    for number in result.main()[:MOST_ROWS]:
+        row = rf"{number.name}\s+{number.species}\s*{re.escape(number.text)}\s*.*{re.escape(number.doubt)}"
+        assert re.search(row, html.text), row
+    assert result._repr_html_().count("<tr>") <= MOST_ROWS + 1
+    assert result._repr_html_().count("<br>") <= MOST_REMARKS + 1
+    assert narrative.verdict(result.point).heading in html.text
+    assert "more numbers in .to_pandas()" in html.text
+    assert 5 < len(repr(result).splitlines()) < 12
+
+
+def test_what_a_study_is_called_and_notes_are_escaped(result):
+    point = result.point
+    notes = ({"topic": "convergence", "verdict": "too short", "text": EVIL}, {"topic": "box", "text": f"2 {EVIL}"})
+    described = dataclasses.replace(point.described, notes=notes)
+    evil = dataclasses.replace(
+        result.results,
+        recipe={"title": EVIL, "assumptions": [f"3 {EVIL}"]},
+        state_points=(dataclasses.replace(point, described=described),),
+    )
+    html = Result(evil)._repr_html_()
+    assert EVIL not in html and Document(html).text.count(EVIL) == 4
+
+
+def shapes(figure):
+    """What a figure looks like: its SVG file."""
+    return Drawing("x", "", "", "", pd.DataFrame(), figure).svg
+
+
+FIGURES = {
+    "rdf": lambda point, colour, on: shells.rdf_of(point, colour, *shells.rdf_pairs(point)[0], on),
+    "shells": lambda point, colour, on: shells.shells(point, colour, on)[0],
+    "speciation": lambda point, colour, on: pairs.speciation(point, on)[0],
+    "clusters": lambda point, colour, on: clusters.cluster_sizes(point, on)[0],
+    "msd": lambda point, colour, on: motion.msd(point, colour, on)[0],
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_plot_is_the_figure_of_the_page(result, name):
+    with styled():
+        page = FIGURES[name](result.point, palette.colours(result.results.roles), Figure)
+    ax = getattr(result, f"plot_{name}")()
+    assert plt.get_fignums() == [ax.figure.number], "pyplot shows it"
+    assert shapes(ax.figure) == shapes(page.figure)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_plot_is_drawn_on_axes_that_are_given(result, name):
+    figure, (ax, other) = plt.subplots(1, 2)
+    before = dict(plt.rcParams)
+    assert getattr(result, f"plot_{name}")(ax=ax) is ax
+    assert ax.has_data() and not other.has_data() and plt.get_fignums() == [figure.number]
+    assert dict(plt.rcParams) == before
+    assert ax.get_ylabel() or ax.get_xlabel()
+
+
+def test_a_pair_of_an_rdf_is_chosen_by_name(result):
+    assert "FSI⁻ O" in result.plot_rdf("FSI:O").get_title(loc="left")
+    with pytest.raises(LmbmdError, match=r"no RDF of a centre and FSI:P.*Did you mean 'FSI:.'\?.*Li – FSI:O"):
+        result.plot_rdf("FSI:P")
+
+
+def test_a_plot_without_its_table_says_so(analysed):
+    with pytest.raises(LmbmdError, match=r"no table for that figure.*notes"):
+        analysed.plot_msd()
+    assert plt.get_fignums() == []
+
+
+def test_a_folder_of_several_state_points_names_them(study):
+    for folder in (study / "lifsi-dme", study):
+        with pytest.raises(LmbmdError, match=r"[24] state points.*lifsi-dme/298\.15K.*lifsi-dme/333\.15K"):
+            lmbmd.read(folder)
+    with pytest.raises(LmbmdError, match="no folder"):
+        lmbmd.read(study / "nothing")
+
+
+def test_the_signature_is_that_of_what_is_called():
+    told, called = (inspect.signature(one).parameters for one in (lmbmd.analyze, foreign.analyze))
+    assert list(told) == list(called)
+    for name in set(told) - {"out"}:
+        assert told[name] == called[name], name
+    assert "Args:" in lmbmd.analyze.__doc__ and set(lmbmd.__all__) <= set(dir(lmbmd))
+    for name in told:
+        assert re.search(rf"^ +([\w, ]+, )?{name}(, [\w, ]+)?: ", lmbmd.analyze.__doc__, flags=re.MULTILINE), name
+    with pytest.raises(AttributeError, match="analyse"):
+        lmbmd.analyse  # noqa: B018
+
+
+def test_a_report_is_the_page_of_the_command_wherever_it_is_written(analysed, tmp_path):
+    beside = (analysed.folder / "report.html").read_text("utf-8")
+    again = lmbmd.read(analysed.folder)
+    pd.testing.assert_frame_equal(again.to_pandas(), analysed.to_pandas())
+    assert again.title == analysed.title == "A box" and again.folder == analysed.folder
+    moved = again.write_report(tmp_path / "new" / "page").read_text("utf-8")
+    links = {href for href in Document(moved).values("href") if not re.match(r"#|https:|data:", href)}
+    assert any(link.endswith(".svg") for link in links)
+    assert [link for link in links if not (tmp_path / "new" / "page" / link).is_file()] == []
+    assert 'href="contacts.arrow"' in beside and 'href="snapshots/' in beside
+    bare = re.sub(r' <a href="snapshots/[^>]*>[^<]*</a>', "", beside)
+    assert bare.split('id="data"')[0] == moved.split('id="data"')[0]
