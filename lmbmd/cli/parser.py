@@ -205,6 +205,17 @@ def _add_studies(verb: Add) -> None:
     sub.add_argument("--yes", action="store_true", help="do not ask")
     _add_folders(sub, "results", "work")
 
+    purpose = "a finished study as one zip file for a journal's repository: recipes, results, records (RO-Crate)"
+    sub = verb("archive", purpose, study=True)
+    sub.add_argument("out", type=Path, metavar="FILE.zip", help="new; its size is told, and asked about, before")
+    terms = "under which others may use it: CC-BY-4.0, CC0-1.0, … or the address of its text"
+    sub.add_argument("--license", required=True, metavar="NAME", help=terms)
+    author = "of the study, with ORCID or not: 'Ada Lovelace 0000-0002-1825-0097'; may be repeated"
+    sub.add_argument("--author", action="append", default=[], metavar="NAME", help=author)
+    sub.add_argument("--trajectories", action="store_true", help="take these, too; by default they are left out")
+    sub.add_argument("--yes", action="store_true", help="do not ask")
+    _add_folders(sub, "results")
+
     sub = verb("claims", "what the literature says, and what the study's numbers say to it", study=True)
     sub.add_argument("formulation", nargs="*", help="only claims about these; by default all")
     _add_folders(sub, "results")
@@ -369,6 +380,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "why": ("lifsi-dme-1m", "lifsi-dme-1m 298.15 1"),
     "index": ("",),
     "clean": ("", "replaced work"),
+    "archive": ("my-study.zip --license CC-BY-4.0 --author 'Ada Lovelace'",),
     "claims": ("--list", "lifsi-dme-1m"),
     "parametrize": ("DMP12 --smiles 'COCC(C)OC' --density 0.86",),
     "export": ("results/lifsi-dme-1m/r1 --to gromacs --out gmx",),

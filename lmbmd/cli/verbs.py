@@ -122,18 +122,43 @@ def clean(options: argparse.Namespace) -> None:
     if not paths:
         return
     freed = size_text(freed_bytes(paths))
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise LmbmdError("nobody is there to be asked.", remedy="Give --yes to delete without a question.")
-        try:
-            answer = input(f"Delete this, and free {freed}? [y/N] ")
-        except EOFError:
-            answer = ""
-        if answer.strip().lower() not in ("y", "yes"):
-            print("Nothing is deleted.")
-            return
+    if not options.yes and not _agreed(f"Delete this, and free {freed}?"):
+        print("Nothing is deleted.")
+        return
     remove(paths)
     print(f"{freed} are free again.")
+
+
+def _agreed(question: str) -> bool:
+    """Whether the answer to a question on the terminal is yes."""
+    if not sys.stdin.isatty():
+        raise LmbmdError("nobody is there to be asked.", remedy="Give --yes to do it without a question.")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def archive(options: argparse.Namespace) -> None:
+    from lmbmd.core.words import size_text
+    from lmbmd.study.archive import archive, crate
+    from lmbmd.study.archive.members import RESULTS, SETTINGS, TRAJECTORIES, check, members
+    from lmbmd.study.study import load_study
+
+    terms = crate.license_of(options.license)
+    authors = [crate.author_of(text) for text in options.author]
+    archive.check_place(options.out)
+    study = load_study(options.study)
+    listed = members(study, options.results)
+    kinds = (SETTINGS, RESULTS, *([TRAJECTORIES] if options.trajectories else []))
+    print(archive.sizes_text(listed, kinds))
+    size = size_text(archive.n_bytes(listed.of(*kinds)))
+    if not options.yes and not _agreed(f"Write {size}, before compression, to {options.out}?"):
+        print("Nothing is written.")
+        return
+    check(study, listed, options.results)
+    archive.archive(study, listed, options.out, terms, authors, kinds)
+    print(f"{options.out} has {size_text(options.out.stat().st_size)}. Every file in it was compared with its record.")
 
 
 def compose(options: argparse.Namespace) -> None:

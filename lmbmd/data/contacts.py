@@ -268,6 +268,11 @@ class ContactFile:
             raise self._refused(error) from error
         return batch
 
+    def check(self) -> None:
+        """Read all of it, and compare the hash of each part."""
+        for number in range(self._n_batches):
+            self._batch(number)
+
     @property
     def _n_batches(self) -> int:
         return self._file.num_record_batches - 1

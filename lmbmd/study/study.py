@@ -266,6 +266,11 @@ def claim_files(path: str | Path) -> tuple[Path, ...]:
     return tuple(Path(path).parent / entry for entry in read_options(path).claims)
 
 
+def bottle_files(path: str | Path) -> list[Path]:
+    """The formulation files that a study names."""
+    return _files(read_options(path).formulations, Path(path), {})
+
+
 def load_study(
     path: str | Path, library: Library | None = None, only: str | None = None, *, composed: bool = True
 ) -> Study:
