@@ -164,6 +164,12 @@ def _add_studies(verb: Add) -> None:
         "--quick", action="store_true", help="small boxes and short runs, to see on a laptop that all works"
     )
 
+    table = "bottles from a table, one a row, such as om-data's of OMol25 (docs/formulations.md)"
+    sub.add_argument("--from-csv", type=Path, metavar="FILE", help=table)
+    meant = "a YAML file that says what the words and numbers of the table mean"
+    sub.add_argument("--codebook", type=Path, metavar="FILE", help=meant)
+    sub.add_argument("--skip-refused", action="store_true", help="leave out rows that cannot be read, and name them")
+
     sub = verb("check", "validate a study and say what would be run, and what it could not tell", study=True)
     sub.add_argument("formulation", nargs="*", help="by default all")
     sub.add_argument("--json", action="store_true", help=_JSON)
@@ -373,7 +379,10 @@ GROUPS: dict[str, Callable[[Add], None]] = {
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "catalogue": ("--salt LiFSI --solvent TTE", "lifsi-dme-1m"),
     "species": ("carbonate", "--role diluent", "FEC"),
-    "init": (".", "my-study", "my-study lifsi-dme-1m lifsi-dme-tte-3-7-1m --quick"),
+    "init": (
+        *(".", "my-study", "my-study lifsi-dme-1m lifsi-dme-tte-3-7-1m --quick"),
+        "my-study --from-csv elytes.csv --codebook codebook.yaml",
+    ),
     "check": ("",),
     "estimate": ("", "lifsi-dme-1m --measure"),
     "status": ("", "--watch", "--state failed", "lifsi-dme-1m --json"),

@@ -50,10 +50,13 @@ def init(options: argparse.Namespace) -> None:
     from lmbmd.study import init
 
     answers = init.Answers(tuple(options.name))
-    if not options.name and not init.is_study(options.folder) and sys.stdin.isatty():
+    if (options.codebook or options.skip_refused) and not options.from_csv:
+        raise LmbmdError("there is no table to which this belongs.", remedy="Give the table with --from-csv FILE.")
+    if not options.name and not options.from_csv and not init.is_study(options.folder) and sys.stdin.isatty():
         with suppress(EOFError):  # whoever ends the questions has named nothing
             answers = init.ask(input, print)
-    print(init.told(*init.init(options.folder, replace(answers, quick=options.quick))))
+    told = {"table": options.from_csv, "codebook": options.codebook, "skips": options.skip_refused}
+    print(init.told(*init.init(options.folder, replace(answers, quick=options.quick, **told))))
 
 
 def check(options: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ Section = Literal["salts", "solvents", "diluents", "additives"]
 SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
 
 #: Names that a formulation may not have, as files of the study stand beside its folder.
-_RESERVED = {"index.html", "features.csv", "features.parquet", "claims.html", "claims.csv"}
+RESERVED = {"index.html", "features.csv", "features.parquet", "claims.html", "claims.csv"}
 
 
 def amounts_of(data: Any) -> Any:
@@ -284,7 +284,7 @@ def read_formulation_file(path: Path) -> tuple[str, dict[str, Any], Lines]:
         LmbmdError: if it cannot be read, or its name cannot name a formulation.
     """
     name = path.stem
-    if not re.fullmatch(NAME, name) or name in _RESERVED:
+    if not re.fullmatch(NAME, name) or name in RESERVED:
         remedy = "Name the file with lower-case letters, digits, '.', '_' and '-', then '.yaml'."
         raise LmbmdError(f"{shown(name)} cannot name a formulation.", where=str(path), remedy=remedy)
     data, lines = read_yaml(path)

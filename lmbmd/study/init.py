@@ -19,13 +19,16 @@ from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.core.words import counted, listed
 from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import load_library
+from lmbmd.forcefield.lookup import known
+from lmbmd.forcefield.own import FOLDER, own_sets
 from lmbmd.forcefield.sets import released_sets
 from lmbmd.formulation.composition import compose
-from lmbmd.formulation.models import Conditions, Formulation, Size
+from lmbmd.formulation.models import Conditions, Formulation, Size, make_formulation
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
 from lmbmd.simulate.protocol import Protocol
 from lmbmd.study import layout
-from lmbmd.study.study import Study, load_study, read_options
+from lmbmd.study.bottles_csv import read_bottles, read_codebook, refused_text
+from lmbmd.study.study import Study, composition_of, load_study, read_options
 
 _SNAKEFILE = """\
 # `snakemake` in this folder runs the study in config/config.yaml with the workflow of the installed lmbmd.
@@ -100,7 +103,8 @@ _IGNORED = f"/{layout.RESULTS}/\n/{layout.WORK}/\n/{layout.LOGS}/\n/.snakemake/\
 class Answers:
     """What a new study is to be, as its file says it; the defaults are those of ``lmbmd init`` with names only.
 
-    ``quick``: for a first look, in the smallest boxes that will do and in runs as short as the demo's.
+    ``quick``: for a first look, in the smallest boxes that will do and in runs as short as the demo's. ``table``: a CSV
+    file of further bottles, read as the ``codebook`` says; with ``skips``, rows that cannot be read are left out.
     """
 
     names: tuple[str, ...]
@@ -108,6 +112,9 @@ class Answers:
     replicas: str = "3"
     production_ns: str = f"{Protocol().production_ns:g}"
     quick: bool = False
+    table: Path | None = None
+    codebook: Path | None = None
+    skips: bool = False
 
 
 def is_study(folder: Path) -> bool:
@@ -145,6 +152,11 @@ def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
     bottles, remarks = _bottles(answers)
     shipped, config = workflow_folder(), folder / _CONFIG_NAME
     is_there = config.exists()
+    for name, text in _imported(answers, config if is_there else None, remarks).items():
+        if name in bottles:
+            what = f"'{name}' is an entry of the catalogue that was named, and a row of {answers.table}, too."
+            raise LmbmdError(what, remedy="Leave one of the two out.")
+        bottles[name] = text
     where = _folder_of_bottles(config) if is_there else config.parent / _BOTTLES
     if not is_there and not bottles and not any(where.glob("*.y*ml")):
         bottles = {_EXAMPLE_NAME: _EXAMPLE.format(ion_pairs=10 if answers.quick else 100)}
@@ -210,6 +222,33 @@ def _bottles(answers: Answers) -> tuple[dict[str, str], list[str]]:
         if left_out:
             remarks.append(f"left out of '{entry.name}', as parameters are lacking: {', '.join(left_out)}.")
     return texts, remarks
+
+
+def _imported(answers: Answers, config: Path | None, remarks: list[str]) -> dict[str, str]:
+    """The text of the file of each bottle in a table; what was left out of it is added to the remarks."""
+    if answers.table is None:
+        return {}
+    options = read_options(config) if config else None
+    defaults = options.defaults.model_dump(exclude_unset=True) if options else {}
+    folder = config.parent / options.force_fields if config and options else Path(FOLDER)
+    own = own_sets(folder) if config else {}
+
+    def check(name: str, data: dict[str, Any]) -> None:
+        formulation = make_formulation(name, {**defaults, **data}, Path(str(answers.table)), {})
+        if answers.quick and (size := _smallest([formulation])):
+            data["size"] = size
+            formulation = make_formulation(name, {**defaults, **data}, Path(str(answers.table)), {})
+        composition_of(formulation, load_library(), own, folder)
+
+    found, refused = read_bottles(answers.table, read_codebook(answers.codebook), known(own), check)
+    if refused and not answers.skips:
+        many = f"{len(refused)} of {counted(len(found) + len(refused), 'row')} cannot be read, and nothing is written."
+        remedy = "Mend them, or leave them out with --skip-refused."
+        raise LmbmdError(f"{many} {refused_text(refused)}", where=str(answers.table), remedy=remedy)
+    if refused:
+        remarks.append(f"left out of {answers.table}, {counted(len(refused), 'row')}: {refused_text(refused)}")
+    head = f"# From {answers.table.name}, by `lmbmd init --from-csv`.\n"
+    return {name: head + to_yaml(data) for name, data in found.items()}
 
 
 def _file(entry: Entry, found: Standing, quick: bool) -> tuple[str, list[str]]:

@@ -14,6 +14,7 @@ from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
+from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.core.validation import fault, place, validated
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import Lines, read_yaml
@@ -323,12 +324,21 @@ def load_study(
     for name, formulation in formulations.items():
         if formulation.force_field in faults:
             raise faults[formulation.force_field]
-        chosen = own.get(formulation.force_field)
-        cutoff_nm = coverage(formulation, own).cut_off_A / 10
-        composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
-        compositions[name] = replace(composition, own_sets=str(own_folder)) if chosen else composition
-        check_coverage(composition.counts, formulation, own)
+        compositions[name] = composition_of(formulation, base, own, own_folder)
     return replace(study, compositions=compositions, library=library, claims=claims, own_sets=own)
+
+
+def composition_of(formulation: Formulation, base: Library, own: Mapping[str, OwnSet], folder: Path) -> Composition:
+    """What is put in the box for a bottle whose parameter set is a released one, or one of a user's own in ``folder``.
+
+    Raises:
+        LmbmdError: if it cannot be composed, or the set lacks a species of it.
+    """
+    chosen = own.get(formulation.force_field)
+    cutoff_nm = coverage(formulation, own).cut_off_A / ANGSTROM_PER_NM
+    composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
+    check_coverage(composition.counts, formulation, own)
+    return replace(composition, own_sets=str(folder)) if chosen else composition
 
 
 def _formulations(path: Path, file: StudyFile, lines: Lines, only: str | None) -> dict[str, Formulation]:
