@@ -34,8 +34,12 @@ _MOST_BYTES, _MOST_ROWS, _MOST_COLUMNS, _MOST_TEXT = 2**24, 20_000, 200, 2000
 _WORDS = {"name": ("comment/name",), "doi": (), "category": (), "units": (), "temperature": ("temperature_k",)}
 #: Columns of what is in the bottle, numbered from 1, and the end of the name of the column with its amount.
 _GROUPS = {
-    "cation": "_conc", "anion": "_conc", "salt": "_conc",
-    "solvent": "_ratio", "diluent": "_ratio", "additive": "_amount",
+    "cation": "_conc",
+    "anion": "_conc",
+    "salt": "_conc",
+    "solvent": "_ratio",
+    "diluent": "_ratio",
+    "additive": "_amount",
 }
 _COLUMN = re.compile(rf"({'|'.join(_GROUPS)})([1-9]\d?)")
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][+-]?\d{1,2})?|\.\d+")

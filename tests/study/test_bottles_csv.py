@@ -47,8 +47,14 @@ def table(*rows: dict[str, str]) -> str:
 
 #: A row that is a bottle.
 ROW = {
-    "name": "a", "units": "mol/kg of solvent", "cation1": "Li", "cation1_conc": "1", "anion1": "FSI",
-    "anion1_conc": "1", "solvent1": "DME", "solvent1_ratio": "1",
+    "name": "a",
+    "units": "mol/kg of solvent",
+    "cation1": "Li",
+    "cation1_conc": "1",
+    "anion1": "FSI",
+    "anion1_conc": "1",
+    "solvent1": "DME",
+    "solvent1_ratio": "1",
 }
 
 
