@@ -89,7 +89,7 @@ def read_codebook(path: Path | None) -> Codebook:
 
 
 def read_bottles(
-    path: Path, codebook: Codebook, library: Library, check: Callable[[str, Mapping[str, Any]], None]
+    path: Path, codebook: Codebook, library: Library, check: Callable[[str, dict[str, Any]], None]
 ) -> tuple[dict[str, dict[str, Any]], list[Refused]]:
     """The bottles of a table by name, each as its YAML file has it, and the rows that are none.
 
@@ -97,7 +97,7 @@ def read_bottles(
         path: the CSV file: commas, UTF-8, a line of column names.
         codebook: what its words mean.
         library: species and salts.
-        check: raises LmbmdError for a bottle that cannot be composed.
+        check: raises LmbmdError for a bottle that cannot be composed; may add keys to it.
 
     Raises:
         LmbmdError: if it is no such table.
