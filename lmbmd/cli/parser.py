@@ -259,9 +259,11 @@ def _add_stages(verb: Add) -> None:
     fresh = "if the work folder holds a run of other physics, set it aside and begin anew"
     sub.add_argument("--fresh", action="store_true", help=fresh)
 
-    sub = verb("contacts", "find every contact and all RDFs of one trajectory", study=True)
+    sub = verb("contacts", "find every contact of one trajectory, and all RDFs", study=True)
     _add_files(sub, atoms=_ATOMS, trajectory="trajectory.xtc")
-    _add_files(sub, contacts="the contacts.arrow that is written", rdf="the rdf.npz that is written")
+    _add_files(sub, contacts="the contacts.arrow that is written")
+    rdf = "the rdf.npz that is written, and sample.xtc beside the contacts; else contacts alone, which is quicker"
+    sub.add_argument("--rdf", type=Path, help=rdf)
     sub.add_argument("--workers", type=int, default=1, help="processes at once")
 
     sub = verb("describe", "shells, speciation, clusters, CIPA and lifetimes of one state point", study=True)

@@ -230,7 +230,7 @@ def contacts(options: argparse.Namespace) -> None:
         chosen.contacts,
         workers=options.workers,
         header=header,
-        sample_path=options.contacts.with_name(SAMPLE),
+        sample_path=options.contacts.with_name(SAMPLE) if options.rdf else None,
     )
 
 

@@ -71,7 +71,11 @@ def assert_whole(study: Path, number: int, n_frames: int = 20) -> None:
     assert rows.time_ps.tolist() == tensors.time_ps.tolist() == [pytest.approx(0.1 * k) for k in range(1, n_frames + 1)]
     mean_A3 = pd.read_csv(folder.parent / "state.csv").volume_A3.mean()
     assert rows.volume_A3.unique() == [pytest.approx(mean_A3, rel=2e-4)]
-    assert (folder / "contacts.arrow").exists()
+    made = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert made == {
+        *("spec.json", "start.pdb", "start.json", "trajectory.xtc", "state.csv", "equilibration.csv", "pressure.csv"),
+        *("final.pdb", "run.json", "contacts.arrow"),
+    }
 
 
 def test_a_study_with_segments_makes_them_and_then_nothing(finished):

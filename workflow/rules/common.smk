@@ -46,6 +46,10 @@ ONLY = bottle_of_this_job(sys.argv)
 STUDY = load_study_or_exit(STUDY_FILE, other_keys=set(config) - {"study"}, only=ONLY)
 
 
+# What a job says goes to its log; of one that succeeded and said nothing there is none.
+LOGGED = " > {log:q} 2>&1 && {{ [ -s {log:q} ] || rm -f {log:q}; }}"
+
+
 def threads_of_run(wildcards):
     """Of a simulation: its share of this host's cores, if the study says how many runs share it; a cluster's own count."""
     here = workflow.local_exec and not workflow.remote_exec

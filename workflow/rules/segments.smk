@@ -49,8 +49,6 @@ rule segment_contacts:
         simulated=rules.segment.output.done,
     output:
         contacts=update("results/{formulation}/{temperature}K/r{replica}/t{segment}/contacts.arrow"),
-        rdf=update("results/{formulation}/{temperature}K/r{replica}/t{segment}/rdf.npz"),
-        sample=update("results/{formulation}/{temperature}K/r{replica}/t{segment}/sample.xtc"),
         done=touch("results/{formulation}/{temperature}K/r{replica}/t{segment}/.segment_contacts"),
     log:
         "logs/segment_contacts/{formulation}.{temperature}K.r{replica}.t{segment}.log",
@@ -60,4 +58,4 @@ rule segment_contacts:
         stage=stages.CONTACTS,
     shell:
         "{PY:q} -m lmbmd contacts --atoms {input.atoms:q} --trajectory {input.trajectory:q}"
-        " --contacts {output.contacts:q} --rdf {output.rdf:q} --study {STUDY_FILE:q} --workers {threads} > {log:q} 2>&1"
+        " --contacts {output.contacts:q} --study {STUDY_FILE:q} --workers {threads}" + LOGGED

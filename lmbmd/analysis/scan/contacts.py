@@ -240,7 +240,7 @@ def run_contacts(
     frames: Frames | Joined,
     atoms: AtomTable,
     contacts_path: str | os.PathLike[str],
-    rdf_path: str | os.PathLike[str],
+    rdf_path: str | os.PathLike[str] | None,
     options: ContactOptions | None = None,
     workers: int = 1,
     header: Mapping[str, Any] | None = None,
@@ -256,7 +256,8 @@ def run_contacts(
     Args:
         frames: from ``trajectory.read_frames``, or of one run in several files.
         atoms: who every atom is.
-        contacts_path, rdf_path: files to write; they appear whole or not at all.
+        contacts_path, rdf_path: files to write; they appear whole or not at all. Without one for RDFs these are counted
+            as far as contacts are searched, which takes a fraction of the time.
         options: radii, bins and blocks.
         workers: processes; 1 works in this one.
         header: JSON-serialisable facts for the contact file's header, e.g. a provenance stamp.
@@ -272,8 +273,10 @@ def run_contacts(
     options = options or ContactOptions()
     n, size = len(frames), _part_size(len(atoms))
     parts = [(first, min(first + size, n)) for first in range(0, n, size)]
-    total = _empty_rdf(atoms, options, n)
     header = {"search_radius_A": options.search_radius_A, "options": options.model_dump(), **(header or {})}
+    if rdf_path is None:
+        options = options.model_copy(update={"rdf_radius_A": options.search_radius_A})
+    total = _empty_rdf(atoms, options, n)
     bar = Progress(sys.stderr if progress else None)
     with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
         bar.begin("contacts", n, unit="frames")
@@ -289,7 +292,8 @@ def run_contacts(
             write_sample(frames, Path(sample_path))
             file.beside[Path(sample_path).name] = file_sha256(sample_path)
     result = total.result()
-    result.write(rdf_path)
+    if rdf_path is not None:
+        result.write(rdf_path)
     return ContactFile(Path(contacts_path)), result
 
 

@@ -128,11 +128,11 @@ def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
         for replica in study.replicas(name):
             run = layout.run(results, name, T, replica)
             for folder in (run, *(layout.segment(run, number) for number in study.segments)):
-                _check_run(folder)
+                _check_run(folder, has_rdf=folder == run)
         Described.read(point, schemas())
 
 
-def _check_run(folder: Path) -> None:
+def _check_run(folder: Path, has_rdf: bool) -> None:
     load_spec(folder / "spec.json")
     for file in read_record(folder / RECORD).get("files", {}):
         check_recorded(folder / file, RECORD, "Restore it from a copy, or run the simulate stage again.")
@@ -147,7 +147,8 @@ def _check_run(folder: Path) -> None:
         if (folder / file).is_file() and file_sha256(folder / file) != digest:
             what = "the file is not the one that was kept with the contacts: changed or damaged since then."
             raise LmbmdError(what, where=str(folder / file), remedy="Run the contacts stage again.")
-    Rdf.read(folder / "rdf.npz")
+    if has_rdf:
+        Rdf.read(folder / "rdf.npz")
 
 
 def _is_finished(study: Study, name: str, T: str, results: Path) -> bool:

@@ -255,6 +255,16 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
         np.testing.assert_array_equal(one.count, kept_rdf.count)
 
 
+def test_contacts_alone_are_the_same_to_the_bit(trajectory, tmp_path):
+    """A transport segment has no use for RDFs."""
+    atoms, path = trajectory
+    _, _, files = run(trajectory, tmp_path)
+    alone = tmp_path / "alone" / "contacts.arrow"
+    run_contacts(read_frames(path, atoms), atoms, alone, None, progress=False)
+    assert digest(alone) == digest(files[0])
+    assert [p.name for p in alone.parent.iterdir()] == ["contacts.arrow"]
+
+
 @pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_files(trajectory, tmp_path):
     made = []
