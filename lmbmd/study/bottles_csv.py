@@ -42,7 +42,7 @@ _GROUPS = {
     "additive": "_amount",
 }
 _COLUMN = re.compile(rf"({'|'.join(_GROUPS)})([1-9]\d?)")
-_NUMBER = re.compile(r"\d+\.?\d*(?:[eE][+-]?\d{1,2})?|\.\d+")
+_NUMBER = re.compile(r"[0-9]{1,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]{1,40}")
 #: Charges may miss zero by so much of their sum: amounts of ions are written with seven digits and more.
 _NEUTRAL = Decimal("1e-6")
 _SHOWN = 8
@@ -391,7 +391,7 @@ def _or(words: Sequence[str]) -> str:
 
 def _is_formula_of(text: str, species: Species) -> bool:
     """Whether a text is the formula of a species, whatever the order of its elements: ``F6P-`` is that of PF6⁻."""
-    match = re.fullmatch(r"((?:[A-Z][a-z]?\d*)+)(?:([+-])(\d?))?", text)
+    match = re.fullmatch(r"((?:[A-Z][a-z]?[0-9]{0,3}){1,20})(?:([+-])([0-9]?))?", text)
     if match is None:
         return False
     charge = int(f"{match[2]}{match[3] or 1}") if match[2] else 0

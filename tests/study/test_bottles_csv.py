@@ -158,6 +158,8 @@ NOTHING = Codebook()
         ({"cation1_conc": "nan"}, TOLD, "'nan' is no positive number"),
         ({"cation1_conc": "inf"}, TOLD, "'inf' is no positive number"),
         ({"cation1_conc": "1e999999"}, TOLD, "is no positive number"),
+        ({"cation1_conc": "9" * 5000}, TOLD, "is no positive number"),
+        ({"solvent1": "H" + "9" * 5000}, TOLD, "column solvent1: there is no species"),
         ({"cation1_conc": ""}, TOLD, "column cation1_conc: 'Li' has no amount"),
         ({"anion1": ""}, TOLD, "column anion1: '1' is an amount of nothing"),
         ({"solvent1_ratio": "10 %"}, TOLD, "column solvent1_ratio: '10 %' does not say whether it is by mass"),
