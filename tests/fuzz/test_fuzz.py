@@ -28,17 +28,17 @@ from lmbmd.simulate.protocol import load_spec
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
-#: A few cases of each kind, and a tenth of many others.
+#: A few cases of each kind, and a twentieth of many others.
 FEW = {
     "arguments": 60,
     "studies": 50,
     "maps": 20,
-    "trajectories": 60,
-    "results": 24,
+    "trajectories": 40,
+    "results": 10,
     "runs": 16,
     "simulations": 16,
 }
-#: A tenth of these are taken unless LMBMD_FUZZ=whole (about twenty minutes on a quiet core).
+#: A twentieth of these are taken unless LMBMD_FUZZ=whole (about twenty minutes on a quiet core).
 MANY = {
     "arguments": 1500,
     "studies": 1200,
@@ -223,7 +223,7 @@ def test_nothing_ends_in_a_traceback_a_signal_or_half_a_result(world, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MANY)
 def test_nor_do_thousands_of_others(world, kind):
-    share = 1 if os.environ.get("LMBMD_FUZZ") == "whole" else 10
+    share = 1 if os.environ.get("LMBMD_FUZZ") == "whole" else 20
     check(faults(kind, "2", 0, MANY[kind] // share, world))
 
 
