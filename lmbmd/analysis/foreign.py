@@ -24,7 +24,7 @@ from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.sites import named_cutoffs, site_keys
-from lmbmd.trajectory.foreign import File, Source, open_run
+from lmbmd.trajectory.foreign import File, Source, open_foreign
 from lmbmd.trajectory.frames import Frames
 from lmbmd.trajectory.parts import Joined, Window, files_of
 from lmbmd.trajectory.sample import SAMPLE, Sample
@@ -62,7 +62,7 @@ def analyze(
         what = "which frames are read is not said here."
         raise LmbmdError(what, where="analysis options:frame_stride", remedy="Give every_ps (--every), in ps.")
     window = Window(begin_ps, end_ps, every_ps)
-    opened = [open_run(one, species_map, window) for one in sources]
+    opened = [open_foreign(one, species_map, window) for one in sources]
     atoms = opened[0][0]
     for number, (other, frames) in enumerate(opened, start=1):
         if not _same_box(atoms, other):

@@ -7,9 +7,9 @@ from typing import Any
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
-from lmbmd.trajectory.frames import Frames, open_universe, opened, read_frames, timed
+from lmbmd.trajectory.frames import Frames, open_universe, opened, timed
 from lmbmd.trajectory.mapping.matching import atom_table
-from lmbmd.trajectory.parts import Joined, Window, wanted
+from lmbmd.trajectory.parts import ALL, Joined, Window, wanted
 from lmbmd.trajectory.species_map import SpeciesMap, load
 
 File = str | os.PathLike[str]
@@ -20,41 +20,21 @@ Source = Run | list[Run]
 
 
 def open_foreign(
-    source: Any,
-    species_map: SpeciesMap | str | os.PathLike[str],
-    start: int | None = None,
-    stop: int | None = None,
-    step: int | None = None,
-) -> tuple[AtomTable, Frames]:
+    source: Run, species_map: SpeciesMap | File, window: Window = ALL
+) -> tuple[AtomTable, Frames | Joined]:
     """Who every atom of a foreign simulation is, and its frames in that order of atoms.
 
     Args:
-        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both.
+        source: an MDAnalysis Universe, or (topology file, trajectory file), or one file that holds both; of a run that
+            lies in several files (topology file, [first trajectory file, next …]).
         species_map: a species map, or its file.
-        start, stop, step: which frames, as in a slice.
-
-    Raises:
-        LmbmdError: as ``load``, ``atom_table`` and ``read_frames`` do.
-    """
-    if not isinstance(species_map, SpeciesMap):
-        species_map = load(species_map)
-    universe = _universe(source)
-    atoms, order = atom_table(universe, species_map)
-    told = species_map.frame_interval_ps, species_map.box, species_map.clock_is_wrong
-    return atoms, read_frames(universe, atoms, start, stop, step, order, *told)
-
-
-def open_run(source: Any, species_map: SpeciesMap, window: Window) -> tuple[AtomTable, Frames | Joined]:
-    """Who every atom of a foreign simulation is, and its wanted frames, also of a run that lies in several files.
-
-    Args:
-        source: as of ``open_foreign``; or (topology file, [first trajectory file, next …]) of one run.
-        species_map: a species map.
-        window: which frames.
+        window: which frames, by time.
 
     Raises:
         LmbmdError: as ``load``, ``atom_table`` and ``parts.wanted`` do.
     """
+    if not isinstance(species_map, SpeciesMap):
+        species_map = load(species_map)
     sources = [source]
     if isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], list):
         if not source[1]:

@@ -44,7 +44,7 @@ class Window:
         Raises:
             LmbmdError: if there are none at all, or ``every_ps`` is no multiple of the interval between frames.
         """
-        if self == Window():
+        if self == ALL:
             return list(parts)
         found: list[Frames] = []
         beat_ps: float | None = None
@@ -89,6 +89,9 @@ class Window:
                 what = f"its frames are not all {gap_ps:g} ps apart, so that those {self.every_ps:g} ps apart are none."
                 raise LmbmdError(what, where=frames.name, remedy="Leave this option out: every frame is then read.")
         return chosen
+
+
+ALL = Window()
 
 
 def _slack(time_ps: float, gap_ps: float) -> float:

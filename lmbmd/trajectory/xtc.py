@@ -59,7 +59,7 @@ class Head(NamedTuple):
 
 def before(frame: int) -> str:
     """How to leave out a frame and those behind it."""
-    return f"-e with a time before it, or in Python stop = {frame}"
+    return f"-e with a time before it, or stop = {frame} for read_frames"
 
 
 def damaged(path: Path, frame: int, what: str) -> LmbmdError:

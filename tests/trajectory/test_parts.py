@@ -6,9 +6,8 @@ from MDAnalysis.lib.formats.libmdaxdr import TRRFile, XTCFile
 from sheets import MAP, SALTY, dump
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.trajectory.foreign import open_run
+from lmbmd.trajectory.foreign import open_foreign
 from lmbmd.trajectory.parts import Window
-from lmbmd.trajectory.species_map import load
 
 X_NM = np.array([row[4] for row in SALTY.rows], np.float32) / 10
 BOX_NM = np.eye(3, dtype=np.float32) * 2.6
@@ -29,7 +28,7 @@ def run(tmp_path, *files, told="", **window):
     topology = SALTY.pdb(tmp_path / "top.pdb")
     (tmp_path / "map.yaml").write_text(MAP + told, encoding="utf-8")
     source = (topology, list(files)) if len(files) > 1 else (topology, *files)
-    return open_run(source, load(tmp_path / "map.yaml"), Window(**window))[1]
+    return open_foreign(source, tmp_path / "map.yaml", Window(**window))[1]
 
 
 def written(frames):

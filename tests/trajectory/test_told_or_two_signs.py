@@ -21,6 +21,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.trajectory import headers, open_universe, read_frames, species_map
 from lmbmd.trajectory.mapping import matching
 from lmbmd.trajectory.mapping.elements import Evidence, assigned, decide
+from lmbmd.trajectory.parts import Window
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -495,14 +496,14 @@ def test_an_interval_that_is_told_otherwise_than_the_file_states_it_is_refused(t
 def test_the_interval_between_stored_frames_is_compared_also_where_only_some_are_wanted(tmp_path):
     from lmbmd.trajectory.foreign import open_foreign
 
-    pair = trajectory(tmp_path, "t.xtc")
+    pair, every = trajectory(tmp_path, "t.xtc"), Window(every_ps=10.0)
     for told, times in ((5, [0.0, 10.0]), (10, None)):
         (tmp_path / "map.yaml").write_text(f"{MAP}frame_interval_ps: {told}\n", encoding="utf-8")
         if times:
-            assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", step=2)[1]] == times
+            assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", every)[1]] == times
         else:
-            with pytest.raises(LmbmdError, match=r"file says 10 ps .*species map 20 ps"):
-                open_foreign(pair, tmp_path / "map.yaml", step=2)
+            with pytest.raises(LmbmdError, match=r"file says 5 ps .*species map 10 ps"):
+                open_foreign(pair, tmp_path / "map.yaml", every)
 
 
 @pytest.mark.parametrize("name", ["t.xtc", "t.dcd"])
@@ -527,8 +528,8 @@ def test_frames_that_are_missing_in_a_lammps_dump_take_their_time(tmp_path):
     assert frames_of(pair, tmp_path, told) == [0.0, 0.5, 1.0, 4.0, 4.5]
     from lmbmd.trajectory.foreign import open_foreign
 
-    assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", 1, None, 2)[1]] == [0.5, 4.0]
     frames = open_foreign(pair, tmp_path / "map.yaml")[1]
+    assert [f.time_ps for f in frames.part(1, 5, 2)] == [0.5, 4.0]
     assert [f.time_ps for f in frames.part(2, 5)] == [1.0, 4.0, 4.5], "also in a part that another process reads"
     assert frames_of(pair, tmp_path, told + "clock_is_wrong: true\n") == [0.5 * k for k in range(5)]
     dump(pair[1], (0, 500, 1000, 0, 500))
@@ -549,8 +550,9 @@ def test_the_told_interval_of_a_dump_is_its_usual_gap_not_that_after_its_first_f
     name = "t.lammpstrj" + ".gz" * (opener is gzip.open)
     pair = SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / name, steps, opener=opener)
     (tmp_path / "map.yaml").write_text(f"{MAP}frame_interval_ps: 2\n", encoding="utf-8")
+    frames = open_foreign(pair, tmp_path / "map.yaml")[1]
     for start, step in ((0, 1), (0, 10), (0, 50), (1, 50)):
-        times_ps = [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", start, None, step)[1]]
+        times_ps = [f.time_ps for f in frames.part(start, len(frames), step)]
         assert np.diff(times_ps) == pytest.approx(np.diff(steps[start::step]) * 2.0 / 1000), (start, step)
 
 
@@ -563,7 +565,7 @@ def test_a_dump_without_a_usual_gap_is_refused_and_a_damaged_end_is_left_out(tmp
     from lmbmd.trajectory.foreign import open_foreign
 
     dump(pair[1], (0, 1000, 2000, "damage"))
-    assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", stop=3)[1]] == [0, 2, 4]
+    assert [f.time_ps for f in open_foreign(pair, tmp_path / "map.yaml", Window(end_ps=4))[1]] == [0, 2, 4]
     with pytest.raises(LmbmdError, match=r"frame 3: the frame cannot be read .*stop = 3"):
         frames_of(pair, tmp_path, told)
 
@@ -784,7 +786,8 @@ def test_frames_of_velocities_only_are_named_with_the_step_to_take(tmp_path):
     (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"t\.trr, frame 1: the frame holds no positions.*step = 3"):
         list(open_foreign((topology, path), tmp_path / "map.yaml")[1])
-    assert len(list(open_foreign((topology, path), tmp_path / "map.yaml", step=3)[1])) == 2
+    every = Window(every_ps=3.0)
+    assert len(list(open_foreign((topology, path), tmp_path / "map.yaml", every)[1])) == 2
 
 
 @pytest.mark.parametrize("value", [1, 0, -1, 2**31 - 1])
