@@ -161,7 +161,7 @@ def archive(options: argparse.Namespace) -> None:
         return
     check(study, listed, options.results)
     archive.archive(study, listed, options.out, terms, authors, kinds)
-    print(f"{options.out} has {size_text(options.out.stat().st_size)}. Every file in it was compared with its record.")
+    print(f"{options.out} has {size_text(options.out.stat().st_size)}. What has a hash in it was compared with that.")
 
 
 def compose(options: argparse.Namespace) -> None:

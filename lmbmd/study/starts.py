@@ -82,6 +82,22 @@ def _is_kept(out: Path, origin: dict[str, Any]) -> bool:
         return False
 
 
+def check_start(folder: Path) -> None:
+    """Refuse the start of a segment, in its results folder, that is not the one which its record tells of.
+
+    Raises:
+        LmbmdError: if the start has changed since it was made, or its record is damaged.
+    """
+    path, remedy = folder / STARTED, "Run the segment again."
+    try:
+        digest = json.loads(read_text(path, remedy))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, "record of a segment's start", error, remedy) from error
+    if digest != file_sha256(folder / "start.pdb"):
+        what = f"the file is not the one that {STARTED} beside it tells of: changed or damaged since then."
+        raise LmbmdError(what, where=str(folder / "start.pdb"), remedy=remedy)
+
+
 def window(number: int, n_frames: int) -> range:
     """Frames among which the start of a segment is looked for, around 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, … of them.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmbmd.analysis.families import schemas
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import check_recorded, read_json
+from lmbmd.core.files import check_recorded
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
@@ -17,7 +17,7 @@ from lmbmd.data.rdf import Rdf
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.protocol import RECORD, TRAJECTORY, load_spec, read_record
 from lmbmd.study import layout
-from lmbmd.study.starts import STARTED
+from lmbmd.study.starts import STARTED, check_start
 from lmbmd.study.study import Run, Study, bottle_files, read_options
 from lmbmd.trajectory.sample import SAMPLE
 
@@ -137,10 +137,7 @@ def _check_run(folder: Path, has_rdf: bool) -> None:
     for file in read_record(folder / RECORD).get("files", {}):
         check_recorded(folder / file, RECORD, "Restore it from a copy, or run the simulate stage again.")
     if (folder / STARTED).is_file():
-        started = read_json(folder / STARTED, what="record of a segment's start", remedy="Run the segment again.")
-        if started.get("sha256") != file_sha256(folder / "start.pdb"):
-            what = f"the file is not the one that {STARTED} beside it tells of: changed or damaged since then."
-            raise LmbmdError(what, where=str(folder / "start.pdb"), remedy="Run the segment again.")
+        check_start(folder)
     contacts = ContactFile(folder / "contacts.arrow")
     contacts.check()
     for file, digest in contacts.beside.items():
