@@ -14,7 +14,9 @@ from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.analysis.dynamics.temperatures import Law, arrhenius, vtf
 from lmbmd.analysis.families import box_limited
 from lmbmd.core import rounding
+from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.formulation.amounts import contents, parse_amount
 from lmbmd.numbers.doubt import Kind, described
 from lmbmd.numbers.estimate import Estimate
 
@@ -61,6 +63,7 @@ COLUMNS = (
     Column("force_field", _TEXT, "parameter set, with its version"),
     Column("ion_charge_scale", _NUMBER, "factor of the ions' charges; missing if it is not recorded"),
     Column("recipe_sha256", _TEXT, "hash of everything that determines the composition"),
+    Column("recipe", _TEXT, "components and amounts as asked for, alike for bottles that hold the same; may be empty"),
 )
 FEATURES = pa.schema([(column.name, column.type) for column in COLUMNS])
 
@@ -191,6 +194,7 @@ def _laws(one: Followed) -> pd.DataFrame:
         force_field=first.force_field,
         ion_charge_scale=first.ion_charge_scale,
         recipe_sha256=first.recipe_sha256,
+        recipe=first.recipe,
     )[FEATURES.names]
 
 
@@ -212,7 +216,16 @@ def _state_point(formulation: str, temperature_K: float, box: Mapping[str, Any],
         force_field=str(box.get("force_field") or ""),
         ion_charge_scale=np.nan if scale is None else float(scale),
         recipe_sha256=str(box.get("recipe_sha256") or ""),
+        recipe=_recipe(box),
     )
+
+
+def _recipe(box: Mapping[str, Any]) -> str:
+    """What was asked for; "" if that is not recorded, or not as an amount."""
+    try:
+        return contents({str(row["component"]): parse_amount(row["text"]) for row in box.get("asked_realised") or ()})
+    except (LmbmdError, KeyError, TypeError):
+        return ""
 
 
 def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:

@@ -16,11 +16,14 @@ def number(value: float | None, error: float | None = None, reliable: bool = Tru
     more than a tenth of the error); the value ends at the same decimal place. Without an error the value keeps
     three significant digits, a whole number below a million all of them; ``± ?`` marks an error that is not known
     (NaN) as against one that does not exist (None, or 0). With an error that is not to be relied on, the value keeps
-    two significant digits at most, and the error is left out: ``"≈ 0.43"``. A value that is NaN or None is a dash.
+    two significant digits at most, and the error, known or not, is left out: ``"≈ 0.43"``. A value that is NaN or
+    None is a dash.
     """
     value = math.nan if value is None else float(value)
     if not math.isfinite(value):
         return DASH
+    if not reliable and error is not None and math.isnan(error):
+        error = 0.01 * abs(value) or 1.0  # two digits
     if error is None or not math.isfinite(error) or error <= 0:
         text = _rounded(value, _places_without_error(value))
         return text if error is None or error == 0 else f"{text} ± ?"

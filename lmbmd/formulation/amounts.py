@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -93,6 +94,15 @@ class Amount:
     def __str__(self) -> str:
         """The canonical spelling, which ``parse_amount`` reads back as an equal amount."""
         return self.basis if self.value is None else f"{str(self.value).removesuffix('.0')} {self.basis}"
+
+
+def contents(amounts: Mapping[str, Amount]) -> str:
+    """What is in a bottle in one line, the same for the same bottle: ``"DME rest; LiFSI 1 mol/L of solution"``.
+
+    Args:
+        amounts: by the component's name in the library.
+    """
+    return "; ".join(f"{name} {amount}" for name, amount in sorted(amounts.items()))
 
 
 def parse_amount(text: object) -> Amount:

@@ -7,7 +7,7 @@ down: it is composed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,10 @@ from lmbmd.core.validation import validated
 from lmbmd.core.yamlfile import read_yaml
 from lmbmd.data.library import Library, Salt, Species, load_library
 from lmbmd.forcefield.own import OwnSet, every_set
+from lmbmd.formulation.amounts import contents
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import SECTIONS, Formulation, Listing
+from lmbmd.formulation.resolve import find_components
 from lmbmd.formulation.sweeps import load_formulations
 
 State = Literal["builds", "builds in part", "lacks parameters", "refused", "same as", "not simulated"]
@@ -151,6 +153,20 @@ def load_entry(path: Path) -> Entry:
         tuple(bottles),
         tuple(dict.fromkeys(mentions)),
     )
+
+
+def recipes(names: Collection[str]) -> dict[str, str]:
+    """What the bottles of these names hold (``formulation.amounts.contents``); those that the catalogue has."""
+    library, found = load_library(), {}
+    for path in sorted(catalogue_folder().glob("*.yaml")):
+        if any(name == path.stem or name.startswith(f"{path.stem}.") for name in names):
+            for bottle in load_entry(path).bottles:
+                try:
+                    amounts = {one.name: one.amount for one in find_components(bottle, library)}
+                except LmbmdError:  # of something that the library does not have
+                    continue
+                found[bottle.name] = contents(amounts)
+    return {name: found[name] for name in names if name in found}
 
 
 def find_entry(name: str) -> Entry:

@@ -12,7 +12,8 @@ import pandas as pd
 from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.analysis.features import OVER_TEMPERATURES, usable
 from lmbmd.core.errors import nearest
-from lmbmd.literature.claims import Claim, ClaimsFile, Measured
+from lmbmd.literature.catalogue import recipes
+from lmbmd.literature.claims import Claim, ClaimsFile, Measured, shipped_claims
 from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
 from lmbmd.numbers.doubt import Kind
 from lmbmd.numbers.estimate import Estimate
@@ -135,6 +136,10 @@ class _Point:
 def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """Judge every claim at every temperature that the study has of its bottles.
 
+    The bottles of a shipped claim are those of the catalogue, and a study's bottle answers for one if it holds the
+    same, whatever its name; one of that name that holds something else does not. Claims of a study's own files
+    are about its bottles by name.
+
     Args:
         files: from ``load_claims``.
         features: the feature table of the study (``results/features.parquet``).
@@ -145,7 +150,9 @@ def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: flo
         the p-value corrected for the number of claims that were judged together (Holm).
     """
     points = _points(features)
-    rows = [row for file in files for claim in file.claims for row in _judged(claim, file, points, level)]
+    shipped = shipped_claims()
+    named = [(file, _by_recipe(file, points) if any(file is one for one in shipped) else points) for file in files]
+    rows = [row for file, those in named for claim in file.claims for row in _judged(claim, file, those, level)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     table["p_holm"] = holm(table.p_value)
     return table
@@ -203,6 +210,22 @@ def _points(features: pd.DataFrame) -> dict[tuple[str, _At], _Point]:
     return {key: _Point(*key, rows) for key, rows in found.items()}
 
 
+def _by_recipe(file: ClaimsFile, points: Mapping[tuple[str, _At], _Point]) -> dict[tuple[str, _At], _Point]:
+    """The points under the names of the catalogue's bottles that hold the same; by name where no recipe is known."""
+    held = {point.formulation: str(point.any_row.recipe or "") for point in points.values()}
+    if not any(held.values()):
+        return dict(points)
+    claimed = {name for claim in file.claims for name in (claim.formulation, claim.versus) if name}
+    wanted = recipes(claimed)
+    found: dict[tuple[str, _At], _Point] = {}
+    for name in claimed:
+        same = [own for own, recipe in held.items() if recipe and recipe == wanted.get(name)]
+        by_name = name in held and (name in same or not held[name] or name not in wanted)
+        if own := name if by_name else next(iter(same), None):
+            found |= {(name, at): point for (of, at), point in points.items() if of == own}
+    return found
+
+
 def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> Iterable[dict[str, Any]]:
     number, source = claim.number, file.sources[claim.source.of]
     facts = {
@@ -233,7 +256,11 @@ def _judged(claim: Claim, file: ClaimsFile, points: Mapping, level: float) -> It
     for at in shared:
         T = {"temperature_K": math.nan if at[0] is None else at[0], "versus_temperature_K": claim.versus_temperature_K}
         found = [points[bottle, temperature] for bottle, temperature in zip(bottles, at, strict=True)]
-        yield {**facts, **T, **_verdict(claim, number, found, level)}
+        verdict = _verdict(claim, number, found, level)
+        pairs = zip(bottles, found, strict=True)
+        others = [f"{point.formulation} for {name}" for name, point in pairs if point.formulation != name]
+        same = f"By recipe: {' and '.join(others)}." if others else ""
+        yield {**facts, **T, **verdict, "reason": " ".join(filter(None, [str(verdict.get("reason", "")), same]))}
 
 
 def _shared(claim: Claim, number: Measured, bottles: Sequence[str], points: Mapping) -> list[tuple[_At, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmbmd.core.rounding import SUPERSCRIPT
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.estimate import Estimate
+from lmbmd.numbers.estimate import RELIABLE_N_EFFECTIVE, Estimate
 
 
 class Kind(StrEnum):
@@ -27,6 +27,8 @@ class Kind(StrEnum):
     READ_OFF = "read_off"
     UNTOLD = "untold"
     FEW_SAMPLES = "few_samples"
+    SKEWED = "skewed"
+    NOT_QUOTED = "not_quoted"
     FEW_LOSSES = "few_losses"
     DISAGREE = "replicas_disagree"
     ONE_GROUP = "one_group"
@@ -108,6 +110,8 @@ SENTENCES: dict[Kind, str] = {
     Kind.READ_OFF: "read off the mean curve",
     Kind.UNTOLD: "cannot be told",
     Kind.FEW_SAMPLES: "error not reliable ({n:.1f} independent samples)",
+    Kind.SKEWED: "error not reliable (so skewed a quantity needs {n:.0f} independent samples)",
+    Kind.NOT_QUOTED: "no error bar: the run is too short for one",
     Kind.FEW_LOSSES: "error not reliable ({n:g} losses)",
     Kind.DISAGREE: "replicas disagree beyond chance",
     Kind.ONE_GROUP: "all losses are in one group of centres",
@@ -233,7 +237,11 @@ def doubt(estimate: Estimate) -> Doubt:
         return Doubt(_SOURCES.get(estimate.source, Kind.UNTOLD))
     if estimate.source == "replicas disagree":
         return Doubt(Kind.DISAGREE)
-    return SURE if estimate.reliable else Doubt(Kind.FEW_SAMPLES, n=estimate.n_effective)
+    if estimate.reliable:
+        return SURE
+    if estimate.n_effective < RELIABLE_N_EFFECTIVE:
+        return Doubt(Kind.FEW_SAMPLES, n=estimate.n_effective)
+    return Doubt(Kind.SKEWED, n=estimate.needed)
 
 
 def told(found: Doubt) -> tuple[str, str, float]:

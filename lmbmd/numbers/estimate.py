@@ -47,10 +47,14 @@ class Estimate:
     skewness: float = 0.0
 
     @property
+    def needed(self) -> float:
+        """Independent samples from which on the error can be believed: the more skewed the values, the more."""
+        return RELIABLE_N_EFFECTIVE + RELIABLE_PER_SKEWNESS * self.skewness**2
+
+    @property
     def reliable(self) -> bool:
         """Whether enough independent samples were seen for the error to be believed."""
-        needed = RELIABLE_N_EFFECTIVE + RELIABLE_PER_SKEWNESS * self.skewness**2
-        return bool(np.isfinite(self.error)) and self.n_effective >= needed
+        return bool(np.isfinite(self.error)) and self.n_effective >= self.needed
 
 
 def estimate_mean(series: Sequence[np.ndarray]) -> Estimate:

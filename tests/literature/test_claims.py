@@ -64,6 +64,7 @@ def numbers(*rows, verdict="long enough", **columns):
         "force_field": "ff",
         "ion_charge_scale": 0.8,
         "recipe_sha256": "",
+        "recipe": "",
     }
     found = [{**common, "formulation": f, "value": v, "error": e, **columns, **dict(*more)} for f, v, e, *more in rows]
     return pd.DataFrame(found)[FEATURES.names]
@@ -607,3 +608,33 @@ def test_the_table_and_the_format_of_claims_are_documented(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
     assert [claim.kind for claim in load_claims(path).claims] == ["ordering", "value"]
+
+
+HELD = "DME rest; LiFSI 1 mol/L of solution"
+
+
+def about_one_molar(*rows):
+    """Verdicts on the shipped claims about 1 M LiFSI in DME alone, from a number of these bottles."""
+    claimed = [(file, claim) for file in shipped_claims() for claim in file.claims]
+    _, claim = next((f, c) for f, c in claimed if c.formulation == "lifsi-dme-1m" and c.number and not c.versus)
+    table = numbers(*[(f, 2.0, 0.01, {"recipe": recipe}) for f, recipe in rows])
+    number = {"name": claim.number.name, "species": claim.number.species}
+    table = table.assign(**number, temperature_K=claim.temperature_K or 298.15)
+    return judge_claims(shipped_claims(), table).set_index("id").loc[claim.id]
+
+
+def test_a_bottle_answers_a_shipped_claim_by_what_it_holds_and_not_by_its_name():
+    own = about_one_molar(("mine", HELD))
+    assert own.verdict != "not run" and own.formulation == "lifsi-dme-1m"
+    said = "By recipe: mine for lifsi-dme-1m."
+    assert own.reason.endswith(said)
+    assert about_one_molar(("lifsi-dme-1m", HELD)).reason == own.reason.removesuffix(said).strip()
+    other = HELD.replace("1 mol", "1.5 mol")
+    assert about_one_molar(("lifsi-dme-1m", other)).verdict == "not run", "of that name, but something else is in it"
+    assert about_one_molar(("lifsi-dme-1m", "")).verdict != "not run", "no recipe is recorded: by name"
+
+
+def test_a_claim_of_a_study_is_about_its_own_bottle_whatever_it_holds():
+    table = numbers(("a", 2.0, 0.1, {"recipe": "something"}), ("b", 1.0, 0.1, {"recipe": HELD}))
+    (row,) = judge_claims([claims(ORDERING)], table).itertuples(index=False)
+    assert row.verdict == "supported" and row.reason == ""

@@ -18,6 +18,10 @@ CASES = [
     (estimate_mean([np.full(50, 0.25)]), "never changed"),
     (estimate_mean([np.array([1.0])]), "one sample"),
     (Estimate(2.5, 0.1, 6.83, source="within replicas"), "error not reliable (6.8 independent samples)"),
+    (
+        Estimate(2.5, 0.1, 200.0, source="within replicas", skewness=8.0),
+        "error not reliable (so skewed a quantity needs 330 independent samples)",
+    ),
     (Estimate(2.5, 0.1, 2.0, source="replicas disagree"), "replicas disagree beyond chance"),
     (Estimate(2.5, 0.1, 40.0, source="within replicas"), ""),
     (Estimate(2.5, 0.0, 1.0, source="exact"), ""),

@@ -284,7 +284,7 @@ def test_the_pair_view_says_what_the_judge_would(visit, data):
         shown = rows[name][5]
         assert shown == ("< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}")
         higher = "B is higher" if wanted[name].value > 0 else "B is lower"
-        assert rows[name][6] == (higher if p < 0.05 else "no difference shown")
+        assert rows[name][6] == (higher if p < 0.05 else "no significant difference")
     assert rows["Tiny, Li⁺"][1:4] == ["(1.00 ± 0.10) × 10⁻¹⁰", "(2.0 ± 0.2) × 10⁻¹⁰", "(1.0 ± 0.2) × 10⁻¹⁰"]
     assert visit["tiny"], "the axis of a tiny number has its power of ten"
     significant = [name for name, p in corrected.items() if p < 0.05]

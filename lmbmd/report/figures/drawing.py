@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lmbmd.numbers.doubt import Kind
 from lmbmd.report.figures.palette import INK, MUTED, RULE
 
 #: Width and height in inches: one of three in a row, one of two.
@@ -84,11 +85,10 @@ class Drawing:
     @cached_property
     def svg(self) -> str:
         """A standalone SVG file."""
-        return _save(self.figure, "svg").decode("utf-8")
-
-    def png(self) -> bytes:
-        """A PNG of 200 dots per inch."""
-        return _save(self.figure, "png")
+        buffer = io.BytesIO()
+        with styled():
+            self.figure.savefig(buffer, format="svg", dpi=72, metadata={"Date": None, "Creator": None})
+        return buffer.getvalue().decode("utf-8")
 
     def inline(self) -> str:
         """The SVG as an element of an HTML page: named for screen readers, ids prefixed with its own name."""
@@ -135,9 +135,10 @@ def doubtful(frame: pd.DataFrame) -> np.ndarray:
     return (frame["doubt_kind"] != "").to_numpy()
 
 
-def without_bars(frame: pd.DataFrame) -> str:
-    """What a caption says if some of the bars of a figure have no whisker; "" if all have one."""
-    return " No whisker: the error is not known, or not to be relied on." if doubtful(frame).any() else ""
+def without_bars(frame: pd.DataFrame, mark: str = "whisker") -> str:
+    """What a caption says if some of the values of a figure have no error to show; "" if all have one."""
+    said = doubtful(frame) & (frame.get("doubt_kind") != Kind.NOT_QUOTED)  # of a run too short, the page says so once
+    return f" Without a {mark}: the error is not known or not reliable." if said.any() else ""
 
 
 def headroom(values: pd.Series, error: np.ndarray) -> float:
@@ -163,15 +164,6 @@ def titled(ax: Axes, title: str, columns: int = 0) -> None:
 
 
 ERROR_BAR: dict[str, Any] = {"ecolor": INK, "elinewidth": 1.0, "capsize": 2.5, "capthick": 1.0}
-
-
-def _save(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with styled():
-        figure.savefig(buffer, format=kind, dpi=200 if kind == "png" else 72, metadata=metadata)
-    figure.set_layout_engine("none")  # laid out once: the next format gets the same picture, sooner
-    return buffer.getvalue()
 
 
 def _inline(svg: str, name: str, title: str, alt: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.core import rounding
-from lmbmd.report.figures.drawing import SMALL, Drawing, axes, doubtful, errors, thinned, titled
+from lmbmd.report.figures.drawing import SMALL, Drawing, axes, errors, thinned, titled, without_bars
 from lmbmd.report.figures.palette import INK, LINES, MUTED
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.words import naming
@@ -43,7 +43,7 @@ def running(point: StatePoint) -> list[Drawing]:
             f"{title} from the first part of the run: {words[0]} after {rounding.duration(float(first.time_ps))}, "
             f"{words[1]} after {rounding.duration(float(last.time_ps))}."
         )
-        caption = "No band: the error is not known, or not to be relied on." if doubtful(rows).any() else ""
+        caption = without_bars(rows, "band").strip()
         name = f"{point.label}-running-{naming.slug(quantity)}"
         drawings.append(Drawing(name, f"{title} as the run gets longer", alt, caption, rows, figure))
     return drawings

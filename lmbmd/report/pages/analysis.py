@@ -9,6 +9,7 @@ from pathlib import Path
 from lmbmd.report.inputs import Results, load_analysis
 from lmbmd.report.pages.index import write_features
 from lmbmd.report.pages.page import formulation_page
+from lmbmd.report.quoted import quoted
 from lmbmd.report.words import naming, narrative
 
 #: The lines of ``told``: (group of headlines, heading).
@@ -50,7 +51,7 @@ def write_report(folder: str | os.PathLike[str], results: Results, *, page: bool
 
 def told(results: Results) -> str:
     """The numbers of an analysis in a few lines of plain text: what was read, whether to believe it, what was found."""
-    point = results.state_points[0]
+    point = quoted(results.state_points[0])
     found = narrative.headlines(point, results)
     centre = naming.species(str(point.described.facts.get("centre", "")))
     rows = []

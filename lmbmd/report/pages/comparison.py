@@ -17,6 +17,7 @@ from lmbmd.core import rounding
 from lmbmd.data.atoms import ROLES
 from lmbmd.numbers.compare import LEVEL, combined, half_width, holm, p_value
 from lmbmd.report.inputs import Results, StatePoint
+from lmbmd.report.quoted import NOT_QUOTED, TOO_SHORT
 from lmbmd.report.words import naming, narrative
 
 #: Numbers that the pair view shows first; the others are a click away.
@@ -77,7 +78,8 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
 
     Returns:
         ``points``: the state points, with ``cells`` of [number, value, error, doubt], where number and doubt are
-        places in ``numbers`` and ``doubts`` (0: none) and what is missing is null. A number that one of several
+        places in ``numbers`` and ``doubts`` (0: none) and what is missing is null. Numbers of a run that is too short
+        have no error to compare them by. A number that one of several
         state points alone has is left out: there is nothing to compare it with. ``pairs``: see ``_pairs``.
     """
     pairs = [(one, point) for one in results for point in one.state_points]
@@ -87,6 +89,10 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
     keys = [key for key, n in often.items() if n > 1 or len(pairs) == 1]
     place = {key: k for k, key in enumerate(keys)}
     units = {(row.name, row.species): row.unit for row in rows.itertuples(index=False)}
+    short = rows.verdict.isin(TOO_SHORT) & ((rows.error.abs() > 0) | (rows.doubt_kind != "")) & rows.value.notna()
+    rows = rows.assign(
+        doubt=rows.doubt.mask(short, str(NOT_QUOTED)), doubt_kind=rows.doubt_kind.mask(short, str(NOT_QUOTED.kind))
+    )
     doubts = {doubt: k for k, doubt in enumerate(dict.fromkeys(["", *rows.doubt]))}
     where = {(one.name, f"{point.temperature_K:g}"): i for i, (one, point) in enumerate(pairs)}
     cells: list[list] = [[] for _ in pairs]

@@ -25,6 +25,7 @@ from lmbmd.report.pages.claims_page import ClaimsSummary, claims_page, claims_su
 from lmbmd.report.pages.comparison import comparison, href
 from lmbmd.report.pages.page import environment
 from lmbmd.report.pages.scripts import embedded, script, style
+from lmbmd.report.quoted import quoted
 from lmbmd.report.tables.motion import laws
 from lmbmd.report.words import naming, narrative
 from lmbmd.report.words.definitions import DEFINITIONS, Definition
@@ -160,6 +161,7 @@ def _heading(results: Sequence[Results], points: int) -> str:
 
 
 def _row(results: Results, point: StatePoint) -> Row:
+    point = quoted(point)
     found = narrative.headlines(point, results)
     groups = {key: [h for h in found if h.group == key] for key, _, _ in GROUPS}
     call = next((note["call"] for note in point.described.notes if note.get("call")), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,14 +19,18 @@ from lmbmd.core import rounding, stages
 from lmbmd.core.files import replacing, write_text
 from lmbmd.report.figures import palette
 from lmbmd.report.figures.drawing import Drawing, styled
+from lmbmd.report.figures.glance import glance
 from lmbmd.report.inputs import Results
 from lmbmd.report.pages.chapters import PLACED, blocks, chapters_of, over_temperatures, table
 from lmbmd.report.pages.scripts import embedded, script, style
+from lmbmd.report.quoted import quoted, too_short
 from lmbmd.report.tables import provenance
 from lmbmd.report.tables.cells import doubts
+from lmbmd.report.tables.headlines import side_by_side
 from lmbmd.report.words import naming, narrative, references
 from lmbmd.report.words.choices import choices
 from lmbmd.report.words.definitions import CHAIN, DEFINITIONS, NOT_COMPUTED, Definition
+from lmbmd.report.words.methods import paragraph
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +40,21 @@ class Page:
     html: str
     drawings: tuple[Drawing, ...]
     bibliography: str = ""
+    ris: str = ""
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.html``, ``references.bib`` and ``figures/`` (each figure as SVG, PNG and its data as CSV).
+        """Write ``report.html``, ``references.bib`` and ``.ris``, and ``figures/`` (each as SVG, and its data as CSV).
 
-        The page goes last: where it is, its figures are.
+        The page goes last: where it is, its figures are. A PNG is made by the page itself when a reader asks for it.
         """
         folder = Path(folder)
         for drawing in self.drawings:
             stem = folder / "figures" / drawing.name
             write_text(f"{stem}.svg", drawing.svg)
-            with replacing(f"{stem}.png") as partial:
-                partial.write_bytes(drawing.png())
             with replacing(f"{stem}.csv") as partial:
                 drawing.data.to_csv(partial, index=False)
         write_text(folder / "references.bib", self.bibliography)
+        write_text(folder / "references.ris", self.ris)
         write_text(folder / "report.html", self.html)
         return folder / "report.html"
 
@@ -64,27 +68,29 @@ def formulation_page(results: Results) -> Page:
     Args:
         results: from ``load_results`` (or made by hand).
     """
+    results = replace(results, state_points=tuple(map(quoted, results.state_points)))
     colour = palette.colours(results.roles)
-    drawings: list[Drawing] = []
-    models: dict[str, Any] = {}
     points = []
     with styled():
-        for point in results.state_points:
-            chapters = chapters_of(point, results, colour)
-            found = narrative.headlines(point, results)
-            drawings += [d for c in chapters for block in c.blocks for d in block.get("drawings", ())]
-            models |= {k: m for c in chapters for block in c.blocks for k, m in block.get("models", {}).items()}
+        chapters = chapters_of(results, colour)
+        found = [narrative.headlines(point, results) for point in results.state_points]
+        for point, numbers in zip(results.state_points, found, strict=True):
             points.append(
                 {
                     "point": point,
-                    "chapters": chapters,
                     "verdict": narrative.verdict(point),
+                    "too_short": too_short(point),
                     "summary": narrative.summary(point, results),
-                    "headlines": found,
-                    "doubts": doubts([h.doubt for h in found if h.unsure]),
+                    "glance": glance(point, numbers, colour),
+                    "headlines": numbers,
+                    "doubts": doubts([h.doubt for h in numbers if h.unsure]),
                     "remarks": [note for note in point.described.notes if note.get("topic") not in PLACED],
                 }
             )
+        every = [block for chapter in chapters for block in chapter.every_block]
+        drawings = [drawing for block in every for drawing in block.get("drawings", ())]
+        models = {key: model for block in every for key, model in block.get("models", {}).items()}
+        cited = references.references(results)
         over = over_temperatures(results, colour)
         drawings += [d for block in over.blocks for d in block.get("drawings", ())] if over else []
         html = (
@@ -93,22 +99,25 @@ def formulation_page(results: Results) -> Page:
             .render(
                 results=results,
                 points=points,
+                chapters=chapters,
+                numbers=side_by_side(results.state_points, found) if len(points) > 1 else None,
                 over=over,
                 header=_header(results),
                 colour=colour,
                 definitions=_definitions(results),
                 choices=choices(results),
-                references=references.references(results),
+                references=cited,
                 scenes=embedded(models) if models else "",
                 not_computed=NOT_COMPUTED,
                 chain=CHAIN,
                 method=_method(results),
+                methods=paragraph(results, cited),
                 method_words=narrative.method(results),
                 files=_files(results),
                 stage=stages.REPORT,
             )
         )
-    return Page(html, tuple(drawings), references.bibliography(results))
+    return Page(html, tuple(drawings), references.bibliography(results), references.ris(results))
 
 
 def _files(results: Results) -> list[str]:
@@ -148,7 +157,8 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
         for replica in point.replicas
         if replica.run or replica.spec
     }
-    model = {key: value for key, value in results.force_field.items() if key != "species"}
+    about_others = {"species", "refit"}  # a set has many species; what is in the box has its own table
+    model = {key: value for key, value in results.force_field.items() if key not in about_others}
     shown = {"asked_realised", "notes"}
     box = {key: value for key, value in results.composition.items() if key not in shown}
     return list(
@@ -157,13 +167,9 @@ def _method(results: Results) -> list[Mapping[str, Any] | None]:
             table(provenance.runs(results), "runs"),
             table(provenance.facts(model, "Force field, from its manifest."), "force-field"),
             table(provenance.parameters(results), "parameters"),
-            table(provenance.facts(box, "Composition record."), "box", folded="Composition record")
-            if not results.analysed
-            else None,
-            table(
-                provenance.facts(details, "Analysis record."), "analysis", folded="Analysis options, inputs, versions"
-            ),
-            table(provenance.facts(written, "Run records."), "records", folded="Run records: seeds, versions, hashes"),
+            table(provenance.facts(box, "Composition record."), "box") if not results.analysed else None,
+            table(provenance.facts(details, "Analysis: options, inputs, versions."), "analysis"),
+            table(provenance.facts(written, "Run records: seeds, versions, hashes."), "records"),
         )
     )
 
@@ -203,13 +209,16 @@ def environment() -> jinja2.Environment:
     }
     licence = resources.files("lmbmd.report").joinpath("vendor/3Dmol-LICENSE.txt").read_text("utf-8")
     viewer, viewer_hash = script("viewer.js")
+    saving, saving_hash = script("figures.js")
     library, library_hash = script("3Dmol-min.js", folder="vendor")
     env.globals |= {
         "style": style("style.css"),
         "viewer": viewer,
+        "saving": saving,
+        "saving_hash": saving_hash,
         "library": library,
         "library_licence": licence,
-        "viewer_hashes": f"{library_hash}' '{viewer_hash}",
+        "viewer_hashes": f"{saving_hash}' '{library_hash}' '{viewer_hash}",
         "svg": lambda drawing: Markup(drawing.inline()),
         "text_on": palette.text_on,
         "classes": palette.CLASSES,

@@ -49,23 +49,29 @@ class Table:
 
 def doubts(found: Sequence[Doubt]) -> str:
     """One sentence on the numbers marked ≈; "" if there is none."""
-    reasons = list(dict.fromkeys(filter(None, found)))
-    if not reasons:
-        return ""
-    samples = sorted({round(r.n, 1) for r in reasons if r.kind is Kind.FEW_SAMPLES})
-    others = [str(r) for r in reasons if r.kind is not Kind.FEW_SAMPLES]
-    if not samples:
-        return f"≈: {'; '.join(others)}."
-    span = f"{samples[0]:g}" if len(samples) == 1 else f"{samples[0]:g} to {samples[-1]:g}"
-    rare = "" if samples[-1] < RELIABLE_N_EFFECTIVE else " (the rarer a state, the more are needed)"
-    return f"≈: {'; '.join([f'error not reliable, {span} independent samples{rare}', *others])}."
+    reasons = [r for r in dict.fromkeys(filter(None, found)) if r.kind is not Kind.NOT_QUOTED]  # said once, at the top
+    few = _span([r.n for r in reasons if r.kind is Kind.FEW_SAMPLES])
+    skewed = _span([r.n for r in reasons if r.kind is Kind.SKEWED])
+    parts = [f"{few} independent samples, and {RELIABLE_N_EFFECTIVE:g} are needed"] if few else []
+    parts += [f"skewed quantities (rare states), which need {skewed} independent samples"] if skewed else []
+    told = [f"error not reliable: {', or '.join(parts)}"] if parts else []
+    told += [str(r) for r in reasons if r.kind not in (Kind.FEW_SAMPLES, Kind.SKEWED)]
+    return f"≈: {'; '.join(told)}." if told else ""
+
+
+def _span(numbers: Sequence[float]) -> str:
+    """``"3"``, ``"3 to 200"``, or nothing."""
+    ends = dict.fromkeys((min(numbers), max(numbers))) if numbers else {}
+    return " to ".join(f"{x:.3g}" if x < 1000 else f"{x:.0f}" for x in ends)
 
 
 def value(number: float, error: float | None = None, doubt: Doubt = SURE, remark: str = "") -> Cell:
     """A number. Where there is no error to print, the doubt stands below it; else it marks the number with ≈."""
     known = error is not None and not math.isnan(error)
-    if doubt and not known:
+    if doubt and not known and doubt.kind is not Kind.NOT_QUOTED:
         return Cell(rounding.number(number), remark=str(doubt), numeric=True)
+    if doubt.kind is Kind.NOT_QUOTED:
+        remark = ""
     shown = remark if number is None or not math.isfinite(number) or (error is not None and not known) else ""
     return Cell(rounding.number(number, error, not doubt), remark=shown, numeric=True, doubt=doubt)
 

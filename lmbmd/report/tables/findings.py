@@ -258,7 +258,7 @@ def residence(point: StatePoint) -> Table | None:
             Cell(_pair(row), "residence"),
             Cell({"contact": "first-shell contact"}.get(state := str(getattr(row, "state", "contact")), state)),
             Cell(str(getattr(row, "correlation", "time between losses"))),
-            value(row.tau_ps, row.error),
+            value(row.tau_ps, row.error, doubt_of(row)),
             Cell("ps"),
             Cell(_events(row), "n_effective", numeric=True),
             Cell(str(row.outcome)),

@@ -50,7 +50,7 @@ def coefficients(point: StatePoint) -> Table | None:
             _number(row),
             unit(str(row.unit)),
             value(row.n_effective),
-            Cell(str(row.doubt) or "yes"),
+            Cell("no" if row.doubt_kind == Kind.NOT_QUOTED else str(row.doubt) or "yes"),
         )
         for row in rows.itertuples(index=False)
     )
@@ -89,7 +89,8 @@ def onsager(point: StatePoint) -> Table | None:
 def _part(row: Any) -> Cell:
     """A coefficient; what is to be said against it stands below it."""
     said = str(row.doubt)
-    return Cell(rounding.number(row.value_S_m, row.error, not said), remark=said, numeric=True)
+    remark = "" if row.doubt_kind == Kind.NOT_QUOTED else said
+    return Cell(rounding.number(row.value_S_m, row.error, not said), remark=remark, numeric=True)
 
 
 def runs(point: StatePoint) -> Table | None:

@@ -20,7 +20,7 @@ function measured(point, k) {
   const cell = point.of.get(k);
   if (!cell || cell[1] === null) return null;
   const [, value, error, d] = cell, sure = d === 0 && error !== null;
-  return { value, error: sure ? error : null, raw: error, doubt: sure ? "" : DATA.doubts[d] || "no error" };
+  return { value, error: sure ? error : null, raw: error, doubt: sure ? "" : DATA.doubts[d] || "no error", short: point.tone === "bad" };
 }
 
 function rounded(value, places) {
@@ -48,7 +48,7 @@ function shown(value, error, sure = true) {
   const most = value === 0 ? places : 1 - Math.floor(Math.log10(Math.abs(value)));
   return `≈ ${rounded(value, Math.min(places, most))}`;
 }
-const text = (m) => (m === null ? "–" : m.error === null ? (m.raw ? shown(m.value, m.raw, false) : shown(m.value, null)) : shown(m.value, m.error));
+const text = (m) => (m === null ? "–" : m.error === null ? (m.raw || m.short ? shown(m.value, m.raw || 0.1 * Math.abs(m.value), false) : shown(m.value, null)) : shown(m.value, m.error));
 
 // --- every pair of state points, compared when the page was made --------------------------------------------------
 const N = DATA.points.length, PAIRS = (N * (N - 1)) / 2;
@@ -118,7 +118,7 @@ function forest(d) {
   const x = (t) => 60 + 5 * Math.max(-11, Math.min(11, t)), q = d.half;
   const mark = el("svg", { width: 120, height: 14, viewBox: "0 0 120 14", "aria-hidden": "true" });
   mark.append(el("line", { x1: 60, x2: 60, y1: 0, y2: 14, stroke: "#9aa5b1" }));
-  if (d.error) mark.append(el("line", { x1: x(d.t - q), x2: x(d.t + q), y1: 7, y2: 7, stroke: "#1f2933", "stroke-width": 1.5 }));
+  if (d.error) mark.append(el("line", { x1: x(d.t - q), x2: x(d.t + q), y1: 7, y2: 7, stroke: "currentColor", "stroke-width": 1.5 }));
   const ink = d.judged ? "#0f5c8c" : "#9aa5b1", far = Math.abs(d.t) > 11 ? Math.sign(d.t) : 0;
   mark.append(far ? el("path", { d: `M${x(d.t) + 4 * far} 7l${-8 * far} -4v8z`, fill: ink }) : el("circle", { cx: x(d.t), cy: 7, r: 3, fill: ink }));
   return mark;
@@ -140,18 +140,21 @@ function showPair() {
   if (a !== b && !(a.model && b.model)) words.push("Whether they have the same force field is not known.");
   else if (a.model !== b.model) words.push(`They were simulated with other models: ${a.model}, and ${b.model}.`);
   for (const p of unique([a, b])) if (p.tone === "bad" || p.verdict === "unknown") words.push(`${titleOf(p)}: ${p.verdict}. Do not quote its numbers.`);
-  byId("pair-words").textContent = `${told} of ${can} differences that can be told are significant. ${words.join(" ")}`;
+  const untold = unique([a, b]).some((p) => p.tone === "bad");
+  if (!untold) words.unshift(`${told} of ${can} differences that can be tested are significant.`);
+  else words.push("Their difference is not tested: the error bar of a run that is too short is not one.");
+  byId("pair-words").textContent = words.join(" ");
   const body = byId("pair-body");
   body.replaceChildren(...list.map((row) => {
     const { number, d } = row, unit = number.unit ? ` (${number.unit})` : "";
-    const verdict = !d.tested ? `cannot be told: ${d.doubt}` : d.judged ? (d.value > 0 ? "B is higher" : "B is lower") : "no difference shown";
+    const verdict = untold ? "" : !d.tested ? `not tested: ${d.doubt}` : d.judged ? (d.value > 0 ? "B is higher" : "B is lower") : "no significant difference";
     const cell = (label, content, cls = "num") => el("td", { class: cls, "data-label": label }, ...[content].flat());
     return el("tr", { class: d.judged ? "told" : "" },
       el("th", { scope: "row" }, number.label, el("span", { class: "of" }, unit)),
       cell("A", text(row.a)), cell("B", text(row.b)),
       cell("B − A", d.error === null ? shown(d.value, 0.1 * Math.abs(d.value), false) : shown(d.value, d.error)),
       cell("in errors", forest(d)),
-      cell("p", d.tested ? DATA.pairs.p[d.place] : "–"),
+      cell("p", d.tested ? DATA.pairs.p[d.place] : untold ? "" : "–"),
       cell("verdict", verdict, ""));
   }));
   if (!list.length) body.replaceChildren(el("tr", {}, el("td", { colspan: 7 }, "Nothing to show.")));

@@ -67,7 +67,8 @@ class Headline:
     @property
     def _errorless(self) -> bool:
         """Whether the doubt stands in the place of the error."""
-        return bool(self.doubt) and (self.error is None or math.isnan(self.error))
+        missing = self.error is None or math.isnan(self.error)
+        return bool(self.doubt) and missing and self.doubt.kind is not Kind.NOT_QUOTED
 
     @property
     def unsure(self) -> bool:
@@ -254,30 +255,27 @@ def verdict(point: StatePoint) -> Verdict:
 
 
 def summary(point: StatePoint, results: Results) -> list[str]:
-    """What was found, as sentences; a sentence whose numbers are missing is left out."""
+    """What was found, as at most five sentences; one whose numbers are missing is left out.
+
+    They are: what was simulated and whether it is long enough, the first shell, the anions, the clusters, the motion.
+    """
     found = headlines(point, results)
-    sentences = [setting(point, results), _CAVEATS.get(verdict(point).word, ""), _liquid(found)]
-    sentences += [_shell(found, results), _top_shell(point), _free(found), _classes(found), _other_conventions(point)]
-    sentences += [_cut(point), _cluster_words(found), *point.notes("cipa"), _lasting(point)]
-    sentences += [_moving(found)]
-    told = [sentence for sentence in sentences if sentence]
-    sign = "≈"  # explained where it stands
-    if any(sign in sentence for sentence in told):
-        told.append("A number after ≈ rests on too few independent samples for its error to be relied on.")
-    return told
+    told = [setting(point, results, _CAVEATS.get(verdict(point).word, ""))]
+    told += [_shell(found, results, _top_shell(point)), _classes(found), _clustered(point, found), _moving(found)]
+    return [sentence for sentence in told if sentence]
 
 
 #: What a summary that is read by itself must carry with it, by verdict; nothing if no fault was found.
 _CAVEATS = {
-    "too short": "It is too short to speak for the liquid: the numbers say what this run showed, no more.",
-    "not converged": "It is not converged: at least one of the numbers still changes, or rests on too few events.",
-    "borderline": "It is long enough for some of the numbers only.",
-    "unknown": "Whether it is long enough for its numbers was not checked.",
+    "too short": "too short to speak for the liquid",
+    "not converged": "not converged: at least one of the numbers still changes, or rests on too few events",
+    "borderline": "long enough for some of the numbers only",
+    "unknown": "not checked for whether this is long enough",
 }
 
 
-def setting(point: StatePoint, results: Results) -> str:
-    """What the numbers are of: runs, their length, temperature and molecules; "" if no run is known."""
+def setting(point: StatePoint, results: Results, caveat: str = "") -> str:
+    """What the numbers are of: runs, their length, temperature and molecules, and a caveat; "" if no run is known."""
     count = len(point.replicas)
     if not count:
         return ""
@@ -289,7 +287,12 @@ def setting(point: StatePoint, results: Results) -> str:
         length = f" of {rounding.duration(lengths[0])}" if len(set(lengths)) == 1 and lengths[0] else ""
     molecules = ", ".join(f"{n} {naming.species(name)}" for name, n in results.counts.items())
     text = f"{runs}{length}{f' at {point.at}' if point.at else ''}"
-    return f"{text.rstrip(',')}{f',{_each(count)} with {molecules}' if molecules else ''}."
+    text = f"{text.rstrip(',')}{f',{_each(count)} with {molecules}' if molecules else ''}"
+    return f"{text}{f'; {_it(count)} {caveat}' if caveat else ''}."
+
+
+def _it(count: int) -> str:
+    return "it is" if count == 1 else "they are"
 
 
 def _each(count: int) -> str:
@@ -303,16 +306,7 @@ def read(results: Results) -> str:
     return listed([f"{counted(frames, 'frame')} over {rounding.duration(ps)}" for frames, ps in spans])
 
 
-def _liquid(found: list[Headline]) -> str:
-    density = next((h for h in found if h.label == "Density"), None)
-    amounts = [h for h in found if h.group == "liquid" and h is not density]
-    parts = [f"has a density of {density.text}"] if density else []
-    if amounts:
-        parts.append("holds " + listed([f"{h.text} {h.label}" for h in amounts]))
-    return f"The simulated liquid {listed(parts)}." if parts else ""
-
-
-def _shell(found: list[Headline], results: Results) -> str:
+def _shell(found: list[Headline], results: Results, top: str) -> str:
     shells = [h for h in found if h.group == "cn" and math.isfinite(h.value)]
     if not shells:
         return ""
@@ -323,7 +317,7 @@ def _shell(found: list[Headline], results: Results) -> str:
     text = f"On average {centre} has {partners} in its first shell"
     if outer:
         text += f"; of the diluent, {listed([f'{h.text} {naming.species(h.species)}' for h in outer])}"
-    return f"{text}."
+    return f"{text}{top}."
 
 
 def _top_shell(point: StatePoint) -> str:
@@ -332,68 +326,26 @@ def _top_shell(point: StatePoint) -> str:
         return ""
     top = table.sort_values("rank").iloc[0]
     share = Headline("shell", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
-    return f"Its most frequent shell is {naming.shell(molecules_of(top))}: {share} of all shells."
+    return f"; the most frequent shell is {naming.shell(molecules_of(top))} ({share} of all)"
 
 
 def _classes(found: list[Headline]) -> str:
     share = {h.label: h.text for h in found if h.group == "speciation" and math.isfinite(h.value)}
     if set(share) != {"SSIP", "CIP", "AGG"}:
         return ""
+    centre = next((h.centre for h in found if h.centre), "cation")
     return (
-        f"Of the anions, {share['SSIP']} touch no centre (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
+        f"Of the anions, {share['SSIP']} touch no {centre} (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
         "touch two or more (AGG)."
     )
 
 
-def _other_conventions(point: StatePoint) -> str:
-    """The share called AGG in the two conventions that do not count by anion."""
-    table = point.table("speciation")
-    if table is None:
-        return ""
-    rows = table[(table.cls == "AGG") & table.convention.isin(("centre", "cluster")) & table.fraction.notna()]
-    words = {"centre": "of the centres by their anions", "cluster": "of the centres by the size of their cluster"}
-    parts = [
-        f"{Headline('', '', '', r.fraction, r.error, '%', '', doubt_of(r)).text} {words[r.convention]}"
-        for r in rows.itertuples()
-    ]
-    return f"Counted otherwise, AGG are {listed(parts)}." if parts else ""
-
-
-def _cut(point: StatePoint) -> str:
-    """How far the share of AGG moves with the cut-offs."""
-    table = point.table("sensitivity")
-    if table is None:
-        return ""
-    rows = table[(table.quantity == "agg_fraction_anion") & table.value.notna() & (table.cutoff_shift_A != 0)]
-    parts = []
-    for r in rows.sort_values("cutoff_shift_A").itertuples():
-        share = Headline("", "", "", r.value, r.error, "%", "", doubt_of(r)).text
-        way = "shorter" if r.cutoff_shift_A < 0 else "longer"
-        parts.append(f"{share} with cut-offs {abs(r.cutoff_shift_A):g} Å {way}")
-    return f"Of the anions, AGG would be {listed(parts)}." if parts else ""
-
-
-def _lasting(point: StatePoint) -> str:
-    """How long contacts of the primary centre last, by partner, where that was seen."""
-    table = point.table("residence")
-    if table is None:
-        return ""
-    centre = point.described.facts.get("centre", table.centre.iloc[0])
-    rows = table[(table.correlation == "intermittent") & (table.centre == centre)]
-    seen = [
-        f"{rounding.number(r.tau_ps, r.error)} ps for {naming.species(str(r.partner))}"
-        for r in rows.itertuples()
-        if math.isfinite(r.tau_ps)
-    ]
-    unseen = [
-        naming.species(str(r.partner))
-        for r in rows.itertuples()
-        if r.outcome_kind in (Kind.NOT_DECAYED, Kind.RUN_TOO_SHORT)
-    ]
-    parts = [f"Residence times (to 1/e, breaks allowed) are {listed(seen)}"] if seen else []
-    if unseen:
-        parts.append(f"{'for' if seen else 'For the residence times of'} {listed(unseen)} the run is too short")
-    return f"{'; '.join(parts)}." if parts else ""
+def _clustered(point: StatePoint, found: list[Headline]) -> str:
+    """The mean size of a cluster, and the call on compact aggregates."""
+    size = next((h for h in found if h.label == "mean cluster size" and math.isfinite(h.value)), None)
+    mean = [f"An ion sits in a cluster of {size.text} on average."] if size else []
+    calls = [note["call"] for note in point.described.notes if note.get("call")]
+    return " ".join([*mean, *(f"Compact aggregates (CIPA): {call}." for call in calls[:1])])
 
 
 def _moving(found: list[Headline]) -> str:
@@ -452,13 +404,3 @@ def _ensembles(results: Results) -> str:
     if not found:
         return ""
     return f"; the motion from further runs {listed([_ENSEMBLES[name] for name in found])}, at the mean density"
-
-
-def _free(found: list[Headline]) -> str:
-    free = [h for h in found if h.group == "free" and math.isfinite(h.value)]
-    return f"{listed([f'{h.text} of {naming.species(h.species)}' for h in free])} is free." if free else ""
-
-
-def _cluster_words(found: list[Headline]) -> str:
-    size = next((h for h in found if h.label == "mean cluster size" and math.isfinite(h.value)), None)
-    return f"An ion sits in a cluster of {size.text} on average." if size else ""

@@ -58,6 +58,21 @@ class Reference:
         lines = [f"  {name} = {{{_value(name, text)}}}," for name, text in shown.items()]
         return "\n".join([f"@{self.type}{{{self.key},", *lines, "}"])
 
+    @property
+    def ris(self) -> str:
+        """The entry in the RIS format, which reference managers read."""
+        first, _, last = self.fields.get("pages", "").partition("--")
+        lines = [("TY", _RIS_TYPES.get(self.type, "GEN")), ("ID", self.key)]
+        lines += [("AU", name) for name in self.fields.get("author", "").split(" and ") if name not in ("", "others")]
+        where = self.fields.get("journal") or self.fields.get("booktitle", "")
+        rest = [("PY", "year"), ("TI", "title"), ("VL", "volume"), ("N1", "note")]
+        lines += [(tag, self.fields.get(name, "")) for tag, name in rest]
+        lines += [("T2", where), ("SP", first), ("EP", last), ("DO", self.doi)]
+        return "".join(f"{tag}  - {_plain(text)}\r\n" for tag, text in lines if text) + "ER  - \r\n"
+
+
+_RIS_TYPES = {"article": "JOUR", "inproceedings": "CONF", "book": "BOOK"}
+
 
 def references(results: Results) -> list[Reference]:
     """Everything that a report of these results rests on: the model first, then the methods, then the recipe."""
@@ -87,6 +102,11 @@ def bibliography(results: Results) -> str:
     """The content of ``references.bib``."""
     opening = f"% What the report on {_plain(results.name)} rests on. Written by lmbmd; entries are those that apply.\n"
     return "\n".join([opening, *(f"{reference.bibtex}\n" for reference in references(results))])
+
+
+def ris(results: Results) -> str:
+    """The content of ``references.ris``."""
+    return "\r\n".join(reference.ris for reference in references(results))
 
 
 def _model(results: Results) -> Iterable[tuple[Mapping[str, str], str]]:

@@ -1,0 +1,115 @@
+"""A page is read in ten seconds, then in ten minutes: what is seen before anything is unfolded, and at every width."""
+
+import base64
+
+import pytest
+import report_inputs
+from browser import examine, needs_chromium
+from pages import Document, load
+
+from lmbmd.report.figures.glance import glance
+from lmbmd.report.pages.page import formulation_page
+from lmbmd.report.words import narrative
+from lmbmd.report.words.methods import paragraph
+from lmbmd.report.words.references import references
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    study = report_inputs.write_study(tmp_path_factory.mktemp("reading"), names=("lifsi-dme-tte",))
+    return load(study / "lifsi-dme-tte")
+
+
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory):
+    return formulation_page(results).write(tmp_path_factory.mktemp("page"))
+
+
+def test_the_bars_at_a_glance_are_the_numbers_of_the_tables(results):
+    point = results.state_points[0]
+    found = {bar.title: bar for bar in glance(point, narrative.headlines(point, results), {})}
+    shell, pairs = found["First shell of Li⁺"], found["Anions: pairs and aggregates"]
+    assert [part.share for part in shell.parts] == pytest.approx([x / 4.048 for x in (2.86, 1.17, 0.018)])
+    assert [(part.name, part.share) for part in pairs.parts] == [("SSIP", 0.03), ("CIP", 0.12), ("AGG", 0.85)]
+    sizes = point.described.tables["cluster_sizes"]
+    clusters = found["Ions by the size of their cluster"]
+    assert sum(part.share for part in clusters.parts) == pytest.approx(sizes.ion_fraction.sum())
+    sure = found["How sure: the numbers below"]
+    assert sum(part.share for part in sure.parts) == pytest.approx(1) and sure.parts[0].name == "with an error bar"
+    short = report_inputs.too_short(results).state_points[0]
+    told = glance(short, narrative.headlines(short, results), {})[-1]
+    assert "with an error bar" not in told.alt
+
+
+def test_the_methods_are_those_of_the_records_and_cite_what_the_bibliography_has(results):
+    text = paragraph(results, references(results))
+    for words in ("50 Li⁺, 50 FSI⁻, 60 DME, 150 TTE", "OpenMM 8.6.0", "multiplied by 0.8", "cut off at 9 Å", "4 fs"):
+        assert words in text, words
+    assert "2 independent runs of 1 ns at 298.15 K and 1 bar" in text and "every 2 ps" in text and "lmbmd" in text
+    cited = {key for part in text.split("[")[1:] for key in part.partition("]")[0].split("; ")}
+    assert "openmm8" in cited and cited <= {one.key for one in references(results)}
+    assert text.count("[") == text.count("]") and "None" not in text and "nan" not in text
+
+
+def test_references_are_given_for_reference_managers_too(results, page):
+    text = (page.parent / "references.ris").read_bytes().decode()
+    entries = text.split("ER  - \r\n")[:-1]
+    assert len(entries) == len(references(results))
+    openmm = next(entry for entry in entries if "ID  - openmm8" in entry)
+    told = "AU  - Eastman, Peter", "PY  - 2024", "SP  - 109", "EP  - 116", "DO  - 10.1021/acs.jpcb.3c06662"
+    assert [line for line in told if f"{line}\r\n" not in openmm] == []
+    assert "references.ris" in Document(page.read_text("utf-8")).values("href")
+
+
+WORDS = """
+const seen = d.body.innerText.split(/\\s+/).filter(Boolean).length;
+d.querySelectorAll("details").forEach((one) => { one.open = true; });
+return [seen, d.body.innerText.split(/\\s+/).filter(Boolean).length];
+"""
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_fewer_than_3000_words_are_seen_before_anything_is_unfolded(page, tmp_path):
+    seen, whole = examine(page, 1300, WORDS, tmp_path)
+    assert seen < 3000 < whole
+
+
+FITS = """
+const right = f.contentWindow.innerWidth + 1, box = (e) => e.getBoundingClientRect();
+d.querySelectorAll("details").forEach((one) => { one.open = true; });
+const every = [...d.querySelectorAll("main *, header *")];
+const seen = every.filter((e) => e.getClientRects().length && !e.closest("svg, .scroll"));
+const wide = [...d.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth + 1);
+return { out: seen.filter((e) => box(e).right > right).map((e) => e.tagName + "." + e.className),
+  scrolled: wide.map((e) => e.getAttribute("aria-label")) };
+"""
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize("width", [400, 800, 1300])
+def test_nothing_is_off_screen_and_on_a_phone_no_table_scrolls(page, tmp_path, width):
+    found = examine(page, width, FITS, tmp_path)
+    assert found["out"] == []
+    assert width != 400 or found["scrolled"] == []
+
+
+PNG = """
+const button = d.querySelector("button.png"), saved = [];
+f.contentWindow.HTMLAnchorElement.prototype.click = function () { saved.push([this.download, this.href]); };
+button.click();
+for (let i = 0; i < 200 && !saved.length; i++) await new Promise((done) => setTimeout(done, 20));
+return [button.hidden, button.dataset.figure, ...(saved[0] || [])];
+"""
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_figure_is_saved_as_png_by_the_page_itself(page, tmp_path):
+    hidden, figure, name, address = examine(page, 1300, PNG, tmp_path)
+    assert not hidden and name == f"{figure}.png"
+    data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    width = int.from_bytes(data[16:20], "big")
+    assert data.startswith(b"\x89PNG") and width == 660, "3.3 inches at 200 dots per inch"
+    assert len(data) > 5000
