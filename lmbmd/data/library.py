@@ -40,7 +40,7 @@ class Species:
         sites: donor-atom kinds, name → SMARTS whose first atom is the site; empty for a monatomic ion.
         density_g_cm3: of the pure liquid at ``density_T_K``; None for ions.
         cas: registry number, "" if none is sure.
-        caution: what else the name means elsewhere, "" if nothing.
+        caution: what must be known of it: what else the name means elsewhere, what is estimated; "" if nothing.
     """
 
     name: str

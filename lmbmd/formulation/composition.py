@@ -391,6 +391,6 @@ def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...
 
 
 def _cautions(names: Sequence[str], library: Library) -> tuple[str, ...]:
-    """What else the names of these species mean elsewhere."""
+    """What must be known of these species: what else a name means elsewhere, what is estimated."""
     cautions = [library.species[name].caution for name in names]
     return tuple(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in cautions if text)

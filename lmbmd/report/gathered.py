@@ -34,7 +34,14 @@ def gathered(folders: Sequence[Path], out: Path) -> list[Results]:
         page = Path(os.path.relpath(folder.resolve() / "report.html", out.resolve())).as_posix()
         name = folder.resolve().relative_to(common).as_posix() if often[one.name] > 1 else one.name
         results.append(replace(one, name=name, page=page))
-    return results
+    alike = Counter(one.title for one in results)
+    return [_retitled(one) if alike[one.title] > 1 and one.title != one.name else one for one in results]
+
+
+def _retitled(one: Results) -> Results:
+    """A title that other results have too, with the name that only these have."""
+    plain = one.title in (one.name, one.name.rpartition("/")[2])
+    return replace(one, recipe={**one.recipe, "title": one.name if plain else f"{one.title} ({one.name})"})
 
 
 def found_in(folder: Path, *, brief: bool) -> Iterator[tuple[Path, Results]]:

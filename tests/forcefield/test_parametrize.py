@@ -36,6 +36,7 @@ from lmbmd.forcefield.parametrize.parametrize import AM1BCC_BIAS, GAFF2_BIAS, OV
 from lmbmd.forcefield.parametrize.refits import handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import Unparametrised
 from lmbmd.forcefield.sets import available_sets, released_manifest
+from lmbmd.study.forecast.cautions import cautions
 from lmbmd.study.study import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -323,6 +324,20 @@ def test_a_serialised_system_comes_back_as_it_is(tmp_path):
     x = _distorted(released.geometry("DOL"))
     assert _energy(own.system("DOL"), x) == pytest.approx(_energy(released.system("DOL"), x), rel=1e-9)
     assert own.citations("DOL")[0]["what"].startswith("OpenMM System given by the user (dol.xml, sha256")
+
+
+def test_an_estimated_density_is_told_by_every_check_and_report_of_a_bottle_with_it(tmp_path):
+    folder = tmp_path / "force_fields" / "own-1.0.0"
+    smiles = load_library().species["DOL"].smiles
+    (said,) = parametrize(Request("NEW", smiles, topology=_openmm_xml(tmp_path)), folder, cache=None)
+    assert "is an estimate" in said
+    study = _study(tmp_path)
+    assert f"NEW: {said}" in study.composition("bottle").notes, "which its report shows"
+    (caution,) = (c for c in cautions(study, ["bottle"]) if c.topic == "species")
+    assert f"{caution.text}." == f"NEW: {said}" and caution.cases == {"bottle": "NEW"}
+    measured = Request("NEW", smiles, topology=_openmm_xml(tmp_path), density_g_cm3=1.06)
+    assert parametrize(measured, folder, cache=None) == []
+    assert [c for c in cautions(_study(tmp_path), ["bottle"]) if c.topic == "species"] == []
 
 
 def _top(terms, elements, rule, torsions):

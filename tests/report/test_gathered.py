@@ -13,6 +13,7 @@ from lmbmd.analysis.foreign import analyze
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.report.gathered import gathered
+from lmbmd.report.pages.index import index_page
 
 QUICK = {"compactness": {"frames": 2, "shuffles": 2, "neighbourhoods": 2}}
 
@@ -62,6 +63,22 @@ def test_studies_and_analyses_stand_on_one_page_and_their_links_lead_to_theirs(f
     assert data["points"][0]["model"] == "" and "0.8" in data["points"][1]["model"]
     table = pd.read_csv(folder / "page" / "here" / "features.csv")
     assert set(table.formulation) == {"a/out", "b/out", "lifsi-dme", "lifsi-dme-tte"}
+
+
+def test_rows_of_one_title_are_told_apart_and_one_trajectory_given_twice_is_noticed(folder, tmp_path):
+    """Two analyses that nobody gave a title, of the same frames."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        exact_box(tmp_path / name)
+        source = tmp_path / name / "topology.pdb", tmp_path / name / "traj.xtc"
+        analyze(source, EXACT_MAP, out=tmp_path / name / "out", options=QUICK)
+    results = gathered([tmp_path / "one" / "out", tmp_path / "two" / "out"], tmp_path)
+    assert [one.title for one in results] == ["traj.xtc (one/out)", "traj.xtc (two/out)"]
+    text = Document(index_page(results)).text
+    assert "traj.xtc (one/out) and traj.xtc (two/out) have the same numbers to the last digit" in text
+    others = gathered([folder / "a" / "out", folder / "b" / "out"], tmp_path)
+    assert [one.title for one in others] == ["box a", "box b"]
+    assert "to the last digit" not in Document(index_page(others)).text
 
 
 def _data(path):

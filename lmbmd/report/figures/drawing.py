@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from lmbmd.numbers.doubt import Kind
@@ -85,9 +86,14 @@ class Drawing:
     @cached_property
     def svg(self) -> str:
         """A standalone SVG file."""
-        buffer = io.BytesIO()
+        buffer, canvas = io.BytesIO(), FigureCanvasSVG(self.figure)
         with styled():
-            self.figure.savefig(buffer, format="svg", dpi=72, metadata={"Date": None, "Creator": None})
+            if engine := self.figure.get_layout_engine():
+                # Laid out by hand: matplotlib would draw everything once more to do so.
+                self.figure.set_dpi(72)
+                engine.execute(self.figure)
+                self.figure.set_layout_engine(None)
+            canvas.figure.savefig(buffer, format="svg", dpi=72, metadata={"Date": None, "Creator": None})
         return buffer.getvalue().decode("utf-8")
 
     def inline(self) -> str:

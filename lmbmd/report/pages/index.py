@@ -135,6 +135,7 @@ def index_page(
             top=_scales(found),
             definitions=entries,
             has_call=any(row.call for row in rows),
+            twice=_twice(rows),
             cutoffs=_other_cutoffs([row.point for row in rows]),
             claims=claims,
             over=laws(over, several=True),
@@ -191,6 +192,20 @@ def _other_cutoffs(points: Sequence[StatePoint]) -> list[str]:
         for (centre, partner), radii in found.items()
         if max(radii) - min(radii) > CUTOFF_SPREAD_A + 1e-9
     ]
+
+
+def _twice(rows: Sequence[Row]) -> list[str]:
+    """Rows whose numbers are identical to the last digit, named together: one trajectory given twice."""
+    same: dict[bytes, list[Row]] = {}
+    for row in rows:
+        numbers = row.point.described.descriptors
+        key = numbers[["name", "species", "value", "error"]].to_csv(index=False).encode()
+        same.setdefault(key, []).append(row)
+    return [" and ".join(_named(row) for row in rows) for rows in same.values() if len(rows) > 1]
+
+
+def _named(row: Row) -> str:
+    return ", ".join(filter(None, [row.results.title, row.point.at]))
 
 
 def _own_words(rows: Sequence[Row], keys: set[str]) -> list[Definition]:

@@ -37,7 +37,7 @@ def longest_residence_ns(study: Study) -> float:
 def cautions(study: Study, names: Iterable[str]) -> list[Caution]:
     """Every rule that these formulations of a study break."""
     bottles = {name: study.composition(name) for name in names}
-    found = [*_run_length(study), *_boxes(study, bottles), *_amounts(bottles)]
+    found = [*_run_length(study), *_boxes(study, bottles), *_amounts(bottles), *_species(study, bottles)]
     few = {n: str(len(study.replicas(n))) for n in bottles if len(study.replicas(n)) < LEAST_REPLICAS}
     text = f"fewer than {LEAST_REPLICAS} replicas: nothing can show that a run is stuck where it started"
     found.append(Caution("replicas", text, few))
@@ -114,6 +114,16 @@ def _boxes(study: Study, bottles: dict[str, Composition]) -> list[Caution]:
             {name: f"{w:.1f} nm" for name, w in edges.items() if w <= 2 * reach_A / ANGSTROM_PER_NM},
         ),
     ]
+
+
+def _species(study: Study, bottles: dict[str, Composition]) -> list[Caution]:
+    """What the library, or whoever made a species, says against it."""
+    told: dict[str, dict[str, str]] = {}
+    for name, composition in bottles.items():
+        for species, count in composition.counts.items():
+            if count and (text := study.library.species[species].caution):
+                told.setdefault(text.rstrip("."), {})[name] = species
+    return [Caution("species", text, cases) for text, cases in told.items()]
 
 
 def _amounts(bottles: dict[str, Composition]) -> list[Caution]:
