@@ -45,7 +45,8 @@ _COLUMN = re.compile(rf"({'|'.join(_GROUPS)})([1-9]\d?)")
 _NUMBER = re.compile(r"[0-9]{1,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]{1,40}")
 #: Charges may miss zero by so much of their sum: amounts of ions are written with seven digits and more.
 _NEUTRAL = Decimal("1e-6")
-_SHOWN = 8
+#: Reasons that are told, and characters of each.
+_SHOWN, _LONGEST = 8, 400
 
 SaltBasis = Literal["mol/L of solution", "mol/L of solvent", "mol/kg of solvent", "mol parts"]
 PartBasis = Literal["mol parts", "volume parts", "mass parts"]
@@ -133,7 +134,7 @@ def refused_text(refused: Sequence[Refused]) -> str:
     for why, those in list(reasons.items())[:_SHOWN]:
         column = f", column {those[0].column}" if those[0].column else ""
         more = f" (and {counted(len(those) - 1, 'more row')})" if len(those) > 1 else ""
-        parts.append(f"line {those[0].line}{column}{more}: {why}")
+        parts.append(f"line {those[0].line}{column}{more}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'}")
     if len(reasons) > _SHOWN:
         parts.append(f"and {counted(len(reasons) - _SHOWN, 'more reason')}.")
     return " ".join(parts)

@@ -155,6 +155,8 @@ COMMANDS = (
     "catalogue --class lhce --salt LiFSI --json",
     "catalogue lifsi-dme",
     "init new lifsi-dme-1m",
+    "init out/new --from-csv table.csv --codebook codebook.yaml --skip-refused",
+    "archive out/a.zip --license CC-BY-4.0 --author Ada --yes --results results",
     "check lifsi-dme --json",
     "estimate lifsi-dme --table --json",
     "compose lifsi-dme --out out/c.json",
@@ -207,6 +209,26 @@ def studies(rng: random.Random, here: Path) -> tuple[str, list[str]]:
         )
     )
     return "; ".join(what), verb
+
+
+def tables(rng: random.Random, here: Path) -> tuple[str, list[str]]:
+    """A damaged table of formulations, or its codebook."""
+    path = here / "table.csv"
+    if rng.random() < 0.2:
+        what = damage(here / "codebook.yaml", rng, text=0.9)
+    elif rng.random() < 0.4:
+        what = damage(path, rng, text=0.5)
+    else:
+        lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+        row = rng.choice(lines)
+        at = rng.randrange(len(row))
+        row[at] = odd(rng)
+        what = f"cell {at + 1} of '{row[1][:20]}' exchanged"
+        path.write_text("\n".join(",".join(row) for row in lines) + "\n", encoding="utf-8")
+    return what, [*TABLES.split(), *rng.choice(([], ["--skip-refused"]))]
+
+
+TABLES = "init out/new --from-csv table.csv --codebook codebook.yaml"
 
 
 #: Topology, trajectory (or none) and species map.
@@ -303,6 +325,7 @@ SIMULATE = (
 KINDS: dict[str, Callable[[random.Random, Path], tuple[str, list[str]]]] = {
     "arguments": arguments,
     "studies": studies,
+    "tables": tables,
     "maps": maps,
     "trajectories": trajectories,
     "results": results,
@@ -311,6 +334,7 @@ KINDS: dict[str, Callable[[random.Random, Path], tuple[str, list[str]]]] = {
 }
 #: What is done with the undamaged files of each kind.
 SOUND: dict[str, list[list[str]]] = {
+    "tables": [TABLES.split()],
     "maps": [_analyze(*chosen) for chosen in FOREIGN],
     "results": [["report", "lifsi-dme"], ["index"], ["claims"], ["why", "lifsi-dme"]],
     "runs": [
@@ -327,6 +351,7 @@ SOUND: dict[str, list[list[str]]] = {
 WORLD = {
     "arguments": "study",
     "studies": "study",
+    "tables": "study",
     "maps": "foreign",
     "trajectories": "foreign",
     "results": "reported",

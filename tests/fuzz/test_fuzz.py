@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import foreign_files
+import formulation_tables
 import numpy as np
 import pytest
 import report_inputs
@@ -32,6 +33,7 @@ CHILD = Path(__file__).parent / "child.py"
 FEW = {
     "arguments": 60,
     "studies": 50,
+    "tables": 40,
     "maps": 20,
     "trajectories": 40,
     "results": 10,
@@ -42,6 +44,7 @@ FEW = {
 MANY = {
     "arguments": 1500,
     "studies": 1200,
+    "tables": 800,
     "maps": 500,
     "trajectories": 1200,
     "results": 150,
@@ -90,6 +93,8 @@ def world(worlds, kind) -> Path:
 
 def study() -> None:
     shutil.copytree(ROOT / "config", "config")
+    Path("table.csv").write_text(formulation_tables.OM_DATA, encoding="utf-8")
+    Path("codebook.yaml").write_text(formulation_tables.CODEBOOK, encoding="utf-8")
 
 
 def reported() -> None:
