@@ -19,17 +19,15 @@ import numpy as np
 from molecules import ideal
 from rdkit import Chem
 
-from lmbmd.forcefield.parametrize import resp
 from lmbmd.forcefield.parametrize.molecules import embedded
+from lmbmd.forcefield.parametrize.quantum import resp
+from lmbmd.forcefield.parametrize.quantum.xtb import BOHR_A, HARTREE_KJ_MOL, gfn2, hessian, relax
 
-BOHR_A = 0.529177210903
-#: Of the numerical Hessian, bohr.
-STEP = 0.005
 #: A bond of a regular start geometry, Å; it is optimised.
 START_A = 1.7
 #: Accuracy of GFN2-xTB and when to stop, for finding the lowest conformer and for its minimum.
-ROUGH = (1.0, {"maxiter": 150, "gtol": 1e-3, "ftol": 1e-8})
-FINE = (0.01, {"maxiter": 2000, "gtol": 1e-6, "ftol": 1e-14})
+ROUGH = (1.0, {"force": 1e-3, "steps": 150, "change": 1e-8})
+FINE = (0.01, {"force": 1e-6, "steps": 2000, "change": 1e-14})
 #: Bondi, J. Phys. Chem. 1964, 68, 441 (10.1021/j100785a001); Singh and Kollman have none.
 resp.RADII_A["As"] = 1.85
 
@@ -45,16 +43,18 @@ def main() -> None:
     parser.add_argument("--only-resp", action="store_true", help="RESP charges on GFN2-xTB's geometry, no Hessian")
     args = parser.parse_args()
     graph = Chem.AddHs(Chem.MolFromSmiles(args.smiles))
+    ion = np.array([atom.GetAtomicNum() for atom in graph.GetAtoms()]), Chem.GetFormalCharge(graph)
     known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {"smiles": args.smiles}
     if "x_gfn2" not in known:
         starts = [ideal(args.shape, graph, START_A)] if args.shape else embedded(graph, args.conformers)
-        rough = min((relaxed(graph, x, ROUGH) for x in starts), key=lambda found: found[0])[1]
-        keep(args.out, known, x_gfn2=relaxed(graph, rough, FINE)[1].tolist())
+        rough = min((relax(gfn2(*ion, ROUGH[0]), x, **ROUGH[1]) for x in starts), key=lambda found: found[0])[1]
+        keep(args.out, known, x_gfn2=relax(gfn2(*ion, FINE[0]), rough, **FINE[1])[1].tolist())
     if args.only_resp or args.method == "gfn2":
         keep(args.out, known, x=known["x_gfn2"], method="GFN2-xTB")
     if "hessian" not in known and not args.only_resp:
         if args.method == "gfn2":
-            keep(args.out, known, hessian=gfn2_hessian(graph, np.array(known["x"])).tolist())
+            found = hessian(gfn2(*ion, FINE[0]), np.array(known["x"]))
+            keep(args.out, known, hessian=(found * BOHR_A**2 / HARTREE_KJ_MOL).tolist())
         else:
             dft(graph, known, args.out, args.basis)
     if "resp" not in known:
@@ -71,46 +71,6 @@ def keep(path: Path, known: dict, **new) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(known), encoding="utf-8")
     os.replace(part, path)
-
-
-def gfn2(graph: Chem.Mol, accuracy: float):
-    """Energy and gradient (hartree, hartree/bohr) as a function of the positions in bohr, flat."""
-    from tblite.interface import Calculator
-
-    numbers = np.array([atom.GetAtomicNum() for atom in graph.GetAtoms()])
-    calculator = None
-
-    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal calculator
-        x = flat.reshape(-1, 3)
-        if calculator is None:
-            calculator = Calculator("GFN2-xTB", numbers, x, charge=Chem.GetFormalCharge(graph))
-            calculator.set("verbosity", 0)
-            calculator.set("accuracy", accuracy)
-        calculator.update(x)
-        found = calculator.singlepoint()
-        return float(found.get("energy")), found.get("gradient").ravel()
-
-    return evaluate
-
-
-def relaxed(graph: Chem.Mol, x: np.ndarray, how: tuple[float, dict]) -> tuple[float, np.ndarray]:
-    """GFN2-xTB's energy (hartree) and minimum (Å) from ``x`` (Å)."""
-    from scipy.optimize import minimize
-
-    accuracy, options = how
-    found = minimize(gfn2(graph, accuracy), x.ravel() / BOHR_A, jac=True, method="L-BFGS-B", options=options)
-    return float(found.fun), found.x.reshape(-1, 3) * BOHR_A
-
-
-def gfn2_hessian(graph: Chem.Mol, x: np.ndarray) -> np.ndarray:
-    """Central differences of GFN2-xTB's gradient, hartree/bohr²."""
-    evaluate, flat = gfn2(graph, FINE[0]), x.ravel() / BOHR_A
-    rows = []
-    for k in range(flat.size):
-        step = np.eye(1, flat.size, k)[0] * STEP
-        rows.append((evaluate(flat + step)[1] - evaluate(flat - step)[1]) / (2 * STEP))
-    return 0.5 * (np.array(rows) + np.array(rows).T)
 
 
 def dft(graph: Chem.Mol, known: dict, out: Path, basis: str) -> None:
@@ -135,9 +95,9 @@ def dft(graph: Chem.Mol, known: dict, out: Path, basis: str) -> None:
         keep(out, known, x=(done.atom_coords() * BOHR_A).tolist(), method=f"PBE0/{basis}")
     last = field(known["x"])
     last.kernel()
-    hessian = last.Hessian().kernel()
+    second = last.Hessian().kernel()
     n = len(symbols)
-    keep(out, known, hessian=hessian.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n).tolist())
+    keep(out, known, hessian=second.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n).tolist())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import opls_table
 import yaml
-from molecules import Molecule, embedded, ion_terms, lowest_geometry, system_of
+from molecules import Molecule, embedded, lowest_geometry, system_of
 from overrides import mend
 from rdkit import Chem
 from set_files import (
@@ -32,6 +32,7 @@ from set_files import (
 from smirnoff import apply
 
 from lmbmd.forcefield.mixing import GEOMETRIC, mixed
+from lmbmd.forcefield.parametrize.typed import typed_terms
 
 HERE = Path(__file__).parent
 VERSION = "1.1.0"
@@ -174,11 +175,11 @@ def ion(name: str, graph: Chem.Mol, given: dict) -> tuple[Molecule, list, dict]:
         types = opls_table.types_of(graph, [{"type": t, "smarts": s} for t, s in given["rules"].items()])
         classes = [given["classes"].get(t, t) for t in types]
         blank = dict.fromkeys(classes, (0.0, 1.0, 0.0))
-        terms, _ = ion_terms(graph, {**given, "types": classes, "atoms": blank}, None)
+        terms, _ = typed_terms(graph, {**given, "types": classes, "atoms": blank}, None)
         terms.lennard_jones = [(0.1 * given["atoms"][t][1], given["atoms"][t][2]) for t in types]
         charges = [given["atoms"][t][0] for t in types]
     else:
-        terms, charges = ion_terms(graph, given, start)
+        terms, charges = typed_terms(graph, given, start)
     starts = starts_of(graph, start)
     entry = {
         "sources": given["sources"],

@@ -18,8 +18,9 @@ import yaml
 from rdkit import Chem
 
 from lmbmd.core.files import write_text
-from lmbmd.forcefield.parametrize import charges, resp
-from lmbmd.validation.pairs import gfn2, relax
+from lmbmd.forcefield.parametrize import charges
+from lmbmd.forcefield.parametrize.quantum import resp
+from lmbmd.forcefield.parametrize.quantum.xtb import gfn2, relax
 
 HERE = Path(__file__).parent
 FILE = HERE / "resp.json"

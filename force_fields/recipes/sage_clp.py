@@ -15,7 +15,7 @@ from pathlib import Path
 import am1bcc
 import numpy as np
 import yaml
-from molecules import Molecule, add_groups, embedded, foreign, ion_terms, lowest_geometry, system_of
+from molecules import Molecule, add_groups, embedded, foreign, lowest_geometry, system_of
 from overrides import mend, refit
 from rdkit import Chem
 from set_files import (
@@ -33,6 +33,7 @@ from set_files import (
 from smirnoff import apply
 
 from lmbmd.forcefield.parametrize.refits import handed_on
+from lmbmd.forcefield.parametrize.typed import typed_terms
 
 HERE = Path(__file__).parent
 VERSION = "1.3.0"
@@ -165,7 +166,7 @@ def _resp(graph: Chem.Mol, given: dict) -> tuple[list[float], list[dict], str]:
 
 def _ion(name: str, graph: Chem.Mol, given: dict):
     start = shape(graph, given)
-    terms, charges = ion_terms(graph, given, start)
+    terms, charges = typed_terms(graph, given, start)
     molecule = Molecule(name, graph, charges, terms, geometric_14=True)
     entry = {
         "sources": given["sources"],

@@ -296,9 +296,10 @@ def _add_others(verb: Add) -> None:
     sub.add_argument("--smiles", help="one molecule with its charge; not needed for a species of the library")
     sub.add_argument("--structure", type=Path, metavar="FILE", help=".sdf, .mol, .mol2 or .pdb of the molecule")
     sub.add_argument("--charge", type=int, help="expected formal charge, to be compared")
-    sub.add_argument(
-        "--charge-method", default="am1bcc", metavar="am1bcc|resp|file", help="how partial charges are made"
-    )
+    methods = "how partial charges are made; by default am1bcc, of an anion resp"
+    sub.add_argument("--charge-method", default="", metavar="am1bcc|resp|file", help=methods)
+    tried = "tried at most; by default 500, of an anion 20 (a long chain takes minutes with 500)"
+    sub.add_argument("--conformers", type=int, metavar="N", help=tried)
     sub.add_argument("--charges", type=Path, metavar="FILE", help="one charge per atom of --structure or --smiles")
     sub.add_argument("--valence", metavar="sage|gaff2", help="by default Sage where its file is found, else GAFF2")
     sub.add_argument("--offxml", type=Path, help="Sage's file; by default the installed one")

@@ -16,7 +16,8 @@ from rdkit import Chem
 
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.forcefield.parametrize import charges, resp
+from lmbmd.forcefield.parametrize import charges
+from lmbmd.forcefield.parametrize.quantum import resp
 from lmbmd.validation.plan import SET
 
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import openmm
 from rdkit import Chem
-from scipy.optimize import minimize
 
 from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
@@ -28,6 +27,7 @@ from lmbmd.data.library import load_library
 from lmbmd.data.terms import NativeForces, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
+from lmbmd.forcefield.parametrize.quantum.xtb import BOHR_A, HARTREE_KJ_MOL, Surface, gfn2, relax
 from lmbmd.validation.plan import SET, WORK, place
 from lmbmd.validation.results import PAIR, Row
 
@@ -41,7 +41,6 @@ JUDGED = ("DME", "Et2O", "EC", "DMC", "ETFA")
 FILE = "lithium.json"
 #: The methods, by their name in that file.
 METHODS = {"force_field": "force field", "gfn2": "GFN2-xTB", "pbe0": "PBE0"}
-BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
 
 
 def pair_system(parameters: ParameterSet, species: str, scale: float) -> openmm.System:
@@ -114,24 +113,6 @@ def bindings(parameters: ParameterSet, species: str, scales: Sequence[float]) ->
 
 # ---- against quantum chemistry
 
-#: Energy (Hartree) and gradient (Hartree/bohr) at positions in bohr.
-Surface = Callable[[np.ndarray], tuple[float, np.ndarray]]
-
-
-def gfn2(numbers: np.ndarray, charge: int) -> Surface:
-    """GFN2-xTB, doi:10.1021/acs.jctc.8b01176."""
-    from tblite.interface import Calculator  # the extra "validation"
-
-    calculator = Calculator("GFN2-xTB", numbers, np.eye(len(numbers), 3) + np.arange(len(numbers))[:, None], charge)
-    calculator.set("verbosity", 0)
-
-    def surface(x: np.ndarray) -> tuple[float, np.ndarray]:
-        calculator.update(x)
-        result = calculator.singlepoint()
-        return result.get("energy"), result.get("gradient")
-
-    return surface
-
 
 def pbe0(numbers: np.ndarray, charge: int, basis: str = "def2-svp") -> Surface:
     """PBE0, doi:10.1063/1.478522, with density fitting."""
@@ -149,19 +130,6 @@ def pbe0(numbers: np.ndarray, charge: int, basis: str = "def2-svp") -> Surface:
         )
 
     return surface
-
-
-def relax(surface: Surface, positions_A: np.ndarray, force: float = 2e-4) -> tuple[float, np.ndarray]:
-    """Energy (kJ/mol) and positions (Å) of the minimum below ``positions_A``; largest force left, Hartree/bohr."""
-    shape = positions_A.shape
-
-    def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
-        energy, gradient = surface(x.reshape(shape))
-        return energy, np.ravel(gradient)
-
-    options = {"maxiter": 1000, "gtol": force, "ftol": 1e-10}
-    found = minimize(flat, np.ravel(positions_A / BOHR_A), jac=True, method="L-BFGS-B", options=options)
-    return HARTREE_KJ_MOL * found.fun, BOHR_A * found.x.reshape(shape)
 
 
 def by_force_field(parameters: ParameterSet, species: str, pair: list, alone: list) -> dict:

@@ -22,6 +22,7 @@ from released import EVERY, MOLECULES
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.parametrize.typed import typed_terms
 
 NEWEST = load_set("sage-clp-1.3.0")
 #: Distortions of the minimised geometry, standard deviation of each coordinate in nm: from vibration to torture.
@@ -137,7 +138,7 @@ def test_released_ions_are_what_the_table_of_published_values_gives(name):
     graph = Chem.AddHs(Chem.MolFromSmiles(parameters.manifest["species"][name]["smiles"]))
     shape = entry.get("geometry")
     start = molecules.ideal(shape, graph, next(iter(entry["bonds"].values()))[0]) if shape else None
-    terms, charges = molecules.ion_terms(graph, entry, start)
+    terms, charges = typed_terms(graph, entry, start)
     made = _terms(molecules.system_of(molecules.Molecule(name, graph, charges, terms, geometric_14=True)))
     released = _terms(parameters.system(name))
     assert made.keys() == released.keys()

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from decimal import Decimal
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,14 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import damaged, read_json, write_text
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.forcefield.parametrize import ambertools, chemistry, resp
+from lmbmd.forcefield.parametrize import ambertools, chemistry
 from lmbmd.forcefield.parametrize.molecules import SEED, equivalence
+from lmbmd.forcefield.parametrize.quantum import resp, xtb
 
 METHODS = ("am1bcc", "resp")
-CANDIDATES = 500
+#: Conformers that are tried: in MMFF94, and of an anion, which MMFF94 may not know, in GFN2-xTB.
+CANDIDATES, CANDIDATES_OF_ANION = 500, 20
+KCAL = 4.184
 #: Conformers of a RESP fit: the lowest in MMFF94, unlike each other. Mirror images, and conformers that differ in which
 #: of their equivalent groups is turned, have one energy: a fit learns nothing from the second.
 WINDOW_KCAL_MOL, UNLIKE_A, SAME_KCAL_MOL, RESP_CONFORMERS = 5.0, 0.5, 0.02, 3
@@ -47,14 +50,24 @@ def method_text(molecule: Chem.Mol, method: str) -> str:
     if method == "am1bcc":
         return "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
     basis = resp.basis_for(Chem.GetFormalCharge(molecule))
+    geometry = "GFN2-xTB" if Chem.GetFormalCharge(molecule) < 0 else "MMFF94"
     return (
-        f"two-stage RESP, HF/{basis} (density-fitted) on up to {RESP_CONFORMERS} MMFF94 conformers together, equal on "
-        "equivalent atoms, sum exact"
+        f"two-stage RESP, HF/{basis} (density-fitted) on up to {RESP_CONFORMERS} {geometry} conformers together, equal "
+        "on equivalent atoms, sum exact"
     )
 
 
+#: A molecule with conformers, and their energies, kcal/mol.
+Ensemble = tuple[Chem.Mol, list[float]]
+
+
 def charges(
-    molecule: Chem.Mol, method: str, *, cache: Path | None = None, step: Callable[[str], None] = lambda text: None
+    molecule: Chem.Mol,
+    method: str,
+    *,
+    cache: Path | None = None,
+    step: Callable[[str], None] = lambda text: None,
+    found: Callable[[], Ensemble] | None = None,
 ) -> list[Decimal]:
     """Charges in e to six decimals, equal on equivalent atoms, with a sum of exactly the formal charge.
 
@@ -63,6 +76,7 @@ def charges(
         method: one of ``METHODS``.
         cache: folder in which charges are kept by InChIKey, method and versions.
         step: told of each step that takes time.
+        found: gives the conformers, if they are asked for; by default ``conformers``.
 
     Raises:
         LmbmdError: if the programs are missing, or fail.
@@ -77,13 +91,14 @@ def charges(
             return symmetrised(molecule, np.array([float(kept["charges"][str(rank)]) for rank in classes]))
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(file, what, error, remedy) from error
-    raw = _raw(molecule, method, step)
-    found = symmetrised(molecule, raw)
+    step("conformers")
+    raw = _raw(*(found() if found else conformers(molecule)), method, step)
+    made = symmetrised(molecule, raw)
     if file:
         facts = {"inchikey": Chem.MolToInchiKey(molecule), "method": method, "versions": versions(method)}
         by_class = {str(rank): float(raw[np.array(classes) == rank].mean()) for rank in classes}
         write_text(file, json.dumps({**facts, "charges": by_class}, indent=1) + "\n")
-    return found
+    return made
 
 
 def cache_folder() -> Path:
@@ -94,6 +109,8 @@ def cache_folder() -> Path:
 def cache_key(molecule: Chem.Mol, method: str) -> str:
     """Hash of the molecule, the method and the versions of the programs, the same for every order of the atoms."""
     facts = [Chem.MolToInchiKey(molecule), Chem.MolToSmiles(molecule), method, METHOD_VERSION, versions(method)]
+    if Chem.GetFormalCharge(molecule) < 0:
+        facts.append({"tblite": metadata.version("tblite")} if util.find_spec("tblite") else {})
     return sha256_of(canonical_json(facts).encode())[:32]
 
 
@@ -108,9 +125,7 @@ def versions(method: str) -> dict[str, str]:
         return found  # the fit itself will say what is missing
 
 
-def _raw(molecule: Chem.Mol, method: str, step: Callable[[str], None]) -> np.ndarray:
-    step("conformers")
-    molecule, energies = conformers(molecule)
+def _raw(molecule: Chem.Mol, energies: list[float], method: str, step: Callable[[str], None]) -> np.ndarray:
     ids = [conformer.GetId() for conformer in molecule.GetConformers()]
     if method == "am1bcc":
         step("AM1-BCC charges")
@@ -128,21 +143,36 @@ def _raw(molecule: Chem.Mol, method: str, step: Callable[[str], None]) -> np.nda
     return resp.raw_charges(molecule, places, done)[0]
 
 
-def conformers(molecule: Chem.Mol) -> tuple[Chem.Mol, list[float]]:
-    """A copy with up to 500 conformers minimised in MMFF94, and their energies, kcal/mol.
+def conformers(molecule: Chem.Mol, most: int | None = None) -> Ensemble:
+    """A copy with up to 500 conformers minimised in MMFF94, of an anion 20 in GFN2-xTB, and their energies, kcal/mol.
+
+    Args:
+        most: so many instead.
 
     Raises:
-        LmbmdError: if RDKit finds no geometry, or MMFF94 lacks the molecule.
+        LmbmdError: if RDKit finds no geometry, MMFF94 lacks the molecule, or tblite is not installed.
     """
     molecule = Chem.Mol(molecule)
-    rdDistGeom.EmbedMultipleConfs(molecule, CANDIDATES, randomSeed=SEED, pruneRmsThresh=0.05)
-    if not molecule.GetNumConformers() or not rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+    is_anion = Chem.GetFormalCharge(molecule) < 0
+    most = most or (CANDIDATES_OF_ANION if is_anion else CANDIDATES)
+    rdDistGeom.EmbedMultipleConfs(molecule, most, randomSeed=SEED, pruneRmsThresh=0.05)
+    is_known = is_anion or rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+    if not molecule.GetNumConformers() or not is_known:
         what = "MMFF94 has no parameters for it" if molecule.GetNumConformers() else "RDKit finds no geometry for it"
         raise LmbmdError(
             f"no conformers can be made: {what}.",
             remedy="Bring charges and a geometry made elsewhere, with --topology and --coordinates.",
         )
-    return molecule, [energy for _, energy in rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)]
+    if not is_anion:
+        return molecule, [
+            energy for _, energy in rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
+        ]
+    surface, energies = xtb.of(molecule), []
+    for conformer in molecule.GetConformers():
+        energy, positions = xtb.relax(surface, conformer.GetPositions())
+        conformer.SetPositions(positions)
+        energies.append(energy / KCAL)
+    return molecule, energies
 
 
 def unlike(molecule: Chem.Mol, energies: list[float]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -23,10 +24,20 @@ from lmbmd.data.bonds import hill_formula
 from lmbmd.data.library import Library, load_library
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_own
-from lmbmd.forcefield.parametrize import ambertools, chemistry
-from lmbmd.forcefield.parametrize.charges import METHODS, SOURCES, charges, conformers, method_text, symmetrised
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.parametrize import ambertools, anions, chemistry
+from lmbmd.forcefield.parametrize.charges import (
+    METHODS,
+    SOURCES,
+    Ensemble,
+    charges,
+    conformers,
+    method_text,
+    symmetrised,
+)
 from lmbmd.forcefield.parametrize.imported import taken_over
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
+from lmbmd.forcefield.parametrize.quantum import xtb
 from lmbmd.forcefield.parametrize.refits import handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import OffxmlFault, Terms, Unparametrised, apply
 from lmbmd.forcefield.sets import available_sets, released_manifest
@@ -46,6 +57,10 @@ SAGE = {
     "licence": "CC-BY-4.0",
 }
 GAFF2 = {"what": "GAFF2 of AmberTools (Wang et al., J. Comput. Chem. 2004, 25, 1157)", "doi": "10.1002/jcc.20035"}
+GFN2 = {
+    "what": "GFN2-xTB: Bannwarth, Ehlert, Grimme, J. Chem. Theory Comput. 2019, 15, 1652",
+    "doi": "10.1021/acs.jctc.8b01176",
+}
 GAFF2_BIAS = (
     "GAFF2 packs ethers and carbonates 5 to 6 % too densely (DME 0.912 for 0.861 g/cm³ measured, DMC 1.118 for 1.063) "
     "and was 3 % too light for TTE: check the density of the pure liquid first."
@@ -56,7 +71,7 @@ AM1BCC_BIAS = (
     "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by 0.3 to 0.95 e: "
     "--charge-method resp is the better choice."
 )
-#: What an element without parameters would need.
+#: What an element, or an anion, without parameters would need.
 NEEDED = "Bring published or fitted parameters: --topology FILE with an OpenMM XML, GROMACS .top or AMBER .prmtop."
 
 
@@ -69,9 +84,11 @@ class Request:
         smiles: one molecule with its charge; may be left out for a species of the library, and with ``structure``.
         structure: .sdf, .mol, .mol2 or .pdb file instead of, or beside, the SMILES.
         charge: expected formal charge; only compared.
-        charge_method: ``am1bcc``, ``resp`` or ``file`` (of ``structure`` or ``charges``).
+        charge_method: ``am1bcc``, ``resp`` or ``file`` (of ``structure`` or ``charges``); if empty the first, of an
+            anion the second.
         charges: file of one charge per atom of ``structure``.
-        valence: ``sage`` or ``gaff2``; None takes Sage if its file is found, else GAFF2.
+        conformers: tried at most; None for 500, of an anion 20.
+        valence: ``sage`` or ``gaff2``; None takes Sage if its file is found, else GAFF2. An anion has neither.
         offxml: the SMIRNOFF file.
         topology, coordinates: parameters made elsewhere; then nothing is computed.
         remix: take σ and ε that were made for the other combining rule than the set's as they are.
@@ -82,8 +99,9 @@ class Request:
     smiles: str | None = None
     structure: Path | None = None
     charge: int | None = None
-    charge_method: str = "am1bcc"
+    charge_method: str = ""
     charges: Path | None = None
+    conformers: int | None = None
     valence: str | None = None
     offxml: Path | None = None
     topology: Path | None = None
@@ -148,8 +166,8 @@ def parametrize(
     if request.topology:
         made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
     else:
-        refits = released_manifest(extends).get("refit", {})
-        made = _compute(request, graph, given, refits, cache, step)
+        compute = _anion if Chem.GetFormalCharge(graph) < 0 else _compute
+        made = compute(request, graph, given, extends, cache, step)
     step("files")
     texts = {
         f"{request.name}.xml": openmm.XmlSerializer.serialize(made.system),
@@ -269,13 +287,14 @@ def _compute(
     request: Request,
     graph: Chem.Mol,
     given: list[float] | None,
-    refits: dict[str, Any],
+    extends: str,
     cache: Path | None,
     step: Callable[[str], None],
 ) -> Made:
     """Parameters from general rules: valence and Lennard-Jones terms by type, charges from quantum chemistry."""
-    _refuse_automatic(graph)
+    _refuse_elements(graph, ambertools.GAFF2_ELEMENTS)
     step("bonded and Lennard-Jones terms")
+    refits = released_manifest(extends).get("refit", {})
     terms, entry, cautions = _valence(request, graph)
     own = refits if "sage_parameters" in entry else {}
     changes = refit(terms, graph, own.get("atoms", []))
@@ -300,19 +319,62 @@ def _compute(
     return Made(graph, system, positions, entry, cautions)
 
 
-def _refuse_automatic(graph: Chem.Mol) -> None:
-    """Anions, boron and silicon must not be typed by rules that were never fitted to them."""
-    found = {atom.GetSymbol() for atom in graph.GetAtoms()}
-    if unknown := sorted(found - ambertools.GAFF2_ELEMENTS):
+def _anion(
+    request: Request,
+    graph: Chem.Mol,
+    given: list[float] | None,
+    extends: str,
+    cache: Path | None,
+    step: Callable[[str], None],
+) -> Made:
+    """Parameters of an anion: terms of the released anions, else from GFN2-xTB (``anions``); charges by RESP."""
+    if request.valence:
+        raise LmbmdError(
+            "an anion is not typed by general rules.",
+            where=f"--valence {request.valence}",
+            remedy="Leave the option out: terms of the set's anions are taken over, or derived from GFN2-xTB.",
+        )
+    _refuse_elements(graph, ambertools.GAFF2_ELEMENTS | {"B"})
+    step("bonded and Lennard-Jones terms")
+    offxml = request.offxml or _installed_sage()
+    try:
+        sage = apply(offxml, graph, frozenset({"B"})) if offxml else None
+        if sage is not None:
+            refit(sage, graph, released_manifest(extends).get("refit", {}).get("atoms", []))
+    except Unparametrised:
+        sage = None
+    except OffxmlFault as error:
+        raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
+    ensemble = functools.cache(lambda: conformers(graph, request.conformers))
+    ranked, energies = ensemble()
+    starts = [c.GetPositions() for c in ranked.GetConformers()]
+    try:
+        x, hessian = xtb.fine_minimum(graph, starts[int(np.argmin(energies))])
+        draft = anions.drafted(graph, x, anions.known_terms(load_set(extends)), sage)
+        found, source = _charges(request, graph, given, cache, step, ensemble)
+        step("geometry and vibrations")
+        terms, note = anions.finished(graph, draft, [float(q) for q in found], x, hessian)
+    except Unparametrised as error:
+        raise LmbmdError(f"{error}.", where=request.name, remedy=f"Nothing is guessed. {NEEDED}") from error
+    system = system_of(Molecule(request.name, graph, [float(q) for q in found], terms, geometric_14=True))
+    entry = {
+        "sources": [{"what": f"anions of {extends}, by their kinds of atoms"}, GFN2, *source.pop("sources")],
+        **source,
+        "scale14": {"lennard_jones": terms.scale14_lj, "coulomb": terms.scale14_coulomb},
+        "note": note,
+    }
+    if draft.of_sage:
+        entry["sources"].insert(1, {**SAGE, "what": f"{SAGE['what']} ({offxml.name if offxml else ''})"})
+    return Made(graph, system, lowest_geometry(system, [x, *starts]), entry, [note])
+
+
+def _refuse_elements(graph: Chem.Mol, known: frozenset[str]) -> None:
+    """Boron, silicon and metals must not be typed by rules that were never fitted to them."""
+    if unknown := sorted({atom.GetSymbol() for atom in graph.GetAtoms()} - known):
         raise LmbmdError(
             f"there are no general parameters for {', '.join(unknown)}.",
             remedy=f"Neither Sage nor GAFF2 was fitted to {'it' if len(unknown) == 1 else 'them'}; GAFF2 would take "
             f"Si and B for carbon. {NEEDED}",
-        )
-    if Chem.GetFormalCharge(graph) < 0:
-        raise LmbmdError(
-            f"the molecule is an anion ({Chem.GetFormalCharge(graph):+d}), which general rules type wrongly.",
-            remedy=f"Sulfonyl imides, for one, get double-bond torsions. {NEEDED}",
         )
 
 
@@ -324,7 +386,7 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
     cautions = []
     try:
         if valence == "gaff2":
-            ranked, energies = conformers(graph)
+            ranked, energies = conformers(graph, request.conformers)
             lowest = min(zip(energies, (c.GetId() for c in ranked.GetConformers()), strict=True))[1]
             terms, doubtful = ambertools.gaff2(ranked, lowest)
             cautions = [GAFF2_BIAS, *(f"GAFF2: {text}." for text in doubtful)]
@@ -373,14 +435,21 @@ def _installed_sage() -> Path | None:
 
 
 def _charges(
-    request: Request, graph: Chem.Mol, given: list[float] | None, cache: Path | None, step: Callable[[str], None]
+    request: Request,
+    graph: Chem.Mol,
+    given: list[float] | None,
+    cache: Path | None,
+    step: Callable[[str], None],
+    ensemble: Callable[[], Ensemble] | None = None,
 ) -> tuple[list[Decimal], dict[str, Any]]:
-    method = "file" if request.charges else request.charge_method
+    usual = "resp" if Chem.GetFormalCharge(graph) < 0 else "am1bcc"
+    method = "file" if request.charges else request.charge_method or usual
     if method != "file":
         if method not in METHODS:
             remedy = f"Valid: {', '.join((*METHODS, 'file'))}."
             raise LmbmdError(f"there is no '{method}'.", where="--charge-method", remedy=remedy)
-        found = charges(graph, method, cache=cache, step=step)
+        ensemble = ensemble or (lambda: conformers(graph, request.conformers))
+        found = charges(graph, method, cache=cache, step=step, found=ensemble)
         return found, {"sources": [SOURCES[method]], "charge_method": method_text(graph, method)}
     if given is None or len(given) != graph.GetNumAtoms():
         have = "none are given" if given is None else f"{len(given)} are given"
