@@ -119,6 +119,12 @@ def test_runs_older_than_the_dipole_stay_usable(short, tmp_path):
     assert found.density_g_cm3.value == pytest.approx(1.07) and math.isnan(found.permittivity.value)
 
 
+@pytest.mark.parametrize("repartitioned", [True, False])
+def test_runs_of_heavy_and_of_natural_hydrogens_can_be_asked_of_the_stage(repartitioned):
+    run = liquids.Run("THF", timestep_fs=4.0 if repartitioned else 2.0, repartitioned=repartitioned)
+    assert liquids.spec(run).hydrogen_mass_amu == pytest.approx(3.0 if repartitioned else 1.008, abs=0.001)
+
+
 def test_what_has_not_run_says_so():
     text = report.report({})
     rows = [line for line in text.splitlines() if line.startswith("| ")]
