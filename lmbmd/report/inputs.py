@@ -90,6 +90,11 @@ class StatePoint:
     snapshots: tuple[Mapping[str, Any], ...] = ()
 
     @property
+    def centre(self) -> str:
+        """The species whose shells are described; "" if that is not recorded."""
+        return str(self.described.facts.get("centre") or "")
+
+    @property
     def label(self) -> str:
         """The temperature as its folder spells it, e.g. ``"298.15K"``; ``"run"`` if it is not known."""
         return layout.point_name(f"{self.temperature_K:g}") if self.at else "run"

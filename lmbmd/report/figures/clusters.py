@@ -26,6 +26,7 @@ from lmbmd.report.figures.drawing import (
 )
 from lmbmd.report.figures.palette import ACCENT, INK, MUTED, text_on
 from lmbmd.report.inputs import StatePoint, doubt_of
+from lmbmd.report.words import naming
 
 _SEQUENTIAL = LinearSegmentedColormap.from_list("lmbmd", ["#e3edf5", "#7fa8c9", "#2f6690", "#12344d"])
 
@@ -110,13 +111,14 @@ def cluster_population(point: StatePoint) -> list[Drawing]:
     bar = figure.colorbar(mesh, ax=ax, label="clusters per frame", fraction=0.05, pad=0.02, format=plain)
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    ax.set(xlabel="centres in the cluster", ylabel="anions in the cluster", title="Population matrix", box_aspect=1)
+    centre = naming.centres(point.centre)
+    ax.set(xlabel=f"{centre} in the cluster", ylabel="anions in the cluster", title="Population matrix", box_aspect=1)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(_whole_numbers())
     ax.grid(False)
     top = rows.nlargest(6, "per_frame")
     alt = "Most frequent clusters per frame: " + "; ".join(
-        f"{int(row.n_centres)} centres with {int(row.n_anions)} anions: {rounding.number(row.per_frame)}"
+        f"{int(row.n_centres)} {centre} with {int(row.n_anions)} anions: {rounding.number(row.per_frame)}"
         for row in top.itertuples()
     )
     caption = (
@@ -197,7 +199,8 @@ def criteria(point: StatePoint) -> list[Drawing]:
         ax.text(0.008, y - 0.37, bound, va="center", fontsize=8.5)
         ax.text(row.share_met + 0.012, y, rounding.percent(row.share_met), va="center", fontsize=8.5)
         words.append(f"{bound}: {rounding.percent(row.share_met)}")
-    ax.set(xlim=(0, 1.12), ylim=(len(rows) - 0.6, -0.7), xlabel="fraction of centres", title="Which criteria are met")
+    ax.set(xlim=(0, 1.12), ylim=(len(rows) - 0.6, -0.7), title="Which criteria are met")
+    ax.set_xlabel(f"fraction of {naming.centres(point.centre)}")
     ax.set_xticks(np.arange(0, 1.01, 0.25))
     ax.set_yticks([])
     drop_spine_grid(ax, axis="x")

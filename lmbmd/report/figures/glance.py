@@ -85,7 +85,7 @@ def _sureness(point: StatePoint, found: Sequence[Headline]) -> Bar | None:
         return None
     known = [h for h in found if math.isfinite(h.value)]
     sure = 0 if too_short(point) else sum(not h.doubt and h.error is not None and math.isfinite(h.error) for h in known)
-    counts = [("with an error bar", sure, _SURE), ("without", len(known) - sure, _UNSURE)]
+    counts = [("with an error bar", sure, _SURE), ("without an error bar", len(known) - sure, _UNSURE)]
     counts.append(("no value", len(found) - len(known), _NONE))
     parts = tuple(Part(name, rounding.exact(n), n / len(found), ink) for name, n, ink in counts if n)
     return Bar("How sure: the numbers below", "error", parts)

@@ -90,15 +90,14 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
     drawings = []
     for (convention, species), rows in table.groupby(["convention", "species"], sort=False):
         rows = rows.sort_values("n")
-        who = naming.species(str(species)) or "anions"
+        who, centre = naming.species(str(species)) or "anions", naming.centres(point.centre)
         if convention == "anions_per_centre":
-            title, x, y = (
-                f"{who[:1].upper()}{who[1:]} per centre",
-                f"{who} in the shell of one centre",
-                "fraction of centres",
-            )
+            one = centre if point.centre else "centre"
+            title, x = f"{who[:1].upper()}{who[1:]} per {one}", f"{who} in the shell of one {one}"
+            y = f"fraction of {centre}"
         else:
-            title, x, y = f"Centres per {who}", f"centres in contact with one {who}", f"fraction of {who}"
+            title, x = f"{centre[:1].upper()}{centre[1:]} per {who}", f"{centre} in contact with one {who}"
+            y = f"fraction of {who}"
         figure, ax = axes(SMALL)
         ink = colour.get(species, ACCENT)
         ax.bar(rows.n, rows.fraction, yerr=errors(rows), width=0.72, color=ink, error_kw=ERROR_BAR)

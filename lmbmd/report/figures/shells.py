@@ -117,11 +117,11 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         ax.bar(
             rows.n, rows.fraction, yerr=errors(rows), width=0.72, color=colour.get(species, MUTED), error_kw=ERROR_BAR
         )
-        ax.set(xlabel=f"{who} in the shell of one ion", ylabel="fraction of centres", title=who)
+        ax.set(xlabel=f"{who} in the shell of one ion", ylabel=f"fraction of {naming.centres(point.centre)}", title=who)
         ax.set_ylim(0, headroom(rows.fraction, errors(rows)))
         ax.set_xticks(np.arange(0, rows.n.max() + 1))
         ax.set_xlim(-0.6, max(rows.n.max(), 4) + 0.6)
-        alt = f"Share of centres by number of {who} in the shell: " + "; ".join(
+        alt = f"Share of {naming.centres(point.centre)} by number of {who} in the shell: " + "; ".join(
             f"{int(row.n)}: {rounding.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         drawings.append(
@@ -158,9 +158,8 @@ def shells(point: StatePoint, colour: Mapping[str, str], on: On = Figure) -> lis
         ax.text(row.fraction + whisker + 0.015 * top, y, share, va="center", fontsize=8.5)
         words.append(f"{naming.shell(inside)} {share}")
     ax.barh(range(len(rows)), rows.fraction, xerr=errors(rows), color="#9db4c6", height=0.32, error_kw=ERROR_BAR)
-    ax.set(
-        xlim=(0, top), ylim=(len(rows) - 0.7, -0.7), xlabel="fraction of centres", title="Most frequent first shells"
-    )
+    ax.set(xlim=(0, top), ylim=(len(rows) - 0.7, -0.7), title="Most frequent first shells")
+    ax.set_xlabel(f"fraction of {naming.centres(point.centre)}")
     ax.set_yticks([])
     drop_spine_grid(ax, axis="x")
     alt = "Most frequent first shells: " + "; ".join(words)
@@ -196,5 +195,6 @@ def solvent_states(point: StatePoint) -> list[Drawing]:
         f"bound to one centre {rounding.percent(row.bound)}, bridging two or more {rounding.percent(row.bridging)}"
         for row in table.itertuples()
     )
-    caption = "Free: no contact with a centre. Bound: contact with one. Bridging: contact with two or more."
+    whom = naming.centres(point.centre)
+    caption = f"Free: no contact with {whom}. Bound: contact with one. Bridging: contact with two or more."
     return [Drawing(f"{point.label}-solvent", "Free, bound and bridging solvent", alt, caption, table, figure)]

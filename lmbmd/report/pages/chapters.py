@@ -102,7 +102,7 @@ def _composition(point: StatePoint, results: Results, colour: Mapping[str, str])
 
 
 def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
-    centre = _centre(point)
+    centre = naming.centres(point.centre)
     return Chapter(
         "shell",
         "Level 1 · The primary shell",
@@ -121,11 +121,6 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
             _figures(shells.rdf(point, colour, by_site=False), "small", "rdf", "rdf-centres"),
         ),
     )
-
-
-def _centre(point: StatePoint) -> str:
-    """The species whose shells are described, as a reader expects it: ``"Li⁺"``."""
-    return naming.species(str(point.described.facts.get("centre") or "")) or "a centre"
 
 
 def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:

@@ -31,6 +31,11 @@ def species(name: str) -> str:
     return f"{formula(name)}{sign}"
 
 
+def centres(name: str) -> str:
+    """The ions whose shells are described, as a reader expects them: ``"Li⁺"``; "centres" where nobody said which."""
+    return species(name) if name else "centres"
+
+
 def site(label: str) -> str:
     """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``; a pair ``"Li|FSI"`` likewise."""
     if "|" in label:
