@@ -23,6 +23,7 @@ from lmbmd.report.gathered import found_in
 from lmbmd.report.inputs import Results, StatePoint, feature_table, load_analysis
 from lmbmd.report.pages.analysis import told, write_analysis, write_report
 from lmbmd.report.pages.page import environment
+from lmbmd.report.quoted import NOT_QUOTED, quoted
 from lmbmd.report.words import narrative
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Number:
         value: in ``unit``; NaN if there is none, and ``doubt`` says why.
         error: one standard error, in ``unit``; 0 if the value is exact, NaN if it is not known.
         unit: ``"1"`` for a pure number.
-        doubt: why the value or its error is missing or not to be relied on; "" if they can be.
+        doubt: why the value or its error is missing or not to be relied on; "" if they can be. Of a run that is too
+            short no error is to be relied on, as on its page.
+        doubt_kind: the same as a code for programs (``numbers.doubt.Kind``).
         definition: convention, cut-off and where it came from.
         n_effective: number of independent samples behind it.
         degrees_of_freedom: of the error, for Student's t.
@@ -68,6 +71,7 @@ class Number:
     error: float
     unit: str
     doubt: str
+    doubt_kind: str
     definition: str
     n_effective: float
     degrees_of_freedom: float
@@ -75,7 +79,7 @@ class Number:
     @property
     def text(self) -> str:
         """The value, rounded as its error allows, without its unit: ``"1.15 ± 0.03"``, or ``"≈ 1.2"`` with a doubt."""
-        if self.doubt and math.isnan(self.error):
+        if self.doubt and math.isnan(self.error) and self.doubt_kind != NOT_QUOTED.kind:
             return rounding.number(self.value)
         return rounding.number(self.value, self.error, not self.doubt)
 
@@ -84,7 +88,8 @@ class Number:
 
     def __repr__(self) -> str:
         about = f" of {self.species}" if self.species else ""
-        return f"{self.name}{about} = {self}{f' ({self.doubt})' if self.doubt else ''}"
+        sign = "" if self.text.startswith("≈") else "= "
+        return f"{self.name}{about} {sign}{self}{f' ({self.doubt})' if self.doubt else ''}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,13 +142,21 @@ class Result(Mapping[tuple[str, str], Number]):
         return self.described.verdict
 
     def to_pandas(self) -> pd.DataFrame:
-        """The rows of the feature table (``analysis.features.FEATURES``): one number a row."""
+        """The rows of the feature table (``analysis.features.FEATURES``): one number a row.
+
+        Of a run that is too short, with the doubts that were computed; the column ``verdict`` says what it is.
+        """
         return feature_table([self.results])
+
+    @cached_property
+    def _quoted(self) -> StatePoint:
+        return quoted(self.point)
 
     @cached_property
     def _numbers(self) -> dict[tuple[str, str], Number]:
         columns = list(Number.__dataclass_fields__)
-        rows = self.to_pandas()[columns].itertuples(index=False)
+        table = feature_table([replace(self.results, state_points=(self._quoted,))])
+        rows = table[columns].itertuples(index=False)
         return {(row.name, row.species): Number(*row) for row in rows}
 
     def __getitem__(self, key: str | tuple[str, str]) -> Number:
@@ -213,6 +226,7 @@ class Result(Mapping[tuple[str, str], Number]):
                 remarks=remarks[:MOST_REMARKS],
                 others=counted(len(remarks) - MOST_REMARKS, "more note") if len(remarks) > MOST_REMARKS else "",
                 numbers=found[:MOST_ROWS],
+                not_quoted=NOT_QUOTED,
                 more=len(self) - len(found[:MOST_ROWS]),
             )
         )
@@ -233,23 +247,23 @@ class Result(Mapping[tuple[str, str], Number]):
             close = closest(str(partner), [other for _, other in known])
             remedy = f"{f'Did you mean {close!r}? ' if close else ''}There are {', '.join(pairs_known)}."
             raise LmbmdError(f"there is no RDF of {centre or 'a centre'} and {partner}.", remedy=remedy)
-        return self._drawn(lambda on: [shells.rdf_of(self.point, self._colours, *found[0], on)] if found else [], ax)
+        return self._drawn(lambda on: [shells.rdf_of(self._quoted, self._colours, *found[0], on)] if found else [], ax)
 
     def plot_shells(self, *, ax: Axes | None = None) -> Axes:
         """The most frequent first shells and their shares."""
-        return self._drawn(lambda on: shells.shells(self.point, self._colours, on), ax)
+        return self._drawn(lambda on: shells.shells(self._quoted, self._colours, on), ax)
 
     def plot_speciation(self, *, ax: Axes | None = None) -> Axes:
         """SSIP, CIP and AGG in the three conventions."""
-        return self._drawn(lambda on: pairs.speciation(self.point, on), ax)
+        return self._drawn(lambda on: pairs.speciation(self._quoted, on), ax)
 
     def plot_clusters(self, *, ax: Axes | None = None) -> Axes:
         """The share of all ions by the size of the cluster they are in."""
-        return self._drawn(lambda on: clusters.cluster_sizes(self.point, on), ax)
+        return self._drawn(lambda on: clusters.cluster_sizes(self._quoted, on), ax)
 
     def plot_msd(self, *, ax: Axes | None = None) -> Axes:
         """Mean squared displacements; in a figure of its own, the local slope below them."""
-        return self._drawn(lambda on: motion.msd(self.point, self._colours, on), ax)
+        return self._drawn(lambda on: motion.msd(self._quoted, self._colours, on), ax)
 
     @property
     def _colours(self) -> dict[str, str]:

@@ -47,8 +47,8 @@ def ran(code: str, names: dict) -> list[str]:
 
 
 def numbers(text: str) -> list[str]:
-    """The values in it, to two digits: what begins a cell of a table, or follows a "="; words and errors may change."""
-    return [f"{float(value):.2g}" for value in re.findall(r"(?:<td[^>]*>|= )(?:≈ )?(\d+\.\d+)", html.unescape(text))]
+    """The values in it, to two digits: what begins a cell of a table, or follows = or ≈; the words may change."""
+    return [f"{float(value):.2g}" for value in re.findall(r"(?:<td[^>]*>|= |≈ )(?:≈ )?(\d+\.\d+)", html.unescape(text))]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -50,6 +50,7 @@ def closed_figures():
 
 def test_a_number_is_a_row_of_the_feature_table(result):
     table = result.to_pandas()
+    assert result.verdict == "borderline"
     assert list(table.columns) == FEATURES.names and len(table) == len(result) == len(list(result))
     for row in table.itertuples(index=False):
         number = result[row.name, row.species]
@@ -65,7 +66,7 @@ def test_a_number_is_shown_in_one_line(result):
     number = dataclasses.replace(result["anion_cn", "FSI"], value=2.86, error=0.032, doubt="")
     assert str(number) == "2.86 ± 0.03" and repr(number) == "anion_cn of FSI = 2.86 ± 0.03"
     unsure = dataclasses.replace(number, doubt="replicas disagree beyond chance")
-    assert repr(unsure) == "anion_cn of FSI = ≈ 2.9 (replicas disagree beyond chance)"
+    assert repr(unsure) == "anion_cn of FSI ≈ 2.9 (replicas disagree beyond chance)"
     constant = dataclasses.replace(number, error=math.nan, doubt="never changed", species="")
     assert repr(constant) == "anion_cn = 2.86 (never changed)"
     conductivity = dataclasses.replace(number, unit="S/m", value=0.9512, error=0.002)
@@ -117,6 +118,16 @@ def test_what_a_study_is_called_and_notes_are_escaped(result):
     )
     html = Result(evil)._repr_html_()
     assert EVIL not in html and Document(html).text.count(EVIL) == 4
+
+
+def test_a_run_that_is_too_short_has_no_error_bars_but_keeps_its_errors(analysed):
+    number, raw = analysed["solvent_cn", "SOL"], analysed.to_pandas().set_index(["name", "species"])
+    assert analysed.verdict == "too short" and number.text == "≈ 0.25"
+    assert number.doubt == "no error bar: the run is too short for one" and number.doubt_kind == "not_quoted"
+    assert raw.doubt_kind["solvent_cn", "SOL"] == "never_changed"
+    html = Document(analysed._repr_html_())
+    assert html.text.count("no error bar") == 1, "once for all"
+    assert " ± " not in html.text.replace("value ± error", "")
 
 
 def shapes(figure):
