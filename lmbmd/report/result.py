@@ -273,6 +273,7 @@ class Result(Mapping[tuple[str, str], Number]):
         """The Axes on which a figure of the page was drawn: those given, or those of a figure that pyplot shows."""
         from matplotlib import pyplot
 
+        pyplot.draw_if_interactive()  # chooses the backend, whose settings the look would take back with its own
         with styled():
             made = draw(pyplot.figure if ax is None else ax)
         if not made:

@@ -3,7 +3,10 @@
 import dataclasses
 import inspect
 import math
+import os
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -161,6 +164,18 @@ def test_a_plot_is_drawn_on_axes_that_are_given(result, name):
     assert ax.has_data() and not other.has_data() and plt.get_fignums() == [figure.number]
     assert dict(plt.rcParams) == before
     assert ax.get_ylabel() or ax.get_xlabel()
+
+
+def test_a_first_plot_leaves_a_notebook_as_it_shows_figures(result, tmp_path):
+    """Jupyter's backend makes matplotlib interactive when it is first used; without that it shows no later figure."""
+    backend = "from matplotlib.backends.backend_agg import *\nimport matplotlib\nmatplotlib.interactive(True)\n"
+    (tmp_path / "inline.py").write_text(backend, encoding="utf-8")
+    code = "import sys, lmbmd, matplotlib; lmbmd.read(sys.argv[1]).plot_shells(); print(matplotlib.is_interactive())"
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "MPLBACKEND": "module://inline", "PYTHONPATH": paths}
+    command = [sys.executable, "-c", code, result.folder / "298.15K"]
+    ran = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert ran.stdout == "True\n", ran.stderr
 
 
 def test_a_pair_of_an_rdf_is_chosen_by_name(result):
