@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lmbmd.analysis import foreign
+from lmbmd.analysis.features import LIMITED
 from lmbmd.core import rounding
 from lmbmd.core.errors import LmbmdError, closest
 from lmbmd.core.words import counted
@@ -60,6 +61,7 @@ class Number:
         doubt: why the value or its error is missing or not to be relied on; "" if they can be. Of a run that is too
             short no error is to be relied on, as on its page.
         doubt_kind: the same as a code for programs (``numbers.doubt.Kind``).
+        box_limited: whether it is a size that the width of the box limits.
         definition: convention, cut-off and where it came from.
         n_effective: number of independent samples behind it.
         degrees_of_freedom: of the error, for Student's t.
@@ -72,6 +74,7 @@ class Number:
     unit: str
     doubt: str
     doubt_kind: str
+    box_limited: bool
     definition: str
     n_effective: float
     degrees_of_freedom: float
@@ -79,16 +82,19 @@ class Number:
     @property
     def text(self) -> str:
         """The value, rounded as its error allows, without its unit: ``"1.15 ± 0.03"``, or ``"≈ 1.2"`` with a doubt."""
-        if self.doubt and math.isnan(self.error) and self.doubt_kind != NOT_QUOTED.kind:
-            return rounding.number(self.value)
-        return rounding.number(self.value, self.error, not self.doubt)
+        return rounding.number(self.value, None if self._errorless else self.error, not self.doubt)
+
+    @property
+    def _errorless(self) -> bool:
+        """Whether the doubt stands in the place of the error."""
+        return bool(self.doubt) and math.isnan(self.error) and self.doubt_kind != NOT_QUOTED.kind
 
     def __str__(self) -> str:
         return f"{self.text} {rounding.unit(self.unit)}".strip()
 
     def __repr__(self) -> str:
         about = f" of {self.species}" if self.species else ""
-        sign = "" if self.text.startswith("≈") else "= "
+        sign = "" if self.doubt and not self._errorless and math.isfinite(self.value) else "= "
         return f"{self.name}{about} {sign}{self}{f' ({self.doubt})' if self.doubt else ''}"
 
 
@@ -227,6 +233,7 @@ class Result(Mapping[tuple[str, str], Number]):
                 others=counted(len(remarks) - MOST_REMARKS, "more note") if len(remarks) > MOST_REMARKS else "",
                 numbers=found[:MOST_ROWS],
                 not_quoted=NOT_QUOTED,
+                limited=LIMITED,
                 more=len(self) - len(found[:MOST_ROWS]),
             )
         )
