@@ -9,10 +9,12 @@ import logging
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lmbmd.core import stages
 from lmbmd.core.files import write_text
+from lmbmd.study import layout
 from lmbmd.study.status import status
 from lmbmd.study.status_text import closing_text
 from lmbmd.study.study import Study
@@ -90,6 +92,14 @@ def forget_copies_of_a_killed_run() -> None:
     Called when the first job starts, with the folder's lock held, so that no other Snakemake is using them.
     """
     shutil.rmtree(Path(".snakemake", "backups"), ignore_errors=True)
+
+
+def forget_empty_logs() -> None:
+    """Remove the logs of jobs that had nothing to say; Snakemake makes a log for each. For when all jobs succeeded."""
+    for path in layout.LOGS.rglob("*.log"):
+        with suppress(OSError):
+            if path.stat().st_size == 0:
+                path.unlink()
 
 
 def how_it_ended(study: Study) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planning import snakemake
 
-from lmbmd.study.planning import bottle_of_this_job
+from lmbmd.study.planning import bottle_of_this_job, forget_empty_logs
 
 BOTTLE = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 20}\n"
 
@@ -41,3 +41,12 @@ def test_a_fault_in_one_bottle_fails_no_job_of_another_on_a_cluster(tmp_path):
     job[1] = "compose:formulation=bad"
     refused = snakemake(tmp_path, *job, "--nolock", "--cores", "1")
     assert refused.returncode != 0 and "LiFSII" in refused.stdout + refused.stderr
+
+
+def test_logs_that_say_nothing_go_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"build/a.r1.log": "", "simulate/a.log": "said", "index.log": "", "notes.txt": ""}.items():
+        (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs" / name).write_text(text, encoding="utf-8")
+    forget_empty_logs()
+    assert {p.name for p in (tmp_path / "logs").rglob("*") if p.is_file()} == {"a.log", "notes.txt"}

@@ -68,6 +68,7 @@ def test_a_study_ends_in_a_report_on_real_md(finished):
 
 def test_a_finished_study_has_nothing_to_do(finished):
     assert planned(finished) == {}
+    assert not [path for path in (finished / "logs").rglob("*.log") if not path.stat().st_size]
 
 
 def test_a_comment_reruns_nothing(study):

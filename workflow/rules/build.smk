@@ -15,4 +15,4 @@ rule build:
         stage=stages.BUILD,
     shell:
         "{PY:q} -m lmbmd build {input.composition:q} --replica {wildcards.replica}"
-        " --out results/{wildcards.formulation}/r{wildcards.replica}" + LOGGED
+        " --out results/{wildcards.formulation}/r{wildcards.replica} > {log:q} 2>&1"

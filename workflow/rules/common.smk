@@ -7,6 +7,7 @@ from lmbmd.study.planning import (
     bottle_of_this_job,
     collect_garbage_again,
     forget_copies_of_a_killed_run,
+    forget_empty_logs,
     how_it_ended,
     plan_without_garbage_collection,
     say_less_of_long_lists,
@@ -26,6 +27,7 @@ onstart:
 
 
 onsuccess:
+    forget_empty_logs()
     print(how_it_ended(STUDY), file=sys.stderr, flush=True)
 
 
@@ -44,10 +46,6 @@ STUDY_FILE = config.get("study", "config/config.yaml")
 # On a cluster each job reads this file again: for its own bottle, so that nobody else's fault fails it.
 ONLY = bottle_of_this_job(sys.argv)
 STUDY = load_study_or_exit(STUDY_FILE, other_keys=set(config) - {"study"}, only=ONLY)
-
-
-# What a job says goes to its log; of one that succeeded and said nothing there is none.
-LOGGED = " > {log:q} 2>&1 && {{ [ -s {log:q} ] || rm -f {log:q}; }}"
 
 
 def threads_of_run(wildcards):

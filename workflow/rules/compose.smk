@@ -9,4 +9,4 @@ rule compose:
         recipe=lambda wildcards: STUDY.recipe_text(wildcards.formulation),
         stage=stages.COMPOSE,
     shell:
-        "{PY:q} -m lmbmd compose {wildcards.formulation} --study {STUDY_FILE:q} --out {output.composition:q}" + LOGGED
+        "{PY:q} -m lmbmd compose {wildcards.formulation} --study {STUDY_FILE:q} --out {output.composition:q} > {log:q} 2>&1"

@@ -17,4 +17,4 @@ rule contacts:
         stage=stages.CONTACTS,
     shell:
         "{PY:q} -m lmbmd contacts --atoms {input.atoms:q} --trajectory {input.trajectory:q}"
-        " --contacts {output.contacts:q} --rdf {output.rdf:q} --study {STUDY_FILE:q} --workers {threads}" + LOGGED
+        " --contacts {output.contacts:q} --rdf {output.rdf:q} --study {STUDY_FILE:q} --workers {threads} > {log:q} 2>&1"

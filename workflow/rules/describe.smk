@@ -30,4 +30,4 @@ rule describe:
         stage=stages.DESCRIBE,
     shell:
         "{PY:q} -m lmbmd describe results/{wildcards.formulation}/{wildcards.temperature}K"
-        " --composition {input.composition:q} --atoms {input.atoms:q} --study {STUDY_FILE:q}" + LOGGED
+        " --composition {input.composition:q} --atoms {input.atoms:q} --study {STUDY_FILE:q} > {log:q} 2>&1"

@@ -18,7 +18,7 @@ rule report:
         words=lambda wildcards: STUDY.words_text(wildcards.formulation),
         stage=stages.REPORT,
     shell:
-        "{PY:q} -m lmbmd report {wildcards.formulation} --study {STUDY_FILE:q} --results results" + LOGGED
+        "{PY:q} -m lmbmd report {wildcards.formulation} --study {STUDY_FILE:q} --results results > {log:q} 2>&1"
 
 
 rule index:
@@ -39,4 +39,4 @@ rule index:
         stage=stages.REPORT,
         names=STUDY.names,
     shell:
-        "{PY:q} -m lmbmd index --study {STUDY_FILE:q} --results results" + LOGGED
+        "{PY:q} -m lmbmd index --study {STUDY_FILE:q} --results results > {log:q} 2>&1"

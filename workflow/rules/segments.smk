@@ -58,4 +58,4 @@ rule segment_contacts:
         stage=stages.CONTACTS,
     shell:
         "{PY:q} -m lmbmd contacts --atoms {input.atoms:q} --trajectory {input.trajectory:q}"
-        " --contacts {output.contacts:q} --study {STUDY_FILE:q} --workers {threads}" + LOGGED
+        " --contacts {output.contacts:q} --study {STUDY_FILE:q} --workers {threads} > {log:q} 2>&1"
