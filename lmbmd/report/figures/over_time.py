@@ -69,9 +69,9 @@ def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
             words.append(f"{who} ends at {end} after {rounding.duration(float(rows.t_ps.iloc[-1]))}")
         ax.axhline(np.exp(-1), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         ax.text(1, np.exp(-1) + 0.015, "1/e ", color=MUTED, fontsize=8, ha="right", transform=ax.get_yaxis_transform())
-        ax.set(xlabel=f"time ({unit})", ylabel="C(t)", ylim=(0, 1.03), title=str(correlation).capitalize())
+        ax.set(xlabel=f"time ({unit})", ylabel="C(t)", ylim=(0, 1.03))
         ax.set_xlim(0, float(curves.t_ps.max() / scale) or 1)
-        ax.legend(loc="upper right")
+        titled(ax, str(correlation).capitalize(), 4)
         alt = f"{str(correlation).capitalize()} residence correlation: " + "; ".join(words)
         name = f"{point.label}-residence-{naming.slug(correlation)}"
         drawings.append(Drawing(name, f"{str(correlation).capitalize()} residence", alt, "", curves, figure))
