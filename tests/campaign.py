@@ -4,7 +4,7 @@
 and prints a line of JSON for each; ``study/test_campaign.py`` runs a few of them. On two busy cores a study is killed
 some twenty times in ten minutes, a full disk takes four minutes, and a damaged file ten seconds.
 
-What was run so far: 147 kills (``kills 3 9``), 20 full disks (``disks 0 13`` and a few others) and 163 damaged files
+What was run so far: 147 kills (``kills 3 9``), 22 full disks (``disks 0 15`` and a few others) and 163 damaged files
 (``damage 0 82``, flipped bytes, and every third of ``damage 80 321``, most of them cut, zeroed or emptied). Nothing was
 lost, nothing finished was made again, and no command said another number.
 """
