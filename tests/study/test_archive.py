@@ -51,6 +51,7 @@ def study(tmp_path, monkeypatch) -> Path:
         record.write_text(json.dumps(told), encoding="utf-8")
         (bottle / "298.15K" / "r1" / "trajectory.xtc").write_bytes(os.urandom(5000))
         (bottle / "report.html").write_text(f"<p>{name}</p>", encoding="utf-8")
+        (bottle / "references.ris").write_text("TY  - JOUR", encoding="utf-8")
     return folder
 
 
@@ -66,7 +67,8 @@ def test_settings_results_and_records_are_in_it_and_trajectories_only_if_asked_f
     names = set(without.namelist())
     assert {"config/config.yaml", "config/formulations/lifsi-dme.yaml", "README.md", "environment.txt"} <= names
     run = "results/lifsi-dme/298.15K/r1"
-    assert {f"{run}/run.json", f"{run}/.simulate", "results/lifsi-dme/report.html"} <= names
+    assert {f"{run}/run.json", f"{run}/.simulate"} <= names
+    assert {f"results/lifsi-dme/{name}" for name in ("report.html", "references.ris", ".report")} <= names
     assert set(whole.namelist()) - names == {f"results/{name}/298.15K/r1/trajectory.xtc" for name in NAMES}
     assert "The trajectories are not here" in without.read("README.md").decode()
     assert "numpy==" in without.read("environment.txt").decode()

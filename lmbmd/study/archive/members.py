@@ -100,7 +100,8 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
             found.folder(point / "tables", None)
             found.folder(point / "snapshots", None)
         if points and layout.mark(bottle, "report").is_file():
-            found.folder(bottle, ("report.html", "references.bib"), "report")
+            beside = sorted(path.name for path in bottle.iterdir() if path.name != "composition.json")
+            found.folder(bottle, beside, "report")
             found.folder(bottle / "figures", None)
     if not described:
         remedy = "`lmbmd status` says how far it is."
