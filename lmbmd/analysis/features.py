@@ -63,7 +63,7 @@ COLUMNS = (
     Column("force_field", _TEXT, "parameter set, with its version"),
     Column("ion_charge_scale", _NUMBER, "factor of the ions' charges; missing if it is not recorded"),
     Column("recipe_sha256", _TEXT, "hash of everything that determines the composition"),
-    Column("recipe", _TEXT, "components and amounts as asked for, alike for bottles that hold the same; may be empty"),
+    Column("recipe", _TEXT, "components and amounts as asked for; may be empty"),
 )
 FEATURES = pa.schema([(column.name, column.type) for column in COLUMNS])
 

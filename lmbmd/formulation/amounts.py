@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from lmbmd.core.errors import LmbmdError, nearest
@@ -103,6 +105,47 @@ def contents(amounts: Mapping[str, Amount]) -> str:
         amounts: by the component's name in the library.
     """
     return "; ".join(f"{name} {amount}" for name, amount in sorted(amounts.items()))
+
+
+def same_contents(one: str, other: str) -> bool:
+    """Whether two lines of ``contents`` are of the same bottle, as far as what was written tells.
+
+    They are if they name the same components on the same bases, and each amount is the same number. Amounts in parts
+    only compare with others on their basis: they are the same if one factor makes each amount of one line equal to its
+    amount in the other, within rounding, where a number with decimals stands for half a unit in its last place to
+    either side, but for no more than 1 % of itself (0.3 : 0.7 is not 1 : 2), and a whole number for itself. So 1 : 1.2
+    is 2 : 2.4, and 0.33 : 0.67 is 1 : 2; 33 : 67 is not. One basis is never converted into another.
+    """
+    if one == other:
+        return True
+    a, b = _listed(one), _listed(other)
+    if not a or not b or {name: x.basis for name, x in a.items()} != {name: x.basis for name, x in b.items()}:
+        return False
+    factors: dict[Basis, list[tuple[float, float]]] = {}
+    for name, amount in a.items():
+        if amount.basis in PARTS:
+            (low, high), (least, most) = _meant(amount), _meant(b[name])
+            factors.setdefault(amount.basis, []).append((least / high, most / low))
+        elif amount != b[name]:
+            return False
+    return all(max(low for low, _ in pool) <= min(high for _, high in pool) for pool in factors.values())
+
+
+@lru_cache(maxsize=4096)
+def _listed(line: str) -> Mapping[str, Amount]:
+    """The amounts of a line of ``contents``; none if it is not one."""
+    try:
+        return {name: parse_amount(text) for name, _, text in (part.partition(" ") for part in line.split("; "))}
+    except LmbmdError:
+        return {}
+
+
+def _meant(amount: Amount) -> tuple[float, float]:
+    """The least and the greatest number that it may have been rounded from; with room for floating point."""
+    value = amount.number
+    places = -int(Decimal(str(value)).normalize().as_tuple().exponent)
+    half = min(0.5 * 10.0**-places, 0.01 * value) if places > 0 else 0.0
+    return value * (1 - 1e-9) - half, value * (1 + 1e-9) + half
 
 
 def parse_amount(text: object) -> Amount:

@@ -12,6 +12,7 @@ import pandas as pd
 from lmbmd.analysis.convergence import LEAST_REPLICAS
 from lmbmd.analysis.features import OVER_TEMPERATURES, usable
 from lmbmd.core.errors import nearest
+from lmbmd.formulation.amounts import same_contents
 from lmbmd.literature.catalogue import recipes
 from lmbmd.literature.claims import Claim, ClaimsFile, Measured, shipped_claims
 from lmbmd.numbers.compare import LEVEL, difference, half_width, holm, p_value, ratio
@@ -137,8 +138,8 @@ def judge_claims(files: Sequence[ClaimsFile], features: pd.DataFrame, level: flo
     """Judge every claim at every temperature that the study has of its bottles.
 
     The bottles of a shipped claim are those of the catalogue, and a study's bottle answers for one if it holds the
-    same, whatever its name; one of that name that holds something else does not. Claims of a study's own files
-    are about its bottles by name.
+    same (``formulation.amounts.same_contents``), whatever its name; one of that name that holds something else does
+    not. Claims of a study's own files are about its bottles by name.
 
     Args:
         files: from ``load_claims``.
@@ -219,7 +220,7 @@ def _by_recipe(file: ClaimsFile, points: Mapping[tuple[str, _At], _Point]) -> di
     wanted = recipes(claimed)
     found: dict[tuple[str, _At], _Point] = {}
     for name in claimed:
-        same = [own for own, recipe in held.items() if recipe and recipe == wanted.get(name)]
+        same = [own for own, recipe in held.items() if recipe and same_contents(recipe, wanted.get(name, ""))]
         by_name = name in held and (name in same or not held[name] or name not in wanted)
         if own := name if by_name else next(iter(same), None):
             found |= {(name, at): point for (of, at), point in points.items() if of == own}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio
+from lmbmd.formulation.amounts import EXAMPLES, Amount, contents, parse_amount, parse_ratio, same_contents
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,64 @@ def test_a_ratio_that_does_not_match_its_species_is_refused(names, text, what):
         parse_ratio(names, text)
     assert what in caught.value.what
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"LiFSI": "1 mol", "DME": "1.2 mol"}, {"LiFSI": "2 mol", "DME": "2.4 mol"}),
+        ({"LiFSI": "1 mol", "DME": "1.2 mol", "TTE": "3 mol"}, {"LiFSI": ".5 mol", "DME": ".6 mol", "TTE": "1.5 mol"}),
+        ({"EC": "3 w/w", "EMC": "7 w/w", "VC": "2 wt%"}, {"EC": "0.3 w/w", "EMC": "0.7 w/w", "VC": "2 wt%"}),
+        ({"EC": "1 v/v", "DMC": "2 v/v"}, {"EC": "0.33 v/v", "DMC": "0.67 v/v"}),
+        ({"EC": "1 v/v", "DMC": "2 v/v"}, {"EC": "33.3 v/v", "DMC": "66.7 v/v"}),
+        ({"EC": "1 v/v", "PC": "1 v/v", "DMC": "1 v/v"}, {"EC": "0.33 v/v", "PC": "0.33 v/v", "DMC": "0.33 v/v"}),
+        ({"EC": "30 v", "EMC": "70 v", "VC": "1 M solution"}, {"EC": "3 v", "EMC": "7 v", "VC": "1.0 M solution"}),
+        ({"EC": "1e3 mol", "EMC": "1 mol"}, {"EC": "1 mol", "EMC": "0.001 mol"}),
+        ({"DME": "rest", "LiFSI": "1 mol/kg"}, {"DME": "the rest", "LiFSI": "1 molal"}),
+    ],
+)  # fmt: skip
+def test_bottles_hold_the_same_if_their_parts_have_the_same_ratios(one, other):
+    a, b = (contents({name: parse_amount(text) for name, text in bottle.items()}) for bottle in (one, other))
+    assert same_contents(a, b) and same_contents(b, a) and same_contents(a, a)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"EC": "3 v/v", "EMC": "7 v/v"}, {"EC": "1 v/v", "EMC": "2 v/v"}),
+        ({"EC": "0.3 v/v", "EMC": "0.7 v/v"}, {"EC": "1 v/v", "EMC": "2 v/v"}),
+        ({"EC": "33 v/v", "EMC": "67 v/v"}, {"EC": "1 v/v", "EMC": "2 v/v"}),
+        ({"EC": "3 v/v", "EMC": "7 v/v"}, {"EC": "3 w/w", "EMC": "7 w/w"}),
+        ({"EC": "3 v/v", "EMC": "7 v/v"}, {"EC": "7 v/v", "EMC": "3 v/v"}),
+        ({"EC": "3 v/v", "EMC": "7 v/v"}, {"EC": "3 v/v", "DMC": "7 v/v"}),
+        ({"EC": "3 v/v", "EMC": "7 v/v"}, {"EC": "3 v/v", "EMC": "7 v/v", "VC": "2 wt%"}),
+        ({"LiFSI": "1 mol", "DME": "1.2 mol"}, {"LiFSI": "1 mol", "DME": "1.22 mol"}),
+        ({"LiFSI": "1 mol", "DME": "1.2 mol", "TTE": "3 mol"}, {"LiFSI": "2 mol", "DME": "2.4 mol", "TTE": "3 mol"}),
+        ({"DME": "rest", "LiFSI": "1 mol/kg"}, {"DME": "rest", "LiFSI": "1 M solvent"}),
+        ({"DME": "rest", "LiFSI": "1 M solution"}, {"DME": "rest", "LiFSI": "1 M solvent"}),
+        ({"DME": "rest", "LiFSI": "1 M solution"}, {"DME": "rest", "LiFSI": "1.01 M solution"}),
+        ({"DME": "rest", "LiFSI": "1 M solution"}, {"DME": "rest", "LiFSI": "2 M solution"}),
+        ({"EC": "1 v/v", "EMC": "1 v/v", "VC": "2 wt%"}, {"EC": "1 v/v", "EMC": "1 v/v", "VC": "4 wt%"}),
+    ],
+)  # fmt: skip
+def test_bottles_do_not_hold_the_same_if_a_ratio_a_basis_or_a_component_differs(one, other):
+    a, b = (contents({name: parse_amount(text) for name, text in bottle.items()}) for bottle in (one, other))
+    assert not same_contents(a, b) and not same_contents(b, a)
+
+
+PARTS_WRITTEN = st.integers(1, 10**6).map(lambda n: n / 1000)
+
+
+@given(st.lists(PARTS_WRITTEN, min_size=1, max_size=5), st.integers(1, 1000), st.sampled_from(["mol", "w/w", "v/v"]))
+def test_no_scale_makes_parts_another_bottle(values, scale, unit):
+    lines = [
+        contents({f"S{i}": parse_amount(f"{value * by:.6g} {unit}") for i, value in enumerate(values)})
+        for by in (1, scale)
+    ]
+    assert same_contents(*lines)
+
+
+@pytest.mark.parametrize("line", ["", "something", "EC", "EC 3", "EC rest; ", "EC 1 mol parts; EC"])
+def test_a_line_that_is_no_bottle_is_the_same_as_itself_alone(line):
+    assert same_contents(line, line)
+    assert not same_contents(line, "EC rest") and not same_contents("EC rest", line)

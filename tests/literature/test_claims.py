@@ -16,7 +16,7 @@ from lmbmd.analysis.features import COLUMNS, FEATURES, OVER_TEMPERATURES, ROWS
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.formulation.models import SECTIONS
-from lmbmd.literature.catalogue import load_catalogue
+from lmbmd.literature.catalogue import load_catalogue, recipes
 from lmbmd.literature.claims import Claim, ClaimsFile, known_claims, load_claims, shipped_claims
 from lmbmd.literature.judge import (
     VERDICTS,
@@ -638,3 +638,23 @@ def test_a_claim_of_a_study_is_about_its_own_bottle_whatever_it_holds():
     table = numbers(("a", 2.0, 0.1, {"recipe": "something"}), ("b", 1.0, 0.1, {"recipe": HELD}))
     (row,) = judge_claims([claims(ORDERING)], table).itertuples(index=False)
     assert row.verdict == "supported" and row.reason == ""
+
+
+def test_a_bottle_in_other_mole_parts_of_the_same_ratio_answers_a_shipped_claim():
+    """1 LiFSI : 1.2 DME : 3 TTE, written as 2 : 2.4 : 6; a bottle with other ratios has that name in vain."""
+    claimed = [claim for file in shipped_claims() for claim in file.claims if claim.number and not claim.versus]
+    held = recipes({claim.formulation for claim in claimed})
+    name, recipe = next((name, recipe) for name, recipe in held.items() if recipe.count("mol parts") > 1)
+    claim = next(claim for claim in claimed if claim.formulation == name)
+
+    def judged(by: dict[str, float]):
+        amounts = [part.split(" ", 2) for part in recipe.split("; ")]
+        other = "; ".join(f"{who} {float(n) * by.get(who, by['all']):.6g} {basis}" for who, n, basis in amounts)
+        table = numbers(("mine", 2.0, 0.01, {"recipe": other}))
+        number = {"name": claim.number.name, "species": claim.number.species}
+        table = table.assign(**number, temperature_K=claim.temperature_K or 298.15)
+        return judge_claims(shipped_claims(), table).set_index("id").loc[claim.id]
+
+    assert judged({"all": 2.0}).reason.endswith(f"By recipe: mine for {name}.")
+    first = recipe.split(" ")[0]
+    assert judged({"all": 2.0, first: 1.0}).verdict == "not run"
