@@ -51,6 +51,7 @@ def found_in(folder: Path, *, brief: bool) -> Iterator[tuple[Path, Results]]:
         folder: as one of those of ``gathered``.
         brief: as for ``load_results``.
     """
+    folder = folder if folder.name else folder.absolute()  # "." has neither a name nor a parent
     if (folder / "described.json").is_file():
         bottle = folder.parent
         if layout.composition(bottle.parent, bottle.name).is_file():

@@ -26,6 +26,7 @@ from lmbmd.report.pages.analysis import told, write_analysis, write_report
 from lmbmd.report.pages.page import environment
 from lmbmd.report.quoted import NOT_QUOTED, quoted
 from lmbmd.report.words import narrative
+from lmbmd.study import layout
 
 if TYPE_CHECKING:
     from lmbmd.data.described import Described
@@ -171,7 +172,15 @@ class Result(Mapping[tuple[str, str], Number]):
         Raises:
             UnknownNumber: naming the nearest that there is, and all.
         """
-        name, species = (key, "") if isinstance(key, str) else key
+        match key:
+            case str(name):
+                species = ""
+            case (str(name), str(species)):
+                pass
+            case _:
+                raise UnknownNumber(
+                    f"{key!r} is no name of a number.", remedy="Give a name, or a name and a species: all of a result."
+                )
         if found := self._numbers.get((name, species)):
             return found
         names = sorted({name for name, _ in self})
@@ -291,8 +300,20 @@ class Result(Mapping[tuple[str, str], Number]):
         """Write the page, its figures and the feature table, as ``lmbmd analyze`` does; where the page is.
 
         Elsewhere than in the folder of the data files the page has no links to them.
+
+        Raises:
+            LmbmdError: for a file, and for the folder of a study's bottle: its own page knows the recipe, the force
+                field and every temperature, and this one would take its place.
         """
         target = Path(folder)
+        if target.exists() and not target.is_dir():
+            raise LmbmdError("this is a file.", where=str(target), remedy="Give a folder for the page.")
+        if layout.composition(target.resolve().parent, target.resolve().name).is_file():
+            raise LmbmdError(
+                "the page of a study's bottle is made by the study.",
+                where=str(target),
+                remedy="Give another folder; `snakemake` or `lmbmd report` makes that page.",
+            )
         is_home = self.folder is not None and target.resolve() == self.folder.resolve()
         write_report(target, self.results if is_home else _without_files(self.results))
         return target / "report.html"

@@ -161,6 +161,15 @@ def test_what_nothing_is_known_of_is_refused_by_name(case):
         anions.drafted(graph, x, anions.known_terms(RELEASED), sage)
 
 
+@pytest.mark.parametrize("smiles", ["[N-]=[N+]=[N-]", "[O-]C#N"])
+@pytest.mark.parametrize("bend_A", [0.0, 1e-9, 0.02])
+def test_a_straight_anion_is_refused(smiles, bend_A):
+    x = np.array([[-1.2, 0.0, 0.0], [0.0, bend_A, 0.0], [1.2, 0.0, 0.0]])
+    sage = Terms(lennard_jones=[(0.3, 0.4)] * 3)
+    with pytest.raises(Unparametrised, match=r"the angle .* is straight"):
+        anions.drafted(graph_of(smiles), x, anions.known_terms(RELEASED), sage)
+
+
 def test_derived_terms_that_do_not_hold_are_refused():
     graph, x, hessian, charges = quantum("DFOB")
     draft = anions.drafted(graph, x, anions.known_terms(RELEASED, left_out=["DFOB"]), sizes("DFOB"))

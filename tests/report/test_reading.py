@@ -1,6 +1,7 @@
 """A page is read in ten seconds, then in ten minutes: what is seen before anything is unfolded, and at every width."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 import report_inputs
@@ -49,6 +50,42 @@ def test_the_methods_are_those_of_the_records_and_cite_what_the_bibliography_has
     cited = {key for part in text.split("[")[1:] for key in part.partition("]")[0].split("; ")}
     assert "openmm8" in cited and cited <= {one.key for one in references(results)}
     assert text.count("[") == text.count("]") and "None" not in text and "nan" not in text
+
+
+def another(replica, engine, production_ns, pressure_bar=1.0):
+    record = {**replica.run, "engine": {"name": engine, "version": "1"}, "production_ns": production_ns}
+    return replace(replica, run=record, spec={**replica.spec, "pressure_bar": pressure_bar})
+
+
+def test_the_methods_of_runs_in_gromacs_are_those_of_gromacs(results):
+    point = results.state_points[0]
+    runs = tuple(another(run, "GROMACS", 1.0) for run in point.replicas)
+    found = replace(results, state_points=(replace(point, replicas=runs),))
+    text, keys = paragraph(found, references(found)), {one.key for one in references(found)}
+    assert "stochastic cell rescaling [cell-rescaling]" in text and "fixed length [lincs]" in text
+    assert "Monte Carlo" not in text and not keys & {"monte-carlo-barostat", "ccma", "openmm8", "langevin-middle"}
+    both = replace(results, state_points=(replace(point, replicas=(runs[0], point.replicas[1])),))
+    text, keys = paragraph(both, references(both)), {one.key for one in references(both)}
+    assert "stochastic cell rescaling and Monte Carlo barostat" in text and keys >= {"ccma", "lincs"}
+
+
+def test_the_methods_tell_each_temperature_by_its_own_runs_and_cut_offs(results):
+    point = results.state_points[0]
+    warm = tuple(another(run, "OpenMM", 100.0) for run in (*point.replicas, point.replicas[0]))
+    cutoffs = point.described.tables["cutoffs"]
+    wider = {**point.described.tables, "cutoffs": cutoffs.assign(cutoff_A=cutoffs.cutoff_A + 0.6)}
+    other = replace(point, temperature_K=333.15, replicas=warm, described=replace(point.described, tables=wider))
+    text = paragraph(replace(results, state_points=(point, other)), references(results))
+    assert "2 independent runs of 1 ns at 298.15 K; 3 independent runs of 100 ns at 333.15 K, all at 1 bar" in text
+    first, second = (
+        cutoffs.dropna(subset="cutoff_A").query("partner == 'FSI:O'").cutoff_A.iloc[0] + x for x in (0, 0.6)
+    )
+    assert f"FSI⁻ O {first:.2f} Å" in text.partition("at 298.15 K; Li⁺")[0]
+    assert f"FSI⁻ O {second:.2f} Å" in text.rpartition("at 298.15 K; Li⁺")[2]
+    faster = {**point.replicas[0].spec, "protocol": {**point.replicas[0].spec["protocol"], "timestep_fs": 2.0}}
+    mixed = replace(point, replicas=(point.replicas[0], replace(point.replicas[1], spec=faster)))
+    text = paragraph(replace(results, state_points=(mixed,)), references(results))
+    assert "The runs differ in timestep_fs: what is said here is the first's." in text
 
 
 def test_references_are_given_for_reference_managers_too(results, page):

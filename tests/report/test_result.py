@@ -222,3 +222,26 @@ def test_a_report_is_the_page_of_the_command_wherever_it_is_written(analysed, tm
     assert 'href="contacts.arrow"' in beside and 'href="snapshots/' in beside
     bare = re.sub(r' <a href="snapshots/[^>]*>[^<]*</a>', "", beside)
     assert bare.split('id="data"')[0] == moved.split('id="data"')[0]
+
+
+def test_the_page_of_a_study_is_not_replaced_by_one_that_knows_less(study, result, tmp_path):
+    page = study / "lifsi-dme-tte" / "report.html"
+    before = page.read_bytes() if page.is_file() else None
+    with pytest.raises(LmbmdError, match=r"the page of a study's bottle is made by the study.*lmbmd report"):
+        result.write_report(study / "lifsi-dme-tte")
+    assert (page.read_bytes() if page.is_file() else None) == before
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(LmbmdError, match="this is a file"):
+        result.write_report(tmp_path / "file")
+
+
+def test_a_state_point_is_read_from_within_its_folder(study, monkeypatch):
+    monkeypatch.chdir(study / "lifsi-dme-tte" / "298.15K")
+    assert lmbmd.read(".").title.endswith("298.15 K")
+
+
+@pytest.mark.parametrize("key", [("anion_cn", "FSI", "O"), 5, ("anion_cn",), None, ("anion_cn", None)])
+def test_what_is_no_name_of_a_number_is_unknown(result, key):
+    assert result.get(key) is None and key not in result
+    with pytest.raises(KeyError, match="no name of a number"):
+        result[key]

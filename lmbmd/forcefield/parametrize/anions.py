@@ -37,6 +37,8 @@ SCALE14 = (0.5, 0.5)
 MOST_NEIGHBOURS = 4
 #: Sum of the three angles of a flat atom, at least, degrees.
 FLAT_SUM_DEG = 355.0
+#: An angle is straight beyond this: its minimum would be a cusp, degrees.
+STRAIGHT_DEG = 175.0
 #: Largest ring that holds itself.
 RING = 7
 #: Digits by which two terms of the released sets are the same.
@@ -185,6 +187,8 @@ def drafted(graph: Chem.Mol, x: np.ndarray, known: Known, sage: Terms | None) ->
     for kind, keys in (("bonds", bonds), ("angles", angles)):
         for key in sorted(keys):
             row, light = _row(graph, key, kind), is_light(graph, key)
+            if kind == "angles" and angle_deg(x[list(key)]) > STRAIGHT_DEG:
+                raise Unparametrised(f"the angle {row.exact} is straight, and has no harmonic term")
             if light and graph.GetRingInfo().AreAtomsInSameRing(key[0], key[-1]):
                 continue
             values = known.one(kind, row, levels=LEVELS - 1 if light else LEVELS)

@@ -88,4 +88,4 @@ def series(v: Sequence[float]) -> list[tuple[int, float, float]]:
 def angle_deg(x: np.ndarray) -> float:
     """The angle at the second of three positions, degrees."""
     a, b = x[0] - x[1], x[2] - x[1]
-    return math.degrees(math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
+    return math.degrees(math.acos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1.0, 1.0)))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lmbmd.core import rounding
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.core.words import counted, listed
-from lmbmd.report.inputs import Results
+from lmbmd.report.inputs import Replica, Results
 from lmbmd.report.words import naming, narrative
-from lmbmd.report.words.references import Reference
+from lmbmd.report.words.references import Reference, engine_of
 
+#: How an engine holds the pressure.
+_BAROSTATS = {"openmm": "Monte Carlo barostat", "gromacs": "stochastic cell rescaling"}
+#: Of a protocol: how long runs are, which is told by itself.
+_LENGTHS = {"production_ns", "equilibration_ns", "max_equilibration_ns"}
 _RULES = {"Lorentz-Berthelot": "Lorentz–Berthelot", "geometric": "geometric"}
 
 
@@ -42,7 +46,7 @@ def _foreign(results: Results) -> list[str]:
 
 
 def _simulated(results: Results, keys: Mapping[str, list[str]]) -> list[str]:
-    runs = [replica for point in results.state_points for replica in point.replicas]
+    runs = _runs(results)
     records = [{**(run.run.get("spec") or {}), **run.spec} for run in runs]
     protocol: Mapping[str, Any] = next((spec["protocol"] for spec in records if spec.get("protocol")), {})
     edge, box = results.composition.get("box_edge_A"), results.counts
@@ -83,7 +87,7 @@ def _model(results: Results, keys: Mapping[str, list[str]]) -> str:
 
 
 def _dynamics(
-    results: Results, protocol: Mapping[str, Any], records: Iterable[Mapping[str, Any]], keys: Mapping[str, list[str]]
+    results: Results, protocol: Mapping[str, Any], records: Sequence[Mapping[str, Any]], keys: Mapping[str, list[str]]
 ) -> str:
     if not protocol:
         return ""
@@ -92,21 +96,43 @@ def _dynamics(
         step += f", with bonds to hydrogen of fixed length{_cite(keys, 'bonds to hydrogen')}"
         if protocol.get("hydrogen_mass_amu", 0) > 1.01:
             step += f" and hydrogens of {protocol['hydrogen_mass_amu']:g} amu{_cite(keys, 'hydrogen mass')}"
-    temperatures = listed([point.at for point in results.state_points])
     pressure = next((spec["pressure_bar"] for spec in records if spec.get("pressure_bar")), None)
-    at = f"{temperatures}{f' and {pressure:g} bar' if pressure else ''}"
-    thermostat = f"Langevin thermostat, {protocol['friction_per_ps']:g}/ps{_cite(keys, 'integrator')}"
-    barostat = f"; Monte Carlo barostat{_cite(keys, 'constant pressure')}" if pressure else ""
-    replicas = max(len(point.replicas) for point in results.state_points)
-    production = rounding.duration(PS_PER_NS * protocol["production_ns"])
-    each = f"{counted(replicas, 'independent run')} of {production}" if replicas > 1 else f"one run of {production}"
+    ways = [_BAROSTATS[name] for name in dict.fromkeys(map(engine_of, _runs(results))) if name in _BAROSTATS]
+    couplings = [f"Langevin thermostat, {protocol['friction_per_ps']:g}/ps{_cite(keys, 'integrator')}"]
+    if pressure and ways:
+        couplings.append(f"{listed(ways)}{_cite(keys, 'constant pressure')}")
     packed = _cite(keys, "packing")
+    differ = _differing([spec["protocol"] for spec in records if spec.get("protocol")])
+    recorded = _recorded(results)
+    at = f"{', all at' if ';' in recorded else ' and'} {pressure:g} bar" if pressure else ""
     return (
-        f"{step}. Boxes were {f'packed with Packmol{packed}, ' if packed else ''}minimised and "
-        f"equilibrated for at least {rounding.duration(PS_PER_NS * protocol['equilibration_ns'])}, and for each state "
-        f"point {each} at {at} ({thermostat}{barostat}) "
-        f"{'were' if replicas > 1 else 'was'} recorded, a frame every {protocol['frame_interval_ps']:g} ps."
+        f"{step}. Boxes were {f'packed with Packmol{packed}, ' if packed else ''}minimised and equilibrated for at "
+        f"least {rounding.duration(PS_PER_NS * protocol['equilibration_ns'])}; what followed was recorded, a frame "
+        f"every {protocol['frame_interval_ps']:g} ps: {recorded}{at} ({'; '.join(couplings)}).{differ}"
     )
+
+
+def _runs(results: Results) -> list[Replica]:
+    return [replica for point in results.state_points for replica in point.replicas]
+
+
+def _recorded(results: Results) -> str:
+    """How many runs of what length there are at which temperature."""
+    found: dict[str, list[str]] = {}
+    for point in results.state_points:
+        lengths = sorted({run.production_ps for run in point.replicas if run.production_ps})
+        long = " to ".join(dict.fromkeys(rounding.duration(ps) for ps in (lengths[0], lengths[-1]))) if lengths else ""
+        runs = counted(len(point.replicas), "independent run") if len(point.replicas) > 1 else "one run"
+        found.setdefault(f"{runs}{f' of {long}' if long else ''}", []).append(point.at)
+    each = " each" if any(len(at) > 1 for at in found.values()) else ""
+    return "; ".join(f"{runs}{each if len(at) > 1 else ''} at {listed(at)}" for runs, at in found.items())
+
+
+def _differing(protocols: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on what not all runs share besides their lengths; "" if there is nothing."""
+    names = sorted({key for one in protocols for key in one} - _LENGTHS)
+    differ = [name for name in names if len({str(one.get(name)) for one in protocols}) > 1]
+    return f" The runs differ in {listed(differ)}: what is said here is the first's." if differ else ""
 
 
 def _moved(results: Results) -> list[Any]:
@@ -116,14 +142,16 @@ def _moved(results: Results) -> list[Any]:
 def _analysed(results: Results, keys: Mapping[str, list[str]]) -> list[str]:
     records = [(point.described.facts.get("provenance") or {}).get("versions") or {} for point in results.state_points]
     lmbmd = f"lmbmd {next((str(one['lmbmd']) for one in records if 'lmbmd' in one), '')}".strip()
-    radii: dict[str, None] = {}
-    for point in results.state_points[:1]:
+    inside: dict[str, list[str]] = {}
+    for point in results.state_points:
         table = point.table("cutoffs")
         if table is not None:
-            for row in table[table.partner.str.contains(":") & table.cutoff_A.notna()].itertuples():
-                pair = f"{naming.species(str(row.centre))}–{naming.site(str(row.partner))}"
-                radii[f"{pair} {row.cutoff_A:.2f} Å"] = None
-    first = f"First shells were counted with {lmbmd}"
-    first += f", inside the cut-offs {listed(list(radii))}." if radii else "."
+            rows = table[table.partner.str.contains(":") & table.cutoff_A.notna()].itertuples()
+            radii = [f"{naming.species(str(r.centre))}–{naming.site(str(r.partner))} {r.cutoff_A:.2f} Å" for r in rows]
+            if radii:
+                inside.setdefault(listed(radii), []).append(point.at)
+    said = [f"{radii}{f' at {listed(at)}' if len(inside) > 1 else ''}" for radii, at in inside.items()]
+    where = f", inside the cut-offs {'; '.join(said)}" if said else ""
+    first = f"First shells were counted with {lmbmd}{where}."
     last = "Errors are one standard error of the mean from the autocorrelation of the runs"
     return [first, f"{last}{_cite(keys, 'error bars')}."]

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from lmbmd.analysis.features import followed
-from lmbmd.report.inputs import Results, feature_table
+from lmbmd.report.inputs import Replica, Results, feature_table
 from lmbmd.report.words import naming
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>;,{}]+")
@@ -130,7 +130,8 @@ def _facts(results: Results) -> set[str]:
     specs = [{**(r.run.get("spec") or {}), **r.spec} for r in runs]
     protocols = [spec.get("protocol") or {} for spec in specs]
     nonbonded = results.force_field.get("nonbonded")
-    engines = {str((r.run.get("engine") or {}).get("name", "OpenMM")).lower() for r in runs}
+    engines = set(map(engine_of, runs))
+    of = {name: [spec for r, spec in zip(runs, specs, strict=True) if engine_of(r) == name] for name in engines}
     moved = [table for point in points if (table := point.table("motion_runs")) is not None]
     thermostats = {str(name) for table in moved for name in table.thermostat}
     numbers = {str(name) for p in points for name in p.described.descriptors.dropna(subset="value").name}
@@ -149,14 +150,22 @@ def _facts(results: Results) -> set[str]:
         "simulated": bool(runs),
         "packed": any("packmol" in (r.run.get("versions") or {}) for r in runs),
         "workflow": any("snakemake" in (r.run.get("versions") or {}) for r in runs),
-        "pressure": any(spec.get("pressure_bar") is not None for spec in specs),
-        "constraints": any(p.get("constraints") == "h-bonds" for p in protocols),
+        **{f"pressure in {e}": any(spec.get("pressure_bar") is not None for spec in of[e]) for e in engines},
+        **{
+            f"constraints in {e}": any((spec.get("protocol") or {}).get("constraints") == "h-bonds" for spec in of[e])
+            for e in engines
+        },
         "heavy hydrogen": any((p.get("hydrogen_mass_amu") or 0) > _HYDROGEN_AMU for p in protocols),
         "pme": bool(runs) and isinstance(nonbonded, Mapping) and nonbonded.get("electrostatics") == "PME",
         "residence": any(point.table("residence") is not None for point in points),
         "scenes": any(point.snapshots for point in points),
     }
     return {name for name, holds in found.items() if holds}
+
+
+def engine_of(replica: Replica) -> str:
+    """The engine of a run, in small letters; before there were two, runs did not say it."""
+    return str((replica.run.get("engine") or {}).get("name", "OpenMM")).lower()
 
 
 @cache
