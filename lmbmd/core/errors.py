@@ -7,6 +7,8 @@ import re
 import textwrap
 from collections.abc import Iterable
 
+from lmbmd.core.words import printable
+
 
 class LmbmdError(Exception):
     """A user-facing error: printed as one paragraph, never with a traceback.
@@ -31,7 +33,7 @@ class LmbmdError(Exception):
 
 def paragraph(verb: str, error: LmbmdError) -> str:
     """An error as a terminal and a log show it: which verb it ended, and ``str(error)``, in lines of 100 characters."""
-    text = re.sub(r"(\S{300})\S{300,}", r"\1…", f"lmbmd {verb}: {error}")  # a value may be a whole page
+    text = re.sub(r"(\S{300})\S{300,}", r"\1…", f"lmbmd {verb}: {printable(str(error))}")  # a value may be a whole page
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 

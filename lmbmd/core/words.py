@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -38,3 +39,13 @@ def shown(value: object) -> str:
     """A value as error messages quote it: on one line and not too long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…{text[-1]}"
+
+
+def printable(text: str) -> str:
+    """A text that cannot steer a terminal: each character that cannot be printed is its escape, but ends of lines."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def unaccented(text: str) -> str:
+    """``"étude CO₂"`` as ``"etude CO2"``: letters and digits without accents and set as usual, all else as it was."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))

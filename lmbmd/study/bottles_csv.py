@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +22,7 @@ from pydantic import BaseModel, Field
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.validation import validated
-from lmbmd.core.words import counted, listed, shown
+from lmbmd.core.words import counted, listed, printable, shown, unaccented
 from lmbmd.core.yamlfile import read_yaml
 from lmbmd.data.library import Library, Species, UnknownName
 from lmbmd.formulation.amounts import EXAMPLES, PARTS, Basis, parse_amount
@@ -110,6 +109,7 @@ def read_bottles(
     for line, cells in rows:
         row = dict(zip(columns, cells, strict=True))
         try:
+            _check_text(row)
             name = _name(row.get("name", ""))
             if name in lines:
                 raise _Fault("name", f"'{name}' is the name of line {lines[name]}, too. Give each row its own.")
@@ -131,7 +131,8 @@ def refused_text(refused: Sequence[Refused]) -> str:
     for one in refused:
         reasons.setdefault(one.why, []).append(one)
     parts = []
-    for why, those in list(reasons.items())[:_SHOWN]:
+    for given, those in list(reasons.items())[:_SHOWN]:
+        why = printable(" ".join(given.split()))  # a word of the codebook may be in it
         column = f", column {those[0].column}" if those[0].column else ""
         more = f" (and {counted(len(those) - 1, 'more row')})" if len(those) > 1 else ""
         parts.append(f"line {those[0].line}{column}{more}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'}")
@@ -143,6 +144,9 @@ def refused_text(refused: Sequence[Refused]) -> str:
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Column names, and line and cells of each row that is not empty."""
     where = str(path)
+    if not path.name.isprintable():  # it is written into each bottle
+        what = f"the name of this file, {shown(path.name)}, has characters that cannot be printed."
+        raise LmbmdError(what, remedy="Rename it.")
     if not path.is_file():
         raise LmbmdError("there is no such file.", where=where, remedy="Check its name and the folder you are in.")
     try:
@@ -161,7 +165,7 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                found.append((reader.line_num, [cell.strip() for cell in cells]))
+                found.append((reader.line_num, [" ".join(cell.split()) for cell in cells]))
             if len(found) > _MOST_ROWS:
                 what = f"there are more than {_MOST_ROWS} rows."
                 raise LmbmdError(what, where=where, remedy="Split the table.")
@@ -201,11 +205,19 @@ def _columns(given: Sequence[str], where: str) -> list[str]:
     return columns
 
 
+def _check_text(row: Mapping[str, str]) -> None:
+    """Whether each cell is text of a sensible length; white space of any kind is a space by now."""
+    for column, cell in row.items():
+        if len(cell) > _MOST_TEXT:
+            raise _Fault(column, f"the cell has {len(cell)} characters, more than the {_MOST_TEXT} that are read.")
+        if not cell.isprintable():
+            raise _Fault(column, f"{shown(cell)} has characters that cannot be printed. Type it anew.")
+
+
 def _name(text: str) -> str:
-    """The name of a bottle: that of the row in small letters, with '-' for spaces."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r" +", "-", plain)
-    if not re.fullmatch(NAME, name) or name in RESERVED or len(plain) < len(text):
+    """The name of a bottle: that of the row in small letters without accents, with '-' for spaces."""
+    name = unaccented(text).lower().replace(" ", "-")
+    if not re.fullmatch(NAME, name) or name in RESERVED:
         why = "cannot name a bottle. Use letters, digits, spaces, '.', '_' and '-', a letter or digit first."
         raise _Fault("name", f"{shown(text)} {why}")
     return name
@@ -230,8 +242,11 @@ class _Row:
         for group, name, cell, column in parts:
             species = self._species(name, column.removesuffix("_ratio"))
             self._once(sections, species.name, column)
-            text = "rest" if is_alone and _NUMBER.fullmatch(cell) else self._amount(cell, column, self._ratio)
-            sections[f"{group}s"][species.name] = text
+            if is_alone and _NUMBER.fullmatch(cell):
+                self._number(cell, column)  # any ratio of one alone is the rest, but zero is not
+                sections[f"{group}s"][species.name] = "rest"
+            else:
+                sections[f"{group}s"][species.name] = self._amount(cell, column, self._ratio)
         for name, cell, column in self._given("additive"):
             known = self.codebook.names.get(name, name)
             self._once(sections, known, column)
@@ -249,8 +264,6 @@ class _Row:
         text = self.cells.get(column, "")
         if text[:1] in ("=", "@", "+", "-"):
             raise _Fault(column, f"{shown(text)} begins like a formula of a spreadsheet. Write plain words.")
-        if len(text) > _MOST_TEXT or not text.isprintable():
-            raise _Fault(column, f"the cell has more than {_MOST_TEXT} characters, or some that cannot be printed.")
         return text
 
     def _given(self, group: str) -> list[tuple[str, str, str]]:

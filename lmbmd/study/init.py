@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import write_text
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.units import ANGSTROM_PER_NM
-from lmbmd.core.words import counted, listed
+from lmbmd.core.words import counted, listed, unaccented
 from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.lookup import known
@@ -290,8 +289,7 @@ def _smallest(formulations: Sequence[Formulation]) -> dict[str, Any]:
 
 
 def _name_of(folder: Path) -> str:
-    plain = unicodedata.normalize("NFKD", folder.resolve().name.lower()).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._") or "study"
+    return re.sub(r"[^a-z0-9._-]+", "-", unaccented(folder.resolve().name).lower()).strip("-._") or "study"
 
 
 def told(study: Study, remarks: Sequence[str]) -> str:

@@ -145,11 +145,18 @@ NOTHING = Codebook()
         ({"cation1_conc": "nan"}, TOLD, "'nan' is no positive number"),
         ({"cation1_conc": "inf"}, TOLD, "'inf' is no positive number"),
         ({"cation1_conc": "1e999999"}, TOLD, "is no positive number"),
-        ({"cation1_conc": "9" * 5000}, TOLD, "is no positive number"),
-        ({"solvent1": "H" + "9" * 5000}, TOLD, "column solvent1: there is no species"),
+        ({"cation1_conc": "9" * 1900}, TOLD, "is no positive number"),
+        ({"cation1_conc": "9" * 5000}, TOLD, "column cation1_conc: the cell has 5000 characters"),
+        ({"solvent1": "H" + "9" * 1900}, TOLD, "column solvent1: there is no species"),
         ({"cation1_conc": ""}, TOLD, "column cation1_conc: 'Li' has no amount"),
         ({"anion1": ""}, TOLD, "column anion1: '1' is an amount of nothing"),
         ({"solvent1_ratio": "10 %"}, TOLD, "column solvent1_ratio: '10 %' does not say whether it is by mass"),
+        ({"solvent1_ratio": "0"}, TOLD, "column solvent1_ratio: '0' is not a positive number"),
+        ({"solvent1_ratio": "0.0"}, NOTHING, "column solvent1_ratio: '0.0' is not a positive number"),
+        ({"solvent1": "", "solvent1_ratio": "", "diluent1": "TTE", "diluent1_ratio": "0e5"}, TOLD, "ratio: '0e5'"),
+        ({"solvent1_ratio": "0 mol parts"}, TOLD, "column solvent1_ratio: '0 mol parts' is not a positive amount"),
+        ({"additive1": "FEC", "additive1_amount": "0"}, TOLD, "column additive1_amount: '0' is not a positive number"),
+        ({"temperature": "0"}, TOLD, "column temperature: '0' is not a positive number"),
         ({"temperature": "25 C"}, TOLD, "column temperature: '25 C' is no positive number"),
         ({"name": ""}, TOLD, "column name: '' cannot name a bottle"),
         ({"name": "../x"}, TOLD, "column name: '../x' cannot name a bottle"),
@@ -159,9 +166,17 @@ NOTHING = Codebook()
         ({"name": "index.html"}, TOLD, "cannot name a bottle"),
         ({"name": "=HYPERLINK(1)"}, TOLD, "cannot name a bottle"),
         ({"name": "x" * 300}, TOLD, "cannot name a bottle"),
+        ({"name": "LiFSI ½ M"}, TOLD, "column name: 'LiFSI ½ M' cannot name a bottle"),
+        ({"name": "ﬁ→"}, TOLD, "cannot name a bottle"),
+        ({"name": "10⁻²"}, TOLD, "cannot name a bottle"),
+        ({"name": "Lösung ß"}, TOLD, "cannot name a bottle"),
         ({"category": "=cmd|' /C calc'!A0"}, TOLD, "column category: .* begins like a formula of a spreadsheet"),
         ({"doi": "@SUM(1)"}, TOLD, "column doi: .* begins like a formula of a spreadsheet"),
-        ({"doi": "10\x1b[2J"}, TOLD, "column doi: the cell has .* cannot be printed"),
+        *(
+            ({column: "1\x1b[2J\x1b[31mDME"}, TOLD, rf"column {column}: '1\\x1b.* cannot be printed")
+            for column in (*ROW, "doi", "category", "temperature", "salt1", "salt1_conc", "additive1_amount")
+        ),
+        ({"solvent1": "DME\u202e"}, TOLD, "column solvent1: .* cannot be printed"),
     ],
 )
 def test_what_is_not_told_or_cannot_be_is_refused_by_line_and_column(tmp_path, changed, codebook, said):
@@ -210,6 +225,46 @@ def test_a_byte_order_mark_quotes_and_other_ends_of_lines_are_read(tmp_path):
     quoted = "\r\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in table(ROW).splitlines())
     again, others = read(tmp_path, b"\xef\xbb\xbf" + f"{quoted}\r\n\r\n,,,,,,,\r\n".encode())
     assert not refused and not others and again == plain and list(plain) == ["a"]
+
+
+def test_accents_and_signs_that_stand_for_letters_and_digits_may_be_in_names(tmp_path):
+    bottles, refused = read(tmp_path, table({**ROW, "name": "Première ﬁole CO₂"}))
+    assert not refused and list(bottles) == ["premiere-fiole-co2"]
+    assert bottles["premiere-fiole-co2"]["title"] == "Première ﬁole CO₂"
+
+
+def test_white_space_of_any_kind_is_one_space(tmp_path):
+    spaced = {**ROW, "name": "a\u00a0 b", "units": "mol/kg\nof\u202fsolvent", "solvent1_ratio": "3\u00a0volume\tparts"}
+    bottles, refused = read(tmp_path, table(spaced))
+    plain, _ = read(tmp_path, table({**ROW, "name": "a b", "solvent1_ratio": "3 volume parts"}))
+    assert not refused and {**bottles["a-b"], "source": ""} == {**plain["a-b"], "source": ""}
+
+
+@pytest.mark.parametrize("name", ["x.csv\nreplicas: 99\nion_charge_scale: 0.5\n#.csv", "\x1b[2J.csv"])
+def test_the_name_of_a_table_writes_no_lines_into_a_bottle(tmp_path, capsys, name):
+    (tmp_path / name).write_text(table(ROW), encoding="utf-8")
+    assert main(["init", str(tmp_path / "study"), "--from-csv", str(tmp_path / name)]) == 2
+    said = capsys.readouterr().err
+    assert "name of this file" in " ".join(said.split()) and "\x1b" not in said
+    assert not (tmp_path / "study").exists()
+
+
+def test_nothing_of_a_table_or_a_codebook_steers_the_terminal(tmp_path, capsys):
+    rows = [ROW, {**ROW, "name": "b", "solvent1": "\x1b[31mDME"}, {**ROW, "name": "c", "solvent1": "Xyzzy"}]
+    (tmp_path / "t.csv").write_text(table(*rows), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text('names: {Xyzzy: "\\e[2J\\r\\nDME"}\n', encoding="utf-8")
+    files = ["--from-csv", str(tmp_path / "t.csv"), "--codebook", str(tmp_path / "c.yaml")]
+    given = ["init", str(tmp_path / "study"), *files]
+    assert main(given) == 2
+    assert main([*given, "--skip-refused"]) == 0
+    said = capsys.readouterr()
+    for text in (said.err, said.out):
+        assert "\\x1b[31mDME" in text and "\\x1b[2J DME" in text
+        assert not set(text) & {"\x1b", "\r"}
+    (tmp_path / "c.yaml").write_text('"\\e[2J\\rnames": {}\n', encoding="utf-8")
+    assert main(given) == 2
+    said = capsys.readouterr()
+    assert "unknown key '\\x1b[2J\\rnames'" in " ".join(said.err.split()) and not set(said.err) & {"\x1b", "\r"}
 
 
 def test_two_rows_of_one_name_are_not_one_bottle(tmp_path):

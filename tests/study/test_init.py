@@ -72,6 +72,12 @@ def test_a_folder_with_spaces_and_accents_is_one_word_to_the_shell(tmp_path, cap
     assert load_study(folder / "config" / "config.yaml").name == "premiere-etude"
 
 
+@pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="names of files are ASCII here")
+def test_no_sign_of_a_folder_is_dropped_from_the_name_of_its_study(tmp_path):
+    assert init.init(tmp_path / "LiFSI ½ M", Answers(()))[0].name == "lifsi-1-2-m"
+    assert init.init(tmp_path / "½→M", Answers(()))[0].name == "1-2-m"
+
+
 def test_every_entry_that_builds_can_start_a_study(tmp_path):
     names = [name for name, entry in load_catalogue().items() if catalogue.standing(entry).state in catalogue.RUNS]
     study, remarks = init.init(tmp_path, Answers(tuple(names)))
