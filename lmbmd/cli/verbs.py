@@ -326,7 +326,8 @@ def describe(options: argparse.Namespace) -> None:
         name = f"{folder.parent.name}/{folder.name}"
         inputs |= {f"{SEGMENT_INPUT} {name}": folder / "contacts.arrow"}
         inputs |= {f"{file} {name}": folder / file for file in study.segment_logs}
-    facts = {**described.facts, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
+    title = study.formulation(composition.formulation).title
+    facts = {**described.facts, "title": title, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
     sample = Sample(ContactFile(replicas[0]), len(atoms))
     snapshots = export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")

@@ -52,6 +52,7 @@ class _Value:
     label: str
     told: str
     put: Callable[[dict[str, Any]], dict[str, Any]]
+    is_amount: bool = True
 
 
 def load_formulations(
@@ -112,7 +113,8 @@ class _Sweep:
         for value in choice:
             keys = value.put(keys)
         told = ", ".join(value.told for value in choice if value.told)
-        title = f"{self.base.title or self.base.name}: {told}" if told else self.base.title
+        titled = self.base.title or ("" if all(value.is_amount for value in choice) else self.base.name)
+        title = f"{titled}: {told}" if titled and told else titled
         return make_formulation(name, {**keys, "title": title[:200]}, Path(self.base.where()), self.lines)
 
     def _values(self, key: str, values: Sequence[Any]) -> list[_Value]:
@@ -133,9 +135,9 @@ class _Sweep:
         label = _LABELS[key].format(f"{value:g}" if isinstance(value, float) else value)
         told = "" if key == "temperature_K" else f"{names or key} {value}"
         if section != "size":
-            return _Value(label, told, lambda keys: {**keys, key: value})
+            return _Value(label, told, lambda keys: {**keys, key: value}, is_amount=not told)
         kept = {k: v for k, v in self.base.size.model_dump().items() if k not in _TARGETS}
-        return _Value(label, told, lambda keys: {**keys, "size": {**kept, names: value}})
+        return _Value(label, told, lambda keys: {**keys, "size": {**kept, names: value}}, is_amount=False)
 
     def _part(self, section: str, names: str, value: Any) -> _Value:
         """One amount, or the ratio of several components; ``none`` leaves them out."""

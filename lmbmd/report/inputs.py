@@ -20,6 +20,7 @@ from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
 from lmbmd.formulation.composition import Composition
 from lmbmd.numbers.doubt import Doubt, Kind
+from lmbmd.report.words.titles import title_of
 from lmbmd.simulate.protocol import RECORD, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.study import Study
@@ -138,7 +139,8 @@ class Results:
 
     @property
     def title(self) -> str:
-        return str(self.recipe.get("title") or self.name)
+        """The recipe's title, or what is in the bottle, or the name if that is not recorded either."""
+        return str(self.recipe.get("title") or title_of(self.composition) or self.name)
 
     @property
     def assumptions(self) -> list[str]:
@@ -232,7 +234,8 @@ def load_results(
     Args:
         folder: the formulation's folder; its name is the formulation's name.
         force_field: the manifest of the parameter set; without it the report says that it is not known.
-        recipe: title, source, notes and assumptions of the formulation file.
+        recipe: title, source, notes and assumptions of the formulation file; by default the title that it had when the
+            first state point was described.
         brief: read only what the comparison shows: the tables of ``COMPARED``, and no state logs.
         temperatures: which are asked for, in K as they are written in paths; without a study to say so, all that
             have been described.
@@ -259,7 +262,8 @@ def load_results(
             remedy="Run the describe stage first; it writes <temperature>K/described.json.",
         )
     points.sort(key=lambda point: point.temperature_K)
-    return Results(folder.resolve().name, found, tuple(points), dict(force_field or {}), dict(recipe or {}))
+    words = {"title": points[0].described.facts.get("title", "")} if recipe is None else recipe
+    return Results(folder.resolve().name, found, tuple(points), dict(force_field or {}), dict(words))
 
 
 def load_analysis(folder: str | os.PathLike[str], brief: bool = False) -> Results:

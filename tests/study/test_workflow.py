@@ -15,6 +15,7 @@ from planning import planned, snakemake
 from snakemake.persistence import FileBackupMixin
 from tiny_study import BOTTLE, PROTOCOL, write_study
 
+import lmbmd
 from lmbmd.cli.parser import main
 from lmbmd.simulate import checkpoint
 from lmbmd.simulate.lock import holding
@@ -74,6 +75,19 @@ def test_a_finished_study_has_nothing_to_do(finished):
 def test_a_comment_reruns_nothing(study):
     edit(study, "study: tiny", "study: tiny   # a comment")
     assert planned(study) == {}
+
+
+def test_a_title_makes_only_pages_anew(study, monkeypatch, capsys):
+    monkeypatch.chdir(study)
+    bottle = study / "config" / "formulations" / "tiny.yaml"
+    bottle.write_text(bottle.read_text(encoding="utf-8") + "title: A name\n", encoding="utf-8")
+    assert planned(study) == {"report": 1, "index": 1}
+    assert main(["why", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert "again" not in said.replace("page: will be made again", ""), said
+    run = snakemake(study, "--forcerun", "describe")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert planned(study) == {} and lmbmd.read(study).title == "A name, 298.15 K"
 
 
 def test_a_changed_analysis_option_reruns_the_analysis_only(study):
