@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class OwnSet:
         folder: of the set.
         extends: the released set.
         files: hashes of each own species' files, by species.
-        library: lmbmd's species and the set's own.
+        library: lmbmd's species and the set's own, each with what the manifest says must be known of its parameters.
         manifest: as written.
     """
 
@@ -131,7 +131,18 @@ def read_own(folder: Path) -> OwnSet:
         library = read_library(read_text(own, "Make it again, or restore it."), where=str(own), base=library)
     if unknown := sorted(set(files) - set(library.species)):
         raise LmbmdError(f"{unknown[0]} is in no species.yaml.", where=where, remedy="Make it again with its SMILES.")
-    return OwnSet(folder, extends, files, library, manifest)
+    return OwnSet(folder, extends, files, _with_cautions(library, manifest["species"]), manifest)
+
+
+def _with_cautions(library: Library, entries: Mapping[str, Mapping[str, Any]]) -> Library:
+    """A library whose species say what their entries in a manifest say of them, after what it says itself."""
+    told = {name: str(entry.get("caution") or "") for name, entry in entries.items()}
+    species = dict(library.species)
+    for name, text in told.items():
+        if text:
+            before = f"{species[name].caution.rstrip('.')}. " if species[name].caution else ""
+            species[name] = replace(species[name], caution=before + text)
+    return replace(library, species=species)
 
 
 def add_species(

@@ -139,10 +139,10 @@ def test_a_new_molecule_with_given_charges_can_be_simulated(tmp_path):
     assert system.getNumParticles() == composition.n_atoms
 
 
-def _study(folder):
+def _study(folder, bottle=BOTTLE, force_field="own-1.0.0"):
     (folder / "bottles").mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(STUDY, encoding="utf-8")
-    (folder / "bottles" / "bottle.yaml").write_text(BOTTLE, encoding="utf-8")
+    (folder / "config.yaml").write_text(STUDY.replace("own-1.0.0", force_field), encoding="utf-8")
+    (folder / "bottles" / "bottle.yaml").write_text(bottle, encoding="utf-8")
     return load_study(folder / "config.yaml")
 
 
@@ -177,6 +177,7 @@ def test_what_am1bcc_is_advised_against_for_has_resp_charges_in_the_newest_set()
 def test_am1bcc_of_a_phosphate_is_advised_against(tmp_path):
     request = Request("TMP", valence="gaff2", density_g_cm3=1.2)
     assert AM1BCC_BIAS in parametrize(request, tmp_path / "own-1.0.0", cache=None)
+    assert AM1BCC_BIAS in read_own(tmp_path / "own-1.0.0").library.species["TMP"].caution, "the library has TMP, too"
     assert AM1BCC_BIAS not in parametrize(replace(request, name="DMSO"), tmp_path / "own-1.0.0", cache=None)
 
 
@@ -339,6 +340,30 @@ def test_an_estimated_density_is_told_by_every_check_and_report_of_a_bottle_with
     measured = Request("NEW", smiles, topology=_openmm_xml(tmp_path), density_g_cm3=1.06)
     assert parametrize(measured, folder, cache=None) == []
     assert [c for c in cautions(_study(tmp_path), ["bottle"]) if c.topic == "species"] == []
+
+
+def test_a_species_of_the_library_made_anew_says_what_its_set_says_in_every_check_and_report(tmp_path):
+    folder, said = tmp_path / "force_fields" / "own-1.0.0", "DOL: GAFF2 packs it too densely."
+    parametrize(Request("DOL", topology=_openmm_xml(tmp_path)), folder, cache=None)
+    manifest = folder / "manifest.yaml"
+    written = manifest.read_text(encoding="utf-8").replace("  DOL:\n", f"  DOL:\n    caution: '{said}'\n")
+    manifest.write_text(written, encoding="utf-8")
+    bottle = BOTTLE.replace("NEW", "DOL")
+    study = _study(tmp_path, bottle)
+    assert said in study.composition("bottle").notes, "which its report shows"
+    (caution,) = (c for c in cautions(study, ["bottle"]) if c.topic == "species")
+    assert f"{caution.text}." == said and caution.cases == {"bottle": "DOL"}
+    released = _study(tmp_path, bottle, RELEASED)
+    assert not [c for c in cautions(released, ["bottle"]) if c.topic == "species"], "its DOL is that of the set"
+    assert said not in released.composition("bottle").notes
+
+
+def test_what_a_manifest_says_of_a_species_follows_what_the_library_says(tmp_path):
+    name = next(name for name, one in load_library().species.items() if one.caution and one.charge == 0)
+    before = load_library().species[name].caution
+    files = dict.fromkeys((f"{name}.xml", f"{name}.pdb"), "")
+    add_species(tmp_path / "own-1.0.0", RELEASED, name, files, {"caution": "Made in haste."}, None)
+    assert read_own(tmp_path / "own-1.0.0").library.species[name].caution == f"{before.rstrip('.')}. Made in haste."
 
 
 def _top(terms, elements, rule, torsions):

@@ -182,8 +182,8 @@ def parametrize(
             f"The density {species['density']['g_cm3']:g} g/cm³ is an estimate (6 % off on average, 18 % at worst, "
             "for the library's liquids); volumes and mol/L follow from it. Give the measured one with --density."
         )
-    if species and cautions:  # so that every check and every report of a bottle with it says so
-        species["caution"] = f"{request.name}: {' '.join(cautions)}"
+    if cautions:  # so that every check and every report of a bottle with it says so
+        entry["caution"] = f"{request.name}: {' '.join(cautions)}"
     add_species(folder, extends, request.name, texts, entry, species)
     if species and species["charge"]:
         cautions.append(f"An ion comes in a salt: add one under 'salts:' in {folder / 'species.yaml'}.")

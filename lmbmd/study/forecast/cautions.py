@@ -120,8 +120,10 @@ def _species(study: Study, bottles: dict[str, Composition]) -> list[Caution]:
     """What the library, or whoever made a species, says against it."""
     told: dict[str, dict[str, str]] = {}
     for name, composition in bottles.items():
+        own = study.own_sets.get(composition.force_field)
+        known = (own.library if own else study.library).species
         for species, count in composition.counts.items():
-            if count and (text := study.library.species[species].caution):
+            if count and (text := known[species].caution):
                 told.setdefault(text.rstrip("."), {})[name] = species
     return [Caution("species", text, cases) for text, cases in told.items()]
 
