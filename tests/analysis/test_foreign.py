@@ -79,7 +79,7 @@ def test_a_wrong_species_map_is_one_paragraph(files, capsys, change, said):
         ]
     )
     error = capsys.readouterr().err
-    assert code == 2 and error.startswith("lmbmd analyze: ") and "Traceback" not in error
+    assert code == 2 and error.startswith("lmbmd analyze:") and "Traceback" not in error
     for words in said:
         assert words in error
     assert not (files / "out" / "described.json").exists()

@@ -780,6 +780,7 @@ def test_sage_is_found_where_openff_forcefields_is_installed(tmp_path):
     file = tmp_path / "openforcefields" / "offxml" / "openff_unconstrained-2.2.1.offxml"
     file.parent.mkdir(parents=True)
     file.write_text("<SMIRNOFF/>", encoding="utf-8")
+    (tmp_path / "openforcefields" / "__init__.py").touch()  # else a package of this name that is installed comes first
     code = "from lmbmd.forcefield.parametrize import parametrize; print(parametrize._installed_sage())"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", code]

@@ -234,6 +234,7 @@ def test_texts_from_users_are_shown_as_text(tmp_path):
         assert "<script>alert" not in text
         document = Document(text)
         assert EVIL in document.text and document.open == []
+        # The index: its data and its script. A report: saving pictures, and of the scenes data, library and viewer.
         assert [tag for tag, _ in document.tags].count("script") == (2 if "features.csv" in text else 4)
     page = formulation_page(results)
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", drawing.name) for drawing in page.drawings)
