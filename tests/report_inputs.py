@@ -286,7 +286,7 @@ def filled(table: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
 def checks() -> pd.DataFrame:
     rows = [
         ("run length", 1.0, 5.0, "too short", "The shortest run samples 1 ns; 5 ns are wanted."),
-        ("drift of total cn", 0.01, np.nan, "borderline", "Whether total cn drifts cannot be told."),
+        ("drift of total cn", 0.01, np.nan, "borderline", "Whether total cn drifts could not be determined."),
     ]
     return pd.DataFrame(rows, columns=["rule", "value", "threshold", "verdict", "text"])
 

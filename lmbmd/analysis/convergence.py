@@ -35,7 +35,7 @@ DILUENT_CN = 0.05
 VERDICTS = ("too short", "not converged", "borderline", "long enough")
 
 _OPENING = {
-    "too short": "This run is too short to be converged: its numbers show how the box started, not the liquid.",
+    "too short": "This run is too short to be converged: its averages still depend on the initial configuration.",
     "not converged": "This run is not converged: at least one quantity still changes or is known from too few events.",
     "borderline": "This run is long enough for some numbers and not for others, see below.",
     "long enough": "No sign was found that this run is too short.",
@@ -212,7 +212,7 @@ def _quantity(w: _Watched, p_drift: float, p_agree: float) -> list[Check]:
     if few:
         pass  # a drift of so few samples means nothing
     elif w.drift.stationary is None:
-        drift = f"Whether {w.name} drifts cannot be told ({w.drift.doubt})."
+        drift = f"Whether {w.name} drifts could not be determined ({w.drift.doubt})."
         checks.append(Check("drift", w.quantity, w.drift.drift, np.nan, "borderline", drift))
     elif p_drift >= FAMILY_LEVEL:
         drift = f"No drift is seen in {w.name} ({_p(p_drift)})."

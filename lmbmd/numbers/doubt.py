@@ -108,7 +108,7 @@ SENTENCES: dict[Kind, str] = {
     Kind.NO_SAMPLES: "no samples",
     Kind.ONE_BLOCK: "one block",
     Kind.READ_OFF: "read off the mean curve",
-    Kind.UNTOLD: "cannot be told",
+    Kind.UNTOLD: "could not be determined",
     Kind.FEW_SAMPLES: "error not reliable ({n:.1f} independent samples)",
     Kind.SKEWED: "error not reliable (so skewed a quantity needs {n:.0f} independent samples)",
     Kind.NOT_QUOTED: "no error bar: the run is too short for one",

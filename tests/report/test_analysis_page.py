@@ -70,7 +70,7 @@ def test_the_page_has_what_a_study_has_but_what_cannot_be_known(page):
     assert "run-summary" in ids
     assert page.open == [] and len(ids) == len(set(ids))
     assert {href[1:] for href in page.values("href") if href.startswith("#")} <= set(ids)
-    for words in ("not told", "traj.xtc", "4 frames over 6 ps", "4 LI⁺, 4 ANI, 2 SOL", "made by another program"):
+    for words in ("not given", "traj.xtc", "4 frames over 6 ps", "4 LI⁺, 4 ANI, 2 SOL", "made by another program"):
         assert words in page.text, words
     for words in ("nan", "force field not recorded", "asked", "restarts", "composition.json", "None"):
         assert not re.search(rf"\b{words}\b", page.text), words

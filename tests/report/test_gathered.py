@@ -47,7 +47,7 @@ def test_studies_and_analyses_stand_on_one_page_and_their_links_lead_to_theirs(f
         "box bb/out",
     ]
     assert [row[1]["text"].strip() for row in page.tables[0][1:]] == [
-        "not told",
+        "not given",
         "298.15",
         "320",
         "298.15",

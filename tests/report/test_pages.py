@@ -142,7 +142,7 @@ def test_the_summary_is_made_of_the_numbers(results):
     text = " ".join(narrative.summary(results.state_points[0], results))
     assert "2 independent runs of 1 ns at 298.15 K" in text
     assert "Li⁺ has 2.86 ± 0.09 FSI⁻ and 1.17 ± 0.05 DME in its first shell; of the diluent, 0.02 ± 0.03 TTE" in text
-    assert "Of the anions, 3.0 ± 1.4 % touch no Li⁺ (SSIP)" in text
+    assert "Of the anions, 3.0 ± 1.4 % are in contact with no Li⁺ (SSIP)" in text
     assert "Compact aggregates (CIPA): none." in text
 
 
@@ -503,7 +503,7 @@ def test_a_number_with_an_unreliable_error_does_not_look_precise(results):
     assert "≈: error not reliable: 2.1 to 6.8 independent samples, and 10 are needed." in document.text
     assert "≈: error not reliable: 6.8 independent samples, and 10 are needed." in document.text
     assert "On average Li⁺ has ≈ 2.9 FSI⁻ and 1.17 ± 0.05 DME in its first shell" in document.text
-    assert "± 0 " not in document.text and "85 % (never changed) touch two or more (AGG)" in document.text
+    assert "± 0 " not in document.text and "85 % (never changed) with two or more (AGG)" in document.text
 
 
 def test_the_index_marks_unreliable_numbers_too(results):

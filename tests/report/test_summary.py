@@ -68,7 +68,7 @@ SPECIATION = pd.DataFrame(
 
 def test_the_anions_are_told_by_anion_alone(results):
     text = told(results, speciation=SPECIATION)
-    assert "Of the anions, 10.0 ± 1.0 % touch no cation (SSIP), 30 ± 2 % touch one (CIP)" in text
+    assert "Of the anions, 10.0 ± 1.0 % are in contact with no cation (SSIP), 30 ± 2 % with one (CIP)" in text
     partial = SPECIATION[(SPECIATION.convention == "anion") & (SPECIATION.cls != "CIP")]
     assert "Of the anions" not in told(results, speciation=partial)
 

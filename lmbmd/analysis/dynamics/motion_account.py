@@ -232,8 +232,8 @@ def _check(moved: Sequence[Moved]) -> None:
         if one.longest_step > LONGEST_STEP:
             raise LmbmdError(
                 f"between two frames, {one.interval_ps:g} ps, molecules of {one.fastest} move by "
-                f"{100 * one.longest_step:.0f} % of the box (root mean square along a vector): which way round "
-                "cannot be told.",
+                f"{100 * one.longest_step:.0f} % of the box (root mean square along a vector): the periodic "
+                "image that they moved to cannot be determined.",
                 where=f"run {number}",
                 remedy="Write frames more often.",
             )

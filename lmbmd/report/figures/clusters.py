@@ -148,25 +148,25 @@ def cluster_charge(point: StatePoint) -> list[Drawing]:
 
 def centre_distances(point: StatePoint) -> list[Drawing]:
     """Centre–centre g(r) beside the null models, and nearest distances beside random points."""
-    drawings = []
+    drawings: list[Drawing] = []
+    one = naming.one_centre(point.centre)
+    pair = f"{one}–{one}"
     table = point.table("cipa_g")
     if table is not None:
         names = {"g": "measured"} | {c: f"{c[2:]} null" for c in table.columns if str(c).startswith("g_")}
-        figure = _against_chance(table, names, "g(r)", "Centre–centre g(r)")
+        figure = _against_chance(table, names, "g(r)", f"{pair} g(r)")
         top = table.loc[table.g.idxmax()]
-        alt = f"Centre–centre g(r), highest at {top.r_A:.1f} Å with g = {rounding.number(top.g)}, beside null models."
-        caption = "Grey: the same molecules with the centres placed at random (null models)."
-        drawings.append(Drawing(f"{point.label}-centre-g", "Centre–centre g(r)", alt, caption, table, figure))
+        alt = f"{pair} g(r), highest at {top.r_A:.1f} Å with g = {rounding.number(top.g)}, beside null models."
+        caption = f"Grey: the same molecules with the {naming.centres(point.centre)} placed at random (null models)."
+        drawings.append(Drawing(f"{point.label}-centre-g", f"{pair} g(r)", alt, caption, table, figure))
     table = point.table("cipa_nearest")
     if table is not None:
         names = {"density": "measured", "poisson": "random points"}
-        figure = _against_chance(table, names, "probability density (1/Å)", "Nearest centre–centre distance")
+        figure = _against_chance(table, names, "probability density (1/Å)", f"Nearest {pair} distance")
         top = table.loc[table.density.idxmax()]
-        alt = f"Nearest centre–centre distances, most often {top.r_A:.1f} Å, beside random points of the same density."
+        alt = f"Nearest {pair} distances, most often {top.r_A:.1f} Å, beside random points of the same density."
         caption = "Grey: points placed at random at the same density (Poisson)."
-        drawings.append(
-            Drawing(f"{point.label}-nearest", "Nearest centre–centre distance", alt, caption, table, figure)
-        )
+        drawings.append(Drawing(f"{point.label}-nearest", f"Nearest {pair} distance", alt, caption, table, figure))
     return drawings
 
 
@@ -204,8 +204,9 @@ def criteria(point: StatePoint) -> list[Drawing]:
     ax.set_xticks(np.arange(0, 1.01, 0.25))
     ax.set_yticks([])
     drop_spine_grid(ax, axis="x")
-    alt = "Share of centres whose own cluster meets each criterion of a compact aggregate: " + "; ".join(words)
+    whom = naming.centres(point.centre)
+    alt = f"Share of {whom} whose own cluster meets each criterion of a compact aggregate: " + "; ".join(words)
     caption = (
-        "Share of all centres whose own cluster meets the criterion. A compact aggregate meets all of them at once."
+        f"Share of all {whom} whose own cluster meets the criterion. A compact aggregate meets all of them at once."
     )
     return [Drawing(f"{point.label}-criteria", "Criteria of the CIPA call", alt, caption, rows, figure)]

@@ -75,7 +75,7 @@ def msd(point: StatePoint, colour: Mapping[str, str], on: On = Figure) -> list[D
         below.set(xlabel=f"time ({unit})", ylabel="local slope", ylim=(0, max(1.5, min(steepest, 2.0) + 0.1)))
     titled(above, "Mean squared displacement", 5)
     alt = "Mean squared displacement against time, and its local slope: " + "; ".join(words)
-    caption = "Below: the slope of the logarithms. It is 1 where a species diffuses, less while it rattles in its cage."
+    caption = "Below: the slope of the logarithms: 1 where a species diffuses, less while its motion is subdiffusive."
     return [Drawing(f"{point.label}-msd", "Mean squared displacement", alt, caption, table, figure)]
 
 
@@ -199,7 +199,7 @@ def by_class(point: StatePoint) -> list[Drawing]:
     ax.invert_yaxis()
     ax.set(xlabel="share of the conductivity")
     drop_spine_grid(ax, axis="x")
-    titled(ax, "Who carries the current", 1 if "ion_share" in table.columns else 0)
+    titled(ax, "Contributions to the conductivity", 1 if "ion_share" in table.columns else 0)
     parts = (
         f"{row[0]} {rounding.percent(row[1], row[2], not doubt_of(row[3]))}"
         for row in zip(table["class"], table.share, table.error, table.itertuples(index=False), strict=True)

@@ -92,7 +92,7 @@ def ion_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]
         rows = rows.sort_values("n")
         who, centre = naming.species(str(species)) or "anions", naming.centres(point.centre)
         if convention == "anions_per_centre":
-            one = centre if point.centre else "centre"
+            one = naming.one_centre(point.centre)
             title, x = f"{who[:1].upper()}{who[1:]} per {one}", f"{who} in the shell of one {one}"
             y = f"fraction of {centre}"
         else:

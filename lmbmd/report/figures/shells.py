@@ -117,17 +117,18 @@ def cn_histogram(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
         ax.bar(
             rows.n, rows.fraction, yerr=errors(rows), width=0.72, color=colour.get(species, MUTED), error_kw=ERROR_BAR
         )
-        ax.set(xlabel=f"{who} in the shell of one ion", ylabel=f"fraction of {naming.centres(point.centre)}", title=who)
+        one, all_of = naming.one_centre(point.centre), naming.centres(point.centre)
+        ax.set(xlabel=f"{who} in the shell of one {one}", ylabel=f"fraction of {all_of}", title=who)
         ax.set_ylim(0, headroom(rows.fraction, errors(rows)))
         ax.set_xticks(np.arange(0, rows.n.max() + 1))
         ax.set_xlim(-0.6, max(rows.n.max(), 4) + 0.6)
-        alt = f"Share of {naming.centres(point.centre)} by number of {who} in the shell: " + "; ".join(
+        alt = f"Share of {all_of} by number of {who} in the shell: " + "; ".join(
             f"{int(row.n)}: {rounding.percent(row.fraction, row.error, not doubt_of(row))}" for row in rows.itertuples()
         )
         drawings.append(
             Drawing(
                 f"{point.label}-cn-{naming.slug(species)}",
-                f"{who} per centre",
+                f"{who} per {one}",
                 alt,
                 without_bars(rows).strip(),
                 rows,
@@ -190,9 +191,10 @@ def solvent_states(point: StatePoint) -> list[Drawing]:
     ax.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.5), xlabel="fraction of the species' molecules")
     ax.grid(False)
     titled(ax, "Free, bound and bridging solvent", 3)
+    one = naming.one_centre(point.centre)
     alt = "Solvent molecules: " + "; ".join(
         f"{naming.species(str(row.species))} free {rounding.percent(row.free)}, "
-        f"bound to one centre {rounding.percent(row.bound)}, bridging two or more {rounding.percent(row.bridging)}"
+        f"bound to one {one} {rounding.percent(row.bound)}, bridging two or more {rounding.percent(row.bridging)}"
         for row in table.itertuples()
     )
     whom = naming.centres(point.centre)

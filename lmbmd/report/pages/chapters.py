@@ -106,8 +106,8 @@ def _shell(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
     return Chapter(
         "shell",
         "Level 1 · The primary shell",
-        f"Which molecules and ions touch {centre}: radial distribution functions (line, left axis) with the running "
-        "coordination number (dashed, right axis), and the first shell inside the marked cut-off.",
+        f"Which molecules and ions are in contact with {centre}: radial distribution functions (line, left axis) with "
+        "the running coordination number (dashed, right axis), and the first shell inside the marked cut-off.",
         blocks(
             _figures(shells.rdf(point, colour, by_site=True), "small", "rdf"),
             _figures([*shells.shells(point, colour), *shells.solvent_states(point)], "medium", "shell"),
@@ -127,8 +127,8 @@ def _pairs(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Ch
     return Chapter(
         "pairs",
         "Level 2 · Ion pairs and aggregates (SSIP, CIP, AGG)",
-        "How many ions of the other sign an ion touches, counted in three ways. Compare only numbers that were counted "
-        "in the same way.",
+        "How many ions of opposite charge an ion is in contact with, counted in three ways. Compare only numbers that "
+        "were counted in the same way.",
         blocks(_figures(pairs.speciation(point), "medium", "speciation_anion")),
         (),
         blocks(

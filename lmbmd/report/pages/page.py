@@ -130,7 +130,7 @@ def _files(results: Results) -> list[str]:
 def _header(results: Results) -> list[tuple[str, str]]:
     """What a reader must know before the first number."""
     runs = [replica for point in results.state_points for replica in point.replicas]
-    facts = [("temperature", ", ".join(point.at or "not told" for point in results.state_points))]
+    facts = [("temperature", ", ".join(point.at or "not given" for point in results.state_points))]
     if results.analysed:
         files = [file for run in results.analysed["runs"] for file in run["files"]]
         facts += [("trajectory", ", ".join(dict.fromkeys(Path(file).name for file in files)))]

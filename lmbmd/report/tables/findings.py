@@ -100,7 +100,7 @@ def coordination(point: StatePoint) -> Table | None:
         )
     return Table(
         "Coordination numbers of the first shell, by molecule and by donor atom.",
-        ("centre – partner", "counting", "CN", "unit", "cut-off", "how chosen"),
+        ("ion – partner", "counting", "CN", "unit", "cut-off", "how chosen"),
         tuple(rows),
         headers=2,
     )
@@ -168,11 +168,12 @@ def cipa(point: StatePoint, results: Results) -> Table | None:
         )
         for row in table[table.threshold.notna()].itertuples()
     )
+    whom = naming.centres(point.centre)
     caption = (
-        "The call's criteria, with the study's thresholds. Values are means over the centres of the box; the call asks "
-        "each cluster by itself, so the last column gives the share of centres whose own cluster meets the criterion."
+        f"The call's criteria, with the study's thresholds. Values are means over the {whom} of the box; the call asks "
+        f"each cluster by itself, so the last column gives the share of {whom} whose own cluster meets the criterion."
     )
-    return Table(caption, ("criterion", "value", "threshold", "unit", "mean met", "share of centres"), rows)
+    return Table(caption, ("criterion", "value", "threshold", "unit", "mean met", f"share of {whom}"), rows)
 
 
 def _threshold(row: Any, results: Results) -> Cell:
@@ -210,6 +211,7 @@ def cipa_sensitivity(point: StatePoint) -> Table | None:
     table = point.table("cipa_sensitivity")
     if table is None:
         return None
+    whom = naming.centres(point.centre)
     rows = tuple(
         (
             Cell(str(row.choice), "cipa"),
@@ -221,7 +223,7 @@ def cipa_sensitivity(point: StatePoint) -> Table | None:
         for row in table.itertuples()
     )
     return Table(
-        "Share of centres in compact clusters, and the call, as one choice at a time is changed.",
+        f"Share of {whom} in compact clusters, and the call, as one choice at a time is changed.",
         ("choice", "setting", "share", "unit", "call"),
         rows,
         headers=2,

@@ -36,6 +36,11 @@ def centres(name: str) -> str:
     return species(name) if name else "centres"
 
 
+def one_centre(name: str) -> str:
+    """One of them: ``"Li⁺"``; "centre" where nobody said which."""
+    return species(name) if name else "centre"
+
+
 def site(label: str) -> str:
     """A site or species label as printed: ``"EC:O_carbonyl"`` → ``"EC O (carbonyl)"``; a pair ``"Li|FSI"`` likewise."""
     if "|" in label:

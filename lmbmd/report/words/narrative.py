@@ -335,8 +335,8 @@ def _classes(found: list[Headline]) -> str:
         return ""
     centre = next((h.centre for h in found if h.centre), "cation")
     return (
-        f"Of the anions, {share['SSIP']} touch no {centre} (SSIP), {share['CIP']} touch one (CIP) and {share['AGG']} "
-        "touch two or more (AGG)."
+        f"Of the anions, {share['SSIP']} are in contact with no {centre} (SSIP), {share['CIP']} with one (CIP) and "
+        f"{share['AGG']} with two or more (AGG)."
     )
 
 

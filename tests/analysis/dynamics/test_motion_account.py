@@ -406,7 +406,7 @@ def test_without_a_pressure_log_diffusion_without_images_says_why():
 def test_steps_that_might_lead_round_the_box_are_refused():
     rng, atoms = np.random.default_rng(12), liquid()
     path = walk(rng, 100, np.full(atoms.n_molecules, 4.0))
-    with pytest.raises(LmbmdError, match=r"% of the box .* cannot be told") as raised:
+    with pytest.raises(LmbmdError, match=r"% of the box .* cannot be determined") as raised:
         account(atoms, [motion(atoms, path, interval_ps=20.0)])
     assert "20 ps" in str(raised.value) and "Write frames more often" in str(raised.value)
 
