@@ -60,6 +60,35 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
     return lines + _sentence("description", described, again, not layout.mark(point, "describe").exists())
 
 
+def departures(study: Study, run: Run, results: Path) -> list[str]:
+    """What of a finished run's files, and of those made from them, differs from what the study asks for now.
+
+    Args:
+        run: one simulation of the study.
+        results: the study's folder of this name.
+
+    Returns:
+        ``"name: old → new"`` for each difference of the recipe, of the physics and the length of the production and of
+        each transport segment, of the options of their contacts, and of the description of the state point; empty if
+        the files are what is asked for. A file that does not exist has no differences.
+
+    Raises:
+        LmbmdError: if a file of the run cannot be read.
+    """
+    found = _recipe_changes(study, run.formulation, results)
+    folder = layout.run(results, *run)
+    system, start = _box_files(layout.box(results, run.formulation, run.replica))
+    for number in (None, *study.segments):
+        place = folder if number is None else layout.segment(folder, number)
+        spec = parse_spec(study.spec(*run, number), where=str(study.path))
+        past = _finished(place / RECORD, (system, start if number is None else place / "start.pdb"), spec)
+        if past is not None:
+            found += past.changes
+            found += differences({"production_ns": past.production_ns}, {"production_ns": spec.production_ns})
+        found += _contacts_changes(study, place) or []
+    return found + (_description_changes(study, run, layout.point(results, run.formulation, run.temperature)) or [])
+
+
 def _sentence(what: str, changes: list[str] | None, before: bool, stopped: bool) -> list[str]:
     """A line on an analysis stage, and one for each difference; ``changes`` is None if there is no file yet.
 
@@ -229,6 +258,8 @@ def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:
     if not path.exists():
         return []
     old, new = (dict(_flat(asdict(c))) for c in (Composition.read(path), study.composition(formulation)))
+    for one in (old, new):
+        one.pop("own_sets")  # a folder, spelled as the study's file was when it was composed
     is_rewritten = old.pop("recipe_sha256") != new.pop("recipe_sha256")
     return differences(old, new) or is_rewritten * [f"the recipe of {formulation} is written differently"]
 

@@ -19,12 +19,14 @@ from rocrate.rocrate import ROCrate
 from tiny_study import PROTOCOL, write_study
 
 from lmbmd.cli.parser import main
+from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.study import layout
 from lmbmd.study.archive import crate
 from lmbmd.study.archive.archive import archive
-from lmbmd.study.archive.members import RESULTS, SETTINGS, TRAJECTORIES, members
-from lmbmd.study.study import load_study
+from lmbmd.study.archive.members import RESULTS, SETTINGS, TRAJECTORIES, check, members
+from lmbmd.study.study import Run, load_study
+from lmbmd.study.why import departures
 
 LICENSE = ["--license", "CC-BY-4.0"]
 MARKS = {"": ["compose", "report"], "r1": ["build"], "298.15K": ["describe"], "298.15K/r1": ["simulate", "contacts"]}
@@ -159,6 +161,40 @@ def test_links_and_files_of_nobody_stay_out_and_are_named(study):
     assert b"not of the study" not in b"".join(map(made(study / "a.zip").read, zipfile.ZipFile("a.zip").namelist()))
 
 
+def test_results_that_another_recipe_made_are_refused(study):
+    """The made-up ones: their composition is not that of the bottles."""
+    known = load_study("config/config.yaml")
+    with pytest.raises(LmbmdError, match=r"of 'lifsi-dme' were not made by the settings.*: counts\.Li: \d+ → 7;"):
+        check(known, members(known))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("study: mine\nformulations: formulations\n", []),
+        ("study: mine\nformulations: formulations\nprotocol: {production_ns: 50}\n", ["production_ns: 10.0 → 50.0"]),
+        ("study: mine\nformulations: formulations\nprotocol: {timestep_fs: 1}\n", ["timestep_fs: 4.0 → 1.0"]),
+        (
+            "study: mine\nformulations: formulations\ndefaults: {ion_charge_scale: 0.9}\n",
+            ["ion_charge_scale: 0.8 → 0.9"],
+        ),
+    ],
+)
+def test_what_a_finished_run_was_made_of_is_compared_with_what_is_asked_for(tmp_path, settings, told):
+    before = "study: mine\nformulations: formulations\n"
+    write_study(tmp_path, before, "b")
+    path, run = tmp_path / "config" / "config.yaml", Run("b", "298.15", 1)
+    known, results = load_study(path), tmp_path / "results"
+    known.composition("b").write(layout.composition(results, "b"))
+    folder = layout.run(results, *run)
+    folder.mkdir(parents=True)
+    spec = known.spec(*run)
+    record = {"stage": stages.SIMULATE, "spec": spec, "production_ns": spec["protocol"]["production_ns"]}
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    path.write_text(settings, encoding="utf-8")
+    assert departures(load_study(path), run, results) == told
+
+
 @pytest.mark.parametrize("entry", ["/formulations", "../../elsewhere"])
 def test_settings_that_would_lead_nowhere_on_another_machine_are_refused(study, tmp_path, entry):
     """An absolute path, and a folder outside of the study's."""
@@ -282,6 +318,28 @@ def test_a_changed_byte_is_not_archived(real, tmp_path, monkeypatch, capsys, nam
     (study / name).write_bytes(data)
     assert main(["archive", "a.zip", *LICENSE, "--yes"]) == 2
     assert Path(name).name in capsys.readouterr().err.replace("\n", "")
+    assert not (study / "a.zip").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("formulations/tiny.yaml", "DME", "DMC", "counts.DME"),
+        ("config.yaml", "production_ns: 0.006", "production_ns: 0.008", "production_ns: 0.006 → 0.008"),
+        ("config.yaml", "length_ns: 0.004", "length_ns: 0.005", "production_ns: 0.004 → 0.005"),
+        ("config.yaml", "protocol:", "analysis: {search_radius_A: 7}\nprotocol:", "search_radius_A"),
+    ],
+)
+def test_results_of_other_settings_are_not_archived(real, tmp_path, monkeypatch, capsys, file, old, new, told):
+    study = tmp_path / "study"
+    shutil.copytree(real, study, symlinks=True)
+    monkeypatch.chdir(study)
+    path = study / "config" / file
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert main(["archive", "a.zip", *LICENSE, "--yes"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'tiny' were not made by the settings" in said and told in said
     assert not (study / "a.zip").exists()
 
 

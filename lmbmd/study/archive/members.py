@@ -19,6 +19,7 @@ from lmbmd.simulate.protocol import RECORD, TRAJECTORY, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.starts import STARTED, check_start
 from lmbmd.study.study import Run, Study, bottle_files, read_options
+from lmbmd.study.why import departures
 from lmbmd.trajectory.sample import SAMPLE
 
 #: What a file is for. The first are always taken.
@@ -115,9 +116,14 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
 def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
     """Read each result that has a hash or a check sum, and refuse the first that has changed since it was made.
 
+    Results that other settings than the study's made are refused, too: the archive would tell of them what is not true.
+
     Raises:
-        LmbmdError: naming the file, and the stage that makes it again.
+        LmbmdError: naming the file, and the stage that makes it again; or the bottle, and what differs.
     """
+    for name, T in listed.described:
+        for replica in study.replicas(name):
+            _check_asked_for(study, Run(name, T, replica), results)
     for name in dict.fromkeys(name for name, _ in listed.described):
         Composition.read(layout.composition(results, name))
         for replica in study.replicas(name):
@@ -131,6 +137,17 @@ def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
             for folder in (run, *(layout.segment(run, number) for number in study.segments)):
                 _check_run(folder, has_rdf=folder == run)
         Described.read(point, schemas())
+
+
+def _check_asked_for(study: Study, run: Run, results: Path) -> None:
+    if found := departures(study, run, results):
+        told = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+        raise LmbmdError(
+            f"the results of '{run.formulation}' were not made by the settings that are there now: {told}.",
+            where=str(layout.run(results, *run)),
+            remedy="Restore the settings that made them, or run `snakemake`. "
+            f"`lmbmd why {run.formulation} {run.temperature} {run.replica}` says what that would make again.",
+        )
 
 
 def _check_run(folder: Path, has_rdf: bool) -> None:
