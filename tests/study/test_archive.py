@@ -161,6 +161,39 @@ def test_links_and_files_of_nobody_stay_out_and_are_named(study):
     assert b"not of the study" not in b"".join(map(made(study / "a.zip").read, zipfile.ZipFile("a.zip").namelist()))
 
 
+def test_a_link_among_the_settings_keeps_its_own_name(study, tmp_path):
+    """So that the study finds its bottles where it was unpacked; two links to one file are two bottles."""
+    shared = study / "shared"
+    shared.mkdir()
+    for name in NAMES:
+        place = study / "config" / "formulations" / f"{name}.yaml"
+        shutil.move(place, shared / "b0.yaml")
+        place.symlink_to("../../shared/b0.yaml")
+    found = made(study / "a.zip")
+    names = found.namelist()
+    assert len(set(names)) == len(names) and not any(name.startswith("shared/") for name in names)
+    found.extractall(tmp_path / "there")
+    assert load_study(tmp_path / "there" / "config" / "config.yaml").names == NAMES
+
+
+def test_the_name_of_a_setting_is_that_by_which_the_study_finds_it(study, tmp_path):
+    """Also with '..' in it, and if the folder of the study was reached by a link."""
+    shutil.move(study / "config" / "formulations", study / "bottles")
+    (study / "config" / "config.yaml").write_text("study: mine\nformulations: ../bottles\n", encoding="utf-8")
+    (tmp_path / "link").symlink_to(study)
+    for place in (Path(), tmp_path / "link"):
+        listed = members(load_study(place / "config" / "config.yaml"))
+        assert {member.name for member in listed.of(SETTINGS)[1:]} == {f"bottles/{name}.yaml" for name in NAMES}
+
+
+def test_a_link_to_a_setting_outside_of_the_study_is_refused(study, tmp_path):
+    place = study / "config" / "formulations" / "lifsi-dme.yaml"
+    shutil.move(place, tmp_path / "elsewhere.yaml")
+    place.symlink_to(tmp_path / "elsewhere.yaml")
+    with pytest.raises(LmbmdError, match="outside of its folder"):
+        members(load_study("config/config.yaml"))
+
+
 def test_results_that_another_recipe_made_are_refused(study):
     """The made-up ones: their composition is not that of the bottles."""
     known = load_study("config/config.yaml")

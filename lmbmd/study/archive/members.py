@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -203,16 +204,17 @@ def _settings(study: Study, root: Path) -> Iterator[Path]:
 
 
 def _inside(path: Path, root: Path) -> str:
-    """The name of a file from the study's folder.
+    """The name of a file from the study's folder: of a link its own, by which the study knows what it leads to.
 
     Raises:
-        LmbmdError: if it lies elsewhere, or has a name that not every system can unpack.
+        LmbmdError: if it lies or leads elsewhere, or has a name that not every system can unpack.
     """
-    try:
-        name = path.resolve().relative_to(root.resolve())
-    except ValueError:
+    place = Path(os.path.normpath(path.absolute()))
+    above = [parent for parent in place.parents if parent.exists() and parent.samefile(root)]
+    if not above or not path.resolve().is_relative_to(root.resolve()):
         what = f"this belongs to the study, but lies outside of its folder, {root}."
-        raise LmbmdError(what, where=str(path), remedy="Copy it into that folder, and name it from there.") from None
+        raise LmbmdError(what, where=str(path), remedy="Copy it into that folder, and name it from there.")
+    name = place.relative_to(above[0])
     if bad := [part for part in name.parts if not _NAME.fullmatch(part)]:
         what = f"'{bad[0]}' is no name that every system can unpack."
         raise LmbmdError(what, where=str(path), remedy="Use up to 120 letters, digits, '.', '_', '+' and '-'.")
