@@ -103,7 +103,7 @@ def test_every_scene_is_on_the_page_as_a_picture_with_words_files_and_a_button(r
 def test_a_scene_says_in_words_what_it_shows(results):
     first, _ = scenes.shell_scenes(results.state_points[0])
     assert first.alt == (
-        "3-D picture of one Li⁺ with its first shell, 3 DME: 1 Li⁺, 3 DME; 3 contacts of centres with donor atoms."
+        "3-D picture of one Li⁺ with its first shell, 3 DME: 1 Li⁺, 3 DME; 3 contacts of Li⁺ with donor atoms."
     )
     (cluster,) = scenes.cluster_scenes(results.state_points[0], results.roles)
     assert cluster.faint == {"DME"} and "4 Li⁺, 3 FSI⁻, 2 DME" in cluster.alt

@@ -80,7 +80,7 @@ def shell_scenes(point: StatePoint) -> list[Scene]:
         title = f"{naming.shell(inside)}"
         rank = "" if row["rank"] == 1 else f"{rounding.ordinal(int(row['rank']))} "
         caption = f"{share} of all shells, the {rank}most frequent. {_where(record)}"
-        alt = f"3-D picture of one {centre} with its first shell, {title}: {_seen(record)}."
+        alt = f"3-D picture of one {centre} with its first shell, {title}: {_seen(record, point)}."
         scenes.append(_scene(point, record, title, alt, caption, frozenset()))
     return scenes
 
@@ -93,9 +93,9 @@ def cluster_scenes(point: StatePoint, roles: Mapping[str, str]) -> list[Scene]:
         charge = f"{record['charge_e']:+d} e".replace("-", "−") if record["charge_e"] else "0"
         caption = (
             f"The largest finite cluster among the sampled frames of the replica, net charge {charge}; molecules bound "
-            f"to its centres are drawn thin. {_where(record)}"
+            f"to its {naming.centres(point.centre)} are drawn thin. {_where(record)}"
         )
-        alt = f"3-D picture of the largest cluster, {record['label']}, with bound molecules: {_seen(record)}."
+        alt = f"3-D picture of the largest cluster, {record['label']}, with bound molecules: {_seen(record, point)}."
         scenes.append(_scene(point, record, f"Cluster of {record['label']}", alt, caption, faint))
     return scenes
 
@@ -108,14 +108,14 @@ def _where(record: Mapping[str, Any]) -> str:
     return f"Replica {record['replica']}, {rounding.duration(float(record['time_ps']))}."
 
 
-def _seen(record: Mapping[str, Any]) -> str:
+def _seen(record: Mapping[str, Any], point: StatePoint) -> str:
     """Molecules and contacts of a record in words."""
     count: dict[str, int] = {}
     for name, _ in record["species"]:
         count[name] = count.get(name, 0) + 1
     molecules = ", ".join(f"{n} {naming.species(name)}" for name, n in count.items())
     n = len(record["contacts"])
-    return f"{molecules}; {counted(n, 'contact')} of centres with donor atoms"
+    return f"{molecules}; {counted(n, 'contact')} of {naming.centres(point.centre)} with donor atoms"
 
 
 def _scene(
