@@ -90,8 +90,8 @@ def write_formulation(folder: Path, bottle: dict, temperatures_K: tuple[float, .
     composition(folder.name, bottle).write(folder / "composition.json")
     for temperature in temperatures_K:
         point = folder / f"{temperature:g}K"
-        described(bottle, rng, temperature).write(point)
         write_snapshots(point / "snapshots", bottle)
+        described(bottle, rng, temperature).write(point, sorted((point / "snapshots").iterdir()))
         for replica in (1, 2):
             run = point / f"r{replica}"
             run.mkdir()
@@ -154,7 +154,7 @@ def write_snapshots(folder: Path, bottle: dict) -> None:
         records.append(snapshot(f"shell-{rank}_{label.replace(' ', '-')}", label, ["Li", *inside], 3.2))
     ions = ["Li", "FSI"] * 3 + ["Li", "DME", "DME"]
     records.append(snapshot("cluster_7-ions", "7 ions", ions, 4.0))
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for record in records:
         for suffix in (".xyz", ".pdb"):
             (folder / f"{record['name']}{suffix}").write_text("made up\n", encoding="utf-8")

@@ -348,6 +348,7 @@ class _Record(BaseModel):
     equilibration: _Verdict | None = None
     versions: dict[str, str] = {}
     inputs: dict[str, _File] = {}
+    files: dict[str, str] = {}
     spec: dict[str, Any] = {}
 
 

@@ -298,7 +298,12 @@ def test_speciation_bars_stack_to_one_and_draw_agg_once(page):
 def test_a_page_stays_small_and_its_data_come_along(study, results, page, tmp_path):
     assert len(page.html.encode()) < 2_000_000
     two = dataclasses.replace(page, drawings=page.drawings[:2])
+    (tmp_path / "figures").mkdir()
+    stale = [tmp_path / "figures" / name for name in ("of-an-earlier-page.svg", "of-an-earlier-page.csv")]
+    for path in stale:
+        path.touch()
     assert two.write(tmp_path) == tmp_path / "report.html"
+    assert not any(path.exists() for path in stale)
     for drawing in two.drawings:
         stem = tmp_path / "figures" / drawing.name
         assert "<svg" in (tmp_path / "figures" / f"{drawing.name}.svg").read_text(encoding="utf-8")

@@ -50,6 +50,7 @@ def study(tmp_path, monkeypatch) -> Path:
         record = bottle / "298.15K" / "r1" / "run.json"
         told = json.loads(record.read_text(encoding="utf-8"))
         told["sessions"] = [{"began": "2026-11-30T09:20:00+00:00"}]
+        told["files"] = dict.fromkeys(("trajectory.xtc", "state.csv", "equilibration.csv"), "")
         record.write_text(json.dumps(told), encoding="utf-8")
         (bottle / "298.15K" / "r1" / "trajectory.xtc").write_bytes(os.urandom(5000))
         (bottle / "report.html").write_text(f"<p>{name}</p>", encoding="utf-8")
@@ -228,6 +229,20 @@ def test_what_a_finished_run_was_made_of_is_compared_with_what_is_asked_for(tmp_
     assert departures(load_study(path), run, results) == told
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["r1/draft.txt", "298.15K/id_rsa", "298.15K/r1/draft.docx", "298.15K/tables/mine.csv", "x.zip", "../notes.txt"],
+)
+def test_a_file_that_no_stage_has_named_stays_out_and_is_named(study, name):
+    """Also a table of nobody, and an earlier archive."""
+    assert members(load_study("config/config.yaml")).odd == ()
+    path = study / "results" / "lifsi-dme" / name
+    path.write_text("mine", encoding="utf-8")
+    listed = members(load_study("config/config.yaml"))
+    assert [Path(odd).name for odd in listed.odd] == [path.name]
+    assert path.name not in {member.path.name for member in listed.members}
+
+
 @pytest.mark.parametrize("entry", ["/formulations", "../../elsewhere"])
 def test_settings_that_would_lead_nowhere_on_another_machine_are_refused(study, tmp_path, entry):
     """An absolute path, and a folder outside of the study's."""
@@ -310,7 +325,7 @@ def test_pages_are_made_again_from_what_was_unpacked_elsewhere(real, tmp_path, m
     with zipfile.ZipFile(tmp_path / "a.zip") as found:
         assert not [name for name in found.namelist() if str(real).encode() in found.read(name)]
         found.extractall(there)
-    assert planned(there) == {}
+    assert planned(there) == {} and members(load_study(there / "config/config.yaml"), there / "results").odd == ()
     names = ("results/features.csv", "results/claims.csv", "results/tiny/298.15K/descriptors.csv")
     told = {name: (there / name).read_bytes() for name in names}
     for mark in ("results/tiny/298.15K/.describe", "results/tiny/.report", "results/.index"):

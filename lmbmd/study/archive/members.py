@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lmbmd.analysis.families import schemas
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import check_recorded
+from lmbmd.core.files import check_recorded, read_json
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
@@ -27,8 +27,13 @@ from lmbmd.trajectory.sample import SAMPLE
 SETTINGS, RESULTS, TRAJECTORIES = "settings and recipes", "results", "trajectories"
 
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,119}")
+_OF_BUILD = ("system.xml", "start.pdb", "atoms.parquet", "build.json")
+_OF_SIMULATE = ("spec.json", RECORD)
+_OF_START = ("start.pdb", STARTED)
 #: What the contacts stage writes beside the files of the run.
 _OF_CONTACTS = ("contacts.arrow", "rdf.npz", SAMPLE)
+_OF_REPORT = ("report.html", "references.bib", "references.ris")
+_OF_INDEX = ("index.html", "features.csv", "features.parquet", "claims.csv", "claims.html")
 #: In the folder of a study, if they are there.
 _WORKFLOW = ("Snakefile", "profiles/default/config.yaml", "profiles/slurm/config.yaml")
 
@@ -70,8 +75,9 @@ class Listed:
 def members(study: Study, results: Path = layout.RESULTS) -> Listed:
     """The files of a study that are finished, those of an earlier stage first.
 
-    A state point is finished when it is described: its mark is there, and that of each of its runs. Files that lie in
-    the folders of results without being of them are named as odd and left out, and so are links.
+    A state point is finished when it is described: its mark is there, and that of each of its runs. Taken is what a
+    stage is known to write, or has named in its record. Other files in these folders are named as odd and left out, and
+    so are links.
 
     Raises:
         LmbmdError: if nothing is finished, or a file of the study lies outside of its folder.
@@ -90,28 +96,24 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
         if points:
             found.folder(bottle, ("composition.json",), "compose")
             for replica in study.replicas(name):
-                found.folder(layout.box(results, name, replica), None, "build")
+                found.folder(layout.box(results, name, replica), _OF_BUILD, "build")
         for T in points:
             for replica in study.replicas(name):
                 run = layout.run(results, name, T, replica)
-                found.run(run, "simulate", "contacts")
+                found.run(run, _OF_SIMULATE, "simulate", "contacts")
                 for number in study.segments:
-                    found.run(layout.segment(run, number), "segment", "segment_contacts")
-            point = layout.point(results, name, T)
-            found.folder(point, None, "describe")
-            found.folder(point / "tables", None)
-            found.folder(point / "snapshots", None)
+                    names = (*_OF_SIMULATE, *_OF_START)
+                    found.run(layout.segment(run, number), names, "segment", "segment_contacts")
+            found.described(layout.point(results, name, T))
+        if points:
+            found.folder(bottle, _OF_REPORT, "report", needs_mark=True)
         if points and layout.mark(bottle, "report").is_file():
-            beside = sorted(path.name for path in bottle.iterdir() if path.name != "composition.json")
-            found.folder(bottle, beside, "report")
-            found.folder(bottle / "figures", None)
+            found.figures(bottle / "figures")
     if not described:
         remedy = "`lmbmd status` says how far it is."
         raise LmbmdError("nothing of this study is finished.", where=str(results), remedy=remedy)
-    if layout.mark(results, "index").is_file():
-        files = ("index.html", "features.csv", "features.parquet", "claims.csv", "claims.html")
-        found.folder(results, files, "index")
-    return Listed(tuple(found.members), tuple(described), tuple(unfinished), tuple(found.odd))
+    found.folder(results, _OF_INDEX, "index", needs_mark=True)
+    return Listed(tuple(found.members), tuple(described), tuple(unfinished), tuple(found.odd()))
 
 
 def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
@@ -227,32 +229,56 @@ class _Found:
     def __init__(self, results: Path) -> None:
         self._results = results
         self.members: list[Member] = []
-        self.odd: list[str] = []
+        self._known: dict[Path, set[str]] = {}
 
     def add(self, path: Path, name: str, kind: str) -> None:
         about = path.stat()
         self.members.append(Member(path, name, kind, about.st_size, about.st_mtime_ns))
 
-    def folder(self, folder: Path, names: Iterable[str] | None, rule: str = "") -> None:
-        """Files of a folder of results, those of these names or all, and then the mark of the rule that made them."""
+    def folder(self, folder: Path, names: Iterable[str], rule: str = "", *, needs_mark: bool = False) -> None:
+        """Those of these files that are in a folder of results, and then the mark of the rule that made them.
+
+        ``needs_mark``: without the mark none of them is taken.
+        """
         if not folder.is_dir():
             return
-        listed = sorted(folder.iterdir()) if names is None else [folder / name for name in names]
-        for path in listed:
-            if path.name.startswith(".") or path.is_dir():
-                continue
-            if path.is_symlink() or not _NAME.fullmatch(path.name):
-                self.odd.append(str(path))
-            elif path.is_file():
+        names = [name for name in dict.fromkeys(names) if _NAME.fullmatch(name)]
+        self._known.setdefault(folder, set()).update(names)
+        mark = layout.mark(folder, rule) if rule else None
+        if needs_mark and not (mark and mark.is_file()):
+            return
+        for path in (folder / name for name in names):
+            if path.is_file() and not path.is_symlink():
                 self.add(path, self._name(path), TRAJECTORIES if path.name == TRAJECTORY else RESULTS)
-        if rule and (mark := layout.mark(folder, rule)).is_file():
+        if mark and mark.is_file():
             self.add(mark, self._name(mark), RESULTS)
 
-    def run(self, folder: Path, simulated: str, searched: str) -> None:
-        """Files of a run or a segment: first those of the simulation, then those that contacts made of it."""
-        names = [path.name for path in sorted(folder.iterdir())] if folder.is_dir() else []
-        self.folder(folder, [name for name in names if name not in _OF_CONTACTS], simulated)
+    def run(self, folder: Path, names: Iterable[str], simulated: str, searched: str) -> None:
+        """Files of a run or a segment: these and those of its record, then those that contacts made of it."""
+        self.folder(folder, [*names, *read_record(folder / RECORD).get("files", {})], simulated)
         self.folder(folder, _OF_CONTACTS, searched)
+
+    def described(self, point: Path) -> None:
+        """Files of a state point's description, which names them."""
+        what, remedy = "description of a state point", "Run the describe stage again."
+        told = read_json(point / "described.json", what=what, remedy=remedy, is_sealed=True).get("files")
+        written = list(map(PurePosixPath, told if isinstance(told, dict) else ()))
+        for inner, rule in {".": "describe", "tables": "", "snapshots": ""}.items():
+            names = [path.name for path in written if str(path.parent) == inner]
+            self.folder(point / inner, ["described.json"] * (inner == ".") + names, rule)
+
+    def figures(self, folder: Path) -> None:
+        """Figures of a report: each is a drawing with its data."""
+        stems = sorted(path.stem for path in folder.glob("*.svg") if path.with_suffix(".csv").is_file())
+        self.folder(folder, [f"{stem}{suffix}" for stem in stems for suffix in (".csv", ".svg")])
+
+    def odd(self) -> Iterator[str]:
+        """Files in these folders that no stage has written, and links."""
+        for folder, names in self._known.items():
+            for path in sorted(folder.iterdir()):
+                known = path.name in names and not path.is_symlink()
+                if not (known or path.name.startswith(".") or path.is_dir()):
+                    yield str(path)
 
     def _name(self, path: Path) -> str:
         return (layout.RESULTS / path.relative_to(self._results)).as_posix()
