@@ -337,6 +337,10 @@ class _Verdict(BaseModel):
     reason: str = ""
 
 
+class _Session(BaseModel):
+    began: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00$")] = ""
+
+
 class _Record(BaseModel):
     """What others read of ``run.json``. It holds more."""
 
@@ -349,6 +353,7 @@ class _Record(BaseModel):
     versions: dict[str, str] = {}
     inputs: dict[str, _File] = {}
     files: dict[str, str] = {}
+    sessions: list[_Session] = []
     spec: dict[str, Any] = {}
 
 

@@ -297,10 +297,33 @@ def test_authors_and_licences_are_told_rightly_or_refused():
     for text, why in {"Ada 0000-0002-1825-0098": "no ORCID", "0000-0002-1825-0097": "no name", "": "no name"}.items():
         with pytest.raises(LmbmdError, match=why):
             crate.author_of(text)
+    for text in (f"Ada Lovelace http://orcid.org/{ada[-19:]}/", f"Ada Lovelace orcid:{ada[-19:]}"):
+        assert crate.author_of(text) == crate.Author("Ada Lovelace", ada)
+    for slip in ("0000-0002-1825-009", "0000-0002-1825-00971", "０000-0002-1825-0097", f"{ada} {ada}", "orcid", "a/b"):
+        with pytest.raises(LmbmdError, match="is no name"):
+            crate.author_of(f"Ada Lovelace {slip}")
+    assert crate.author_of("Ada 0000-0002-1694-233x").orcid.endswith("233X")
     assert crate.license_of("cc-by-4.0") == "CC-BY-4.0" and crate.license_of("https://x.org/terms")
     for text in ("mine", "javascript:alert(1)", "https://x.org/a b"):
         with pytest.raises(LmbmdError, match="no licence that lmbmd knows"):
             crate.license_of(text)
+
+
+@pytest.mark.parametrize("sessions", [["2026-11-30"], [{"began": "zzz\n<script>"}], [{"began": 5}]])
+def test_a_record_whose_sessions_are_not_what_they_should_be_is_named(study, sessions):
+    record = study / "results" / "lifsi-dme" / "298.15K" / "r1" / "run.json"
+    told = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({**told, "sessions": sessions}), encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"run\.json.*sessions"):
+        made(study / "a.zip")
+
+
+def test_an_author_told_twice_is_one(study):
+    ada = crate.Author("Ada Lovelace", "https://orcid.org/0000-0002-1825-0097")
+    known = load_study("config/config.yaml")
+    archive(known, members(known), study / "a.zip", "MIT", [ada, ada], (SETTINGS, RESULTS))
+    told = json.loads(zipfile.ZipFile("a.zip").read(crate.METADATA))
+    assert [e["name"] for e in told["@graph"] if e["@type"] == "Person"] == ["Ada Lovelace"]
 
 
 # ---- on real results

@@ -130,10 +130,10 @@ def _about(
     names = list(dict.fromkeys(name for name, _ in listed.described))
     bottles = {name: study.formulation(name).title for name in names}
     records = [read_record(member.path) for member in taken if member.path.name == RECORD]
-    began = [str(session["began"]) for r in records for session in r.get("sessions") or () if session.get("began")]
+    began = [session["began"] for r in records for session in r.get("sessions", ()) if "began" in session]
     if not began:
         what = "no record of a run says when it was made."
-        raise LmbmdError(what, where=str(taken[-1].path), remedy="Restore run.json from a copy.")
+        raise LmbmdError(what, where=RECORD, remedy="Restore it from a copy, of one run at least.")
     points = counted(len(listed.described), "state point")
     told = "; ".join(title or name for name, title in list(bottles.items())[:20])
     description = (
@@ -147,7 +147,7 @@ def _about(
         description=description,
         date=max(began),
         terms=terms,
-        authors=tuple(authors),
+        authors=tuple(dict.fromkeys(authors)),
         bottles=bottles,
         software=_software(records),
         study=next(member.name for member in taken if member.path == study.path),
@@ -178,7 +178,8 @@ def _readme(about: crate.About, taken: Sequence[Member]) -> str:
 
 def _environment() -> str:
     """Every installed package with its version, as pip takes it."""
-    found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    named = [(d.metadata["Name"], d.version) for d in metadata.distributions() if d.metadata and d.metadata["Name"]]
+    found = {name.lower().replace("_", "-"): version for name, version in named}
     lines = [f"{name}=={version}\n" for name, version in sorted(found.items())]
     head = "# Packages where this archive was made. What each result was made with stands in its record, run.json.\n"
     return f"{head}# Python {platform.python_version()}\n{''.join(lines)}"

@@ -23,7 +23,9 @@ LICENSES = (
     *("ODC-By-1.0", "ODbL-1.0", "PDDL-1.0", "CDLA-Permissive-2.0", "MIT", "BSD-3-Clause", "Apache-2.0"),
 )
 _MOST_TEXT = 200
-_ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
+_ORCID = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?orcid\.org/|orcid: ?)?(?<!\d)((?:[0-9]{4}-){3}[0-9]{3}[0-9Xx])(?!\w)/?", re.I
+)
 _ADDRESS = re.compile(r"https?://[^\s<>\"']{3,300}")
 
 #: Kind of a file by the end of its name: media type, and what it is.
@@ -123,19 +125,24 @@ def author_of(text: str) -> Author:
         LmbmdError: if there is no name, or the ORCID has a slip in it.
     """
     found = _ORCID.search(text)
-    name = " ".join(_ORCID.sub(" ", text).replace("<", " ").replace(">", " ").split()).strip(" ,;()")
+    name = " ".join(_ORCID.sub(" ", text, count=1).replace("<", " ").replace(">", " ").split()).strip(" ,;()")
     if not name or len(name) > _MOST_TEXT or not name.isprintable():
         raise LmbmdError(f"{shown(text)} has no name in it.", where="--author", remedy="Write 'Given Family'.")
+    if re.search(r"\d|/|orcid", name, re.I):
+        what = f"{shown(name)} is no name: a digit, '/' or 'orcid' in it may be a slip in an ORCID."
+        remedy = "Write 'Given Family 0000-0000-0000-0000', with one ORCID of four times four digits."
+        raise LmbmdError(what, where="--author", remedy=remedy)
     if found is None:
         return Author(name)
-    digits = found[1].replace("-", "")
+    orcid = found[1].upper()
+    digits = orcid.replace("-", "")
     total = 0
     for digit in digits[:-1]:  # ISO 7064, mod 11-2
         total = (total + int(digit)) * 2
     if "0123456789X"[(12 - total % 11) % 11] != digits[-1]:
-        what = f"'{found[1]}' is no ORCID: its last digit does not fit to the others."
+        what = f"'{orcid}' is no ORCID: its last digit does not fit to the others."
         raise LmbmdError(what, where="--author", remedy="Look for a slip in it.")
-    return Author(name, f"https://orcid.org/{found[1]}")
+    return Author(name, f"https://orcid.org/{orcid}")
 
 
 def metadata(about: About, files: Mapping[str, int]) -> str:
