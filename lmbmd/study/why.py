@@ -49,7 +49,7 @@ def why(study: Study, run: Run, results: Path, work: Path) -> list[str]:
         LmbmdError: if a file of the run cannot be read.
     """
     folder, point = layout.run(results, *run), layout.point(results, run.formulation, run.temperature)
-    contacts = _contacts_changes(study, folder)
+    contacts = _contacts_changes(study, folder, of_segment=False)
     stopped = not layout.mark(folder, "contacts").exists()
     lines, again = _simulation(study, run, results, work, needed=contacts != [] or stopped)
     lines += _sentence("contacts", contacts, again, stopped)
@@ -85,7 +85,7 @@ def departures(study: Study, run: Run, results: Path) -> list[str]:
         if past is not None:
             found += past.changes
             found += differences({"production_ns": past.production_ns}, {"production_ns": spec.production_ns})
-        found += _contacts_changes(study, place) or []
+        found += _contacts_changes(study, place, of_segment=number is not None) or []
     return found + (_description_changes(study, run, layout.point(results, run.formulation, run.temperature)) or [])
 
 
@@ -159,7 +159,7 @@ def _segments(study: Study, run: Run, results: Path, work: Path, *, production_a
         lines += [f"{name}: {told[0]}", *(f"  {change}" for change in told[1:])]
         if production_again and not again:
             lines[-1] += " If the production is another one then, it will be."
-        contacts = _contacts_changes(study, folder)
+        contacts = _contacts_changes(study, folder, of_segment=True)
         stopped = not layout.mark(folder, "segment_contacts").exists()
         lines += _sentence(f"{name}, contacts", contacts, again, stopped)
         any_again = any_again or again or contacts != [] or stopped
@@ -186,10 +186,13 @@ def _segment(study: Study, run: Run, number: int, folder: Path, work: Path, resu
     return [f"{past.words}: nothing of its physics changed, and it will not be simulated again."], False
 
 
-def _contacts_changes(study: Study, folder: Path) -> list[str] | None:
-    """What of the options or the method differs from those that the contacts were found with; None without contacts."""
+def _contacts_changes(study: Study, folder: Path, *, of_segment: bool) -> list[str] | None:
+    """What of the options or the method differs from those that the contacts were found with; None without contacts.
+
+    Those of a production have a sample of its frames beside them, those of a segment have none.
+    """
     path = folder / "contacts.arrow"
-    if not path.exists() or not (folder / "sample.xtc").exists():
+    if not path.exists() or not (of_segment or (folder / "sample.xtc").exists()):
         return None
     stamp = ContactFile(path).header
     made = {"frame_stride": stamp["provenance"]["frame_stride"], **stamp["options"]}

@@ -300,10 +300,11 @@ def test_a_page_stays_small_and_its_data_come_along(study, results, page, tmp_pa
     two = dataclasses.replace(page, drawings=page.drawings[:2])
     (tmp_path / "figures").mkdir()
     stale = [tmp_path / "figures" / name for name in ("of-an-earlier-page.svg", "of-an-earlier-page.csv")]
-    for path in stale:
+    mine = [tmp_path / "figures" / name for name in ("my-own.svg", "measured.csv")]
+    for path in (*stale, *mine):
         path.touch()
     assert two.write(tmp_path) == tmp_path / "report.html"
-    assert not any(path.exists() for path in stale)
+    assert not any(path.exists() for path in stale) and all(path.exists() for path in mine)
     for drawing in two.drawings:
         stem = tmp_path / "figures" / drawing.name
         assert "<svg" in (tmp_path / "figures" / f"{drawing.name}.svg").read_text(encoding="utf-8")

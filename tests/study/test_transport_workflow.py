@@ -112,6 +112,15 @@ def test_another_thermostat_makes_the_segments_anew_and_not_the_production(study
     assert "segment 2: finished, 0.002 ns: it will be simulated anew" in told and "ensemble" in told
 
 
+def test_other_contacts_are_told_of_every_segment(study, monkeypatch, capsys):
+    edit(study, "study: moving", "study: moving\nanalysis: {search_radius_A: 5.5}")
+    assert planned(study) == {"contacts": 1, "segment_contacts": 2, **AFTER}
+    monkeypatch.chdir(study)
+    assert main(["why", "moving-dme"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("search_radius_A: 5.0 → 5.5") == 3 and "not made yet" not in told
+
+
 def test_longer_segments_go_on_where_they_ended(study, monkeypatch, capsys):
     edit(study, "length_ns: 0.002", "length_ns: 0.003")
     monkeypatch.chdir(study)

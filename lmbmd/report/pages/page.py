@@ -45,14 +45,16 @@ class Page:
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``report.html``, ``references.bib`` and ``.ris``, and ``figures/`` (each as SVG, and its data as CSV).
 
-        Figures of an earlier page that this one does not have are removed.
+        Figures of an earlier page that this one does not have are removed, with their data.
         The page goes last: where it is, its figures are. A PNG is made by the page itself when a reader asks for it.
         """
         folder = Path(folder)
-        names = {f"{drawing.name}{suffix}" for drawing in self.drawings for suffix in (".svg", ".csv")}
-        for stale in (*(folder / "figures").glob("*.svg"), *(folder / "figures").glob("*.csv")):
-            if stale.name not in names:
-                stale.unlink()
+        names = {drawing.name for drawing in self.drawings}
+        for drawn in (folder / "figures").glob("*.svg"):
+            data = drawn.with_suffix(".csv")
+            if drawn.stem not in names and data.is_file():  # a pair is ours; what stands alone may be the user's
+                drawn.unlink()
+                data.unlink()
         for drawing in self.drawings:
             stem = folder / "figures" / drawing.name
             write_text(f"{stem}.svg", drawing.svg)
