@@ -15,7 +15,9 @@ import report_inputs
 import yaml
 from pages import EVIL, Document, load
 
+from lmbmd.analysis.families import schemas
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.described import Described
 from lmbmd.report.figures import palette, scenes
 from lmbmd.report.figures.stills import still
 from lmbmd.report.inputs import load_results
@@ -200,8 +202,9 @@ def test_broken_snapshots_are_refused_by_name(tmp_path, change, message):
     folder = tmp_path / "lifsi-dme"
     report_inputs.write_formulation(folder, report_inputs.BOTTLES["lifsi-dme"])
     path = folder / "298.15K" / "snapshots" / "snapshots.json"
-    records = json.loads(path.read_text("utf-8"))
+    records, described = json.loads(path.read_text("utf-8")), Described.read(path.parents[1], schemas())
     path.write_text(json.dumps([{**records[0], **change}]), encoding="utf-8")
+    described.write(path.parents[1], sorted(path.parent.iterdir()))  # broken by whoever wrote it, not afterwards
     with pytest.raises(LmbmdError) as raised:
         load_results(folder)
     assert message in str(raised.value) and "snapshots.json" in str(raised.value)
