@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 from rdkit import Chem
 
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 from lmbmd.forcefield.parametrize.quantum import derived
-from lmbmd.forcefield.parametrize.quantum.xtb import BOHR_A, HARTREE_KJ_MOL
 
 SCALE14 = [0.5, 0.5]
 

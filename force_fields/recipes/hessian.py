@@ -19,15 +19,14 @@ import numpy as np
 from molecules import ideal
 from rdkit import Chem
 
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 from lmbmd.forcefield.parametrize.molecules import embedded
-from lmbmd.forcefield.parametrize.quantum import resp
-from lmbmd.forcefield.parametrize.quantum.xtb import BOHR_A, HARTREE_KJ_MOL, gfn2, hessian, relax
+from lmbmd.forcefield.parametrize.quantum import resp, xtb
 
 #: A bond of a regular start geometry, Å; it is optimised.
 START_A = 1.7
-#: Accuracy of GFN2-xTB and when to stop, for finding the lowest conformer and for its minimum.
-ROUGH = (1.0, {"force": 1e-3, "steps": 150, "change": 1e-8})
-FINE = (0.01, {"force": 1e-6, "steps": 2000, "change": 1e-14})
+#: When to stop with GFN2-xTB, for finding the lowest conformer.
+ROUGH = {"force": 1e-3, "steps": 150, "change": 1e-8}
 #: Bondi, J. Phys. Chem. 1964, 68, 441 (10.1021/j100785a001); Singh and Kollman have none.
 resp.RADII_A["As"] = 1.85
 
@@ -43,17 +42,16 @@ def main() -> None:
     parser.add_argument("--only-resp", action="store_true", help="RESP charges on GFN2-xTB's geometry, no Hessian")
     args = parser.parse_args()
     graph = Chem.AddHs(Chem.MolFromSmiles(args.smiles))
-    ion = np.array([atom.GetAtomicNum() for atom in graph.GetAtoms()]), Chem.GetFormalCharge(graph)
     known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {"smiles": args.smiles}
     if "x_gfn2" not in known:
         starts = [ideal(args.shape, graph, START_A)] if args.shape else embedded(graph, args.conformers)
-        rough = min((relax(gfn2(*ion, ROUGH[0]), x, **ROUGH[1]) for x in starts), key=lambda found: found[0])[1]
-        keep(args.out, known, x_gfn2=relax(gfn2(*ion, FINE[0]), rough, **FINE[1])[1].tolist())
+        rough = min((xtb.relax(xtb.of(graph), x, **ROUGH) for x in starts), key=lambda found: found[0])[1]
+        keep(args.out, known, x_gfn2=xtb.fine_minimum(graph, rough).tolist())
     if args.only_resp or args.method == "gfn2":
         keep(args.out, known, x=known["x_gfn2"], method="GFN2-xTB")
     if "hessian" not in known and not args.only_resp:
         if args.method == "gfn2":
-            found = hessian(gfn2(*ion, FINE[0]), np.array(known["x"]))
+            found = xtb.hessian(graph, np.array(known["x"]))
             keep(args.out, known, hessian=(found * BOHR_A**2 / HARTREE_KJ_MOL).tolist())
         else:
             dft(graph, known, args.out, args.basis)
@@ -95,9 +93,9 @@ def dft(graph: Chem.Mol, known: dict, out: Path, basis: str) -> None:
         keep(out, known, x=(done.atom_coords() * BOHR_A).tolist(), method=f"PBE0/{basis}")
     last = field(known["x"])
     last.kernel()
-    second = last.Hessian().kernel()
+    hessian = last.Hessian().kernel()
     n = len(symbols)
-    keep(out, known, hessian=second.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n).tolist())
+    keep(out, known, hessian=hessian.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n).tolist())
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import yaml
 from rdkit import Chem
 
 from lmbmd.core.files import write_text
 from lmbmd.forcefield.parametrize import charges
-from lmbmd.forcefield.parametrize.quantum import resp
-from lmbmd.forcefield.parametrize.quantum.xtb import gfn2, relax
+from lmbmd.forcefield.parametrize.quantum import resp, xtb
 
 HERE = Path(__file__).parent
 FILE = HERE / "resp.json"
@@ -31,8 +29,8 @@ def fitted(smiles: str, relaxed: bool) -> dict:
     graph, energies = charges.conformers(Chem.AddHs(Chem.MolFromSmiles(smiles)))
     places = [graph.GetConformer(i).GetPositions() for i in charges.unlike(graph, energies)]
     if relaxed:
-        surface = gfn2(np.array([atom.GetAtomicNum() for atom in graph.GetAtoms()]), Chem.GetFormalCharge(graph))
-        places = [relax(surface, x)[1] for x in places]
+        surface = xtb.of(graph)
+        places = [xtb.relax(surface, x)[1] for x in places]
     raw, error = resp.raw_charges(graph, places)
     exact = [str(q) for q in charges.symmetrised(graph, raw)]
     how = {"relaxed": True} if relaxed else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+#: Å per bohr, and kJ/mol per hartree (CODATA 2018).
+BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
 #: Avogadro constant in 1/mol (exact, SI 2019).
 AVOGADRO_PER_MOL = 6.02214076e23
 #: Å per nm.

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from rdkit import Chem
 
+from lmbmd.core.units import BOHR_A
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.forcefield.parametrize import charges
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         symbols = [atom.GetSymbol() for atom in graph.GetAtoms()]
         points = resp.grid(symbols, x)
         quantum = resp.potential(symbols, x, Chem.GetFormalCharge(graph), points)
-        inverse = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
+        inverse = BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
         bcc = np.array([float(q) for q in charges.charges(graph, "am1bcc")])
         models = [bcc, *(charges_e(parameters, name) for parameters in sets)]
         errors = [np.sqrt(np.mean((inverse @ q - quantum) ** 2) / np.mean(quantum**2)) for q in models]

@@ -23,11 +23,12 @@ from rdkit import Chem
 from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, sha256_of
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 from lmbmd.data.library import load_library
 from lmbmd.data.terms import NativeForces, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.forcefield.parametrize.quantum.xtb import BOHR_A, HARTREE_KJ_MOL, Surface, gfn2, relax
+from lmbmd.forcefield.parametrize.quantum.xtb import Surface, gfn2, relax
 from lmbmd.validation.plan import SET, WORK, place
 from lmbmd.validation.results import PAIR, Row
 

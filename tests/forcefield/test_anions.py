@@ -10,6 +10,7 @@ import pytest
 from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 from lmbmd.data.library import force_fields_folder
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import read_own
@@ -17,7 +18,7 @@ from lmbmd.forcefield.parameters import load_set, read_extended
 from lmbmd.forcefield.parametrize import anions
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, system_of
 from lmbmd.forcefield.parametrize.parametrize import Request, parametrize
-from lmbmd.forcefield.parametrize.quantum import derived, xtb
+from lmbmd.forcefield.parametrize.quantum import derived
 from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised
 from lmbmd.forcefield.parametrize.typed import typed_terms
 from lmbmd.forcefield.sets import available_sets
@@ -35,7 +36,7 @@ def graph_of(smiles: str) -> Chem.Mol:
 def quantum(name: str):
     """Graph, geometry (Å), Hessian (kJ/mol/Å²) and charges of an anion whose quantum chemistry the recipes keep."""
     kept = json.loads((force_fields_folder() / "recipes" / "quantum" / f"{name}.json").read_text(encoding="utf-8"))
-    hessian = np.array(kept["hessian"]) * xtb.HARTREE_KJ_MOL / xtb.BOHR_A**2
+    hessian = np.array(kept["hessian"]) * HARTREE_KJ_MOL / BOHR_A**2
     return graph_of(kept["smiles"]), np.array(kept["x"]), hessian, kept["resp"]
 
 

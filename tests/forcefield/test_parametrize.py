@@ -25,6 +25,7 @@ from lmbmd.box.system import build_system
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
+from lmbmd.core.units import BOHR_A
 from lmbmd.data.library import force_fields_folder, load_library
 from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.own import add_species, own_sets, read_own
@@ -237,7 +238,7 @@ def test_resp_gives_back_the_charges_that_made_the_potential():
     molecule = chemistry.from_smiles("O")
     x = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
     points = resp.grid(["O", "H", "H"], x)
-    design = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
+    design = BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
     exact = np.array([-0.8, 0.4, 0.4])
     a, b = design.T @ design, design.T @ design @ exact
     free = resp._fit(a, b, 0, equivalence(molecule), np.zeros(3, bool), 0.0, {})
@@ -263,7 +264,7 @@ def test_the_hydrogens_of_a_methyl_group_are_alike_only_after_the_second_stage()
     rng = np.random.default_rng(1)
     x = np.array([[0, 0, 0], [1.4, 0, 0], [-0.4, 1.0, 0], [-0.4, -0.5, 0.9], [-0.4, -0.5, -0.9], [1.7, 0.9, 0]], float)
     points = resp.grid(["C", "O", "H", "H", "H", "H"], x)
-    design = resp.BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
+    design = BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2)
     b = design.T @ (design @ np.array([0.1, -0.6, 0.0, 0.05, 0.06, 0.39]) + 0.001 * rng.standard_normal(len(points)))
     q = resp.two_stages(molecule, design.T @ design, b, 0)
     assert q[2] == q[3] == q[4] != q[5]
@@ -797,6 +798,12 @@ def test_an_installed_file_that_is_not_the_released_one_is_refused(tmp_path, mon
     with pytest.raises(LmbmdError, match=r"not the one that Open Force Field released.*Install it anew \(pip install"):
         parametrize(request, tmp_path / "own-1.0.0", cache=None)
     parametrize(replace(request, offxml=file), tmp_path / "own-1.0.0", cache=None)
+    with pytest.raises(LmbmdError, match=r"not the one that Open Force Field released"):
+        parametrize(Request("ANION", "CS(=O)(=O)[O-]"), tmp_path / "own-1.0.0", cache=None)
+    with pytest.raises(LmbmdError, match=r"none\.offxml: there is no such file"):
+        parametrize(
+            Request("ANION", "CS(=O)(=O)[O-]", offxml=tmp_path / "none.offxml"), tmp_path / "own-1.0.0", cache=None
+        )
 
 
 @pytest.mark.skipif(not parametrize_module._installed_sage(), reason="no package with Open Force Field's files")

@@ -19,7 +19,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem
@@ -29,7 +29,7 @@ from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.forcefield.parametrize.molecules import equivalence
 from lmbmd.forcefield.parametrize.quantum.derived import derive, measured, minimum, mm_hessian, wavenumbers_cm
 from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised, graph_terms
-from lmbmd.forcefield.parametrize.typed import FLAT, angle_deg, typed_terms
+from lmbmd.forcefield.parametrize.typed import FLAT, amplitude, angle_deg, typed_terms
 
 #: 1–4 pairs of the released anions: factors, and geometric means (CL&P, as OPLS-AA).
 SCALE14 = (0.5, 0.5)
@@ -67,14 +67,13 @@ class Known:
 
     def one(self, kind: str, row: Row, levels: int = LEVELS) -> Values | None:
         """The one value for a row, told as exactly as it occurs; None if it does not occur, or there are several."""
-        for book, name in list(zip(self.books, (row.wide, row.exact, row.coarse), strict=True))[:levels]:
+        for book, name in zip(self.books[:levels], row, strict=False):
             if len(book.get((kind, name), ())) == 1:
                 return next(iter(book[kind, name]))
         return None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The names of a row of atoms, by level (``LEVELS``), from the end that comes first in the alphabet."""
 
     wide: str
@@ -129,7 +128,7 @@ def _add(known: Known, graph: Chem.Mol, parameters: ParameterSet, name: str) -> 
 
     def note(kind: str, atoms: tuple[int, ...], values: Values) -> None:
         row, rounded = _row(graph, atoms, kind), tuple(round(v, DIGITS) + 0.0 for v in values)
-        for book, told in zip(known.books, (row.wide, row.exact, row.coarse), strict=True):
+        for book, told in zip(known.books, row, strict=True):
             book[kind, told].add(rounded)
 
     for atom, (_, sigma, epsilon) in enumerate(rows.nonbonded):
@@ -144,8 +143,7 @@ def _add(known: Known, graph: Chem.Mol, parameters: ParameterSet, name: str) -> 
         row = tuple(atoms)
         is_plain = all(graph.GetBondBetweenAtoms(a, b) for a, b in itertools.pairwise(row))
         key = (row if row in found else row[::-1]) if is_plain else row
-        sign = 1.0 if (abs(phase) < 1.0) == bool(n % 2) else -1.0
-        (found if is_plain else flat).setdefault(key, [0.0] * 4)[n - 1] += 2.0 * sign * k
+        (found if is_plain else flat).setdefault(key, [0.0] * 4)[n - 1] += amplitude(n, phase, k)
     for key, v in found.items():
         note("torsions", key, tuple(v))
     for key, v in flat.items():
@@ -259,7 +257,7 @@ def _torsions(
         row, (_, j, k, _) = _row(graph, key, "torsions"), key
         if row.exact in taken or row.exact in periods:
             continue
-        in_ring = _smallest_ring(graph, j, k) <= RING
+        in_ring = 0 < graph.GetRingInfo().MinBondRingSize(graph.GetBondBetweenAtoms(j, k).GetIdx()) <= RING
         is_stiff = in_ring or graph.GetBondBetweenAtoms(j, k).GetIsConjugated()
         if is_light(graph, key) and is_stiff and all(_is_flat(graph, x, i, in_ring) for i in (j, k)):
             periods[row.exact] = 2
@@ -292,7 +290,7 @@ def _of_sage(sage: Terms, key: tuple[int, ...]) -> list[float] | None:
             straight = min(abs(phase), abs(phase - math.pi))
             if n > len(v) or straight > 1e-6:
                 return None
-            v[n - 1] += 2.0 * k * (1.0 if (phase < 1.0) == bool(n % 2) else -1.0)
+            v[n - 1] += amplitude(n, phase, k)
     return v if found else None
 
 
@@ -302,13 +300,6 @@ def _charged(graph: Chem.Mol) -> set[int]:
     bearing = {classes[a.GetIdx()] for a in graph.GetAtoms() if a.GetFormalCharge() < 0}
     found = {i for i, rank in enumerate(classes) if rank in bearing}
     return found | {n.GetIdx() for i in found for n in graph.GetAtomWithIdx(i).GetNeighbors()}
-
-
-def _smallest_ring(graph: Chem.Mol, i: int, j: int) -> int:
-    """Atoms of the smallest ring that a bond is in; more than any if it is in none."""
-    rings = graph.GetRingInfo()
-    bond = graph.GetBondBetweenAtoms(i, j).GetIdx()
-    return rings.MinBondRingSize(bond) or graph.GetNumAtoms() + RING + 1
 
 
 def _is_flat(graph: Chem.Mol, x: np.ndarray, i: int, in_ring: bool) -> bool:

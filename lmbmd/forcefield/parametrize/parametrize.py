@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import metadata, util
@@ -336,22 +336,19 @@ def _anion(
         )
     _refuse_elements(graph, ambertools.GAFF2_ELEMENTS | {"B"})
     step("bonded and Lennard-Jones terms")
-    offxml = request.offxml or _installed_sage()
-    try:
-        sage = apply(offxml, graph, frozenset({"B"})) if offxml else None
-        if sage is not None:
+    sage: Terms | None = None
+    source_of_sage: dict[str, str] = {}
+    if offxml := request.offxml or _installed_sage():
+        with suppress(Unparametrised):
+            sage, source_of_sage = _typed_by_sage(offxml, request, graph, foreign=frozenset({"B"}))
             refit(sage, graph, released_manifest(extends).get("refit", {}).get("atoms", []))
-    except Unparametrised:
-        sage = None
-    except OffxmlFault as error:
-        raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
-    ensemble = functools.cache(lambda: conformers(graph, request.conformers))
-    ranked, energies = ensemble()
+    ranked, energies = conformers(graph, request.conformers)
     starts = [c.GetPositions() for c in ranked.GetConformers()]
     try:
-        x, hessian = xtb.fine_minimum(graph, starts[int(np.argmin(energies))])
+        x = xtb.fine_minimum(graph, starts[int(np.argmin(energies))])
+        hessian = xtb.hessian(graph, x)
         draft = anions.drafted(graph, x, anions.known_terms(load_set(extends)), sage)
-        found, source = _charges(request, graph, given, cache, step, ensemble)
+        found, source = _charges(request, graph, given, cache, step, lambda: (ranked, energies))
         step("geometry and vibrations")
         terms, note = anions.finished(graph, draft, [float(q) for q in found], x, hessian)
     except Unparametrised as error:
@@ -364,7 +361,7 @@ def _anion(
         "note": note,
     }
     if draft.of_sage:
-        entry["sources"].insert(1, {**SAGE, "what": f"{SAGE['what']} ({offxml.name if offxml else ''})"})
+        entry["sources"].insert(1, source_of_sage)
     return Made(graph, system, lowest_geometry(system, [x, *starts]), entry, [note])
 
 
@@ -402,27 +399,40 @@ def _valence(request: Request, graph: Chem.Mol) -> tuple[Terms, dict[str, Any], 
                 remedy=f"Install it ({SAGE_INSTALL}), or give --offxml {SAGE_FILE} "
                 "(github.com/openforcefield/openff-forcefields).",
             )
-        if not offxml.is_file():
-            raise LmbmdError("there is no such file.", where=str(offxml), remedy="Give the .offxml file.")
-        digest = provenance.file_sha256(offxml)
-        if request.offxml is None and digest != SAGE_SHA256:
-            raise LmbmdError(
-                "the installed file is not the one that Open Force Field released under this name.",
-                where=str(offxml),
-                remedy=f"Install it anew ({SAGE_INSTALL}), or name it with --offxml to take it as it is.",
-            )
-        terms = apply(offxml, graph)
+        terms, source = _typed_by_sage(offxml, request, graph)
     except Unparametrised as error:
         raise LmbmdError(
             f"{error}.",
             where=f"--valence {valence}",
             remedy=f"The force field was never fitted to this group, and nothing is guessed. {NEEDED}",
         ) from error
-    except OffxmlFault as error:
-        raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
-    source = {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {digest})"}
     used = {section: sorted(set(ids.values()), key=lambda p: (len(p), p)) for section, ids in terms.used.items() if ids}
     return terms, {"sources": [source], "sage_parameters": used}, cautions
+
+
+def _typed_by_sage(
+    offxml: Path, request: Request, graph: Chem.Mol, foreign: frozenset[str] = frozenset()
+) -> tuple[Terms, dict[str, str]]:
+    """Terms by Sage's file, of which an installed one must be the released one; and what the manifest says of it.
+
+    Raises:
+        Unparametrised: as ``apply`` does.
+        LmbmdError: for a file that cannot be taken.
+    """
+    if not offxml.is_file():
+        raise LmbmdError("there is no such file.", where=str(offxml), remedy="Give the .offxml file.")
+    digest = provenance.file_sha256(offxml)
+    if request.offxml is None and digest != SAGE_SHA256:
+        raise LmbmdError(
+            "the installed file is not the one that Open Force Field released under this name.",
+            where=str(offxml),
+            remedy=f"Install it anew ({SAGE_INSTALL}), or name it with --offxml to take it as it is.",
+        )
+    try:
+        terms = apply(offxml, graph, foreign)
+    except OffxmlFault as error:
+        raise LmbmdError(f"{error}.", where=str(offxml), remedy="Give another SMIRNOFF file.") from error
+    return terms, {**SAGE, "what": f"{SAGE['what']} ({offxml.name}, sha256 {digest})"}
 
 
 def _installed_sage() -> Path | None:

@@ -85,6 +85,11 @@ def series(v: Sequence[float]) -> list[tuple[int, float, float]]:
     return [(n, 0.0 if n % 2 else math.pi, 0.5 * vn) for n, vn in enumerate(v, start=1) if vn]
 
 
+def amplitude(n: int, phase: float, k: float) -> float:
+    """The V of one (n, phase, k) term, whose phase is 0 or π (up to its sign): ``series`` the other way round."""
+    return 2.0 * k * (1.0 if (abs(phase) < 1.0) == bool(n % 2) else -1.0)
+
+
 def angle_deg(x: np.ndarray) -> float:
     """The angle at the second of three positions, degrees."""
     a, b = x[0] - x[1], x[2] - x[1]

@@ -11,9 +11,9 @@ import numpy as np
 from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import BOHR_A
 from lmbmd.forcefield.parametrize.molecules import equivalence
 
-BOHR_A = 0.529177210903
 #: Singh and Kollman's radii, J. Comput. Chem. 1984, 5, 129 (10.1002/jcc.540050204), Å.
 RADII_A = {
     "H": 1.20,

@@ -9,8 +9,8 @@ from rdkit import Chem
 from scipy.optimize import minimize
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 
-BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
 #: Of the numerical Hessian, bohr.
 STEP = 0.005
 #: Accuracy of the self-consistent charges, and the largest force left (hartree/bohr): for comparing conformers, and for
@@ -73,18 +73,16 @@ def relax(
     return HARTREE_KJ_MOL * found.fun, BOHR_A * found.x.reshape(shape)
 
 
-def hessian(surface: Surface, positions_A: np.ndarray) -> np.ndarray:
+def fine_minimum(molecule: Chem.Mol, positions_A: np.ndarray) -> np.ndarray:
+    """Minimum (Å) below ``positions_A`` of which a Hessian can be made."""
+    return relax(of(molecule, FINE[0]), positions_A, FINE[1], FINE_STEPS, FINE_CHANGE)[1]
+
+
+def hessian(molecule: Chem.Mol, positions_A: np.ndarray) -> np.ndarray:
     """Central differences of the gradient, (3 n, 3 n), kJ/mol/Å²."""
-    flat = np.ravel(positions_A / BOHR_A)
+    surface, flat = of(molecule, FINE[0]), np.ravel(positions_A / BOHR_A)
     rows = []
     for k in range(flat.size):
         ends = [surface((flat + sign * STEP * np.eye(1, flat.size, k)[0]).reshape(-1, 3))[1] for sign in (1, -1)]
         rows.append(np.ravel(ends[0] - ends[1]) / (2 * STEP))
     return 0.5 * (np.array(rows) + np.array(rows).T) * HARTREE_KJ_MOL / BOHR_A**2
-
-
-def fine_minimum(molecule: Chem.Mol, positions_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Minimum (Å) below ``positions_A`` and its Hessian, kJ/mol/Å²."""
-    surface = of(molecule, FINE[0])
-    x = relax(surface, positions_A, FINE[1], FINE_STEPS, FINE_CHANGE)[1]
-    return x, hessian(surface, x)
