@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -309,19 +309,21 @@ class _Row:
         units = self.cells.get("units", "")
         if found := self.codebook.units.get(units):
             return found
-        bases = ("mol/L of solution", "mol/L of solvent", "mol/kg of solvent", "mol parts")
+        bases: tuple[SaltBasis, ...] = get_args(SaltBasis)
         for basis in bases:
             if units == basis:
-                return basis  # type: ignore[return-value]
+                return basis
         subject = f"{shown(units)} does not say" if units else "nothing says"
-        remedy = f"'units: {{{units or 'WORD'}: BASIS}}' with one of {_or(bases)}."
+        remedy = f"'units: {{{units or 'WORD'}: BASIS}}' with one of {listed(bases, 'or')}."
         raise _Fault("units", f"{subject} what the amounts count. Tell it in the codebook: {remedy}")
 
     def _ratio(self) -> Basis:
         if self.codebook.ratio:
             return self.codebook.ratio
         why = "nothing says whether the ratios are by mole, by volume or by mass."
-        raise _Fault("solvent1_ratio", f"{why} Tell it in the codebook: 'ratio: BASIS' with one of {_or(PARTS)}.")
+        raise _Fault(
+            "solvent1_ratio", f"{why} Tell it in the codebook: 'ratio: BASIS' with one of {listed(PARTS, 'or')}."
+        )
 
     def _species(self, name: str, column: str) -> Species:
         known = self.codebook.names.get(name, name)
@@ -397,10 +399,6 @@ class _Row:
 
 def _of(number: Decimal, basis: str) -> str:
     return f"{number.normalize():f} {basis}"
-
-
-def _or(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _is_formula_of(text: str, species: Species) -> bool:

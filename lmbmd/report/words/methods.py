@@ -10,7 +10,7 @@ from lmbmd.core.units import PS_PER_NS
 from lmbmd.core.words import counted, listed
 from lmbmd.report.inputs import Replica, Results
 from lmbmd.report.words import naming, narrative
-from lmbmd.report.words.references import Reference, engine_of
+from lmbmd.report.words.references import HYDROGEN_AMU, Reference, engine_of
 
 #: How an engine holds the pressure.
 _BAROSTATS = {"openmm": "Monte Carlo barostat", "gromacs": "stochastic cell rescaling"}
@@ -94,7 +94,7 @@ def _dynamics(
     step = f"The time step was {protocol['timestep_fs']:g} fs"
     if protocol.get("constraints") == "h-bonds":
         step += f", with bonds to hydrogen of fixed length{_cite(keys, 'bonds to hydrogen')}"
-        if protocol.get("hydrogen_mass_amu", 0) > 1.01:
+        if protocol.get("hydrogen_mass_amu", 0) > HYDROGEN_AMU:
             step += f" and hydrogens of {protocol['hydrogen_mass_amu']:g} amu{_cite(keys, 'hydrogen mass')}"
     pressure = next((spec["pressure_bar"] for spec in records if spec.get("pressure_bar")), None)
     ways = [_BAROSTATS[name] for name in dict.fromkeys(map(engine_of, _runs(results))) if name in _BAROSTATS]
@@ -124,8 +124,7 @@ def _recorded(results: Results) -> str:
         long = " to ".join(dict.fromkeys(rounding.duration(ps) for ps in (lengths[0], lengths[-1]))) if lengths else ""
         runs = counted(len(point.replicas), "independent run") if len(point.replicas) > 1 else "one run"
         found.setdefault(f"{runs}{f' of {long}' if long else ''}", []).append(point.at)
-    each = " each" if any(len(at) > 1 for at in found.values()) else ""
-    return "; ".join(f"{runs}{each if len(at) > 1 else ''} at {listed(at)}" for runs, at in found.items())
+    return "; ".join(f"{runs}{' each' if len(at) > 1 else ''} at {listed(at)}" for runs, at in found.items())
 
 
 def _differing(protocols: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ from lmbmd.report.words import naming
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>;,{}]+")
 #: Without hydrogens heavier than this, masses were not repartitioned, amu.
-_HYDROGEN_AMU = 1.01
+HYDROGEN_AMU = 1.01
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _facts(results: Results) -> set[str]:
             f"constraints in {e}": any((spec.get("protocol") or {}).get("constraints") == "h-bonds" for spec in of[e])
             for e in engines
         },
-        "heavy hydrogen": any((p.get("hydrogen_mass_amu") or 0) > _HYDROGEN_AMU for p in protocols),
+        "heavy hydrogen": any((p.get("hydrogen_mass_amu") or 0) > HYDROGEN_AMU for p in protocols),
         "pme": bool(runs) and isinstance(nonbonded, Mapping) and nonbonded.get("electrostatics") == "PME",
         "residence": any(point.table("residence") is not None for point in points),
         "scenes": any(point.snapshots for point in points),
