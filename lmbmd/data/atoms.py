@@ -1,4 +1,4 @@
-"""Who every atom of a box is: its molecule, species, site, element, mass and charge."""
+"""Who every atom of a box is: its molecule, unit, species, site, element, mass and charge."""
 
 from __future__ import annotations
 
@@ -61,17 +61,26 @@ def digest(said: str, table: pa.RecordBatch | pa.Table) -> str:
     return found.hexdigest()
 
 
-Role = Literal["cation", "anion", "solvent", "diluent", "additive"]
-ROLES: tuple[Role, ...] = ("cation", "anion", "solvent", "diluent", "additive")
+Role = Literal["cation", "anion", "solvent", "polymer", "diluent", "additive"]
+ROLES: tuple[Role, ...] = ("cation", "anion", "solvent", "polymer", "diluent", "additive")
 
 
 @dataclass(frozen=True)
 class SpeciesInfo:
-    """One species of a box: its name, its role in this bottle and its formal charge."""
+    """One species of a box: a kind of small molecule, or a kind of unit of a chain.
+
+    Attributes:
+        name: unique in the box; sites are named by it.
+        role: in this bottle. A unit with a negative charge is an anion, wherever its chain is from.
+        charge: formal, of one molecule or of one unit, e.
+        chain: name of the chains that this is a unit of, as ``"PVDF-HFP"``; "" for a small molecule. A chain of one
+            kind of unit may share its name.
+    """
 
     name: str
     role: Role
     charge: int
+    chain: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +89,16 @@ class AtomTable:
 
     All arrays have one entry per atom, in trajectory order. Atoms of one molecule are contiguous and
     molecules are numbered 0, 1, 2 … in that order.
+
+    A *unit* is what is counted: the partner of an ion, a member of a shell, a node of a cluster. A small molecule is
+    one unit, and ``unit`` is then ``molecule``. A chain is a molecule of several units, and what has a species, a
+    role and a charge is the unit: in PEO of 20 units with LiTFSI the species are Li, TFSI and the ether unit, whose
+    ``SpeciesInfo.chain`` is "PEO"; a copolymer has a species for each kind of unit, all with the same ``chain``, and
+    an anion tethered to a chain is a unit with role anion and charge −1. Every atom belongs to a unit: those of an
+    end group to the first or last one, those of a side group to the unit that bears it. Atoms of one unit are
+    contiguous; units are numbered 0, 1, 2 … over the box in order of atoms, and along a chain from one end to the
+    other: units that follow each other in a chain are bonded to each other. Chains of one name may differ in length
+    and sequence.
 
     Attributes:
         species: the species of the box; ``species_id`` indexes it.
@@ -97,6 +116,7 @@ class AtomTable:
             whole (``lmbmd.data.bonds.parents``); a first atom's is itself. Not given: the atom before.
         bonds: (n_bonds, 2) int64, the bonded atoms, each pair once, the earlier atom first; None if they are not known,
             as of a foreign topology without bonds.
+        unit: int32, over the whole box. Not given: the molecule.
     """
 
     species: tuple[SpeciesInfo, ...]
@@ -110,20 +130,23 @@ class AtomTable:
     charge_e: np.ndarray
     parent: np.ndarray = None  # type: ignore[assignment]  # never None once made: __post_init__
     bonds: np.ndarray | None = None
+    unit: np.ndarray = None  # type: ignore[assignment]  # never None once made: __post_init__
 
     def __post_init__(self) -> None:
         n = len(self.species_id)
         if self.parent is None:
             before = np.arange(n) - (np.diff(self.molecule, prepend=-1) == 0)
             object.__setattr__(self, "parent", before.astype(np.int32))
-        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e", "parent"):
+        if self.unit is None:
+            object.__setattr__(self, "unit", self.molecule)
+        for column in ("molecule", "site_id", "element", "name", "mass_amu", "charge_e", "parent", "unit"):
             if len(getattr(self, column)) != n:
                 raise ValueError(f"{column} has {len(getattr(self, column))} entries for {n} atoms")
-        steps = np.diff(self.molecule)
-        if n == 0 or self.molecule[0] != 0 or ((steps != 0) & (steps != 1)).any():
-            raise ValueError("molecules must be contiguous and numbered 0, 1, 2 …")
-        if (np.diff(self.species_id)[steps == 0] != 0).any():
-            raise ValueError("a molecule belongs to more than one species")
+        for what, numbers in (("molecules", self.molecule), ("units", self.unit)):
+            steps = np.diff(numbers)
+            if n == 0 or numbers[0] != 0 or ((steps != 0) & (steps != 1)).any():
+                raise ValueError(f"{what} must be contiguous and numbered 0, 1, 2 …")
+        self._check_units()
         first = self.first_atom[self.molecule]
         if (self.parent < first).any() or (self.parent > np.maximum(np.arange(n) - 1, first)).any():
             raise ValueError("a parent is not an earlier atom of the same molecule")
@@ -133,6 +156,18 @@ class AtomTable:
             raise ValueError("species_id outside the species list")
         if self.site_id.min() < -1 or self.site_id.max() >= len(self.sites):
             raise ValueError("site_id outside the site list")
+
+    def _check_units(self) -> None:
+        inside, together = np.diff(self.unit) == 0, np.diff(self.molecule) == 0
+        if (inside & ~together).any():
+            raise ValueError("a unit belongs to more than one molecule")
+        if (np.diff(self.species_id)[inside] != 0).any():
+            raise ValueError("a unit belongs to more than one species")
+        chain = np.array([s.chain for s in self.species], dtype=object)[self.species_id]
+        if (chain[1:] != chain[:-1])[together].any():
+            raise ValueError("the units of a molecule are of more than one chain")
+        if (chain[1:] == "")[together & ~inside].any():
+            raise ValueError("a molecule of several units is of no chain")
 
     def _checked_bonds(self, bonds: np.ndarray) -> np.ndarray:
         pairs = np.unique(np.sort(np.asarray(bonds, np.int64).reshape(-1, 2), axis=1)[:, ::-1], axis=0)[:, ::-1]
@@ -156,8 +191,33 @@ class AtomTable:
 
     @cached_property
     def molecule_species(self) -> np.ndarray:
-        """Species of each molecule (int32)."""
+        """Species of each molecule (int32); of a chain, that of its first unit."""
         return self.species_id[self.first_atom[:-1]]
+
+    @cached_property
+    def first_atom_of_unit(self) -> np.ndarray:
+        """Index of the first atom of each unit, and the number of atoms at the end (int64)."""
+        starts = np.flatnonzero(np.diff(self.unit, prepend=-1))
+        return np.append(starts, len(self)).astype(np.int64)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.first_atom_of_unit) - 1
+
+    @cached_property
+    def unit_species(self) -> np.ndarray:
+        """Species of each unit (int32)."""
+        return self.species_id[self.first_atom_of_unit[:-1]]
+
+    @cached_property
+    def unit_molecule(self) -> np.ndarray:
+        """Molecule of each unit (int32): the chain that it is in, or the small molecule that it is."""
+        return self.molecule[self.first_atom_of_unit[:-1]]
+
+    @cached_property
+    def chains(self) -> tuple[str, ...]:
+        """Names of the kinds of chains in the box, in order of their species."""
+        return tuple(dict.fromkeys(s.chain for s in self.species if s.chain))
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -177,11 +237,14 @@ class AtomTable:
         return [s.name for s in self.species].index(name)
 
     def count(self, name: str) -> int:
-        """Number of molecules of a species."""
-        return int((self.molecule_species == self.species_index(name)).sum())
+        """Number of small molecules, or of units, of a species."""
+        return int((self.unit_species == self.species_index(name)).sum())
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write to Parquet: a row per atom, species and sites in the file's metadata."""
+        """Write to Parquet: a row per atom, species and sites in the file's metadata.
+
+        A box without chains is written as before there were units, to the byte.
+        """
         columns = {
             "species_id": self.species_id.astype(np.int32),
             "molecule": self.molecule.astype(np.int32),
@@ -192,12 +255,15 @@ class AtomTable:
             "charge_e": self.charge_e.astype(float),
             "parent": np.asarray(self.parent, np.int32),
         }
+        if self.n_units > self.n_molecules:
+            columns["unit"] = np.asarray(self.unit, np.int32)
         table = pa.table({key: pa.array(list(v) if v.dtype.kind in "UO" else v) for key, v in columns.items()})
         if self.bonds is not None:  # in order of the later atom
             ends = np.searchsorted(self.bonds[:, 1], np.arange(len(self) + 1)).astype(np.int32)
             earlier = pa.array(self.bonds[:, 0].astype(np.int32))
             table = table.append_column("bonded", pa.ListArray.from_arrays(pa.array(ends), earlier))
-        header = json.dumps({"species": [asdict(s) for s in self.species], "sites": list(self.sites)})
+        species = [{k: v for k, v in asdict(s).items() if k != "chain" or v} for s in self.species]
+        header = json.dumps({"species": species, "sites": list(self.sites)})
         table = table.replace_schema_metadata({"lmbmd": header, SEAL: digest(header, table)})
         with replacing(path) as partial:
             pq.write_table(table, partial)

@@ -16,7 +16,7 @@ from lmbmd.data.atoms import AtomTable, SpeciesInfo
 #: A free, bound and bridging molecule is in contact with no, one, and two or more centres.
 STATES = ("free", "bound", "bridging")
 #: In which order the species of a shell are named, by kind.
-LIGAND_KINDS = ("solvent", "additive", "diluent", "anion")
+LIGAND_KINDS = ("solvent", "polymer", "additive", "diluent", "anion")
 
 
 def kind(species: SpeciesInfo) -> str:

@@ -192,8 +192,9 @@ def parametrize(
 
 def _check_words(request: Request) -> None:
     """Refuse a role or a density that no bottle could be composed with."""
-    if request.role and request.role not in ROLES:
-        raise LmbmdError(f"there is no role '{request.role}'.", where="--role", remedy=nearest(request.role, ROLES))
+    roles = [role for role in ROLES if role != "polymer"]  # that of a chain's unit, which is no molecule
+    if request.role and request.role not in roles:
+        raise LmbmdError(f"there is no role '{request.role}'.", where="--role", remedy=nearest(request.role, roles))
     density = request.density_g_cm3
     if density is not None and not (math.isfinite(density) and density > 0):
         raise LmbmdError(f"{density:g} g/cm³ is no density.", where="--density", remedy="Give that of the liquid.")
