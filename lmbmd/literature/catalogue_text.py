@@ -11,6 +11,7 @@ from lmbmd.forcefield.own import how_to_get
 from lmbmd.forcefield.sets import released_sets
 from lmbmd.formulation.models import SECTIONS, Formulation
 from lmbmd.literature.catalogue import Bottle, Entry, Standing
+from lmbmd.literature.claims import shipped_claims
 
 _STATUS = {
     "given": "every component, amount and ratio is printed by the source",
@@ -60,7 +61,9 @@ def page(entry: Entry, found: Standing) -> str:
     lines = [entry.name, f"  {entry.title}", ""]
     lines += _said("class", f"{listing.kind}, {listing.scope}{origin}")
     lines += _said("recipe", f"{listing.status}: {_STATUS[listing.status]}")
-    lines += _said("source", f"{entry.source} (docs/catalogue.md says which reviews these are)")
+    lines += _said("source", entry.source)
+    for review in reviews(entry):
+        lines += _said("", review)
     for i, bottle in enumerate(entry.bottles):
         lines += _said("" if i else "bottle", _recipe(bottle))
     if not entry.bottles:
@@ -69,6 +72,12 @@ def page(entry: Entry, found: Standing) -> str:
         lines += _said("" if i else "assumed", f"- {text}")
     lines += [*_said("notes", entry.notes), "", *_here(found)]
     return "\n".join(lines)
+
+
+def reviews(entry: Entry) -> list[str]:
+    """The reviews that an entry cites, each with its title, journal and DOI, in the order of their letters."""
+    sources = {f"review {key[-1].upper()}": one for file in shipped_claims() for key, one in file.sources.items()}
+    return [f"{name}: {one.title}, doi:{one.doi}" for name, one in sources.items() if name in entry.source]
 
 
 def _recipe(bottle: Formulation) -> str:

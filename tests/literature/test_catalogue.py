@@ -27,6 +27,7 @@ from lmbmd.literature.catalogue import (
     standing,
 )
 from lmbmd.literature.catalogue_text import page, table
+from lmbmd.literature.claims import shipped_claims
 from lmbmd.study.study import load_study
 
 ENTRIES = load_catalogue()
@@ -92,6 +93,58 @@ def test_nothing_but_published_sources_is_named():
         text = entry.path.read_text(encoding="utf-8")
         assert not re.search(r"\bseed\b|\.txt|/work", text), entry.name
         assert re.fullmatch(r"(review [A-D](, refs?\. [\d, –]+)?(; )?)+", entry.source), entry.source
+
+
+def cited(source: str) -> list[tuple[str, int]]:
+    """Every (review, reference) of an entry's source, ranges written out."""
+    found = []
+    for one in source.split("; "):
+        review, _, refs = one.partition(", ref")
+        for part in re.findall(r"\d+(?:–\d+)?", refs):
+            first, _, last = part.partition("–")
+            found += [(review, number) for number in range(int(first), int(last or first) + 1)]
+    return found
+
+
+def test_no_reference_is_cited_twice_by_an_entry():
+    twice = [("review A", 3), *[("review B", number) for number in (7, 8, 9, 8)]]
+    assert cited("review A, ref. 3; review B, refs. 7–9, 8") == twice
+    for entry in ENTRIES.values():
+        refs = cited(entry.source)
+        assert len(refs) == len(set(refs)), entry.name
+
+
+def test_an_entry_that_was_added_here_claims_no_temperature_of_its_source():
+    """The source prints it of the electrolyte that the entry is compared with, if at all."""
+    for entry in ENTRIES.values():
+        if entry.listing.origin == "control":
+            assert "source also speaks" not in entry.notes, entry.name
+
+
+@pytest.mark.parametrize("name", ["lifsi-dme-1m", "lifsi-dme-tte-3-7-1m", "lifsi-dfp-1.13m", "lipf6-ec-dec-1m"])
+def test_a_temperature_printed_of_another_electrolyte_is_not_this_ones(name):
+    assert not re.search(r"\d{3}\.15", ENTRIES[name].notes)
+
+
+def test_an_abbreviation_that_the_reviews_do_not_spell_out_is_an_assumption():
+    for entry in ENTRIES.values():
+        for name in {"FEMC", "DMTMSA", "DFP"} & set(entry.mentions if entry.bottles else ()):
+            said = f"The review does not expand the name {name};"
+            assert any(text.startswith(said) for text in entry.assumptions), entry.name
+
+
+def test_the_reviews_can_be_looked_up(found):
+    """Title, journal and DOI of each: in the documentation, and with every entry that cites it."""
+    docs = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    (reviews,) = [file.sources for file in shipped_claims()]
+    assert [*reviews] == ["review-a", "review-b", "review-c", "review-d"]
+    for key, review in reviews.items():
+        letter = key[-1].upper()
+        assert re.fullmatch(r"10\.\d{4}/[a-z0-9.-]+", review.doi) and re.search(r"20\d\d", review.title)
+        assert f"| {letter} | {review.title}, [{review.doi}](https://doi.org/{review.doi}) |" in docs
+    shown = " ".join(page(find_entry("lifsi-dme-4m"), found["lifsi-dme-4m"]).split())
+    assert f"review B: {reviews['review-b'].title}, doi:{reviews['review-b'].doi}" in shown
+    assert "review A" not in shown
 
 
 # Moles of each component per mole of cations, from masses and volumes written out here: LiFSI 85, LiTFSI 143 cm³/mol;

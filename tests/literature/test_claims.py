@@ -16,7 +16,7 @@ from lmbmd.analysis.features import COLUMNS, FEATURES, OVER_TEMPERATURES, ROWS
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.formulation.models import SECTIONS
-from lmbmd.literature.catalogue import load_catalogue, recipes
+from lmbmd.literature.catalogue import find_entry, load_catalogue, recipes, standing
 from lmbmd.literature.claims import Claim, ClaimsFile, known_claims, load_claims, shipped_claims
 from lmbmd.literature.judge import (
     VERDICTS,
@@ -509,6 +509,140 @@ def test_a_claim_that_a_run_can_answer_names_a_bottle_that_is_run():
     run = {bottle.name for entry in load_catalogue().values() for bottle in entry.bottles}
     for claim in JUDGEABLE:
         assert {name for name in (claim.formulation, claim.versus) if name} <= run, claim.id
+
+
+def test_the_documentation_counts_the_shipped_claims_as_they_are():
+    text = " ".join((ROOT / "docs" / "claims.md").read_text("utf-8").split("## The shipped claims")[1].split())
+    judged = [claim for claim in SHIPPED if claim.test in ("md", "proxy")]
+    for test in ("md", "proxy", "not computed", "out of reach"):
+        assert f"| `{test}` | {sum(claim.test == test for claim in SHIPPED)} |" in text
+    assert f"`claims/reviews.yaml` has {len(SHIPPED)} claims of four reviews" in text
+    assert f"The {len(judged)} that can be judged are {len({c.group or c.id for c in judged})} independent ones" in text
+    assert f"{sum(claim.partner_assumed for claim in SHIPPED)} are about a bottle that is our choice" in text
+
+
+def test_where_a_claim_points_to_energies_of_single_pairs_they_are_in_that_order():
+    """Energies in vacuum, from docs/validation.md: with the force field and with GFN2-xTB."""
+    text = (ROOT / "docs" / "validation.md").read_text("utf-8")
+    energies = {
+        name: (-int(model), -int(quantum))
+        for name, model, quantum in re.findall(r"^\| (\w+) \| (-\d+) \| -\d+ \| (-\d+) \|", text, re.MULTILINE)
+    }
+    order = {
+        "lipf6-ec-dec-1m-c1": ["EC", "FEC", "DFEC"],
+        "lipf6-dfec-dec-1m-c1": ["EC", "FEC", "DFEC"],
+        "lipf6-fec-dec-1m-c1": ["EC", "FEC", "DFEC"],
+        "etfa-low-t-c1": ["EC", "DMC", "ETFA"],
+    }
+    assert {claim.id for claim in SHIPPED if "in vacuum, which are in this order" in claim.why} == set(order)
+    for names in order.values():
+        for kind in (0, 1):
+            found = [energies[name][kind] for name in names]
+            assert found == sorted(set(found), reverse=True)
+
+
+def test_a_bottle_that_was_added_here_is_told_as_our_choice():
+    """Entries of origin `control` stand in none of the reviews, so none of the reviews chose them."""
+    origin = {b.name: entry.listing.origin for entry in load_catalogue().values() for b in entry.bottles}
+    for claim in JUDGEABLE:
+        if "control" in {origin[name] for name in (claim.formulation, claim.versus) if name}:
+            assert claim.partner_assumed, claim.id
+
+
+#: What each claim says, as numbers of its two bottles (or of its one), and as numbers that say the opposite.
+SAID = {
+    # more salt
+    "lifsi-dme-1m-c1": ((0.7,), (0.2,)),
+    "lifsi-dme-6m-c2": ((0.01, 0.1), (0.2, 0.1)),
+    "generic-hce-c6": ((0.2, 1.5), (1.5, 0.2)),
+    "generic-hce-c7": ((3.0, 1.0), (1.0, 3.0)),
+    "generic-hce-c8": ((1.4, 2.5), (2.5, 1.4)),
+    "generic-dilute-1m-c2": ((0.40, 0.30), (0.30, 0.40)),
+    "generic-dilute-1m-c2-above": ((0.40, 0.30), (0.30, 0.40)),
+    "lifsi-16m-compressed-c1": ((0.7,), (0.3,)),
+    "hce-sulfone-c1": ((0.02,), (0.4,)),
+    "lifsi-tmp-hce-c1": ((0.02, 0.7), (0.7, 0.02)),
+    # diluents
+    "generic-lhce-c1": ((20.0, 2.0), (2.0, 20.0)),
+    "generic-lhce-c2": ((0.2, 0.6), (0.6, 0.2)),
+    "generic-lhce-c5": ((0.6, 0.2), (0.2, 0.6)),
+    "lifsi-egbe-tte-cipa-c5": ((0.8, 0.1), (0.1, 0.8)),
+    "lifsi-cldee-c4": ((2.5,), (0.2,)),
+    "lifsi-cldee-c4-outside": ((0.02,), (0.8,)),
+    "lifsi-cldee-c5": ((10.0, 80.0), (80.0, 10.0)),
+    "litfsi-fec-fb-lmce-c3": ((4.0,), (40.0,)),
+    "c-dhce-fb-tte-c3": ((200.0, 800.0), (800.0, 200.0)),
+    # solvents
+    "lifsi-ec-dmc-1m-c1": ((0.3, 0.6), (0.6, 0.3)),
+    "lifsi-dx-1m-c3": ((0.1, 1.5), (1.5, 0.1)),
+    "lifsi-dfp-1.13m-c1": ((1.0,), (0.01,)),
+    "lifsi-fsndm-c3": ((0.5, 0.1), (0.1, 0.5)),
+    "lifsi-fsndi-c3": ((0.5, 0.1), (0.1, 0.5)),
+    "lifsi-fsnp-c3": ((0.5, 0.1), (0.1, 0.5)),
+    "lifsi-thf-to-c4": ((0.6, 0.3), (0.3, 0.6)),
+    "lifsi-thf-to-c5": ((200.0, 800.0), (800.0, 200.0)),
+    # salts and additives
+    "single-salt-set-c2": ((0.2, 0.6), (0.6, 0.2)),
+    "lifsi-lino3-dme-2m-c5": ((0.5, 0.3), (0.3, 0.5)),
+    "lifsi-lino3-dme-2m-c5-self": ((0.5, 0.3), (0.3, 0.5)),
+    "lifsi-lino3-dme-2m-c6": ((0.05,), (0.9,)),
+    "tpfpb-lhce-c3": ((0.3, 0.1), (0.1, 0.3)),
+    "lipf6-ec-dec-fec-c2": ((1.02, 1.0), (1.5, 1.0)),
+    "lipf6-ec-dec-fec-c3": ((0.98, 1.0), (0.5, 1.0)),
+    "carbonate-lino3-dmso-c1": ((1.5,), (0.2,)),
+    "carbonate-lino3-tegdme-c1": ((0.35,), (0.05,)),
+    "carbonate-lino3-egda-c1": ((0.6,), (0.1,)),
+    "carbonate-lino3-dmso-c2": ((0.05, 0.15), (0.15, 0.05)),
+    "carbonate-lino3-tegdme-c2": ((0.05, 0.15), (0.15, 0.05)),
+    "carbonate-lino3-egda-c2": ((0.05, 0.15), (0.15, 0.05)),
+}
+
+
+def table_of(claim, values):
+    """A feature table in which the bottles of a claim have these numbers, with errors of one in a hundred."""
+    number, box = claim.number, {"name": "box_edge_nm", "species": ""}
+    species = (number.species, number.species if number.versus_species is None else number.versus_species)
+    at = (claim.temperature_K or 298.15, claim.versus_temperature_K or claim.temperature_K or 298.15)
+    rows = []
+    for bottle, who, T, value in zip((claim.formulation, claim.versus), species, at, values, strict=False):
+        state = {"temperature_K": T, "unit": "1"}
+        rows.append((bottle, value, abs(value) / 100, {**state, "name": number.name, "species": who}))
+        rows.append((bottle, 9.0, 0.0, {**state, **box}))
+    return numbers(*rows)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_shipped_claim_is_judged_by_what_its_source_says(name):
+    claim = next(claim for claim in SHIPPED if claim.id == name)
+    for values, expected in zip(SAID[name], ("supported", "contradicted"), strict=True):
+        judged = judge_claims(shipped_claims(), table_of(claim, values)).set_index("id").loc[name]
+        assert judged.verdict == expected, judged.reason
+
+
+@pytest.mark.parametrize("claim", JUDGEABLE, ids=lambda claim: claim.id)
+def test_every_shipped_claim_can_be_supported(claim):
+    """By numbers inside what it claims, of bottles and at temperatures that it names."""
+    if claim.test not in ("md", "proxy"):
+        return
+    low, high = claim.claimed
+    inside = (low + high) / 2 if math.isfinite(low + high) else low + 1.0 if math.isfinite(low) else high / 2 or -1.0
+    values = {"value": (inside,), "ratio": (inside, 1.0), "difference": (2.0 + inside, 2.0)}[claim.estimand]
+    table = table_of(claim, values)
+    table["error"] /= 50
+    if claim.number.name in {name for name, _, _ in OVER_TEMPERATURES}:
+        table["temperature_K"] = math.nan
+    judged = judge_claims(shipped_claims(), table).set_index("id").loc[claim.id]
+    assert judged.verdict == "supported", judged.reason
+
+
+def test_more_of_a_cosolvent_than_by_chance_is_counted_from_its_recipe():
+    """Four neighbours drawn at random from the neutral molecules hold this many of it; rounded to a tenth."""
+    for name, solvent in (("dmso", "DMSO"), ("tegdme", "G4"), ("egda", "EGDA")):
+        entry = f"carbonate-lino3-{name}"
+        (held,) = [bottle.composition.counts for bottle in standing(find_entry(entry)).bottles]
+        chance = 4 * held[solvent] / sum(held[one] for one in ("EC", "DEC", solvent))
+        (claim,) = [claim for claim in SHIPPED if claim.id == f"{entry}-c1"]
+        assert claim.number.species == solvent and claim.range == (pytest.approx(chance, abs=0.05), None)
 
 
 def documented():
