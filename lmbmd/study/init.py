@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,14 @@ from lmbmd.core.words import counted, listed, unaccented
 from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.lookup import known
-from lmbmd.forcefield.own import FOLDER, own_sets
-from lmbmd.forcefield.sets import released_sets
+from lmbmd.forcefield.own import FOLDER, OwnSet, every_set, own_sets
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import Conditions, Formulation, Size, make_formulation
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
 from lmbmd.simulate.protocol import Protocol
 from lmbmd.study import layout
 from lmbmd.study.bottles_csv import read_bottles, read_codebook, refused_text
-from lmbmd.study.study import Study, composition_of, load_study, read_options
+from lmbmd.study.study import Study, StudyFile, composition_of, load_study, read_options
 
 _SNAKEFILE = """\
 # `snakemake` in this folder runs the study in config/config.yaml with the workflow of the installed lmbmd.
@@ -148,10 +147,13 @@ def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
         LmbmdError: if an entry does not exist, is not simulated or lacks parameters, a bottle of its name is there, or
             the study's file is no such file.
     """
-    bottles, remarks = _bottles(answers)
     shipped, config = workflow_folder(), folder / _CONFIG_NAME
     is_there = config.exists()
-    for name, text in _imported(answers, config if is_there else None, remarks).items():
+    options = read_options(config) if is_there else None
+    sets = config.parent / (options.force_fields if options else FOLDER)
+    own = own_sets(sets)
+    bottles, remarks = _bottles(answers, own)
+    for name, text in _imported(answers, options, sets, own, remarks).items():
         if name in bottles:
             what = f"'{name}' is an entry of the catalogue that was named, and a row of {answers.table}, too."
             raise LmbmdError(what, remedy="Leave one of the two out.")
@@ -205,36 +207,35 @@ def _folder_of_bottles(config: Path) -> Path:
     )
 
 
-def _bottles(answers: Answers) -> tuple[dict[str, str], list[str]]:
-    """The text of each bottle's file, and remarks."""
+def _bottles(answers: Answers, own: Mapping[str, OwnSet]) -> tuple[dict[str, str], list[str]]:
+    """The text of each bottle's file, and remarks; with the sets of the study's own, if it needs one of them."""
     texts, remarks = {}, []
     for name in answers.names:
         entry = box_of(find_entry(name))
         if entry.name != name:
             remarks.append(f"'{name}' has no box of its own: that of '{entry.name}' answers it.")
-        found = standing(entry)
+        found = standing(entry, own=own)
         if found.state not in RUNS:
             what = f"'{entry.name}' cannot be simulated here: {found.state}, {found.detail}."
             raise LmbmdError(what, remedy=f"`lmbmd catalogue {entry.name}` says more.")
-        text, left_out = _file(entry, found, answers.quick)
+        text, left_out = _file(entry, found, answers.quick, own)
         texts[entry.name] = text
         if left_out:
             remarks.append(f"left out of '{entry.name}', as parameters are lacking: {', '.join(left_out)}.")
     return texts, remarks
 
 
-def _imported(answers: Answers, config: Path | None, remarks: list[str]) -> dict[str, str]:
+def _imported(
+    answers: Answers, options: StudyFile | None, folder: Path, own: Mapping[str, OwnSet], remarks: list[str]
+) -> dict[str, str]:
     """The text of the file of each bottle in a table; what was left out of it is added to the remarks."""
     if answers.table is None:
         return {}
-    options = read_options(config) if config else None
     defaults = options.defaults.model_dump(exclude_unset=True) if options else {}
-    folder = config.parent / options.force_fields if config and options else Path(FOLDER)
-    own = own_sets(folder) if config else {}
 
     def check(name: str, data: dict[str, Any]) -> None:
         formulation = make_formulation(name, {**defaults, **data}, Path(str(answers.table)), {})
-        if answers.quick and (size := _smallest([formulation])):
+        if answers.quick and (size := _smallest([formulation], own)):
             data["size"] = size
             formulation = make_formulation(name, {**defaults, **data}, Path(str(answers.table)), {})
         composition_of(formulation, load_library(), own, folder)
@@ -250,7 +251,7 @@ def _imported(answers: Answers, config: Path | None, remarks: list[str]) -> dict
     return {name: head + to_yaml(data) for name, data in found.items()}
 
 
-def _file(entry: Entry, found: Standing, quick: bool) -> tuple[str, list[str]]:
+def _file(entry: Entry, found: Standing, quick: bool, own: Mapping[str, OwnSet]) -> tuple[str, list[str]]:
     """The entry's file as a bottle of a study, and the bottles of its sweep that cannot be built.
 
     Without its section ``catalogue``; with the force field it needs, if that is not the default; without the values
@@ -267,21 +268,22 @@ def _file(entry: Entry, found: Standing, quick: bool) -> tuple[str, list[str]]:
     needed = {bottle.force_field for bottle in alive} - {Conditions().force_field}
     if needed:
         data["force_field"] = max(needed)
-    if quick and (size := _smallest([bottle.formulation for bottle in alive])):
+    if quick and (size := _smallest([bottle.formulation for bottle in alive], own)):
         data["size"] = size
     head = f"# From lmbmd's catalogue: `lmbmd catalogue {entry.name}`. What it assumes is said in its report.\n"
     return head + to_yaml(data), [bottle.formulation.name for bottle in dead]
 
 
-def _smallest(formulations: Sequence[Formulation]) -> dict[str, Any]:
+def _smallest(formulations: Sequence[Formulation], own: Mapping[str, OwnSet]) -> dict[str, Any]:
     """The smallest size, as a file has it, at which all of these can be composed; empty if none that is tried does."""
-    sets = released_sets()
+    sets = every_set(own)
     for pairs in _QUICK_PAIRS:
         size = Size(ion_pairs=pairs, tolerance=_QUICK_TOLERANCE)
         try:
             for one in formulations:
                 smaller = one.model_copy(update={"size": size})
-                compose(smaller, load_library(), cutoff_nm=sets[one.force_field].cut_off_A / ANGSTROM_PER_NM)
+                library = own[one.force_field].library if one.force_field in own else load_library()
+                compose(smaller, library, cutoff_nm=sets[one.force_field].cut_off_A / ANGSTROM_PER_NM)
             return size.model_dump(exclude_unset=True)
         except LmbmdError:
             continue  # too small for its cut-off, or for whole molecules
@@ -322,7 +324,7 @@ def ask(read: Callable[[str], str], say: Callable[[str], None]) -> Answers:
             say("\n".join(f"  {name}: {find_entry(name).title}" for name in found[:20]) or "  nothing found")
             continue
         try:
-            _bottles(Answers(tuple(found)))
+            _bottles(Answers(tuple(found)), own={})  # a new study has no sets of its own
             names += [name for name in found if name not in names]
             say(f"  taken: {found[0]}, {find_entry(found[0]).title}")
         except LmbmdError as error:

@@ -16,6 +16,7 @@ from tiny_study import BOTTLE, write_study
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.library import Library, load_library
+from lmbmd.forcefield.own import FOLDER, add_species
 from lmbmd.literature import catalogue
 from lmbmd.literature.catalogue import find_entry, load_catalogue
 from lmbmd.simulate.protocol import Protocol
@@ -140,6 +141,22 @@ def test_bottles_of_the_catalogue_are_added_to_a_study_beside_its_own(tmp_path):
     with pytest.raises(LmbmdError, match="nothing is overwritten"):
         init.init(tmp_path, Answers(("lifsi-dme-4m", "lifsi-dme-1m")))
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_an_entry_whose_molecule_a_set_of_ones_own_has_becomes_a_bottle_with_it(tmp_path, quick):
+    """1,4-Benzoquinone is in no released set; `lmbmd parametrize` puts it beside the study's file."""
+    with pytest.raises(LmbmdError, match="'litfsi-benzoquinone' cannot be simulated here: lacks parameters, BQ"):
+        init.init(tmp_path, Answers(("litfsi-benzoquinone",)))
+    species = {"title": "1,4-benzoquinone", "smiles": "O=C1C=CC(=O)C=C1", "formula": "C6H4O2", "charge": 0}
+    species |= {"molar_mass_g_mol": 108.096, "roles": ["solvent"], "sites": {"O_carbonyl": "[OX1]~[CX3]"}}
+    species |= {"density": {"g_cm3": 1.3, "T_K": 298.15, "source": "a test"}}
+    texts = {"BQ.xml": "<System/>", "BQ.pdb": ""}
+    add_species(tmp_path / "config" / FOLDER / "own-1.0.0", "sage-clp-1.3.0", "BQ", texts, {}, species)
+    study, _ = init.init(tmp_path, Answers(("litfsi-benzoquinone",), quick=quick))
+    assert study.formulation("litfsi-benzoquinone").force_field == "own-1.0.0"
+    counts = study.composition("litfsi-benzoquinone").counts
+    assert counts["BQ"] == 4 * counts["Li"] and (counts["Li"] < 160) == quick
 
 
 def test_a_study_whose_file_is_none_stays_as_it_is(tmp_path):
