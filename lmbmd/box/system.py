@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import openmm
@@ -14,13 +16,16 @@ from lmbmd.data.atoms import AtomTable, Role, SpeciesInfo
 from lmbmd.data.bonds import parents
 from lmbmd.data.cell import Cell
 from lmbmd.data.terms import NativeForces, PlainTerms, read_terms
+from lmbmd.forcefield.chains.parameters import ChainParameters, chain_parameters
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet
+from lmbmd.formulation.polymers.draw import Chains
 
 #: Relative error of PME's forces.
 EWALD_TOLERANCE = 5e-4
 #: The net charge that rounding may leave, e.
 NEUTRAL_E = 1e-6
+NO_CHAINS: Mapping[str, Chains] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +37,53 @@ class BuiltSystem:
     bonds: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Molecule:
-    """One molecule of a species, its charges scaled."""
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """So many molecules that are all alike: a species, or chains of one polymer with the same sequence.
+
+    Attributes:
+        name: of the species or the polymer.
+        terms: charges scaled.
+        elements, names, sites: of each atom; "" for an atom that is no donor site.
+        bonds: (m, 2).
+        unit: of each atom, counted within the molecule; ``unit_species`` says what each unit is.
+    """
 
     name: str
-    charge: int
+    count: int
     terms: PlainTerms
+    elements: list[str]
+    names: list[str]
+    sites: list[str]
+    bonds: np.ndarray
+    unit: np.ndarray
+    unit_species: tuple[SpeciesInfo, ...]
+
+    @property
+    def size(self) -> int:
+        """Atoms of one molecule."""
+        return len(self.elements)
+
+
+def kinds(
+    counts: Mapping[str, int],
+    roles: Mapping[str, Role],
+    parameters: ParameterSet,
+    ion_charge_scale: float,
+    chains: Mapping[str, Chains] = NO_CHAINS,
+) -> list[Kind]:
+    """The molecules of a box in its order: one kind for each species, several for a polymer whose chains differ.
+
+    Raises:
+        LmbmdError: if the set lacks a species, or a chain cannot be parametrised.
+    """
+    found = []
+    for name, count in counts.items():
+        if name in chains:
+            found += _chains(name, chains[name], roles[name], parameters)
+        else:
+            found.append(_species(name, count, roles[name], parameters, ion_charge_scale))
+    return found
 
 
 def build_system(
@@ -48,6 +93,11 @@ def build_system(
     ion_charge_scale: float,
     edge_A: float,
 ) -> BuiltSystem:
+    """``assembled`` for species of a set, without chains."""
+    return assembled(kinds(counts, roles, parameters, ion_charge_scale), parameters, edge_A)
+
+
+def assembled(molecules: Sequence[Kind], parameters: ParameterSet, edge_A: float) -> BuiltSystem:
     """Replicate one-molecule Systems into a periodic cube.
 
     The System is flexible and complete: harmonic bonds and angles, periodic torsions, and one ``NonbondedForce`` with
@@ -59,44 +109,51 @@ def build_system(
     products of its exceptions by s² (Leontyev and Stuchebrukhov, doi:10.1039/c0cp01971b).
 
     Args:
-        counts: molecules per species, in the order of the box.
-        roles: role of each species in this bottle.
+        molecules: as ``kinds`` gives them.
         parameters: the set; its cut-off is that of Lennard-Jones and of PME's direct space.
         edge_A: box edge.
 
     Raises:
         LmbmdError: if the box is not neutral, is too small for the cut-off, or a set uses a force that is not native.
     """
-    molecules = [_read_molecule(name, parameters, ion_charge_scale) for name in counts]
-    _check_box(edge_A, 2 * parameters.cut_off_A, counts, parameters)
+    _check_box(edge_A, 2 * parameters.cut_off_A, molecules)
     system = openmm.System()
     system.setDefaultPeriodicBoxVectors(*Cell.cube(edge_A).vectors_nm)
     forces = _empty_forces(parameters)
     for force in forces:
         system.addForce(force)
     bonds, start = [], 0
-    for molecule, count in zip(molecules, counts.values(), strict=True):
-        size = len(molecule.terms.masses)
-        offsets = start + size * np.arange(count)
+    for molecule in molecules:
+        offsets = start + molecule.size * np.arange(molecule.count)
         for offset in offsets.tolist():
             for mass in molecule.terms.masses:
                 system.addParticle(mass)
             forces.add(molecule.terms, offset)
-        own = np.asarray(parameters.bonds(molecule.name), dtype=np.int64).reshape(-1, 2)
-        bonds.append((offsets[:, None, None] + own[None]).reshape(-1, 2))
-        start += count * size
+        bonds.append((offsets[:, None, None] + molecule.bonds[None]).reshape(-1, 2))
+        start += molecule.count * molecule.size
     if parameters.combining_rule == GEOMETRIC:
         system.addForce(mix_geometrically(forces.nonbonded))
     pairs = np.concatenate(bonds)
-    atoms = _atom_table(molecules, counts, roles, parameters, pairs)
+    atoms = _atom_table(molecules, pairs)
     total = float(atoms.charge_e.sum())
     if abs(total) > NEUTRAL_E:
         raise LmbmdError(
             f"the box has a net charge of {total:+.6f} e.",
-            where=", ".join(f"{n} {s}" for s, n in counts.items()),
+            where=", ".join(f"{m.count} {m.name}" for m in molecules),
             remedy="Check the counts of the ions, and that each species of the parameter set sums to its charge.",
         )
     return BuiltSystem(system, atoms, pairs)
+
+
+def system_of(kind: Kind) -> openmm.System:
+    """One molecule alone: flexible, without a cut-off."""
+    system, forces = openmm.System(), NativeForces.empty()
+    for mass in kind.terms.masses:
+        system.addParticle(mass)
+    for force in forces:
+        system.addForce(force)
+    forces.add(kind.terms, 0)
+    return system
 
 
 def _empty_forces(parameters: ParameterSet) -> NativeForces:
@@ -111,16 +168,42 @@ def _empty_forces(parameters: ParameterSet) -> NativeForces:
     return forces
 
 
-def _read_molecule(name: str, parameters: ParameterSet, ion_charge_scale: float) -> _Molecule:
+def _species(name: str, count: int, role: Role, parameters: ParameterSet, ion_charge_scale: float) -> Kind:
     terms = read_terms(parameters.system(name), f"{parameters.name}-{parameters.version}, {name}")
     formal = round(sum(terms.charges_e))
-    return _Molecule(name, formal, terms.with_scaled_charges(ion_charge_scale) if formal else terms)
+    return Kind(
+        name,
+        count,
+        terms.with_scaled_charges(ion_charge_scale) if formal else terms,
+        parameters.elements(name),
+        parameters.names(name),
+        parameters.site_of_atom(name),
+        np.asarray(parameters.bonds(name), dtype=np.int64).reshape(-1, 2),
+        np.zeros(len(terms.masses), dtype=np.int64),
+        (SpeciesInfo(name, role, formal),),
+    )
 
 
-def _check_box(edge_A: float, least: float, counts: Mapping[str, int], parameters: ParameterSet) -> None:
+def _chains(name: str, chains: Chains, role: Role, parameters: ParameterSet) -> list[Kind]:
+    """Chains in the order of the box; those that follow each other with the same sequence are one kind."""
+    info = {letter: SpeciesInfo(unit, role, 0, chain=name) for letter, unit in chains.names.items()}
+    made: dict[str, ChainParameters] = {}
+    found = []
+    for sequence, alike in itertools.groupby(chains.sequences):
+        if sequence not in made:
+            made[sequence] = chain_parameters(chains, sequence, parameters.released)
+        one = made[sequence]
+        units = tuple(info[letter] for letter in one.letters)
+        found.append(
+            Kind(name, len(list(alike)), one.terms, one.elements, one.names, one.sites, one.bonds, one.unit, units)
+        )
+    return found
+
+
+def _check_box(edge_A: float, least: float, molecules: Sequence[Kind]) -> None:
     if edge_A >= least:
         return
-    n_atoms = sum(n * len(parameters.elements(s)) for s, n in counts.items())
+    n_atoms = sum(m.count * m.size for m in molecules)
     enough = int(np.ceil(n_atoms * (1.1 * least / edge_A) ** 3 / 100)) * 100
     raise LmbmdError(
         f"the box edge of {edge_A:.1f} Å is shorter than twice the cut-off ({least:.0f} Å).",
@@ -129,42 +212,46 @@ def _check_box(edge_A: float, least: float, counts: Mapping[str, int], parameter
     )
 
 
-def _atom_table(
-    molecules: list[_Molecule],
-    counts: Mapping[str, int],
-    roles: Mapping[str, Role],
-    parameters: ParameterSet,
-    bonds: np.ndarray,
-) -> AtomTable:
-    site_names = [
-        f"{m.name}:{site}" for m in molecules for site in dict.fromkeys(parameters.site_of_atom(m.name)) if site
+def _atom_table(molecules: Sequence[Kind], bonds: np.ndarray) -> AtomTable:
+    species = tuple(dict.fromkeys(info for m in molecules for info in m.unit_species))
+    labels = [
+        [f"{m.unit_species[u].name}:{site}" if site else "" for u, site in zip(m.unit, m.sites, strict=True)]
+        for m in molecules
     ]
-    keys = ("site_id", "element", "name", "mass_amu", "charge_e")
-    columns: dict[str, list[np.ndarray]] = {key: [] for key in keys}
-    parent, start = [], 0
-    for m in molecules:
-        sites = [site_names.index(f"{m.name}:{s}") if s else -1 for s in parameters.site_of_atom(m.name)]
+    site_names = list(dict.fromkeys(label for own in labels for label in own if label))
+    columns: dict[str, list[np.ndarray]] = {
+        key: [] for key in ("site_id", "element", "name", "mass_amu", "charge_e", "species_id")
+    }
+    parent, molecule, unit, start, units = [], [], [], 0, 0
+    for m, own in zip(molecules, labels, strict=True):
         rows = (
-            sites,
-            parameters.elements(m.name),
-            parameters.names(m.name),
+            [site_names.index(label) if label else -1 for label in own],
+            m.elements,
+            m.names,
             m.terms.masses,
             m.terms.charges_e,
+            [species.index(m.unit_species[u]) for u in m.unit],
         )
         for column, row in zip(columns.values(), rows, strict=True):
-            column.append(np.tile(np.asarray(row), counts[m.name]))
-        size = len(m.terms.masses)
-        own = parents(size, tuple(map(tuple, np.asarray(parameters.bonds(m.name)).reshape(-1, 2).tolist())))
-        parent.append((start + size * np.arange(counts[m.name])[:, None] + own).ravel())
-        start += size * counts[m.name]
-    sizes = [len(m.terms.masses) for m in molecules]
-    per_molecule = np.repeat(sizes, list(counts.values()))
+            column.append(np.tile(np.asarray(row), m.count))
+        before = np.array(parents(m.size, tuple(map(tuple, m.bonds.tolist()))))
+        number = np.arange(m.count)[:, None]
+        parent.append((start + m.size * number + before).ravel())
+        unit.append((units + len(m.unit_species) * number + m.unit).ravel())
+        molecule.append(np.full(m.count, m.size))
+        start += m.size * m.count
+        units += len(m.unit_species) * m.count
+    sizes = np.concatenate(molecule)
+    ids = columns.pop("species_id")
+    of_molecule = np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
+    in_units = np.concatenate(unit).astype(np.int32)
     return AtomTable(
-        species=tuple(SpeciesInfo(m.name, roles[m.name], m.charge) for m in molecules),
+        species=species,
         sites=tuple(site_names),
-        species_id=np.repeat(np.arange(len(molecules)), np.array(sizes) * list(counts.values())).astype(np.int32),
-        molecule=np.repeat(np.arange(len(per_molecule)), per_molecule).astype(np.int32),
+        species_id=np.concatenate(ids).astype(np.int32),
+        molecule=of_molecule,
         parent=np.concatenate(parent).astype(np.int32),
         bonds=bonds,
+        unit=in_units,
         **{key: np.concatenate(value) for key, value in columns.items()},
     )

@@ -9,14 +9,14 @@ import numpy as np
 import openmm
 
 from lmbmd.box.packing import pack
+from lmbmd.box.squeeze import squeezed
 from lmbmd.box.system import build_system
 from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM_PER_NM, AVOGADRO_PER_MOL
 from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.formulation.composition import Composition
 
-#: A tile is packed in a cube wider by this, which takes packmol a second instead of a minute, and then compressed
-#: by so much at a time, minimised for so many iterations each.
-LOOSE, SQUEEZE, SQUEEZE_ITERATIONS = 1.2, 0.97, 20
+#: A tile is packed in a cube wider by this, which takes packmol a second instead of a minute, and then compressed.
+LOOSE = 1.2
 
 
 def tiling(box_edge_A: float, tile_edge_A: float) -> tuple[int, int, int]:
@@ -49,21 +49,7 @@ def liquid(composition: Composition, counts: dict[str, int], parameters: Paramet
     built = build_system(counts, composition.roles, parameters, composition.ion_charge_scale, edge_A)
     geometries = {s: (parameters.elements(s), parameters.geometry(s)) for s in counts}
     packed = pack(counts, geometries, LOOSE * edge_A, composition.seed)
-    positions, edge = packed.positions / ANGSTROM_PER_NM, packed.edge_A / ANGSTROM_PER_NM
-    context = openmm.Context(built.system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
-    atoms, goal = built.atoms, edge_A / ANGSTROM_PER_NM
-    masses = np.add.reduceat(atoms.mass_amu, atoms.first_atom[:-1])[:, None]
-    while True:
-        new = max(SQUEEZE * edge, goal)
-        centres = np.add.reduceat(positions * atoms.mass_amu[:, None], atoms.first_atom[:-1]) / masses
-        positions = positions + ((new / edge - 1) * centres)[atoms.molecule]
-        edge = new
-        context.setPeriodicBoxVectors((edge, 0, 0), (0, edge, 0), (0, 0, edge))
-        context.setPositions(positions)
-        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=SQUEEZE_ITERATIONS)
-        positions = context.getState(positions=True).getPositions(asNumpy=True)._value
-        if edge == goal:
-            return positions
+    return squeezed(built, packed.positions, packed.edge_A, edge_A)
 
 
 def repeated(

@@ -52,6 +52,11 @@ class ParameterSet:
         return tuple(self.manifest["species"])
 
     @property
+    def released(self) -> str:
+        """Full name of the released set whose rules it follows: itself, or the one that it extends."""
+        return str(self.manifest.get("extends", f"{self.name}-{self.version}"))
+
+    @property
     def cut_off_A(self) -> float:
         """Lennard-Jones and direct-space cut-off that the set is meant for, Å."""
         return float(self.manifest["nonbonded"]["cut_off_A"])

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.validation import saying
 from lmbmd.core.words import counted, shown
 
 Basis = Literal[
@@ -22,6 +25,8 @@ Basis = Literal[
     "mass parts",
     "wt%",
     "vol%",
+    "units per cation",
+    "ether oxygens per cation",
     "rest",
 ]
 
@@ -51,7 +56,11 @@ _SPELLINGS: tuple[tuple[Basis, str], ...] = (
     ("mass parts", r"(?:mass|wt|weight)(?: parts?)?|parts? by (?:mass|weight)|by (?:mass|weight)|w/w|m/m"),
     ("wt%", r"(?:wt|mass|weight) ?%|% by (?:mass|weight)|% ?\(?w/w\)?"),
     ("vol%", r"(?:vol|volume) ?%|% by vol(?:ume)?|% ?\(?v/v\)?"),
+    ("units per cation", r"(?:repeat )?units? per (?:cation|li\+?)"),
+    ("ether oxygens per cation", r"(?:ether )?(?:oxygens?|o) per (?:cation|li\+?)"),
 )
+#: How polymer electrolytes are written: EO:Li = 20, [O]/[Li⁺] = 20.
+_OXYGENS = r"\[?E?O\]? ?[:/] ?\[?(?:Li|Na|K|Mg|Zn|Ca|cation)[0-9]*\+?\]? ?[=:]? ?"
 _AMBIGUOUS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (rf"{_PER_LITRE}", "does not say what the litre is a litre of", EXAMPLES[:3]),
     (r"(?-i:m)", "may mean molal or a mistyped molar", EXAMPLES[:3]),
@@ -79,7 +88,11 @@ class Amount:
     * ``mol/kg of solvent`` (molality): n / Σ_solvent n M;
     * ``mol parts``, ``volume parts``, ``mass parts``: n, n v, n M, relative to the others given in such parts;
     * ``wt%``, ``vol%``: 100 n M / Σ n M, 100 n v / Σ n v, of the whole electrolyte;
+    * ``units per cation``, ``ether oxygens per cation``: of a polymer, its repeat units or the ether oxygens in them,
+      to all cations of the bottle;
     * ``rest``: whatever fills the bottle up; its value is None.
+
+    Of a polymer n counts repeat units, and v and M are those of a mean unit with its share of the ends.
     """
 
     value: float | None
@@ -157,6 +170,8 @@ def parse_amount(text: object) -> Amount:
     plain = _plain(str(text))
     if plain.casefold() in {"rest", "the rest", "remainder", "balance"}:
         return Amount(None, "rest", str(text))
+    if ratio := re.fullmatch(rf"{_OXYGENS}({_NUMBER})(?: ?: ?1)?", plain, re.IGNORECASE):
+        return Amount(_checked(float(ratio[1]), text), "ether oxygens per cation", str(text))
     match = re.fullmatch(rf"({_NUMBER}) ?(.*)", plain, re.IGNORECASE)
     if match is None:
         raise LmbmdError(f"{shown(text)} is not an amount: it must begin with a number.", remedy=_spell(EXAMPLES))
@@ -226,3 +241,12 @@ def _spell(offers: tuple[str, ...], number: str = "") -> str:
         offer if offer in EXAMPLES and not number else f"{number} {re.sub(r'^[0-9.]+ ', '', offer)}" for offer in offers
     ]
     return f"Write {', '.join(repr(o) for o in full[:-1])}{' or ' if len(full) > 1 else ''}{full[-1]!r}."
+
+
+#: An amount as a key of an options model.
+AmountText = Annotated[
+    Amount,
+    PlainValidator(saying(lambda value: value if isinstance(value, Amount) else parse_amount(value))),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "number and basis", "examples": list(EXAMPLES)}),
+]

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from lmbmd.data.counts import ENOUGH_MOLECULES, scarcity
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
 from lmbmd.formulation.models import Formulation, Size
+from lmbmd.formulation.polymers.draw import Chains, atoms_of_chains, draw
 from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve
 
 if TYPE_CHECKING:  # its module reads Parquet, which planning a study must not wait for
@@ -87,6 +88,7 @@ class Composition:
         force_field, ion_charge_scale, seed: for the build.
         notes: what the reader of a report must know.
         own_sets: folder of the user's own parameter sets, if ``force_field`` is one of them.
+        chains: of each polymer, by its name.
     """
 
     formulation: str
@@ -104,12 +106,15 @@ class Composition:
     seed: int
     notes: tuple[str, ...] = ()
     own_sets: str = ""
+    chains: dict[str, Chains] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.counts or not self.counts.keys() <= self.roles.keys() & self.charges.keys():
             raise ValueError("a species has no role or no charge")
         if min(self.counts.values()) < 0 or not 0 < self.box_edge_A < math.inf:
             raise ValueError("a count is negative, or the box has no edge")
+        if any(len(chains.sequences) != self.counts.get(name) for name, chains in self.chains.items()):
+            raise ValueError("the chains of a polymer are not as many as its count")
         charge = sum(n * self.charges[s] for s, n in self.counts.items())
         if charge != 0:
             raise ValueError(f"the box has a net charge of {charge:+d} e")
@@ -125,7 +130,9 @@ class Composition:
         """
         volume_cm3 = (volume_A3 or self.box_edge_A**3) / ANGSTROM3_PER_CM3
         mass_g = sum(i.units * i.molar_mass_g_mol for i in self.ingredients) / AVOGADRO_PER_MOL
-        solvent_g = sum(i.units * i.molar_mass_g_mol for i in self.ingredients if i.role in ("solvent", "diluent"))
+        solvent_g = sum(
+            i.units * i.molar_mass_g_mol for i in self.ingredients if i.role in ("solvent", "polymer", "diluent")
+        )
         cations = sum(n for s, n in self.counts.items() if self.charges[s] > 0)
         rows: list[tuple[str, str, float, str]] = []
         for i in self.ingredients:
@@ -141,7 +148,10 @@ class Composition:
 
     def write(self, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None) -> None:
         """Write as JSON."""
-        data = sealed({**asdict(self), "provenance": dict(provenance or {})})
+        told = asdict(self)
+        if not self.chains:  # a box of molecules is written as before there were chains
+            del told["chains"]
+        data = sealed({**told, "provenance": dict(provenance or {})})
         write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     @classmethod
@@ -182,6 +192,7 @@ def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> 
     moles = resolve(components, where)
     check_liquid(components, moles, where)
     box = _Box(components, moles, formulation.size, formulation.where("size"))
+    box.check_chains()
     units = box.best(box.target)
     box.check_molecules(units)
     box.check_edge(units, EDGE_PER_CUTOFF * cutoff_nm)
@@ -201,13 +212,15 @@ class _Box:
             self.measure, asked, self.window = self.atoms, size.atoms, (1 - WINDOW, 1 + WINDOW)
         elif size.box_edge_nm is not None:
             self.measure, asked, self.window = self.volume_nm3, size.box_edge_nm**3, (1.0, 1 + WINDOW)
+        elif size.chains is not None:
+            of_chain = np.array([c.chain is not None for c in components], dtype=int)
+            self.measure, asked, self.window = of_chain, size.chains, (1.0, 1.0)
         else:
-            assert size.ion_pairs is not None, "Size has one of the three"
+            assert size.ion_pairs is not None, "Size has one of the four"
             self.measure, asked, self.window = np.array([c.cations for c in components]), size.ion_pairs, (1.0, 1.0)
         if not self.measure.any():
-            raise LmbmdError(
-                "the size is in ion pairs, but there is no salt.", where=where, remedy="Give 'atoms' or 'box_edge_nm'."
-            )
+            what = "in ion pairs, but there is no salt" if size.chains is None else "in chains, but there is no polymer"
+            raise LmbmdError(f"the size is {what}.", where=where, remedy="Give 'atoms' or 'box_edge_nm'.")
         #: Formula units and molecules that the size asks for, not yet whole.
         self.target = asked / float(moles @ self.measure)
 
@@ -233,6 +246,20 @@ class _Box:
         edges = edges[(edges >= low) & (edges <= high)]
         totals = np.append((edges[1:] + edges[:-1]) / 2, total)
         return np.vstack([np.rint(np.outer(totals, self.moles)), np.ceil(total * self.moles)]).astype(np.int64)
+
+    def check_chains(self) -> None:
+        """Refuse a chain that alone is larger than the box that is asked for."""
+        if self.size.atoms is None:
+            return
+        for i in np.flatnonzero([c.chain is not None for c in self.components]):
+            if self.atoms[i] > (1 + WINDOW) * self.size.atoms:
+                raise LmbmdError(
+                    f"one chain of {self.components[i].name} has {self.atoms[i]:.0f} atoms, and the box is to have "
+                    f"{self.size.atoms}.",
+                    where=self.where,
+                    remedy=f"Ask for a larger box, or shorter chains. A box with one chain "
+                    f"{self._advice(1 / float(self.moles[i]))}",
+                )
 
     def check_molecules(self, units: np.ndarray) -> None:
         """Refuse a component that has no molecule, or fewer than the size's ``min_molecules``."""
@@ -330,7 +357,19 @@ def realised_amounts(
 def _composition(
     formulation: Formulation, library: Library, components: Sequence[Component], moles: np.ndarray, units: np.ndarray
 ) -> Composition:
-    roles = {"salts": "salt", "solvents": "solvent", "diluents": "diluent", "additives": "additive"}
+    roles = {
+        "salts": "salt",
+        "solvents": "solvent",
+        "polymers": "polymer",
+        "diluents": "diluent",
+        "additives": "additive",
+    }
+    chains = {
+        c.name: draw(c.chain, int(n), formulation.seed, formulation.name, c.where)
+        for c, n in zip(components, units, strict=True)
+        if c.chain
+    }
+    charge_of = {s: 0 if s in chains else library.species[s].charge for c in components for s in c.species}
     ingredients = tuple(
         Ingredient(
             c.name,
@@ -349,10 +388,10 @@ def _composition(
     role: dict[str, Role] = {}
     for i in ingredients:
         for species, n in i.species.items():
-            charge = library.species[species].charge
+            charge = charge_of[species]
             counts[species] = counts.get(species, 0) + n * i.units
             role[species] = "cation" if charge > 0 else "anion" if charge < 0 else cast("Role", i.role)
-    order = ["cation", "anion", "solvent", "diluent", "additive"]
+    order = ["cation", "anion", "solvent", "polymer", "diluent", "additive"]
     names = sorted(counts, key=lambda s: (order.index(role[s]), s))
     values, errors, asked = realised_amounts(components, moles, units[None])
     weights = Weights.of(components)
@@ -362,7 +401,7 @@ def _composition(
         recipe_sha256=sha256_of(canonical_json(formulation.recipe()).encode()),
         counts={s: counts[s] for s in names},
         roles={s: role[s] for s in names},
-        charges={s: library.species[s].charge for s in names},
+        charges={s: charge_of[s] for s in names},
         ingredients=ingredients,
         asked_realised=tuple(
             Realised(
@@ -375,13 +414,22 @@ def _composition(
             )
             for c, a, v, e in zip(components, asked, values[0], errors[0], strict=True)
         ),
-        n_atoms=int(sum(n * c.n_atoms for c, n in zip(components, units, strict=True))),
+        n_atoms=sum(
+            atoms_of_chains(chains[c.name]) if c.chain else round(n * c.n_atoms)
+            for c, n in zip(components, units, strict=True)
+        ),
         box_edge_A=(volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3),
         density_g_cm3=float(units @ weights.mass) / AVOGADRO_PER_MOL / volume_cm3,
         force_field=formulation.force_field,
         ion_charge_scale=formulation.ion_charge_scale,
         seed=formulation.seed,
-        notes=(*_notes(components, units), *_cautions(names, library)),
+        notes=(
+            *_notes(components, units),
+            *(f"{one.said}." for one in chains.values()),
+            *_sentences([one.caution for one in chains.values()]),
+            *_sentences([library.species[name].caution for name in names if name not in chains]),
+        ),
+        chains=chains,
     )
 
 
@@ -390,7 +438,6 @@ def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...
     return tuple(sentence for sentence in told if sentence)
 
 
-def _cautions(names: Sequence[str], library: Library) -> tuple[str, ...]:
-    """What must be known of these species: what else a name means elsewhere, what is estimated."""
-    cautions = [library.species[name].caution for name in names]
+def _sentences(cautions: Sequence[str]) -> tuple[str, ...]:
+    """What must be known of species and chains: what else a name means elsewhere, what is estimated."""
     return tuple(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in cautions if text)

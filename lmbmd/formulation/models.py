@@ -12,21 +12,20 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    PlainSerializer,
-    PlainValidator,
     PrivateAttr,
-    WithJsonSchema,
     model_validator,
 )
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME, Number, Whole
 from lmbmd.core.validation import fault, place, saying, validated
-from lmbmd.core.words import shown
+from lmbmd.core.words import listed, shown
 from lmbmd.core.yamlfile import Lines, read_yaml
-from lmbmd.formulation.amounts import EXAMPLES, Amount, parse_amount, parse_ratio
+from lmbmd.formulation.amounts import EXAMPLES, Amount, AmountText, parse_ratio
+from lmbmd.formulation.polymers.entry import Polymer
 
-Section = Literal["salts", "solvents", "diluents", "additives"]
+Section = Literal["salts", "solvents", "diluents", "additives", "polymers"]
+#: Those that hold amounts by name; ``polymers`` says more of each.
 SECTIONS: tuple[Section, ...] = ("salts", "solvents", "diluents", "additives")
 
 #: Names that a formulation may not have, as files of the study stand beside its folder.
@@ -52,6 +51,7 @@ def amounts_of(data: Any) -> Any:
 SWEPT = (
     "size.atoms",
     "size.ion_pairs",
+    "size.chains",
     "size.box_edge_nm",
     "force_field",
     "ion_charge_scale",
@@ -112,12 +112,6 @@ Temperatures = Annotated[
     Field(min_length=1, max_length=100),
     AfterValidator(saying(_temperatures)),
 ]
-AmountText = Annotated[
-    Amount,
-    PlainValidator(saying(lambda value: value if isinstance(value, Amount) else parse_amount(value))),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "description": "number and basis", "examples": list(EXAMPLES)}),
-]
 Amounts = Annotated[
     dict[str, AmountText],
     BeforeValidator(saying(amounts_of), json_schema_input_type=dict[str, AmountText] | None),
@@ -151,13 +145,18 @@ Status = Literal["given", "partial", "inconsistent", "not-given"]
 Scope = Literal["bulk-liquid", "polymer", "gel", "interface", "crystal", "reactive"]
 
 
+#: What a size may be told by.
+SIZES = ("atoms", "ion_pairs", "chains", "box_edge_nm")
+
+
 class Size(BaseModel):
-    """How large a box: one of three targets, and how well it must meet the recipe."""
+    """How large a box: one of four targets, and how well it must meet the recipe."""
 
     model_config = FROZEN
 
     atoms: Whole | None = Field(None, ge=1, le=20_000_000, description="about so many atoms, within 5 %")
     ion_pairs: Whole | None = Field(None, ge=1, le=1_000_000, description="exactly so many cations")
+    chains: Whole | None = Field(None, ge=1, le=100_000, description="exactly so many polymer chains")
     box_edge_nm: Number | None = Field(None, gt=0, le=100, description="an edge at least so long, before equilibration")
     tolerance: Number = Field(
         0.05, gt=0, le=0.5, description="largest relative error of any amount against what was asked"
@@ -166,10 +165,10 @@ class Size(BaseModel):
 
     @model_validator(mode="after")
     def _one_target(self) -> Size:
-        given = [key for key in ("atoms", "ion_pairs", "box_edge_nm") if getattr(self, key) is not None]
+        given = [key for key in SIZES if getattr(self, key) is not None]
         if len(given) != 1:
             what = f"{' and '.join(given)} are given together." if given else "no size is given."
-            raise fault(what, "Give exactly one of 'atoms', 'ion_pairs' and 'box_edge_nm'.")
+            raise fault(what, f"Give exactly one of {listed([repr(key) for key in SIZES])}.")
         return self
 
 
@@ -212,6 +211,7 @@ class Formulation(Conditions):
     solvents: Amounts = Field({}, description="neutral molecules that dissolve the salts")
     diluents: Amounts = Field({}, description="neutral molecules that are meant not to coordinate")
     additives: Amounts = Field({}, description="further molecules or salts; not counted as solvent")
+    polymers: dict[str, Polymer] = Field({}, description="chains of repeat units, each with its amount and its length")
     title: str = Field("", max_length=200)
     source: str = Field("", max_length=2000, description="where the recipe is from")
     notes: str = Field("", max_length=10_000)
@@ -233,8 +233,8 @@ class Formulation(Conditions):
             raise fault(
                 f"no box of it is simulated: {listing.why_not}", "See `lmbmd catalogue --buildable` for others."
             )
-        if not any(getattr(self, section) for section in SECTIONS):
-            raise fault("the bottle is empty.", f"Give at least one of {', '.join(SECTIONS)}.")
+        if not any(getattr(self, section) for section in (*SECTIONS, "polymers")):
+            raise fault("the bottle is empty.", f"Give at least one of {', '.join(SECTIONS)}, polymers.")
         return self
 
     @property
@@ -251,9 +251,13 @@ class Formulation(Conditions):
 
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the composition and the boxes built from it, and nothing else; plain data."""
-        return self.model_dump(
-            mode="json", include={"name", *SECTIONS, "size", "force_field", "ion_charge_scale", "seed"}
-        )
+        parts = {"name", *SECTIONS, "size", "force_field", "ion_charge_scale", "seed"}
+        if self.polymers:  # a bottle without has the recipe that it always had
+            parts.add("polymers")
+        recipe = self.model_dump(mode="json", include=parts)
+        if self.size.chains is None:
+            del recipe["size"]["chains"]
+        return recipe
 
 
 def load_formulation(path: str | Path, defaults: Mapping[str, Any] | None = None) -> Formulation:

@@ -14,20 +14,24 @@ import numpy as np
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import listed
 from lmbmd.data.library import Library, Salt, Species, UnknownName
-from lmbmd.formulation.amounts import PARTS, Amount
+from lmbmd.formulation.amounts import PARTS, Amount, Basis
 from lmbmd.formulation.models import SECTIONS, Formulation, Section
+from lmbmd.formulation.polymers.entry import Chain, chain_of
 
+#: Bases that only a polymer has.
+_OF_CHAINS: tuple[Basis, ...] = ("units per cation", "ether oxygens per cation")
 #: Fewer solvent molecules per cation than this is no liquid electrolyte.
 MIN_SOLVENT_PER_CATION = 0.5
 
 
 @dataclass(frozen=True)
 class Component:
-    """One line of the recipe: a salt counted in formula units, or a neutral molecule. An ionic liquid is a salt that
-    may be a solvent.
+    """One line of the recipe: a salt counted in formula units, a neutral molecule, or a polymer counted in chains. An
+    ionic liquid is a salt that may be a solvent.
 
     ``species`` says how many of which species one unit has. ``density_g_cm3`` and ``density_T_K`` are None for a
-    salt, whose ``molar_volume_cm3_mol`` is an apparent one in solution.
+    salt, whose ``molar_volume_cm3_mol`` is an apparent one in solution. A polymer has a ``chain``; its
+    mass, volume and atoms are those of the mean chain, and amounts count its repeat units.
     """
 
     name: str
@@ -38,10 +42,16 @@ class Component:
     cations: int
     molar_mass_g_mol: float
     molar_volume_cm3_mol: float
-    n_atoms: int
+    n_atoms: float
     density_g_cm3: float | None
     density_T_K: float | None
     source: str
+    chain: Chain | None = None
+
+    @property
+    def counted(self) -> int:
+        """What an amount counts of it: itself, or the repeat units of a chain."""
+        return self.chain.mean_units if self.chain else 1
 
     @property
     def is_salt(self) -> bool:
@@ -50,16 +60,21 @@ class Component:
     @property
     def is_solvent(self) -> bool:
         """Whether it counts in amounts per litre or per kilogram of solvent."""
-        return self.section in ("solvents", "diluents")
+        return self.section in ("solvents", "diluents", "polymers")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Masses and volumes of the components as arrays, in the order of the recipe."""
+    """Masses and volumes of the components as arrays, in the order of the recipe; and what amounts count of each:
+    one, or the repeat units of a chain, the ether oxygens in these, and its cations.
+    """
 
     mass: np.ndarray
     volume: np.ndarray
     solvent: np.ndarray
+    counted: np.ndarray
+    oxygens: np.ndarray
+    cations: np.ndarray
 
     @classmethod
     def of(cls, components: Sequence[Component]) -> Weights:
@@ -67,19 +82,24 @@ class Weights:
             np.array([c.molar_mass_g_mol for c in components]),
             np.array([c.molar_volume_cm3_mol for c in components]),
             np.array([c.is_solvent for c in components], dtype=float),
+            np.array([c.counted for c in components], dtype=float),
+            np.array([c.counted * c.chain.oxygens if c.chain else 0 for c in components], dtype=float),
+            np.array([c.cations for c in components], dtype=float),
         )
 
     def of_parts(self, basis: str) -> np.ndarray:
-        return {"mol parts": np.ones_like(self.mass), "volume parts": self.volume, "mass parts": self.mass}[basis]
+        return {"mol parts": self.counted, "volume parts": self.volume, "mass parts": self.mass}[basis]
 
     def fraction(self, basis: str, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients a, b of the amount of component ``i`` as a·n / b·n, for every basis but parts and rest."""
         scale, own, total = {
-            "mol/L of solution": (1000.0, np.ones_like(self.mass), self.volume),
-            "mol/L of solvent": (1000.0, np.ones_like(self.mass), self.volume * self.solvent),
-            "mol/kg of solvent": (1000.0, np.ones_like(self.mass), self.mass * self.solvent),
+            "mol/L of solution": (1000.0, self.counted, self.volume),
+            "mol/L of solvent": (1000.0, self.counted, self.volume * self.solvent),
+            "mol/kg of solvent": (1000.0, self.counted, self.mass * self.solvent),
             "wt%": (100.0, self.mass, self.mass),
             "vol%": (100.0, self.volume, self.volume),
+            "units per cation": (1.0, self.counted, self.cations),
+            "ether oxygens per cation": (1.0, self.oxygens, self.cations),
         }[basis]
         numerator = np.zeros_like(self.mass)
         numerator[i] = scale * own[i]
@@ -94,18 +114,70 @@ def find_components(formulation: Formulation, library: Library) -> tuple[Compone
             that is not neutral, or a species without a density.
     """
     found: dict[str, Component] = {}
-    for section in SECTIONS:
-        for name, amount in getattr(formulation, section).items():
-            component = _component(name, section, amount, library, formulation.where(section, name))
-            if component.name in found:
-                other = found[component.name]
-                raise LmbmdError(
-                    f"{component.name} stands under '{other.section}' and again under '{section}'.",
-                    where=component.where,
-                    remedy="Give each component one line with its whole amount.",
-                )
-            found[component.name] = component
+    places: dict[str, str] = {}
+    lines: list[tuple[str, Component]] = [
+        (section, _component(name, section, amount, library, formulation.where(section, name)))
+        for section in SECTIONS
+        for name, amount in getattr(formulation, section).items()
+    ]
+    lines += [("polymers", polymer) for polymer in _polymers(formulation, library)]
+    for section, component in lines:
+        if component.name in found:
+            raise LmbmdError(
+                f"{component.name} stands under '{places[component.name]}' and again under '{section}'.",
+                where=component.where,
+                remedy="Give each component one line with its whole amount.",
+            )
+        found[component.name], places[component.name] = component, section
+    _check_bases(tuple(found.values()))
     return tuple(found.values())
+
+
+def _polymers(formulation: Formulation, library: Library) -> list[Component]:
+    found = []
+    for name, polymer in formulation.polymers.items():
+        where = formulation.where("polymers", name)
+        chain = chain_of(name, polymer, where)
+        if taken := [n for n in (chain.name, *chain.names.values()) if n in library.species or n in library.salts]:
+            what = f"'{taken[0]}' is a molecule or a salt of lmbmd's library."
+            raise LmbmdError(what, where=where, remedy="Take another name for the polymer or its unit.")
+        found.append(
+            Component(
+                chain.name,
+                "polymers",
+                polymer.amount,
+                where,
+                {chain.name: 1},
+                0,
+                chain.mass_g_mol,
+                chain.mass_g_mol / chain.density_g_cm3,
+                chain.n_atoms,
+                chain.density_g_cm3,
+                chain.density_T_K,
+                chain.source,
+                chain,
+            )
+        )
+    return found
+
+
+def _check_bases(components: Sequence[Component]) -> None:
+    """Refuse units per cation of what has no units, no oxygen, or no cation beside it."""
+    for c in components:
+        if c.amount.basis not in _OF_CHAINS:
+            continue
+        if c.chain is None:
+            remedy = "Give it to the polymer, and the salt '1 mol parts' or 'rest'."
+            raise LmbmdError(f"'{c.amount.text}' is the amount of a polymer.", where=c.where, remedy=remedy)
+        if c.amount.basis == "ether oxygens per cation" and not c.chain.oxygens:
+            raise LmbmdError(
+                f"'{c.amount.text}' counts ether oxygens, and {c.name} has none.",
+                where=c.where,
+                remedy=f"Count its units: '{c.amount.number:g} units per cation'.",
+            )
+        if not any(other.cations for other in components):
+            remedy = "Add a salt, or give the polymer another amount, such as 'rest'."
+            raise LmbmdError(f"'{c.amount.text}', but there is no cation.", where=c.where, remedy=remedy)
 
 
 def _component(name: str, section: Section, amount: Amount, library: Library, where: str) -> Component:
@@ -223,9 +295,11 @@ def resolve(components: Sequence[Component], where: str) -> np.ndarray:
 
 
 def solvent_per_cation(components: Sequence[Component], moles: np.ndarray) -> float:
-    """Molecules listed under ``solvents`` per cation of the others; infinite without a salt."""
+    """Molecules listed under ``solvents``, and units of polymers, per cation of the others; infinite without a salt."""
     cations = sum(c.cations * x for c, x in zip(components, moles, strict=True) if not c.is_solvent)
-    solvent = sum(x for c, x in zip(components, moles, strict=True) if c.section == "solvents")
+    solvent = sum(
+        c.counted * x for c, x in zip(components, moles, strict=True) if c.section in ("solvents", "polymers")
+    )
     return solvent / cations if cations else np.inf
 
 
@@ -234,7 +308,9 @@ def check_liquid(components: Sequence[Component], moles: np.ndarray, where: str)
     ratio = solvent_per_cation(components, moles)
     if ratio == 0:
         what = "there is a salt, but nothing under 'solvents' to dissolve it."
-        raise LmbmdError(what, where=where, remedy="Add a solvent; diluents and additives are not meant to be one.")
+        raise LmbmdError(
+            what, where=where, remedy="Add a solvent or a polymer; diluents and additives are not meant to be one."
+        )
     if ratio < MIN_SOLVENT_PER_CATION:
         what = f"only {ratio:.2f} solvent molecules are left for each cation (limit {MIN_SOLVENT_PER_CATION:g})."
         raise LmbmdError(what, where=where, remedy=_other_readings(components, where))

@@ -140,7 +140,9 @@ def load_entry(path: Path) -> Entry:
     else:
         bottles = load_formulations(path)
         head = bottles[0]
-        mentions = [name for bottle in bottles for section in SECTIONS for name in getattr(bottle, section)]
+        mentions = [
+            name for bottle in bottles for section in (*SECTIONS, "polymers") for name in getattr(bottle, section)
+        ]
     assert head.catalogue is not None
     return Entry(
         path.stem,

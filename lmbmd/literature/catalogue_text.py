@@ -86,6 +86,9 @@ def _recipe(bottle: Formulation) -> str:
         for section in SECTIONS
         if getattr(bottle, section)
     ]
+    if bottle.polymers:
+        told = [f"{name} {one.amount}, chains of {one.units} units" for name, one in bottle.polymers.items()]
+        sections.append(f"polymers: {', '.join(told)}")
     return f"{bottle.name}: {'; '.join(sections)}"
 
 

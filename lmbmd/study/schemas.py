@@ -16,12 +16,14 @@ from lmbmd.analysis.clusters.options import CipaThresholds, CompactnessOptions
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
+from lmbmd.formulation.polymers.entry import Polymer
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import Anneal, Protocol, Transport
 from lmbmd.study.study import StudyFile
 
 _TABLES: dict[str, type[BaseModel]] = {
     "size": Size,
+    "polymer": Polymer,
     "conditions": Conditions,
     "protocol": Protocol,
     "anneal": Anneal,
@@ -31,17 +33,16 @@ _TABLES: dict[str, type[BaseModel]] = {
     "cipa": CipaThresholds,
     "compactness": CompactnessOptions,
 }
-_DOCUMENT = "docs/formulations.md"
+_DOCUMENTS = ("docs/formulations.md", "docs/polymers.md")
 
 
 def generated(root: Path) -> dict[Path, str]:
     """Every generated file of the repository at ``root``, and the text it should have."""
     schemas = root / "workflow" / "schemas"
-    document = root / _DOCUMENT
     return {
         schemas / "formulation.schema.json": _text(formulation_schema()),
         schemas / "study.schema.json": _text(StudyFile.model_json_schema()),
-        document: _with_tables(document.read_text(encoding="utf-8")),
+        **{root / name: _with_tables((root / name).read_text(encoding="utf-8")) for name in _DOCUMENTS},
     }
 
 
@@ -50,7 +51,7 @@ def formulation_schema() -> dict[str, Any]:
     schema = Formulation.model_json_schema()
     del schema["properties"]["name"]
     schema["required"] = [key for key in schema["required"] if key != "name"]
-    schema["anyOf"] = [{"required": [section]} for section in SECTIONS]
+    schema["anyOf"] = [{"required": [section]} for section in (*SECTIONS, "polymers")]
     return schema
 
 
@@ -58,7 +59,9 @@ def options_table(model: type[BaseModel]) -> str:
     """The keys of a model with their defaults and meanings, as a Markdown table."""
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for key, info in model.model_fields.items():
-        rows.append(f"| `{key}` | {_shown(info.default)} | {info.description or ''} |")
+        rows.append(
+            f"| `{key}` | {'required' if info.is_required() else _shown(info.default)} | {info.description or ''} |"
+        )
     return "\n".join(rows)
 
 

@@ -337,7 +337,12 @@ def composition_of(formulation: Formulation, base: Library, own: Mapping[str, Ow
     chosen = own.get(formulation.force_field)
     cutoff_nm = coverage(formulation, own).cut_off_A / ANGSTROM_PER_NM
     composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
-    check_coverage(composition.counts, formulation, own)
+    check_coverage([s for s in composition.counts if s not in composition.chains], formulation, own)
+    if composition.chains:
+        from lmbmd.forcefield.chains.parameters import check_chains  # needs RDKit and OpenMM, which most bottles do not
+
+        released = chosen.extends if chosen else formulation.force_field
+        check_chains(composition.chains, released, formulation.where("polymers"))
     return replace(composition, own_sets=str(folder)) if chosen else composition
 
 

@@ -71,19 +71,37 @@ def bare(graph: Chem.Mol) -> Chem.Mol:
 
 def system_of(molecule: Molecule) -> openmm.System:
     """The flexible molecule: bonds, angles, torsions, nonbonded with its exceptions; no cut-off, no constraints."""
-    terms, n = molecule.terms, molecule.graph.GetNumAtoms()
-    steps = Chem.GetDistanceMatrix(molecule.graph)
+    return assembled(molecule.graph, plain_terms(molecule))
+
+
+def plain_terms(molecule: Molecule) -> PlainTerms:
+    """The molecule's terms as rows: pairs up to three bonds apart left out or scaled, masses of the elements."""
+    terms = molecule.terms
     exceptions = []
-    for i in range(n):
-        for j in range(i + 1, n):
-            if steps[i, j] <= EXCLUDED_STEPS:
-                exceptions.append((i, j, 0.0, 1.0, 0.0))
-            elif steps[i, j] == SCALED_STEPS:
-                exceptions.append((i, j, *_pair_14(molecule, i, j)))
+    for i, near in enumerate(_near(molecule.graph)):
+        for j, steps in sorted(near.items()):
+            if j > i:
+                scaled = _pair_14(molecule, i, j) if steps == SCALED_STEPS else (0.0, 1.0, 0.0)
+                exceptions.append((i, j, *scaled))
     nonbonded = [(q, *lj) for q, lj in zip(molecule.charges, terms.lennard_jones, strict=True)]
     bonds = [(*key, *values) for key, values in sorted(terms.bonds.items())]
     angles = [(*key, *values) for key, values in sorted(terms.angles.items())]
-    return assembled(molecule.graph, PlainTerms([], nonbonded, exceptions, bonds, angles, [*terms.torsions]))
+    masses = [app.Element.getByAtomicNumber(atom.GetAtomicNum()).mass._value for atom in molecule.graph.GetAtoms()]
+    return PlainTerms(masses, nonbonded, exceptions, bonds, angles, [t for t in terms.torsions if t[-1] != 0.0])
+
+
+def _near(graph: Chem.Mol) -> list[dict[int, int]]:
+    """Of each atom the others within ``SCALED_STEPS`` bonds, and how many bonds away they are."""
+    joined = [[other.GetIdx() for other in atom.GetNeighbors()] for atom in graph.GetAtoms()]
+    found = []
+    for atom in range(len(joined)):
+        steps = {atom: 0}
+        edge = [atom]
+        for number in range(1, SCALED_STEPS + 1):
+            edge = list(dict.fromkeys(j for i in edge for j in joined[i] if j not in steps))
+            steps.update(dict.fromkeys(edge, number))
+        found.append(steps)
+    return found
 
 
 def assembled(graph: Chem.Mol, terms: PlainTerms) -> openmm.System:

@@ -21,6 +21,8 @@ from rdkit import Chem, rdBase
 
 KCAL = 4.184
 NM_PER_A = 0.1
+#: No pattern of four atoms in a row matches an atom of a chain more often.
+MATCHES_PER_ATOM = 200
 RADIAN = math.pi / 180
 #: Unit text as Sage writes it, its exponents sorted → factor to nm, kJ/mol, rad, e.
 UNITS = {
@@ -238,7 +240,8 @@ def _assign(
         tagged = sorted((a.GetAtomMapNum(), a.GetIdx()) for a in query.GetAtoms() if a.GetAtomMapNum())
         if len(tagged) != n:
             raise OffxmlFault(f"{_label(p)} tags {len(tagged)} atoms, not {n}")
-        for match in molecule.GetSubstructMatches(query, uniquify=False, useChirality=True, maxMatches=100_000):
+        most = max(100_000, MATCHES_PER_ATOM * molecule.GetNumAtoms())
+        for match in molecule.GetSubstructMatches(query, uniquify=False, useChirality=True, maxMatches=most):
             key = tuple(match[i] for _, i in tagged)
             if improper:
                 a, b, c = sorted((key[0], key[2], key[3]))

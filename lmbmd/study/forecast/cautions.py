@@ -123,7 +123,8 @@ def _species(study: Study, bottles: dict[str, Composition]) -> list[Caution]:
         own = study.own_sets.get(composition.force_field)
         known = (own.library if own else study.library).species
         for species, count in composition.counts.items():
-            if count and (text := known[species].caution):
+            text = (composition.chains.get(species) or known[species]).caution
+            if count and text:
                 told.setdefault(text.rstrip("."), {})[name] = species
     return [Caution("species", text, cases) for text, cases in told.items()]
 

@@ -7,6 +7,7 @@ from math import ceil, pi
 from typing import Any
 
 from lmbmd.analysis.options import AnalysisOptions
+from lmbmd.box.system import kinds
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
@@ -140,7 +141,9 @@ def _anneal_steps(spec: RunSpec) -> int:
 def donor_sites(composition: Composition) -> int:
     """Donor atoms in the box, by the parameter set."""
     parameters = load_set(composition.force_field, composition.own_sets)
-    return sum(n * sum(map(bool, parameters.site_of_atom(s))) for s, n in composition.counts.items() if n)
+    counts = {species: n for species, n in composition.counts.items() if n}
+    molecules = kinds(counts, composition.roles, parameters, composition.ion_charge_scale, composition.chains)
+    return sum(kind.count * sum(map(bool, kind.sites)) for kind in molecules)
 
 
 def run_disk(composition: Composition, spec: RunSpec, n_sites: int, analysis: AnalysisOptions) -> Disk:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmbmd.box.system import kinds, system_of
 from lmbmd.core.errors import LmbmdError
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.simulate.engines.choice import known, outlook, usable_gpus
@@ -162,7 +163,12 @@ def _check_steps(study: Study, names: Sequence[str]) -> None:
     specs = [run.model_copy(update={key: getattr(one, key) for key in keys}) for one in protocols]
     species: dict[tuple[str, str], set[str]] = {}
     for bottle in map(study.composition, names):
-        species.setdefault((bottle.force_field, bottle.own_sets), set()).update(bottle.counts)
+        species.setdefault((bottle.force_field, bottle.own_sets), set()).update(bottle.counts.keys() - bottle.chains)
+        for name, chains in bottle.chains.items():
+            one = load_set(bottle.force_field, bottle.own_sets)
+            kind = kinds({name: 1}, bottle.roles, one, 1.0, {name: chains})[0]
+            for spec in specs:
+                prepare(system_of(kind), spec, 0, whose=name)
     for of_set, those in species.items():
         parameters = load_set(*of_set)
         for name in sorted(those):

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lmbmd.box.build import start_of
 from lmbmd.box.tile import liquid, repeated, tile, tiling
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.files import damaged, read_json
-from lmbmd.forcefield.parameters import load_set
+from lmbmd.core.units import ANGSTROM_PER_NM
+from lmbmd.forcefield.parameters import ParameterSet, load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines.choice import GROMACS
 from lmbmd.simulate.engines.mechanics import Exploded
@@ -98,6 +100,8 @@ def measure(
         LmbmdError: as ``build_system``, ``pack`` and the platform do, or if the stand-in explodes.
     """
     parameters = load_set(composition.force_field, composition.own_sets)
+    if composition.chains:  # a chain is no part of a tile: the whole box is built
+        return _of_chains(composition, parameters, spec, options, seconds, say)
     repeat = tiling(composition.box_edge_A, TILE_PER_CUTOFF * parameters.cut_off_A)
     counts, edge_A = tile(composition, int(np.prod(repeat)))
     say(f"{composition.formulation}: packing {sum(counts.values())} molecules")
@@ -111,12 +115,36 @@ def measure(
             start = repeated(composition, *box, repeat)
             speed = _timed(Stopwatch(composition, spec, options, start, many, seconds), say)
     except Exploded as error:
-        raise LmbmdError(
-            f"the box that was to be timed exploded ({error}).",
-            where=composition.formulation,
-            remedy="Use --table, or --like with the run.json of a finished run.",
-        ) from error
+        raise _exploded(composition, error) from error
     return speed
+
+
+def _of_chains(
+    composition: Composition,
+    parameters: ParameterSet,
+    spec: RunSpec,
+    options: PlatformOptions,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Speed:
+    say(f"{composition.formulation}: building {composition.n_atoms} atoms, chains among them")
+    counts = {species: n for species, n in composition.counts.items() if n}
+    start = start_of(composition, counts, parameters, composition.ion_charge_scale, composition.seed)
+    box = np.eye(3) * start.edge_A / ANGSTROM_PER_NM
+    start.built.system.setDefaultPeriodicBoxVectors(*box)
+    ready = (start.built.system, start.positions / ANGSTROM_PER_NM, box)
+    try:
+        return _timed(Stopwatch(composition, spec, options, ready, counts, seconds), say)
+    except Exploded as error:
+        raise _exploded(composition, error) from error
+
+
+def _exploded(composition: Composition, error: Exploded) -> LmbmdError:
+    return LmbmdError(
+        f"the box that was to be timed exploded ({error}).",
+        where=composition.formulation,
+        remedy="Use --table, or --like with the run.json of a finished run.",
+    )
 
 
 def combining_rule(composition: Composition) -> str:

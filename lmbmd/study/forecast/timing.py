@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openmm
 
-from lmbmd.box.system import build_system
+from lmbmd.box.system import assembled, kinds
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.words import counted
 from lmbmd.forcefield.parameters import load_set
@@ -142,7 +142,8 @@ class Stopwatch:
         (system, positions, box), composition = self.start, self.composition
         parameters = load_set(composition.force_field, composition.own_sets)
         edge_A = 10 * float(box[0, 0])
-        atoms = build_system(self.counts, composition.roles, parameters, composition.ion_charge_scale, edge_A).atoms
+        scale, chains = composition.ion_charge_scale, composition.chains
+        atoms = assembled(kinds(self.counts, composition.roles, parameters, scale, chains), parameters, edge_A).atoms
 
         def make(options: PlatformOptions, folder: Path | None) -> Engine | mdrun.Engine:
             if folder is None:
