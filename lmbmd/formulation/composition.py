@@ -251,7 +251,7 @@ class _Box:
         """Refuse a chain that alone is larger than the box that is asked for."""
         if self.size.atoms is None:
             return
-        for i in np.flatnonzero([c.chain is not None for c in self.components]):
+        for i in (i for i, c in enumerate(self.components) if c.chain):
             if self.atoms[i] > (1 + WINDOW) * self.size.atoms:
                 raise LmbmdError(
                     f"one chain of {self.components[i].name} has {self.atoms[i]:.0f} atoms, and the box is to have "
