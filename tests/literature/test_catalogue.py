@@ -234,7 +234,7 @@ def test_an_entry_may_be_answered_by_the_box_of_another(found):
         ("crystal-garnet", "It is a crystal."),
         ("lipf6-hydrolysis", "neither breaks nor makes bonds"),
         ("thermal-layers", "happens at an interface"),
-        ("peo-litfsi", "It is a polymer electrolyte"),
+        ("peo-network-garnet", "polymer"),
         ("sig-ionogel", "litfsi-g4-sil"),
         ("carbonate-lifea", "its structure is not known"),
     ],
