@@ -48,7 +48,7 @@ def walking(one, atoms, n_frames: int):
     rng = np.random.default_rng(1)
     path = np.zeros((n_frames, atoms.n_molecules, 3), np.float32)
     np.cumsum(STEP_A * rng.normal(size=(n_frames - 1, *path.shape[1:])), axis=0, out=path[1:], dtype=np.float32)
-    return path, (one.molecule + moved for moved in path)
+    return path, (one.unit + moved for moved in path)
 
 
 def write_table(file: Path, one, atoms, mass_centres) -> None:
@@ -56,7 +56,7 @@ def write_table(file: Path, one, atoms, mass_centres) -> None:
     from lmbmd.data.contacts import contact_batch, writing_contacts
 
     molecule = atoms.molecule[one.atom]
-    image = np.rint((one.edge - one.molecule[molecule] + one.centre[one.row]) @ np.linalg.inv(one.box))
+    image = np.rint((one.edge - one.unit[molecule] + one.centre[one.row]) @ np.linalg.inv(one.box))
     with writing_contacts(file, {"search_radius_A": 5.0}, atoms.first_atom) as writer:
         for i, place in enumerate(mass_centres):
             place = place.astype(np.float32)

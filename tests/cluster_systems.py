@@ -61,7 +61,7 @@ def bead_contacts(atoms: AtomTable, points: np.ndarray, box: np.ndarray, index: 
         distance=distance[row, column].astype(np.float32),
         edge=edge[row, column].astype(np.float32),
         centre=centre.astype(np.float32),
-        molecule=points.astype(np.float32),
+        unit=points.astype(np.float32),
         dipole=np.zeros((len(atoms.species), 3)),
     )
 

@@ -30,6 +30,14 @@ class Model:
     atoms: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Chain:
+    """A model chain: its units, one after the other; a kind of unit may come again."""
+
+    name: str
+    units: tuple[Model, ...]
+
+
 LI = Model("Li", "cation", 1, (("Li", ""),))
 NA = Model("Na", "cation", 1, (("Na", ""),))
 FSI = Model("FSI", "anion", -1, (("N", "N"), ("S", ""), ("S", ""), *[("O", "O")] * 4, *[("F", "F")] * 2))
@@ -40,17 +48,34 @@ EC = Model("EC", "solvent", 0, (("C", ""), ("O", "O_carbonyl"), ("O", "O_ring"),
 TTE = Model("TTE", "diluent", 0, (("C", ""), ("O", "O_ether"), ("F", "F"), ("C", ""), ("F", "F")))
 
 
-def atom_table(*counts: tuple[Model, int]) -> AtomTable:
+def atom_table(*counts: tuple[Model | Chain, int]) -> AtomTable:
     """A box of ``(model, number of molecules)``, in that order."""
-    sites = tuple(dict.fromkeys(f"{m.name}:{site}" for m, _ in counts for _, site in m.atoms if site))
+    parts = [(m.units if isinstance(m, Chain) else (m,)) for m, n in counts for _ in range(n)]
+    chain_of = {u: m.name for m, _ in counts if isinstance(m, Chain) for u in m.units}
+    kinds = list(dict.fromkeys(u for units in parts for u in units))
+    kinds += [m for m, n in counts if not n and not isinstance(m, Chain)]
+    kinds.sort(key=[u for m, _ in counts for u in (m.units if isinstance(m, Chain) else (m,))].index)
+    sites = tuple(dict.fromkeys(f"{m.name}:{site}" for m in kinds for _, site in m.atoms if site))
+    units = [(molecule, model) for molecule, units in enumerate(parts) for model in units]
+    site_of = {label: k for k, label in enumerate(sites)}
     rows = [
-        (s, molecule, sites.index(f"{model.name}:{site}") if site else -1, element, f"{element}{k}", model, k)
-        for molecule, (s, model) in enumerate((s, m) for s, (m, n) in enumerate(counts) for _ in range(n))
+        (
+            kinds.index(model),
+            molecule,
+            site_of.get(f"{model.name}:{site}", -1),
+            element,
+            f"{element}{k}",
+            model,
+            k,
+            unit,
+        )
+        for unit, (molecule, model) in enumerate(units)
         for k, (element, site) in enumerate(model.atoms)
     ]
     return AtomTable(
-        species=tuple(SpeciesInfo(m.name, m.role, m.charge) for m, _ in counts),
+        species=tuple(SpeciesInfo(m.name, m.role, m.charge, chain_of.get(m, "")) for m in kinds),
         sites=sites,
+        unit=np.array([r[7] for r in rows], np.int32),
         species_id=np.array([r[0] for r in rows], np.int32),
         molecule=np.array([r[1] for r in rows], np.int32),
         site_id=np.array([r[2] for r in rows], np.int32),
@@ -62,13 +87,13 @@ def atom_table(*counts: tuple[Model, int]) -> AtomTable:
 
 
 def molecules(atoms: AtomTable, species: str) -> np.ndarray:
-    """Molecule numbers of a species, in order."""
-    return np.flatnonzero(atoms.molecule_species == atoms.species_index(species))
+    """Numbers of the small molecules, or of the units, of a species, in order."""
+    return np.flatnonzero(atoms.unit_species == atoms.species_index(species))
 
 
-def donors(atoms: AtomTable, molecule: int) -> np.ndarray:
-    """Donor atoms of a molecule, in order."""
-    span = np.arange(atoms.first_atom[molecule], atoms.first_atom[molecule + 1])
+def donors(atoms: AtomTable, unit: int) -> np.ndarray:
+    """Donor atoms of a molecule, or of a unit, in order."""
+    span = np.arange(atoms.first_atom_of_unit[unit], atoms.first_atom_of_unit[unit + 1])
     return span[atoms.site_id[span] >= 0]
 
 
@@ -110,12 +135,12 @@ def scattered(
     rng: np.random.Generator,
 ) -> FrameContacts:
     """Given contacts with molecules strewn at random over the box and edges from centre to molecule."""
-    molecule = (rng.uniform(0, 1, (atoms.n_molecules, 3)) @ box).astype(np.float32)
-    centre = molecule[atoms.molecule[atoms.centres]]
+    unit = (rng.uniform(0, 1, (atoms.n_units, 3)) @ box).astype(np.float32)
+    centre = unit[atoms.unit[atoms.centres]]
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    edge = molecule[atoms.molecule[atom]] - centre[row]
-    still = np.zeros((len(atoms.species), 3))
-    return FrameContacts(index, time_ps, box, offsets, atom, distance, edge.reshape(-1, 3), centre, molecule, still)
+    edge = unit[atoms.unit[atom]] - centre[row]
+    still, spread = np.zeros((len(atoms.species), 3)), np.zeros(len(atoms.chain_molecules), np.float32)
+    return FrameContacts(index, time_ps, box, offsets, atom, distance, edge.reshape(-1, 3), centre, unit, still, spread)
 
 
 def contacts_from_positions(
@@ -138,6 +163,12 @@ def contacts_from_positions(
     mass_centre = np.array(
         [
             np.average(positions[a:b], axis=0, weights=atoms.mass_amu[a:b])
+            for a, b in itertools.pairwise(atoms.first_atom_of_unit)
+        ]
+    )
+    whole = np.array(
+        [
+            np.average(positions[a:b], axis=0, weights=atoms.mass_amu[a:b])
             for a, b in itertools.pairwise(atoms.first_atom)
         ]
     )
@@ -152,7 +183,7 @@ def contacts_from_positions(
                 found += 1
                 atom.append(donor)
                 distance.append(d)
-                edge.append(nearest + mass_centre[atoms.molecule[donor]] - positions[donor])
+                edge.append(nearest + mass_centre[atoms.unit[donor]] - positions[donor])
         count.append(found)
     return FrameContacts(
         index=index,
@@ -163,10 +194,19 @@ def contacts_from_positions(
         distance=np.array(distance, np.float32),
         edge=np.array(edge, np.float32).reshape(-1, 3),
         centre=positions[atoms.centres].astype(np.float32),
-        molecule=mass_centre.astype(np.float32),
+        unit=mass_centre.astype(np.float32),
+        spread=np.array(
+            [
+                np.average(
+                    ((positions[a:b] - mass_centre[atoms.unit[a:b]]) ** 2).sum(axis=1), weights=atoms.mass_amu[a:b]
+                )
+                for a, b in atoms.first_atom[atoms.chain_molecules[:, None] + [0, 1]]
+            ],
+            np.float32,
+        ),
         dipole=np.array(
             [
-                sum(atoms.charge_e[i] * (positions[i] - mass_centre[atoms.molecule[i]]) for i in mine)
+                sum(atoms.charge_e[i] * (positions[i] - whole[atoms.molecule[i]]) for i in mine)
                 for mine in (np.flatnonzero(atoms.species_id == s) for s in range(len(atoms.species)))
             ]
         ),
@@ -259,7 +299,7 @@ def relabelled(atoms: AtomTable, one: FrameContacts, centres: np.ndarray, orders
         one.distance[order],
         one.edge[order],
         one.centre[centres],
-        one.molecule[np.argsort(new_molecule)],
+        one.unit[np.argsort(new_molecule)],
         one.dipole,
     )
 

@@ -19,7 +19,7 @@ def table(
     is_wrapped: bool = True,
     contacts: Sequence[Sequence[tuple]] = (),
 ) -> ContactList:
-    """Mass centres as written down, (n_frames, n_molecules, 3) Å, in one box or a box for each frame.
+    """Mass centres as written down, (n_frames, n_units, 3) Å, in one box or a box for each frame.
 
     ``contacts`` are those of each frame, as for ``systems.frame``; none if not given.
     """
@@ -32,8 +32,8 @@ def table(
             place = (fraction - np.floor(fraction)) @ cell
         bare = systems.frame(atoms, contacts[i], i) if contacts else none
         molecule = place.astype(np.float32)
-        centre = molecule[atoms.molecule[atoms.centres]]
-        edge = (molecule[atoms.molecule[bare.atom]] - centre[bare.row]).reshape(-1, 3)
+        centre = molecule[atoms.unit[atoms.centres]]
+        edge = (molecule[atoms.unit[bare.atom]] - centre[bare.row]).reshape(-1, 3)
         frames.append(
             FrameContacts(
                 i,
@@ -60,5 +60,5 @@ def walk(rng: np.random.Generator, n_frames: int, deviation_A: np.ndarray) -> np
 
 def barycentric(atoms: AtomTable, path: np.ndarray) -> np.ndarray:
     """Paths less the path of the mass centre of the whole box."""
-    mass = np.add.reduceat(atoms.mass_amu, atoms.first_atom[:-1])
+    mass = np.add.reduceat(atoms.mass_amu, atoms.first_atom_of_unit[:-1])
     return path - (mass / mass.sum() @ path)[:, None]

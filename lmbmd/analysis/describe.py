@@ -233,7 +233,7 @@ def _fold(tables: Sequence[Contacts], jobs: Sequence[Job], progress: bool, word:
 
 
 def _check_box(full: FrameContacts, atoms: AtomTable, which: str) -> None:
-    if len(full.molecule) != atoms.n_molecules or len(full.centre) != len(atoms.centres):
+    if len(full.unit) != atoms.n_units or len(full.centre) != len(atoms.centres):
         raise LmbmdError(
             "its contacts are of another box than the atom table.",
             where=f"{which}, frame {full.index}",

@@ -19,32 +19,33 @@ from lmbmd.data.contacts import FrameContacts
 
 @dataclass(frozen=True, eq=False)
 class Bonds:
-    """Molecules in contact with centres, one entry per pair, in order of centre and molecule.
+    """Units in contact with centres (small molecules, and units of chains), one entry per pair, in order of centre and
+    unit.
 
     Attributes:
         centre: (n,) int64, number of the centre.
-        molecule: (n,) int64.
-        donors: (n,) int64, donor atoms of the molecule within the cut-off (its denticity on this centre).
+        unit: (n,) int64.
+        donors: (n,) int64, donor atoms of the unit within the cut-off (its denticity on this centre).
     """
 
     centre: np.ndarray
-    molecule: np.ndarray
+    unit: np.ndarray
     donors: np.ndarray
 
 
 def bonds(shell: FrameContacts, atoms: AtomTable) -> Bonds:
-    """Pairs of a centre and a molecule in contact, however many donor atoms they share.
+    """Pairs of a centre and a unit in contact, however many donor atoms they share.
 
-    A molecule that touches a centre through two periodic images is one pair (the box is then too small to
+    A unit that touches a centre through two periodic images is one pair (the box is then too small to
     tell them apart).
     """
-    molecule = atoms.molecule[shell.atom].astype(np.int64)
+    unit = atoms.unit[shell.atom].astype(np.int64)
     # Contacts are in order of centre and, within one, of atom: those of one pair are neighbours.
-    row, n = shell.row, len(molecule)
+    row, n = shell.row, len(unit)
     new = np.ones(n, bool)
-    new[1:] = (row[1:] != row[:-1]) | (molecule[1:] != molecule[:-1])
+    new[1:] = (row[1:] != row[:-1]) | (unit[1:] != unit[:-1])
     first = np.flatnonzero(new)
-    return Bonds(row[first], molecule[first], np.diff(first, append=n))
+    return Bonds(row[first], unit[first], np.diff(first, append=n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class FirstShell:
 
     @cached_property
     def pairs(self) -> Bonds:
-        """Pairs of a centre and a molecule in contact."""
+        """Pairs of a centre and a unit in contact."""
         return bonds(self.contacts, self.atoms)
 
     @cached_property

@@ -150,7 +150,9 @@ def _check_runs(names: Sequence[str]) -> None:
 def _same_box(a: AtomTable, b: AtomTable) -> bool:
     return a is b or (
         a.species == b.species
-        and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("species_id", "molecule", "element"))
+        and all(
+            np.array_equal(getattr(a, name), getattr(b, name)) for name in ("species_id", "molecule", "unit", "element")
+        )
     )
 
 

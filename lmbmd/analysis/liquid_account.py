@@ -109,8 +109,8 @@ def _other_bases(recipe: Recipe) -> list[tuple]:
 def _by_species(atoms: AtomTable, volume_A3: float) -> list[tuple[str, str, float, str]]:
     """Count, molarity, molality, mass fraction of every species, and the density, without a recipe."""
     mass = _mass_by_species(atoms)
-    count = np.bincount(atoms.molecule_species, minlength=len(atoms.species))
-    liquid = sum(m for m, s in zip(mass, atoms.species, strict=True) if kind(s) in ("solvent", "diluent"))
+    count = np.bincount(atoms.unit_species, minlength=len(atoms.species))
+    liquid = sum(m for m, s in zip(mass, atoms.species, strict=True) if kind(s) in ("solvent", "polymer", "diluent"))
     rows: list[tuple[str, str, float, str]] = []
     for s, n, m in zip(atoms.species, count, mass, strict=True):
         rows.append((s.name, "count", float(n), "1"))

@@ -37,8 +37,9 @@ class Pick:
         label: what it is, for the comment line.
         frame: index of the frame (``FrameContacts.index``).
         time_ps: of the frame.
-        molecules: (n,) int64; the first is the centre from which the others are placed.
-        position_A: (n, 3) where the mass centre of each molecule is, in one unbroken picture.
+        units: (n,) int64, small molecules and units of chains; the first is the centre from which all others are
+            placed.
+        position_A: (n, 3) where the mass centre of each is, in one unbroken picture.
         charge: sum of formal charges, e.
         contacts: (m, 2) int64, atoms of the box: a centre and a donor atom in contact with it.
     """
@@ -47,7 +48,7 @@ class Pick:
     label: str
     frame: int
     time_ps: float
-    molecules: np.ndarray
+    units: np.ndarray
     position_A: np.ndarray
     charge: int
     contacts: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
@@ -98,8 +99,8 @@ def records(
     """What each pick shows, as plain data: one record each, in their order.
 
     Keys: ``name`` (of the files), ``label``, ``replica``, ``frame``, ``time_ps``, ``charge_e``, ``species`` (name and
-    number of atoms of each molecule, in the order of the atoms), ``element`` (of each atom), ``xyz_A`` (of each atom,
-    the first at the origin), ``bonds`` (pairs of atoms of the record; None if the atom table does not know them) and
+    number of atoms of each molecule or unit, in the order of the atoms), ``element`` (of each atom), ``xyz_A`` (of each
+    atom, the first at the origin), ``bonds`` (pairs of atoms of the record; None if the atom table knows none) and
     ``contacts`` (pairs of atoms of the record: centre and donor).
 
     Args:
@@ -121,8 +122,8 @@ def records(
                 "time_ps": pick.time_ps,
                 "charge_e": pick.charge,
                 "species": [
-                    [atoms.species[atoms.molecule_species[m]].name, int(atoms.first_atom[m + 1] - atoms.first_atom[m])]
-                    for m in pick.molecules
+                    [atoms.species[atoms.unit_species[u]].name, int(np.diff(atoms.first_atom_of_unit[u : u + 2])[0])]
+                    for u in pick.units
                 ],
                 "element": [str(e) for e in atoms.element[index]],
                 "xyz_A": x.round(3).tolist(),
@@ -195,11 +196,11 @@ def _instances(
 
 
 def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int) -> Pick:
-    """The centre and the molecules of its shell, each where the contact's edge says it is."""
+    """The centre and the units of its shell, each where the contact's edge says it is."""
     row = slice(shell.offsets[number], shell.offsets[number + 1])
-    molecules, first = np.unique(atoms.molecule[shell.atom[row]], return_index=True)
+    molecules, first = np.unique(atoms.unit[shell.atom[row]], return_index=True)
     here = shell.centre[number].astype(float)
-    members = np.append(atoms.molecule[atoms.centres[number]], molecules).astype(np.int64)
+    members = np.append(atoms.unit[atoms.centres[number]], molecules).astype(np.int64)
     position = np.vstack([here, here + shell.edge[row][first]])
     contacts = np.column_stack([np.full(row.stop - row.start, atoms.centres[number]), shell.atom[row]])
     return Pick(label, label, shell.index, shell.time_ps, members, position, _charge(atoms, members), contacts)
@@ -222,11 +223,11 @@ def pick_largest_cluster(shells: Iterable[FirstShell], atoms: AtomTable) -> Pick
 
 def _cluster_pick(first: FirstShell, atoms: AtomTable, nodes: np.ndarray) -> Pick:
     shell, ions, position = first.contacts, first.ions, first.graph.position
-    listed, places = list(ions.molecule[nodes]), list(position[nodes])
+    listed, places = list(ions.unit[nodes]), list(position[nodes])
     inside = set(listed)
     for node in nodes[nodes < ions.n_centres]:
         for k in range(shell.offsets[node], shell.offsets[node + 1]):
-            molecule = int(atoms.molecule[shell.atom[k]])
+            molecule = int(atoms.unit[shell.atom[k]])
             if molecule not in inside:
                 inside.add(molecule)
                 listed.append(molecule)
@@ -249,7 +250,7 @@ def _cluster_pick(first: FirstShell, atoms: AtomTable, nodes: np.ndarray) -> Pic
 
 
 def _charge(atoms: AtomTable, molecules: np.ndarray) -> int:
-    return sum(atoms.species[k].charge for k in atoms.molecule_species[molecules])
+    return sum(atoms.species[k].charge for k in atoms.unit_species[molecules])
 
 
 def _renamed(pick: Pick, prefix: str) -> Pick:
@@ -258,20 +259,22 @@ def _renamed(pick: Pick, prefix: str) -> Pick:
 
 
 def cut_out(pick: Pick, frame: Frame, atoms: AtomTable) -> tuple[np.ndarray, np.ndarray]:
-    """The atoms of a pick and where they are, every molecule whole and at its place, the first at the origin.
+    """The atoms of a pick and where they are, every unit whole and at its place, the first at the origin.
 
-    Within a molecule each atom is put at its image nearest to its parent.
+    Within a molecule each atom is put at its image nearest to its parent; of a chain the unit is then cut out.
 
     Returns:
         atom (n,) int64 indices, positions (n, 3) float64 in Å.
     """
     cell = Cell(frame.box).reduced
     picked, places = [], []
-    for molecule, where in zip(pick.molecules, pick.position_A, strict=True):
-        span = np.arange(atoms.first_atom[molecule], atoms.first_atom[molecule + 1])
-        x = frame.positions[span].astype(float)
-        for i, parent in enumerate(atoms.parent[span] - span[0]):
+    for unit, where in zip(pick.units, pick.position_A, strict=True):
+        first = atoms.first_atom[atoms.unit_molecule[unit]]
+        start, end = atoms.first_atom_of_unit[unit : unit + 2]
+        x = frame.positions[first:end].astype(float)
+        for i, parent in enumerate(atoms.parent[first:end] - first):
             x[i] -= np.rint((x[i] - x[parent]) @ cell.inverse_per_A) @ cell.vectors_A
+        span, x = np.arange(start, end), x[start - first :]
         picked.append(span)
         places.append(x - np.average(x, axis=0, weights=atoms.mass_amu[span]) + where)
     # Rounded far below the resolution of the files, so that no −0.000 is written.
@@ -333,14 +336,14 @@ def _xyz(pick: Pick, atoms: AtomTable, index: np.ndarray, x: np.ndarray) -> str:
 
 
 def _pdb(pick: Pick, atoms: AtomTable, index: np.ndarray, x: np.ndarray) -> str:
-    """Fixed columns; one residue per molecule, named by its species."""
+    """Fixed columns; one residue per unit, named by its species."""
     lines = [f"REMARK   1 {pick.label}, frame {pick.frame}, charge {pick.charge:+d} e"]
-    residue = {molecule: k for k, molecule in enumerate(pick.molecules.tolist(), start=1)}
+    residue = {unit: k for k, unit in enumerate(pick.units.tolist(), start=1)}
     for k, (i, (a, b, c)) in enumerate(zip(index, x, strict=True), start=1):
         species = atoms.species[atoms.species_id[i]].name[:3].upper()
         name = f"{atoms.name[i]!s:<4.4}" if len(atoms.element[i]) == 2 else f" {atoms.name[i]!s:<3.3}"
         lines.append(
-            f"HETATM{k % 100000:5d} {name} {species:>3} A{residue[int(atoms.molecule[i])] % 10000:4d}    "
+            f"HETATM{k % 100000:5d} {name} {species:>3} A{residue[int(atoms.unit[i])] % 10000:4d}    "
             f"{a:8.3f}{b:8.3f}{c:8.3f}  1.00  0.00          {atoms.element[i]!s:>2}"
         )
     return "\n".join([*lines, "END"]) + "\n"

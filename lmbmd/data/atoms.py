@@ -215,6 +215,17 @@ class AtomTable:
         return self.molecule[self.first_atom_of_unit[:-1]]
 
     @cached_property
+    def first_unit(self) -> np.ndarray:
+        """Number of the first unit of each molecule, and the number of units at the end (int64)."""
+        return np.append(self.unit[self.first_atom[:-1]], self.n_units).astype(np.int64)
+
+    @cached_property
+    def chain_molecules(self) -> np.ndarray:
+        """The molecules that are chains, in order (int64)."""
+        is_chain = np.array([bool(s.chain) for s in self.species])
+        return np.flatnonzero(is_chain[self.molecule_species])
+
+    @cached_property
     def chains(self) -> tuple[str, ...]:
         """Names of the kinds of chains in the box, in order of their species."""
         return tuple(dict.fromkeys(s.chain for s in self.species if s.chain))

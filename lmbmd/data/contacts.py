@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,12 +34,16 @@ class FrameContacts:
         atom: (n_contacts,) int32, the donor atom.
         distance: (n_contacts,) float32, Å.
         edge: (n_contacts, 3) float32, the vector from the centre to the mass centre of the donor's
-            molecule, walked through this very contact (centre → nearest image of the atom → molecule kept
+            unit, walked through this very contact (centre → nearest image of the atom → molecule kept
             whole), Å. Sums of edges round a closed walk are therefore exact lattice vectors.
         centre: (n_centres, 3) float32, positions of the centres, Å.
-        molecule: (n_molecules, 3) float32, mass centres of all molecules made whole, Å.
+        unit: (n_units, 3) float32, mass centres of all units (a small molecule is one), Å; those of one chain as they
+            lie along it, however many boxes it is long.
         dipole: (n_species, 3) float64, dipoles of the molecules of each species about their mass centres, summed, e Å;
-            from the charges as simulated, NaN where those of a species are not known.
+            from the charges as simulated, NaN where those of a species are not known. That of a chain is shared out
+            among the species of its units.
+        spread: (n_chains,) float32, for each chain the mean square distance of its atoms from the mass centres of their
+            units, weighted by mass, Å²: what the radius of gyration has beyond that of the units.
     """
 
     index: int
@@ -50,8 +54,9 @@ class FrameContacts:
     distance: np.ndarray
     edge: np.ndarray
     centre: np.ndarray
-    molecule: np.ndarray
+    unit: np.ndarray
     dipole: np.ndarray
+    spread: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
     def volume_A3(self) -> float:
@@ -76,8 +81,9 @@ class FrameContacts:
             self.distance[keep],
             self.edge.take(keep, 0),
             self.centre,
-            self.molecule,
+            self.unit,
             self.dipole,
+            self.spread,
         )
 
 
@@ -122,16 +128,19 @@ _FRAME_SCHEMA = pa.schema(
         ("dipole", pa.list_(pa.float64())),
     ]
 )
+#: A box with chains has one column more; a file of one without them is as it was before there were units, in which a
+#: partner's mass centre was called that of a molecule.
+_CHAIN_SCHEMA = _FRAME_SCHEMA.append(pa.field("spread", pa.list_(pa.float32())))
 
 
 def edges_from_images(
-    image: np.ndarray, row: np.ndarray, partner: np.ndarray, centre: np.ndarray, molecule: np.ndarray, box: np.ndarray
+    image: np.ndarray, row: np.ndarray, partner: np.ndarray, centre: np.ndarray, unit: np.ndarray, box: np.ndarray
 ) -> np.ndarray:
-    """``FrameContacts.edge`` from lattice steps: ``molecule[partner] + image @ box − centre[row]``, float32 Å.
+    """``FrameContacts.edge`` from lattice steps: ``unit[partner] + image @ box − centre[row]``, float32 Å.
 
     A contact file holds the steps, small whole numbers, instead of the edges; memory and file agree to the bit.
     """
-    return (molecule[partner].astype(float) - centre[row] + image @ box).astype(np.float32)
+    return (unit[partner].astype(float) - centre[row] + image @ box).astype(np.float32)
 
 
 def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
@@ -139,10 +148,12 @@ def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
 
     Args:
         frames: for each frame a mapping with the keys of the file's columns; ``count`` is the number of contacts of
-            each centre, ``image`` (n_contacts, 3) as in ``edges_from_images``.
+            each centre, ``image`` (n_contacts, 3) as in ``edges_from_images``, ``molecule`` is ``FrameContacts.unit``,
+            and ``spread`` is there, and not empty, for a box with chains.
     """
     columns = []
-    for column in _FRAME_SCHEMA:
+    schema = _CHAIN_SCHEMA if len(frames[0].get("spread", ())) else _FRAME_SCHEMA
+    for column in schema:
         values = [frame[column.name] for frame in frames]
         if not pa.types.is_nested(column.type):
             columns.append(pa.array(values, column.type))
@@ -154,7 +165,7 @@ def contact_batch(frames: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
         else:
             offsets = np.append(0, np.cumsum([np.size(v) for v in values])).astype(np.int32)
             columns.append(pa.ListArray.from_arrays(offsets, item, type=column.type))
-    return pa.RecordBatch.from_arrays(columns, schema=_FRAME_SCHEMA)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 class ContactWriter:
@@ -169,8 +180,8 @@ class ContactWriter:
 
     beside: dict[str, str]
 
-    def __init__(self, writer: pa.ipc.RecordBatchFileWriter, header: str) -> None:
-        self._writer, self._header = writer, header
+    def __init__(self, writer: pa.ipc.RecordBatchFileWriter, header: str, schema: pa.Schema) -> None:
+        self._writer, self._header, self._schema = writer, header, schema
         self._batches = self._frames = 0
         self.beside = {}
 
@@ -180,7 +191,7 @@ class ContactWriter:
         self._frames += batch.num_rows
 
     def end(self) -> None:
-        empty = pa.RecordBatch.from_pylist([], schema=_FRAME_SCHEMA)
+        empty = pa.RecordBatch.from_pylist([], schema=self._schema)
         beside = json.dumps(self.beside)
         said = {SEAL: digest(_last_words(self._header, self._batches, self._frames, beside), empty)}
         self._writer.write_batch(empty, custom_metadata={**said, _FRAMES: str(self._frames), _BESIDE: beside})
@@ -195,7 +206,7 @@ def _last_words(header: str, batches: int, frames: int, beside: str) -> str:
 
 @contextmanager
 def writing_contacts(
-    path: str | os.PathLike[str], header: Mapping[str, Any], first_atom: np.ndarray
+    path: str | os.PathLike[str], header: Mapping[str, Any], first_atom: np.ndarray, *, chains: bool = False
 ) -> Iterator[ContactWriter]:
     """Stream ``contact_batch`` batches into an Arrow file; memory does not grow with the number of frames.
 
@@ -204,14 +215,16 @@ def writing_contacts(
     Args:
         path: the file, which appears only when the block ends without an error.
         header: JSON-serialisable; must hold ``search_radius_A``.
-        first_atom: ``AtomTable.first_atom``, which tells the molecule of an atom.
+        first_atom: ``AtomTable.first_atom_of_unit``, which tells the unit of an atom.
+        chains: whether the box has chains, so that batches have a ``spread``.
     """
     facts = json.dumps({**header, "first_atom": np.asarray(first_atom).tolist()})
-    schema = _FRAME_SCHEMA.with_metadata({"lmbmd": facts})
+    plain = _CHAIN_SCHEMA if chains else _FRAME_SCHEMA
+    schema = plain.with_metadata({"lmbmd": facts})
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
     with replacing(path) as partial, pa.OSFile(str(partial), "wb") as sink:
         with pa.ipc.new_file(sink, schema, options=options) as file:
-            writer = ContactWriter(file, facts)
+            writer = ContactWriter(file, facts, plain)
             yield writer
             writer.end()
 
@@ -237,7 +250,7 @@ class ContactFile:
         """The open file, after a look at its end, which says how many frames there must be."""
         try:
             file = pa.ipc.open_file(pa.memory_map(str(self.path)))
-            if not file.schema.equals(_FRAME_SCHEMA) or file.num_record_batches < 1:
+            if not any(map(file.schema.equals, (_FRAME_SCHEMA, _CHAIN_SCHEMA))) or file.num_record_batches < 1:
                 raise ValueError("its columns are other ones")
             batches = file.num_record_batches - 1
             empty, said = file.get_batch_with_custom_metadata(batches)
@@ -300,17 +313,17 @@ class ContactFile:
         return self._batch(0).num_rows
 
     @cached_property
-    def _molecule_of_atom(self) -> np.ndarray:
+    def _unit_of_atom(self) -> np.ndarray:
         sizes = np.diff(self.header["first_atom"])
         return np.repeat(np.arange(len(sizes)), sizes)
 
     def _frame(self, batch: pa.RecordBatch, i: int) -> FrameContacts:
         get = lambda name: batch.column(name)[i].values.to_numpy(zero_copy_only=False)  # noqa: E731
         box, atom = get("box").reshape(3, 3), get("atom")
-        centre, molecule = get("centre").reshape(-1, 3), get("molecule").reshape(-1, 3)
+        centre, unit = get("centre").reshape(-1, 3), get("molecule").reshape(-1, 3)
         count = get("count")
         row = np.repeat(np.arange(len(count)), count)
-        image, partner = get("image").reshape(-1, 3), self._molecule_of_atom[atom]
+        image, partner = get("image").reshape(-1, 3), self._unit_of_atom[atom]
         return FrameContacts(
             index=batch.column("index")[i].as_py(),
             time_ps=batch.column("time_ps")[i].as_py(),
@@ -318,10 +331,11 @@ class ContactFile:
             offsets=np.append(0, np.cumsum(count, dtype=np.int64)),
             atom=atom,
             distance=get("distance"),
-            edge=edges_from_images(image, row, partner, centre, molecule, box),
+            edge=edges_from_images(image, row, partner, centre, unit, box),
             centre=centre,
-            molecule=molecule,
+            unit=unit,
             dipole=get("dipole").reshape(-1, 3),
+            spread=get("spread") if "spread" in batch.schema.names else np.empty(0, np.float32),
         )
 
     def frame(self, i: int) -> FrameContacts:

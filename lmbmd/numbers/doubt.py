@@ -66,6 +66,10 @@ class Kind(StrEnum):
     NO_SECOND_EDGE = "no_second_edge"
     NO_CENTRE_EDGE = "no_centre_edge"
     NO_RADIUS = "no_radius"
+    # about a chain
+    TURNED = "turned"
+    ONE_UNIT = "one_unit"
+    STIFF = "stiff"
     # about a law over temperatures
     FEW_TEMPERATURES = "few_temperatures"
     NOT_ON_LINE = "not_on_line"
@@ -143,6 +147,9 @@ SENTENCES: dict[Kind, str] = {
     Kind.SEVERAL: "{because}",
     Kind.NO_SECOND_EDGE: "no edge of the second shell of {of}, {because}",
     Kind.NO_CENTRE_EDGE: "no edge of the first centre–centre shell, {because}",
+    Kind.TURNED: "not resolved: C({at:g} ps) = {n:.3g}, turned within one frame interval",
+    Kind.ONE_UNIT: "chains of {of} have one unit",
+    Kind.STIFF: "the direction is not forgotten along the chains: the mean cosine is {n:.2g} after {at:g} bonds",
     Kind.NO_RADIUS: "none: {because}",
     Kind.FEW_TEMPERATURES: "{n:g} temperatures with a value to rely on, {at:g} are needed",
     Kind.NOT_ON_LINE: "the values at {n:g} temperatures are further from the law than their errors allow",
@@ -262,6 +269,7 @@ _OUTCOMES = {
     Kind.NO_LOSS_TIME,
     Kind.RUN_TOO_SHORT,
     Kind.NOT_RESOLVED,
+    Kind.TURNED,
     Kind.NOT_DECAYED,
     Kind.NO_CROSSING,
     Kind.FLAT_TAIL,

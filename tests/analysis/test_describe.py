@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import chains
 import numpy as np
 import pandas as pd
 import pytest
@@ -437,18 +438,42 @@ def test_every_error_says_how_well_it_is_known(liquid):
     assert np.isposinf(rows.degrees_of_freedom[exact]).all() and rows.degrees_of_freedom[rows.error.isna()].isna().all()
 
 
-def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid):
+@pytest.fixture(scope="module")
+def polymer():
+    """Chains that walk as balls do, one of them with tethered anions, and a salt."""
+    mixed = systems.Chain("P(EO-STFSI)", (chains.SPACER, chains.STFSI, chains.SPACER))
+    counts = [(LI, 10), (FSI, 8), (chains.peo(5), 4), (mixed, 2)]
+    runs = []
+    for seed in range(2):
+        atoms, frames = moving_liquid(counts, 12, seed)
+        runs.append(find_contacts(frames, atoms))
+    return atoms, runs, quick(runs, atoms)
+
+
+def test_a_box_with_chains_is_described_by_units_and_by_chains(polymer):
+    atoms, _, found = polymer
+    names = found.descriptors.name.tolist()
+    # All neutral units together and two kinds of them; two kinds of chains.
+    assert [names.count(name) for name in ("polymer_cn", "chain_run_units", "radius_of_gyration_A")] == [3, 2, 2]
+    assert set(found.tables["chain_shells"].chain) == set(atoms.chains) == {"PEO", "P(EO-STFSI)"}
+    assert value(found, "free_polymer_fraction", "EO") <= 1.0
+    assert value(found, "chain_self_diffusion_m2_s", "PEO") is not None
+
+
+def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid, polymer):
     text = (Path(__file__).parents[2] / "docs/theory/descriptors.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `([a-zA-Z0-9_.]+)` \| [^|]* \| ([^|]*) \|", text, flags=re.M))
-    emitted = dict(zip(liquid[2].descriptors.name, liquid[2].descriptors.unit, strict=True))
+    every = pd.concat([liquid[2].descriptors, polymer[2].descriptors])
+    emitted = dict(zip(every.name, every.unit, strict=True))
     assert set(documented) == set(emitted)
     for name, unit in emitted.items():
         assert documented[name].strip() == unit, name
 
 
-def test_every_table_is_as_its_schema_says_and_every_schema_has_its_table(liquid):
-    assert set(liquid[2].tables) == set(schemas())
-    for name, table in liquid[2].tables.items():
+def test_every_table_is_as_its_schema_says_and_every_schema_has_its_table(liquid, polymer):
+    of_chains = {name for name in schemas() if name.startswith("chain_")}
+    assert set(liquid[2].tables) == set(schemas()) - of_chains and set(polymer[2].tables) == set(schemas())
+    for name, table in (*liquid[2].tables.items(), *polymer[2].tables.items()):
         schemas()[name].check(table)
 
 

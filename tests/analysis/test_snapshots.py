@@ -70,7 +70,7 @@ def test_cut_out_shell_has_its_donors_where_the_contacts_say_and_molecules_whole
     by_index = {f.index: f for f in contacts}
     for pick in picks:
         shell = cutoffs.first_shell(by_index[pick.frame], atoms)
-        number = int(np.flatnonzero(atoms.molecule[atoms.centres] == pick.molecules[0])[0])
+        number = int(np.flatnonzero(atoms.molecule[atoms.centres] == pick.units[0])[0])
         atom, x = cut_out(pick, frames[pick.frame - 10], atoms)
         assert (x[0] == 0).all()
         found = dict(zip(atom.tolist(), np.linalg.norm(x, axis=1).tolist(), strict=True))
@@ -78,11 +78,11 @@ def test_cut_out_shell_has_its_donors_where_the_contacts_say_and_molecules_whole
         assert set(shell.atom[row].tolist()) <= set(found)
         for a, d in zip(shell.atom[row].tolist(), shell.distance[row].tolist(), strict=True):
             assert found[a] == pytest.approx(d, abs=2e-4)
-        for m in pick.molecules:
+        for m in pick.units:
             span = np.flatnonzero(atoms.molecule[atom] == m)
             expected = bond_lengths(atoms, m, shape[atom[span]])
             assert bond_lengths(atoms, m, x[span]) == pytest.approx(expected, abs=2e-4)
-        species = [atoms.species[k] for k in atoms.molecule_species[pick.molecules]]
+        species = [atoms.species[k] for k in atoms.molecule_species[pick.units]]
         assert pick.charge == sum(s.charge for s in species)
 
 
@@ -108,7 +108,7 @@ def test_instance_closest_to_the_mean_of_the_most_common_denticity_is_taken():
     contacts += [(3, ("DME", 3), 0, 2.06), (3, ("DME", 3), 1, 2.07)]
     table = ContactList([systems.frame(atoms, contacts)], 5.0)
     (pick,) = pick_shells(FirstShells(table, cutoffs_of(atoms, 2.8), atoms), atoms, "Li", ["DME1"])
-    assert pick.molecules.tolist() == [1, 5]
+    assert pick.units.tolist() == [1, 5]
     assert pick.name == "shell-1_DME1"
 
 
@@ -116,7 +116,7 @@ def test_bare_shell_is_a_lone_centre_and_unknown_labels_are_left_out():
     atoms = systems.atom_table((LI, 2), (DME, 1))
     table = ContactList([systems.frame(atoms, [(0, ("DME", 0), 0)])], 5.0)
     picks = pick_shells(FirstShells(table, cutoffs_of(atoms, 2.8), atoms), atoms, "Li", ["TTE9", "bare"])
-    assert [(p.name, p.molecules.tolist()) for p in picks] == [("shell-2_bare", [1])]
+    assert [(p.name, p.units.tolist()) for p in picks] == [("shell-2_bare", [1])]
 
 
 def place(atoms, where, box):
@@ -134,10 +134,10 @@ def test_largest_finite_cluster_comes_with_its_solvent_in_one_piece():
     frame = place(atoms, [*li, *fsi, [3, 7, 5], [20, 5, 20]], box)
     contacts, _ = find_contacts([frame], atoms)
     pick = pick_largest_cluster(FirstShells(contacts, cutoffs_of(atoms, 2.5), atoms), atoms)
-    assert sorted(pick.molecules.tolist()) == [0, 1, 3, 4, 6]
+    assert sorted(pick.units.tolist()) == [0, 1, 3, 4, 6]
     assert (pick.name, pick.label, pick.charge) == ("cluster_4-ions", "4 ions", 0)
     atom, x = cut_out(pick, frame, atoms)
-    where = {m: x[atoms.molecule[atom] == m].mean(axis=0) for m in pick.molecules.tolist()}
+    where = {m: x[atoms.molecule[atom] == m].mean(axis=0) for m in pick.units.tolist()}
     for m, expected in {3: step, 1: 2 * step, 4: 3 * step, 6: 2 * step + [0, 2, 0]}.items():
         assert where[m] - where[0] == pytest.approx(expected, abs=0.05)
 
@@ -170,7 +170,7 @@ def test_files_hold_what_was_cut_out_and_read_back(run, tmp_path):
         u = mda.Universe(str(path))
         assert u.atoms.positions == pytest.approx(x, abs=1e-3)
     assert u.residues.resnames.tolist() == [
-        atoms.species[k].name[:3].upper() for k in atoms.molecule_species[picks[0].molecules]
+        atoms.species[k].name[:3].upper() for k in atoms.molecule_species[picks[0].units]
     ]
     assert u.atoms.elements.tolist() == atoms.element[atom].tolist()
 

@@ -188,7 +188,7 @@ def decide(
     share, small = _mean_share(measured, thresholds), _mean_share(measured, thresholds, small=True)
     percolating = estimate_mean([r.series["percolating_frames"] for r in clusters])
     width = min(r.smallest_width_A for r in clusters) / 10
-    counts = np.bincount(atoms.molecule_species)
+    counts = np.bincount(atoms.unit_species)
     rarest = int(counts[counts > 0].min())
     variations = sensitivity(measured, thresholds, shifted)
     changes = [v for v in variations if v.call != variations[0].call]

@@ -218,7 +218,7 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int, thres
     drawn = {model: [draw(model) for _ in range(options.shuffles)] for model in NULL_MODELS}
     means = {model: np.array([d[2] for d in of_model]) for model, of_model in drawn.items()}
     width = cell.narrowest_A
-    volumes = cell_volumes(shell.molecule.astype(float), box)
+    volumes = cell_volumes(shell.unit.astype(float), box)
     known = {}
     for shift_A, one in moved.items():
         columns = _clusters(one, volumes)
@@ -251,16 +251,16 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int, thres
 
 
 def _clusters(first: FirstShell, volume: np.ndarray) -> dict[str, np.ndarray]:
-    """Size, contacts, volume and shape of every cluster; ``volume`` (n_molecules,) in Å³."""
+    """Size, contacts, volume and shape of every cluster; ``volume`` (n_units,) in Å³."""
     shell, atoms, ions, graph = first.contacts, first.atoms, first.ions, first.graph
     shape = cluster_shapes(graph)
     n_clusters = len(graph.size)
-    bare = np.bincount(graph.label, weights=volume[ions.molecule], minlength=n_clusters)
-    partner = atoms.molecule[shell.atom].astype(np.int64)
+    bare = np.bincount(graph.label, weights=volume[ions.unit], minlength=n_clusters)
+    partner = atoms.unit[shell.atom].astype(np.int64)
     other = ions.node[partner] < 0
     # A molecule bound to centres of two clusters belongs to both.
-    bound = np.unique(graph.label[shell.row[other]] * atoms.n_molecules + partner[other])
-    owner, molecule = np.divmod(bound, atoms.n_molecules)
+    bound = np.unique(graph.label[shell.row[other]] * atoms.n_units + partner[other])
+    owner, molecule = np.divmod(bound, atoms.n_units)
     dressed = bare + np.bincount(owner, weights=volume[molecule], minlength=n_clusters)
     finite = np.where(graph.rank == 0, 1.0, np.nan)
     diameter_nm = lambda v: (6 * v / np.pi) ** (1 / 3) / 10 * finite  # noqa: E731

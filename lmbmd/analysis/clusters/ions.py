@@ -1,7 +1,8 @@
 """The graph of ions in contact, and its connected components.
 
-Nodes are ions: every centre, and every anion molecule. An edge joins a centre and an anion molecule that are
-in contact, however many of the anion's atoms touch it. Theory: docs/theory/clusters.md.
+Nodes are ions: every centre, and every anion: a molecule, or a unit of a chain (a tethered anion). An edge joins a
+centre and an anion that are in contact, however many of the anion's atoms touch it; the chain between two tethered
+anions is no edge. Theory: docs/theory/clusters.md.
 """
 
 from __future__ import annotations
@@ -18,33 +19,33 @@ from lmbmd.data.contacts import FrameContacts
 
 @dataclass(frozen=True, eq=False)
 class Ions:
-    """The nodes of the ion graph of a box: centres first, then the anion molecules, each in order.
+    """The nodes of the ion graph of a box: centres first, then the anions, each in order.
 
     Attributes:
         n_centres: how many of the nodes are centres.
-        molecule: (n_ions,) int64, the molecule that each node is.
+        unit: (n_ions,) int64, the unit (a small molecule, or a part of a chain) that each node is.
         charge: (n_ions,) int64, formal charge, e.
-        node: (n_molecules,) int64, the node that a molecule is as an *anion*, −1 for all others.
+        node: (n_units,) int64, the node that a unit is as an *anion*, −1 for all others.
     """
 
     n_centres: int
-    molecule: np.ndarray
+    unit: np.ndarray
     charge: np.ndarray
     node: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.molecule)
+        return len(self.unit)
 
 
 def ions_of(atoms: AtomTable) -> Ions:
-    """The nodes of the ion graph: ``atoms.centres``, then every molecule with role anion or a negative charge."""
-    charge = np.array([s.charge for s in atoms.species])[atoms.molecule_species]
-    is_anion = np.array([s.role == "anion" or s.charge < 0 for s in atoms.species])[atoms.molecule_species]
-    centres, anions = atoms.molecule[atoms.centres].astype(np.int64), np.flatnonzero(is_anion)
-    node = np.full(atoms.n_molecules, -1, np.int64)
+    """The nodes of the ion graph: ``atoms.centres``, then every unit with role anion or a negative charge."""
+    charge = np.array([s.charge for s in atoms.species])[atoms.unit_species]
+    is_anion = np.array([s.role == "anion" or s.charge < 0 for s in atoms.species])[atoms.unit_species]
+    centres, anions = atoms.unit[atoms.centres].astype(np.int64), np.flatnonzero(is_anion)
+    node = np.full(atoms.n_units, -1, np.int64)
     node[anions] = len(centres) + np.arange(len(anions))
-    molecule = np.concatenate([centres, anions])
-    return Ions(len(centres), molecule, charge[molecule].astype(np.int64), node)
+    unit = np.concatenate([centres, anions])
+    return Ions(len(centres), unit, charge[unit].astype(np.int64), node)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ class IonGraph:
         """(n_ions, 3) float64, Å: centres and mass centres of anions, each finite cluster whole across the boundary
         (one spanning tree where it percolates).
         """
-        anions = self.shell.molecule[self.ions.molecule[self.ions.n_centres :]]
+        anions = self.shell.unit[self.ions.unit[self.ions.n_centres :]]
         return np.concatenate([self.shell.centre, anions]) + self.image @ self.shell.box
 
 
@@ -107,16 +108,16 @@ def ion_graph(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> IonGraph:
     Raises:
         ValueError: if an edge is not a lattice vector away from the difference of the mass centres.
     """
-    partner = atoms.molecule[shell.atom]
+    partner = atoms.unit[shell.atom]
     target = ions.node[partner]
     contact = np.flatnonzero(target >= 0)
     source, target, partner = shell.row[contact], target[contact], partner[contact]
     # ``take`` fetches rows faster than brackets do.
-    rows = shell.edge.take(contact, 0), shell.molecule.take(partner, 0), shell.centre.take(source, 0)
+    rows = shell.edge.take(contact, 0), shell.unit.take(partner, 0), shell.centre.take(source, 0)
     jump = rows[0].astype(float) - rows[1] + rows[2]
     cells = jump @ np.linalg.inv(shell.box)
     step = np.rint(cells)
     if len(cells) and np.abs(cells - step).max() > 0.1:
-        raise ValueError(f"frame {shell.index}: a contact's edge does not end on its molecule's mass centre")
+        raise ValueError(f"frame {shell.index}: a contact's edge does not end on its partner's mass centre")
     label, image, rank = connect(len(ions), source, target, step.astype(np.int64))
     return IonGraph(label, rank, image, source, target, shell, ions)

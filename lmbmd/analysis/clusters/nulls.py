@@ -36,13 +36,13 @@ def pair_up(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> tuple[np.ndar
         anion: (n_centres,) int64, the molecule matched to each centre, −1 for none.
         offset: (n_centres, 3) float64, from that anion's mass centre to the centre, Å; 0 for none.
     """
-    partner = atoms.molecule[shell.atom]
+    partner = atoms.unit[shell.atom]
     contact = np.flatnonzero(ions.node[partner] >= 0)
     contact = contact[np.argsort(shell.distance[contact], kind="stable")]
     row = shell.row
     anion = np.full(ions.n_centres, -1, np.int64)
     offset = np.zeros((ions.n_centres, 3))
-    taken = np.zeros(atoms.n_molecules, bool)
+    taken = np.zeros(atoms.n_units, bool)
     for k in contact:
         centre, molecule = row[k], partner[k]
         if anion[centre] < 0 and not taken[molecule]:
@@ -53,8 +53,8 @@ def pair_up(shell: FrameContacts, atoms: AtomTable, ions: Ions) -> tuple[np.ndar
 
 def shuffled_labels(shell: FrameContacts, rng: np.random.Generator) -> np.ndarray:
     """Null model "labels": centres dealt over the mass centres of all molecules, ions included; (n_centres, 3) Å."""
-    sites = rng.permutation(len(shell.molecule))[: len(shell.centre)]
-    return shell.molecule[sites].astype(float)
+    sites = rng.permutation(len(shell.unit))[: len(shell.centre)]
+    return shell.unit[sites].astype(float)
 
 
 def shuffled_pairs(
@@ -69,10 +69,10 @@ def shuffled_pairs(
     Args:
         anion, offset: from ``pair_up``.
     """
-    is_site = np.ones(len(shell.molecule), bool)
-    is_site[ions.molecule[: ions.n_centres][anion >= 0]] = False
+    is_site = np.ones(len(shell.unit), bool)
+    is_site[ions.unit[: ions.n_centres][anion >= 0]] = False
     sites = rng.permutation(np.flatnonzero(is_site))[: ions.n_centres]
-    return shell.molecule[sites] + offset
+    return shell.unit[sites] + offset
 
 
 def neighbourhood_means(

@@ -105,18 +105,17 @@ class ResidenceResult(ExchangeResult):
     correlations: tuple[Correlation, ...]
 
 
-class _Record:
-    """When each centre and molecule were together, as stretches of frames.
+class Record:
+    """When pairs were together, as stretches of frames.
 
-    Memory grows with the number of contacts formed and broken, never with centres × molecules.
+    Memory grows with the number of contacts formed and broken, never with the number of pairs that there could be.
 
     Args:
-        atoms: who the atoms are.
         tolerance_ps: the longest break that is no loss; none is ignored where frames are further apart.
     """
 
-    def __init__(self, atoms: AtomTable, tolerance_ps: float) -> None:
-        self.atoms, self._tolerance_ps = atoms, tolerance_ps
+    def __init__(self, tolerance_ps: float) -> None:
+        self._tolerance_ps = tolerance_ps
         self._irregular: LmbmdError | None = None
         self._times: list[float] = []
         self._on = np.empty(0, np.int64)
@@ -128,7 +127,7 @@ class _Record:
 
         Args:
             contacts: of the frame.
-            keys: state · (centres · molecules) + centre · molecules + molecule, ascending.
+            keys: numbers of the pairs that are together, ascending.
         """
         self._irregular = self._irregular or off_beat(self._times, contacts)
         if self._irregular:
@@ -166,14 +165,9 @@ class _Record:
         # 1e-6 forgives rounded times.
         return int(self._tolerance_ps / self.interval_ps + 1e-6) if self.n_frames > 1 else 0
 
-    def exchange(self, centre: str, partner: str, mended: Intervals, centres: np.ndarray) -> Exchange:
-        """Losses of a partner, from stretches whose breaks of ``gap`` frames are mended."""
-        tolerance = self._tolerance_ps if self.gap else 0.0
-        return Exchange(centre, partner, tolerance, mended.losses(), mended.frames_on(), centres)
-
-    def followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
-        """For each centre species, partner species and state that occurred: its stretches, and centres by group."""
-        atoms, n_frames = self.atoms, len(self._times)
+    def stretches(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pair, first frame and first frame after each uninterrupted stretch, in order of pair and time."""
+        n_frames = len(self._times)
         frames = np.arange(n_frames)
         key = np.concatenate(self._started)
         start = np.repeat(frames, [len(k) for k in self._started])
@@ -181,14 +175,39 @@ class _Record:
         end = np.repeat(np.append(frames, n_frames), [*(len(k) for k in self._ended), len(self._on)])
         # Starts and ends of one pair alternate, so that both in order of pair and time match one by one.
         order, match = np.lexsort((start, key)), np.lexsort((end, last))
-        key, start, end = key[order], start[order], end[match]
-        state, pair = np.divmod(key, max(len(atoms.centres) * atoms.n_molecules, 1))
-        row, molecule = np.divmod(pair, atoms.n_molecules)
+        return key[order], start[order], end[match]
+
+
+class _Partners(Record):
+    """When each centre and molecule (or unit of a chain) were together.
+
+    Keys are state · (centres · units) + centre · units + unit.
+
+    Args:
+        atoms: who the atoms are.
+        tolerance_ps: see ``Record``.
+    """
+
+    def __init__(self, atoms: AtomTable, tolerance_ps: float) -> None:
+        super().__init__(tolerance_ps)
+        self.atoms = atoms
+
+    def exchange(self, centre: str, partner: str, mended: Intervals, centres: np.ndarray) -> Exchange:
+        """Losses of a partner, from stretches whose breaks of ``gap`` frames are mended."""
+        tolerance = self._tolerance_ps if self.gap else 0.0
+        return Exchange(centre, partner, tolerance, mended.losses(), mended.frames_on(), centres)
+
+    def followed(self) -> Iterator[tuple[str, str, str, Intervals, np.ndarray]]:
+        """For each centre species, partner species and state that occurred: its stretches, and centres by group."""
+        atoms, n_frames = self.atoms, self.n_frames
+        key, start, end = self.stretches()
+        state, pair = np.divmod(key, max(len(atoms.centres) * atoms.n_units, 1))
+        row, molecule = np.divmod(pair, atoms.n_units)
         species = atoms.species_id[atoms.centres]
         group = np.empty(len(species), np.int64)
         for s in np.unique(species):
             group[species == s] = np.arange((species == s).sum()) % N_GROUPS
-        what = np.stack([species[row], atoms.molecule_species[molecule], state])
+        what = np.stack([species[row], atoms.unit_species[molecule], state])
         for a, b, s in np.unique(what, axis=1).T:
             these = (what == [[a], [b], [s]]).all(axis=0)
             centres = np.bincount(group[species == a])
@@ -198,7 +217,7 @@ class _Record:
 
 def _pairs(shell: FirstShell) -> np.ndarray:
     """The pairs of a frame in contact, centre · molecules + molecule, in order."""
-    return shell.pairs.centre * shell.atoms.n_molecules + shell.pairs.molecule
+    return shell.pairs.centre * shell.atoms.n_units + shell.pairs.unit
 
 
 class Exchanges:
@@ -210,7 +229,7 @@ class Exchanges:
     """
 
     def __init__(self, atoms: AtomTable, tolerance_ps: float = MENDED_PS) -> None:
-        self._record = _Record(atoms, tolerance_ps)
+        self._record = _Partners(atoms, tolerance_ps)
 
     def add(self, shell: FirstShell) -> None:
         """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
@@ -245,7 +264,7 @@ class Residence:
 
     def __init__(self, atoms: AtomTable, tolerance_ps: float = MENDED_PS) -> None:
         self.atoms, self.tolerance_ps = atoms, tolerance_ps
-        self._ions, self._record = ions_of(atoms), _Record(atoms, tolerance_ps)
+        self._ions, self._record = ions_of(atoms), _Partners(atoms, tolerance_ps)
         self._labels: list[np.ndarray] = []
 
     def add(self, shell: FirstShell) -> None:
@@ -283,10 +302,10 @@ class Residence:
 
     def _with_states(self, pairs: np.ndarray) -> np.ndarray:
         """Keys of all states that the pairs of a frame are in: pair + state · (centres · molecules), in order."""
-        molecule = pairs % self.atoms.n_molecules
+        molecule = pairs % self.atoms.n_units
         is_anion = self._ions.node[molecule] >= 0
         centres = np.bincount(molecule, minlength=1)[molecule]
-        size = len(self.atoms.centres) * self.atoms.n_molecules
+        size = len(self.atoms.centres) * self.atoms.n_units
         return np.concatenate(
             [pairs, pairs[is_anion & (centres == 1)] + size, pairs[is_anion & (centres > 1)] + 2 * size]
         )

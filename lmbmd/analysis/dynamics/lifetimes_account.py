@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -26,8 +27,8 @@ MAX_POINTS = 200
 TAIL_FROM = 0.05
 
 #: What became of the search for a time: in words, and as kind and numbers.
-_OUTCOME = ("outcome", "outcome_kind", "outcome_n", "outcome_at")
-_EXCHANGE = ["centre", "partner", "tau_ps", "error", *_OUTCOME, "losses", "tolerance_ps"]
+OUTCOME = ("outcome", "outcome_kind", "outcome_n", "outcome_at")
+_EXCHANGE = ["centre", "partner", "tau_ps", "error", *OUTCOME, "losses", "tolerance_ps"]
 _KIND = {
     "intermittent": "<h(0)h(t)>/<h>, breaks allowed",
     "continuous": "together at every frame from 0 to t",
@@ -111,12 +112,12 @@ def lifetimes_account(results: Sequence[ResidenceResult], atoms: AtomTable) -> A
     rows: list[dict] = []
     exchanges: list[dict] = []
     curves: list[pd.DataFrame] = []
-    for found in _across_runs([r.correlations for r in results], ("centre", "partner", "state", "kind")):
-        row, curve = _lifetime(found, interval, n_frames)
+    for found in across_runs([r.correlations for r in results], ("centre", "partner", "state", "kind")):
+        row, curve = lifetime(found, interval, n_frames)
         rows.append(row)
         curves.append(curve)
         descriptors += _time_descriptors(row, several)
-    for lost in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+    for lost in across_runs([r.exchanges for r in results], ("centre", "partner")):
         both, row = _exchange(lost, interval, [r.n_frames for r in results], several)
         descriptors += both
         exchanges.append(row)
@@ -133,14 +134,14 @@ def exchange_times(results: Sequence[ExchangeResult], atoms: AtomTable) -> pd.Da
     """
     interval = next((r.interval_ps for r in results if r.n_frames > 1), float("nan"))
     rows = []
-    for lost in _across_runs([r.exchanges for r in results], ("centre", "partner")):
+    for lost in across_runs([r.exchanges for r in results], ("centre", "partner")):
         (_, time), row = _exchange(lost, interval, [r.n_frames for r in results], False)
         rows.append({**row, "degrees_of_freedom": time.degrees_of_freedom})
     columns = ["centre", "partner", "tau_ps", "error", "degrees_of_freedom", "losses", "why"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _across_runs(runs: Sequence[Sequence[Item]], keys: tuple[str, ...]) -> list[list[tuple[int, Item]]]:
+def across_runs(runs: Sequence[Sequence[Item]], keys: tuple[str, ...]) -> list[list[tuple[int, Item]]]:
     """Items of all runs with equal keys, each with the number of its run, in order of first appearance."""
     same: dict[tuple, list[tuple[int, Item]]] = {}
     for i, run in enumerate(runs):
@@ -149,7 +150,7 @@ def _across_runs(runs: Sequence[Sequence[Item]], keys: tuple[str, ...]) -> list[
     return list(same.values())
 
 
-def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames: int) -> tuple[dict, pd.DataFrame]:
+def lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames: int) -> tuple[dict, pd.DataFrame]:
     """The row of the residence table and the curve of one correlation function."""
     first = found[0][1]
     # Runs of other lengths share the lags of the shortest.
@@ -178,7 +179,7 @@ def _lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames
         "correlation": first.kind,
         "tau_ps": tau,
         "error": tau_error,
-        **_outcome_columns(outcome, "decayed"),
+        **outcome_columns(outcome, "decayed"),
         "integral_ps": integral,
         "integral_error": integral_error,
         "random": random,
@@ -216,13 +217,13 @@ def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> Doubt:
     return Doubt(Kind.NOT_DECAYED, n=float(c[-1]), at=float(time_ps[-1]))
 
 
-def _outcome_columns(found: Doubt, fine: str, value: float = 0.0, error: float = 0.0) -> dict[str, str | float]:
-    """The columns ``_OUTCOME``; ``fine`` is what is said where there is no doubt."""
+def outcome_columns(found: Doubt, fine: str, value: float = 0.0, error: float = 0.0) -> dict[str, str | float]:
+    """The columns ``OUTCOME``; ``fine`` is what is said where there is no doubt."""
     told = remark(found, value, error) or fine, found.kind.value, found.n, found.at
-    return dict(zip(_OUTCOME, told, strict=True))
+    return dict(zip(OUTCOME, told, strict=True))
 
 
-def _freedom(error: float, jackknifed: float, events: float) -> float:
+def freedom_of(error: float, jackknifed: float, events: float) -> float:
     """Degrees of freedom of a jackknife error; NaN without an error.
 
     No more than a third of the events: contacts that break form again, so that events come several together.
@@ -247,7 +248,7 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         row["error"],
         "ps",
         events,
-        _freedom(row["error"], row["jackknife_freedom"], events),
+        freedom_of(row["error"], row["jackknife_freedom"], events),
         f"1/e time; {definition}",
         why,
     )
@@ -261,7 +262,7 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         row["integral_error"],
         "ps",
         events,
-        _freedom(row["integral_error"], row["jackknife_freedom"], events),
+        freedom_of(row["integral_error"], row["jackknife_freedom"], events),
         f"integral of the excess over C at random ({row['random']:.2g}); {definition}",
         SURE if np.isfinite(row["integral_ps"]) else no_integral,
     )
@@ -273,46 +274,93 @@ def _exchange(
 ) -> tuple[list[Descriptor], dict]:
     """Losses per centre and ns, the time between them per contact, and the row of the latter in ``exchange``."""
     first = found[0][1]
-    losses = np.concatenate([e.losses for _, e in found]).astype(float)
+    losses = np.concatenate([e.losses for _, e in found])
     observed_ns = np.concatenate([e.centres * (n_frames[i] - 1) * interval_ps / PS_PER_NS for i, e in found])
     # Mean number of contacts × time between the first and the last frame.
     bound_ps = np.concatenate([e.bound * (1 - 1 / n_frames[i]) * interval_ps for i, e in found])
     replica = np.repeat([i for i, _ in found], [len(e.losses) for _, e in found])
-    total = float(losses.sum())
-    rate, rate_error, time, time_error, freedom = 5 * [float("nan")]
-    if not observed_ns.sum() > 0.0:
-        why = outcome = Doubt(Kind.SINGLE_FRAME)
-    elif total == 0:
-        # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
-        rate, why = 0.0, Doubt(Kind.NO_LOSS_RATE, n=float(3.0 / observed_ns.sum()))
-        outcome = Doubt(Kind.NO_LOSS_TIME, n=float(bound_ps.sum() / 3.0))
-    else:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rate, rate_error, freedom = _number(np.divide, losses, observed_ns, replica)
-            time, time_error, freedom = _number(np.divide, bound_ps, losses, replica)
-        why = outcome = Doubt(Kind.FEW_LOSSES, n=total) if total < RELIABLE_N_EFFECTIVE else SURE
-        outcome = outcome if np.isfinite(time_error) else Doubt(Kind.ONE_GROUP)
+    known = rate_and_time(losses, observed_ns, bound_ps, replica)
     breaks = f"breaks up to {first.tolerance_ps:g} ps not counted"
     definitions = (
         f"contacts lost per centre and ns, {breaks}",
         f"mean time until a contact is lost: mean number of contacts × time / losses, {breaks}",
     )
     species = _named({"centre": first.centre, "partner": first.partner}, several)
-    known = [_freedom(error, freedom, total) for error in (rate_error, time_error)]
     row = {
         "centre": first.centre,
         "partner": first.partner,
-        "tau_ps": time,
-        "error": time_error,
-        **_outcome_columns(outcome, "seen", time, time_error),
-        "losses": total,
+        "tau_ps": known.time_ps,
+        "error": known.time_error,
+        **outcome_columns(known.time_doubt, "seen", known.time_ps, known.time_error),
+        "losses": known.events,
         "tolerance_ps": first.tolerance_ps,
-        "why": outcome,
+        "why": known.time_doubt,
     }
-    return [
-        described("exchange_rate_per_ns", species, rate, rate_error, "1/ns", total, known[0], definitions[0], why),
-        described("exchange_time_ps", species, time, time_error, "ps", total, known[1], definitions[1], outcome),
-    ], row
+    return known.descriptors("exchange", species, definitions), row
+
+
+@dataclass(frozen=True)
+class RateAndTime:
+    """How often something happens, and how long each thing that it happens to lasts.
+
+    Attributes:
+        rate_per_ns, rate_error, rate_doubt: events over the time watched.
+        time_ps, time_error, time_doubt: the time in the state that an event ends, over the events.
+        events: their number.
+        freedom: degrees of freedom of the jackknife.
+    """
+
+    rate_per_ns: float
+    rate_error: float
+    rate_doubt: Doubt
+    time_ps: float
+    time_error: float
+    time_doubt: Doubt
+    events: float
+    freedom: float
+
+    def descriptors(self, name: str, species: str, definitions: tuple[str, str]) -> list[Descriptor]:
+        """``name_rate_per_ns`` and ``name_time_ps``; ``definitions`` are those of the two."""
+        rate, time = (freedom_of(error, self.freedom, self.events) for error in (self.rate_error, self.time_error))
+        return [
+            described(
+                *(f"{name}_rate_per_ns", species, self.rate_per_ns, self.rate_error, "1/ns", self.events, rate),
+                *(definitions[0], self.rate_doubt),
+            ),
+            described(
+                *(f"{name}_time_ps", species, self.time_ps, self.time_error, "ps", self.events, time),
+                *(definitions[1], self.time_doubt),
+            ),
+        ]
+
+
+def rate_and_time(
+    losses: np.ndarray, observed_ns: np.ndarray, bound_ps: np.ndarray, replica: np.ndarray
+) -> RateAndTime:
+    """Rate and mean time of losses counted by groups, with jackknife errors; with none, what that excludes.
+
+    Args:
+        losses: (n_groups,) events.
+        observed_ns: (n_groups,) centres × time watched.
+        bound_ps: (n_groups,) contacts × time watched.
+        replica: (n_groups,) the run of each group.
+    """
+    losses, total = losses.astype(float), float(losses.sum())
+    nothing = float("nan")
+    if not observed_ns.sum() > 0.0:
+        none = Doubt(Kind.SINGLE_FRAME)
+        return RateAndTime(nothing, nothing, none, nothing, nothing, none, total, nothing)
+    if total == 0:
+        # With no event, a Poisson process has a rate below 3 / time with 95 % confidence.
+        below = Doubt(Kind.NO_LOSS_RATE, n=float(3.0 / observed_ns.sum()))
+        above = Doubt(Kind.NO_LOSS_TIME, n=float(bound_ps.sum() / 3.0))
+        return RateAndTime(0.0, nothing, below, nothing, nothing, above, total, nothing)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate, rate_error, _ = _number(np.divide, losses, observed_ns, replica)
+        time, time_error, freedom = _number(np.divide, bound_ps, losses, replica)
+    why = Doubt(Kind.FEW_LOSSES, n=total) if total < RELIABLE_N_EFFECTIVE else SURE
+    outcome = why if np.isfinite(time_error) else Doubt(Kind.ONE_GROUP)
+    return RateAndTime(rate, rate_error, why, time, time_error, outcome, total, freedom)
 
 
 def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool) -> list[Descriptor]:
@@ -329,13 +377,13 @@ def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
         why = row["doubt"] if np.isnan(tau) else SURE
         species, events = _named(row, several), row["departures"]
         times, times_error = run_ps / tau, run_ps * error / tau**2
-        known = events, _freedom(times_error, row["jackknife_freedom"], events)
+        known = events, freedom_of(times_error, row["jackknife_freedom"], events)
         found.append(described("run_length_in_residence_times", species, times, times_error, "1", *known, method, why))
     return found
 
 
 def _tables(rows: list[dict], curves: list[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", *_OUTCOME, "integral_ps"]
+    columns = ["centre", "partner", "state", "correlation", "tau_ps", "error", *OUTCOME, "integral_ps"]
     columns += ["integral_error", "random", "tolerance_ps", "departures"]
     times = pd.DataFrame(rows, columns=columns)
     blank = pd.DataFrame(columns=["centre", "partner", "state", "correlation", "t_ps", "c", "c_error"])

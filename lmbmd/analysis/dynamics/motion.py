@@ -64,7 +64,7 @@ class MotionResult(SegmentMeans):
 
     Attributes:
         stride: frames between the times at which paths are kept.
-        paths_A: (n_times, n_molecules, 3) float32, of every mass centre.
+        paths_A: (n_times, n_units, 3) float32, of every mass centre.
         species_A: (n_frames, n_species, 3), summed over the molecules of each species.
         classes_e_A: (n_frames, len(CLUSTER_CLASSES), 3) displacement times formal charge while in a class.
         states_A: (n_times, n_centres, 3, 3) float32, of each primary centre while it is SSIP, CIP, AGG (axis 2).
@@ -104,11 +104,11 @@ class Motion:
     def __init__(self, atoms: AtomTable, centre: str, stride: int = 1) -> None:
         self._atoms, self._ions, self._stride = atoms, ions_of(atoms), stride
         self._primary = np.flatnonzero(atoms.species_id[atoms.centres] == atoms.species_index(centre))
-        self._own = atoms.molecule[atoms.centres[self._primary]].astype(np.int64)
-        mass = np.add.reduceat(atoms.mass_amu.astype(float), atoms.first_atom[:-1])
+        self._own = atoms.unit[atoms.centres[self._primary]].astype(np.int64)
+        mass = np.add.reduceat(atoms.mass_amu.astype(float), atoms.first_atom_of_unit[:-1])
         self._weight = mass / mass.sum()
-        self._charge = np.array([s.charge for s in atoms.species], float)[atoms.molecule_species]
-        self._is_of = (atoms.molecule_species == np.arange(len(atoms.species))[:, None]).astype(float)
+        self._charge = np.array([s.charge for s in atoms.species], float)[atoms.unit_species]
+        self._is_of = (atoms.unit_species == np.arange(len(atoms.species))[:, None]).astype(float)
         self._irregular: LmbmdError | None = None
         self._seen: dict[bytes, int] = {}
         self._again: tuple[int, int] | None = None
@@ -119,7 +119,7 @@ class Motion:
         self._volumes: list[float] = []
         self._inverse: np.ndarray  # of the last box
         self._volume: float
-        self._fraction = self._path = np.zeros((atoms.n_molecules, 3))
+        self._fraction = self._path = np.zeros((atoms.n_units, 3))
         self._squares = np.zeros((len(atoms.species), 3))
         self._membership: _Member
         n = len(self._primary)
@@ -145,7 +145,7 @@ class Motion:
             return
         if not self._boxes or box is not self._boxes[-1]:
             self._inverse, self._volume = np.linalg.inv(box), abs(float(np.linalg.det(box)))
-        fraction = frame.molecule.astype(float) @ self._inverse
+        fraction = frame.unit.astype(float) @ self._inverse
         here = self._member(shell)
         if self._times:
             step = fraction - self._fraction
@@ -164,7 +164,7 @@ class Motion:
         number = len(self._times)
         self._times.append(frame.time_ps)
         self._indices.append(frame.index)
-        first = self._seen.setdefault(blake2b(frame.molecule.tobytes(), digest_size=8).digest(), number)
+        first = self._seen.setdefault(blake2b(frame.unit.tobytes(), digest_size=8).digest(), number)
         if first < number and self._again is None:
             self._again = first, number
         self._boxes.append(box)
@@ -200,15 +200,15 @@ class Motion:
     def _member(self, shell: FirstShell) -> _Member:
         """What each molecule, and each primary centre, is part of in a frame."""
         pairs, n_centres = shell.pairs, len(self._atoms.centres)
-        label = np.full(self._atoms.n_molecules, CLUSTER_CLASSES.index("other ion"))
-        label[self._ions.molecule] = _cluster_class(shell.graph)
-        anions = np.bincount(pairs.centre[self._ions.node[pairs.molecule] >= 0], minlength=n_centres)
+        label = np.full(self._atoms.n_units, CLUSTER_CLASSES.index("other ion"))
+        label[self._ions.unit] = _cluster_class(shell.graph)
+        anions = np.bincount(pairs.centre[self._ions.node[pairs.unit] >= 0], minlength=n_centres)
         return label, np.minimum(anions[self._primary], 2), pairs
 
     def _attribute(self, step: np.ndarray, label: np.ndarray, state: np.ndarray, pairs: Bonds) -> None:
         """Add a step of all molecules to the classes, states and shells that they are in."""
         of_centres = self._primary, self._own, state, self._states
-        _add_step(step, label, self._charge, self._classes, *of_centres, pairs.centre, pairs.molecule, self._carried)
+        _add_step(step, label, self._charge, self._classes, *of_centres, pairs.centre, pairs.unit, self._carried)
 
     def result(self) -> MotionResult:
         """The displacements in the frames added so far (at least one).
@@ -287,8 +287,8 @@ def _add_step(
     """Add a step of all molecules to what they are part of in one frame.
 
     Args:
-        step: (n_molecules, 3).
-        label, charge: (n_molecules,) class and charge of each.
+        step: (n_units, 3).
+        label, charge: (n_units,) class and charge of each.
         classes: (n_classes, 3) steps times charge, added to.
         primary, own: (n,) the primary centres, as centres and as molecules.
         state: (n,) of each; states: (n, n_states, 3) their steps, added to.

@@ -60,8 +60,8 @@ class _Motion:
         self.names = [s.name for s in atoms.species]
         self.number = np.array([atoms.count(name) for name in self.names], float)
         self.charge = np.array([s.charge for s in atoms.species], float)
-        masses = np.add.reduceat(atoms.mass_amu.astype(float), atoms.first_atom[:-1])
-        self.mass = np.bincount(atoms.molecule_species, masses, len(self.names))
+        masses = np.add.reduceat(atoms.mass_amu.astype(float), atoms.first_atom_of_unit[:-1])
+        self.mass = np.bincount(atoms.unit_species, masses, len(self.names))
         length = np.array([m.length_ps for m in moved])
         self.volume_A3 = float(np.average([m.volume_A3 for m in moved], weights=length))
         self.box_A = np.average([m.box_A for m in moved], axis=0, weights=length)
@@ -194,6 +194,9 @@ def motion_account(moved: Sequence[Moved], atoms: AtomTable, centre: str, exchan
     tables = {"msd": _msd(moved, all_.names)}
     for name in all_.names:
         rows.add("self_diffusion_m2_s", name, all_.diffusion(name), "m²/s", "⟨|Δr|²⟩ / 6t of mass centres, long times")
+    for name in atoms.chains:
+        found = own_slope([m.chains[name] for m in moved]).times(diffusion_m2_s(1.0))
+        rows.add("chain_self_diffusion_m2_s", name, found, "m²/s", "⟨|Δr|²⟩ / 6t of mass centres of whole chains")
     for name in all_.names:
         method = "self-diffusion without the periodic images: + ξ k T / (6 π η L)"
         found = unbounded(all_.diffusion(name), viscosity, all_.box_A, all_.temperature_K)

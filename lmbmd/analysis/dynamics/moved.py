@@ -23,7 +23,8 @@ class Moved(SegmentMeans):
 
     Attributes:
         segment: which, and what acted on it.
-        own: species → displacements of its molecules.
+        own: species → displacements of its molecules, or of its units where they are parts of chains.
+        chains: name of a kind of chain → displacements of the mass centres of whole chains.
         species: summed displacements of all species, in their order.
         classes: summed displacements times charge of ions in each of ``CLUSTER_CLASSES``, e Å.
         states: displacements of the primary centres while in each state; they add up to the centres' own.
@@ -33,6 +34,7 @@ class Moved(SegmentMeans):
 
     segment: Segment
     own: dict[str, Sequence_]
+    chains: dict[str, Sequence_]
     species: Sequence_
     classes: Sequence_
     states: Sequence_
@@ -49,7 +51,7 @@ def moved(found: MotionResult, atoms: AtomTable, centre: str, segment: Segment) 
     if found.n_frames < 2:
         raise LmbmdError("a single frame shows no motion.", remedy="Give a trajectory of many frames.")
     number, coarse_ps = segment.replica, found.stride * found.interval_ps
-    mine = np.flatnonzero(atoms.molecule_species == atoms.species_index(centre))
+    mine = np.flatnonzero(atoms.unit_species == atoms.species_index(centre))
     of_centres = found.paths_A[:, mine]
     shells = np.stack([found.carried_A, of_centres - found.carried_A], axis=2)
     log = segment.pressure
@@ -57,15 +59,31 @@ def moved(found: MotionResult, atoms: AtomTable, centre: str, segment: Segment) 
         **{field.name: getattr(found, field.name) for field in fields(SegmentMeans)},
         segment=segment,
         own={
-            s.name: particles(found.paths_A[:, atoms.molecule_species == k], coarse_ps, number)
+            s.name: particles(found.paths_A[:, atoms.unit_species == k], coarse_ps, number)
             for k, s in enumerate(atoms.species)
         },
+        chains={name: particles(chain_paths(found.paths_A, atoms, name), coarse_ps, number) for name in atoms.chains},
         species=collective(found.species_A, found.interval_ps, number),
         classes=collective(found.classes_e_A, found.interval_ps, number),
         states=collective(found.states_A, coarse_ps, number),
         shells=collective(shells, coarse_ps, number),
         stress=Stress.of(deviators(log.tensor_bar), found.volume_A3, log.interval_ps, number) if log else None,
     )
+
+
+def chain_paths(paths_A: np.ndarray, atoms: AtomTable, name: str) -> np.ndarray:
+    """(n_times, n_chains, 3) float32 Å, displacements of the mass centres of all chains of one name.
+
+    Args:
+        paths_A: (n_times, n_units, 3) float32, displacements of all units.
+    """
+    mass = np.add.reduceat(atoms.mass_amu.astype(float), atoms.first_atom_of_unit[:-1])
+    found = []
+    for first, last in atoms.first_unit[atoms.chain_molecules[:, None] + [0, 1]]:
+        if atoms.species[atoms.unit_species[first]].chain == name:
+            weight = (mass[first:last] / mass[first:last].sum()).astype(np.float32)
+            found.append(np.einsum("tuk,u->tk", paths_A[:, first:last], weight))
+    return np.stack(found, axis=1)
 
 
 class Moving:

@@ -44,8 +44,8 @@ from lmbmd.trajectory.sample import write_sample
 class FrameScan:
     """What one search finds: contacts as lattice steps (see ``kernels.search``) and RDF counts.
 
-    ``image`` (n_contacts, 3) says where a contact's molecule is: its mass centre as seen from the contact's centre
-    is at ``molecule + image @ box``.
+    ``image`` (n_contacts, 3) says where a contact's unit is: its mass centre as seen from the contact's centre
+    is at ``unit + image @ box``.
     """
 
     index: int
@@ -56,8 +56,9 @@ class FrameScan:
     distance: np.ndarray
     image: np.ndarray
     centre: np.ndarray
-    molecule: np.ndarray
+    unit: np.ndarray
     dipole: np.ndarray
+    spread: np.ndarray
     counts: np.ndarray
     reach_A: float
 
@@ -67,20 +68,21 @@ class Search:
 
     def __init__(self, atoms: AtomTable, options: ContactOptions) -> None:
         self.atoms, self.options, self.pairs = atoms, options, RdfPairs.of(atoms)
-        # Rows of one array hold all atoms, then the mass centres of all molecules. Points around a centre are the
+        # Rows of one array hold all atoms, then the mass centres of all units. Points around a centre are the
         # donor sites, which can make contacts, then the mass centres.
-        mass_centre = len(atoms) + np.arange(atoms.n_molecules)
+        mass_centre = len(atoms) + np.arange(atoms.n_units)
         self._site = np.flatnonzero(atoms.site_id >= 0)
         self._point = np.append(self._site, mass_centre)
-        self._label = np.append(atoms.site_id[self._site], len(atoms.sites) + atoms.molecule_species).astype(np.int64)
-        self._molecule = np.append(atoms.molecule[self._site], np.arange(atoms.n_molecules)).astype(np.int64)
+        self._label = np.append(atoms.site_id[self._site], len(atoms.sites) + atoms.unit_species).astype(np.int64)
+        self._unit = np.append(atoms.unit[self._site], np.arange(atoms.n_units)).astype(np.int64)
         self._centre_label = _rank(atoms.species_id[atoms.centres], self.pairs.centre_species)
-        self._centre_molecule = atoms.molecule[atoms.centres].astype(np.int64)
-        self._anion_molecule = np.flatnonzero(np.isin(atoms.molecule_species, self.pairs.anion_species))
-        self._anion = mass_centre[self._anion_molecule]
-        self._anion_label = _rank(atoms.molecule_species[self._anion_molecule], self.pairs.anion_species)
+        self._centre_unit = atoms.unit[atoms.centres].astype(np.int64)
+        self._anion_unit = np.flatnonzero(np.isin(atoms.unit_species, self.pairs.anion_species))
+        self._anion = mass_centre[self._anion_unit]
+        self._anion_label = _rank(atoms.unit_species[self._anion_unit], self.pairs.anion_species)
         self._mass, self._charge = atoms.mass_amu.astype(float), atoms.charge_e.astype(float)
-        self._whole = np.empty((len(atoms) + atoms.n_molecules, 3))
+        self._unit_mass = np.add.reduceat(self._mass, atoms.first_atom_of_unit[:-1])
+        self._whole = np.empty((len(atoms) + atoms.n_units, 3))
         self._work = kernels.workspace(len(self._point))
 
     def __call__(self, frame: Frame) -> FrameScan:
@@ -104,19 +106,22 @@ class Search:
         reach = min(options.rdf_radius_A, half)
         positions = np.ascontiguousarray(frame.positions, dtype=np.float32)
         whole = self._whole
-        kernels.make_whole(positions, atoms.first_atom, atoms.parent, self._mass, box, inverse, half, whole)
+        kernels.make_whole(positions, atoms.first_atom_of_unit, atoms.parent, self._mass, box, inverse, half, whole)
         dipole = np.zeros((len(atoms.species), 3))
-        kernels.add_dipoles(whole, atoms.first_atom, self._charge, atoms.molecule_species, dipole)
+        parts = atoms.first_atom_of_unit, atoms.first_unit
+        kernels.add_dipoles(whole, *parts, self._unit_mass, self._charge, atoms.unit_species, dipole)
+        spread = np.empty(len(atoms.chain_molecules), np.float32)
+        kernels.spreads(whole, *parts, atoms.chain_molecules, self._mass, spread)
 
         around_centres = np.zeros((len(pairs.centre_species), len(pairs.partners), options.n_bins), np.int64)
         offsets, contact, distance, image = kernels.search(
             whole,
             atoms.centres,
             self._centre_label,
-            self._centre_molecule,
+            self._centre_unit,
             self._point,
             self._label,
-            self._molecule,
+            self._unit,
             len(self._site),
             box,
             inverse,
@@ -133,10 +138,10 @@ class Search:
             whole,
             self._anion,
             self._anion_label,
-            self._anion_molecule,
+            self._anion_unit,
             self._anion,
             self._anion_label,
-            self._anion_molecule,
+            self._anion_unit,
             0,
             box,
             inverse,
@@ -159,6 +164,7 @@ class Search:
             whole[atoms.centres].astype(np.float32),
             whole[len(atoms) :].astype(np.float32),
             dipole,
+            spread,
             counts,
             reach,
         )
@@ -176,9 +182,9 @@ def _grid(width: np.ndarray, reach: float, n_points: int) -> np.ndarray:
 
 
 def frame_contacts(scan: FrameScan, atoms: AtomTable) -> FrameContacts:
-    """The contacts of one search, with their edges (centre → mass centre of the partner molecule)."""
+    """The contacts of one search, with their edges (centre → mass centre of the partner)."""
     row = np.repeat(np.arange(len(scan.offsets) - 1), np.diff(scan.offsets))
-    edge = edges_from_images(scan.image, row, atoms.molecule[scan.atom], scan.centre, scan.molecule, scan.box)
+    edge = edges_from_images(scan.image, row, atoms.unit[scan.atom], scan.centre, scan.unit, scan.box)
     return FrameContacts(
         scan.index,
         scan.time_ps,
@@ -188,8 +194,9 @@ def frame_contacts(scan: FrameScan, atoms: AtomTable) -> FrameContacts:
         scan.distance,
         edge,
         scan.centre,
-        scan.molecule,
+        scan.unit,
         scan.dipole,
+        scan.spread,
     )
 
 
@@ -278,7 +285,7 @@ def run_contacts(
         options = options.model_copy(update={"rdf_radius_A": options.search_radius_A})
     total = _empty_rdf(atoms, options, n)
     bar = Progress(sys.stderr if progress else None)
-    with writing_contacts(contacts_path, header, atoms.first_atom) as file, bar:
+    with writing_contacts(contacts_path, header, atoms.first_atom_of_unit, chains=bool(atoms.chains)) as file, bar:
         bar.begin("contacts", n, unit="frames")
         before_ps, done = -np.inf, 0
         for rows, rdf in _scan_parts(frames, parts, Search(atoms, options), min(workers, len(parts))):
@@ -312,9 +319,9 @@ def _scan_part(
         rdf.add(_block(i, n_frames, rdf.n_blocks), frame.volume_A3, scan.counts, scan.reach_A)
         row = {
             name: getattr(scan, name)
-            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "molecule", "dipole")
+            for name in ("index", "time_ps", "box", "atom", "distance", "image", "centre", "dipole", "spread")
         }
-        rows.append({**row, "count": np.diff(scan.offsets)})
+        rows.append({**row, "molecule": scan.unit, "count": np.diff(scan.offsets)})
     return rows, rdf
 
 

@@ -62,25 +62,23 @@ def make_whole(
     half_width: float,
     whole: np.ndarray,
 ) -> None:
-    """Undo the breaking of molecules over the boundary, and find their mass centres.
+    """Undo the breaking of molecules over the boundary, and find the mass centres of their units.
 
     Each atom is put at its image nearest to its parent, starting from the first atom where it stands.
 
     Args:
-        positions: (n, 3) float32 Å.  first_atom: (n_molecules + 1,) int64.  parent: (n,) int32.  mass: (n,) float64.
+        positions: (n, 3) float32 Å.  first_atom: (n_units + 1,) int64.  parent: (n,) int32.  mass: (n,) float64.
         half_width: half the smallest box width, Å.
-        whole: (n + n_molecules, 3) float64, filled with positions plus lattice vectors, then the mass centres.
+        whole: (n + n_units, 3) float64, filled with positions plus lattice vectors, then the mass centres.
     """
     half_width2 = half_width * half_width
-    for m in range(len(first_atom) - 1):
-        sum_x = sum_y = sum_z = total = 0.0
-        first = first_atom[m]
-        # Sums are taken from the first atom, so that the mass centre of an ion is the ion to the bit.
-        x0, y0, z0 = float(positions[first, 0]), float(positions[first, 1]), float(positions[first, 2])
-        for i in range(first, first_atom[m + 1]):
+    for u in range(len(first_atom) - 1):
+        sum_x = sum_y = sum_z = total = x0 = y0 = z0 = 0.0
+        first = first_atom[u]
+        for i in range(first, first_atom[u + 1]):
             x, y, z = float(positions[i, 0]), float(positions[i, 1]), float(positions[i, 2])
-            if i > first:
-                p = parent[i]
+            p = parent[i]
+            if p < i:
                 dx, dy, dz = x - whole[p, 0], y - whole[p, 1], z - whole[p, 2]
                 if dx * dx + dy * dy + dz * dz >= half_width2:
                     for k in range(3):
@@ -89,32 +87,85 @@ def make_whole(
                         y -= n * box[k, 1]
                         z -= n * box[k, 2]
             whole[i, 0], whole[i, 1], whole[i, 2] = x, y, z
+            if i == first:
+                # Sums are taken from the first atom, so that the mass centre of an ion is the ion to the bit.
+                x0, y0, z0 = x, y, z
             sum_x += mass[i] * (x - x0)
             sum_y += mass[i] * (y - y0)
             sum_z += mass[i] * (z - z0)
             total += mass[i]
-        c = len(positions) + m
+        c = len(positions) + u
         whole[c, 0], whole[c, 1], whole[c, 2] = x0 + sum_x / total, y0 + sum_y / total, z0 + sum_z / total
 
 
 @njit(cache=True, nogil=True)
 def add_dipoles(
-    whole: np.ndarray, first_atom: np.ndarray, charge: np.ndarray, species: np.ndarray, dipole: np.ndarray
+    whole: np.ndarray,
+    first_atom: np.ndarray,
+    first_unit: np.ndarray,
+    mass: np.ndarray,
+    charge: np.ndarray,
+    species: np.ndarray,
+    dipole: np.ndarray,
 ) -> None:
     """Add the dipoles of molecules to the sums of their species.
 
-    Each is about the mass centre of its molecule, on which that of a neutral one does not depend.
+    Each is about the mass centre of its molecule, on which that of a neutral one does not depend; what each unit of a
+    chain gives to it is added to the sum of the unit's species.
 
     Args:
-        whole: (n + n_molecules, 3) float64 Å, from ``make_whole``.
-        first_atom: (n_molecules + 1,) int64.  charge: (n,) float64 e.  species: (n_molecules,) int32.
+        whole: (n + n_units, 3) float64 Å, from ``make_whole``.
+        first_atom: (n_units + 1,) int64.  first_unit: (n_molecules + 1,) int64.  mass: (n_units,) float64.
+        charge: (n,) float64 e.  species: (n_units,) int32.
         dipole: (n_species, 3) float64 e Å, added to.
     """
-    mass_centre = whole[len(charge) :]
-    for m in range(len(first_atom) - 1):
-        for i in range(first_atom[m], first_atom[m + 1]):
-            for k in range(3):
-                dipole[species[m], k] += charge[i] * (whole[i, k] - mass_centre[m, k])
+    unit = whole[len(charge) :]
+    centre = np.empty(3)
+    for m in range(len(first_unit) - 1):
+        _mass_centre(unit, mass, first_unit[m], first_unit[m + 1], centre)
+        for u in range(first_unit[m], first_unit[m + 1]):
+            for i in range(first_atom[u], first_atom[u + 1]):
+                for k in range(3):
+                    dipole[species[u], k] += charge[i] * (whole[i, k] - centre[k])
+
+
+@njit(cache=True, nogil=True)
+def _mass_centre(unit: np.ndarray, mass: np.ndarray, first: int, last: int, centre: np.ndarray) -> None:
+    """Fill ``centre`` with that of the units ``first`` … ``last`` − 1; of a single one it is the unit to the bit."""
+    for k in range(3):
+        centre[k] = total = 0.0
+        for u in range(first, last):
+            centre[k] += mass[u] * (unit[u, k] - unit[first, k])
+            total += mass[u]
+        centre[k] = unit[first, k] + centre[k] / total
+
+
+@njit(cache=True, nogil=True)
+def spreads(
+    whole: np.ndarray,
+    first_atom: np.ndarray,
+    first_unit: np.ndarray,
+    chain: np.ndarray,
+    mass: np.ndarray,
+    spread: np.ndarray,
+) -> None:
+    """Mean square distance of the atoms of each chain from the mass centres of their units, weighted by mass.
+
+    Args:
+        whole: (n + n_units, 3) float64 Å, from ``make_whole``.
+        first_atom: (n_units + 1,) int64.  first_unit: (n_molecules + 1,) int64.  mass: (n,) float64.
+        chain: (n_chains,) int64, the molecules that are chains.
+        spread: (n_chains,) float32 Å², filled.
+    """
+    unit = whole[len(mass) :]
+    for c in range(len(chain)):
+        found = total = 0.0
+        for u in range(first_unit[chain[c]], first_unit[chain[c] + 1]):
+            for i in range(first_atom[u], first_atom[u + 1]):
+                for k in range(3):
+                    found += mass[i] * (whole[i, k] - unit[u, k]) ** 2
+                total += mass[i]
+        spread[c] = found / total
 
 
 @njit(cache=True, nogil=True)

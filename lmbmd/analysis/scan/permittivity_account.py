@@ -33,7 +33,7 @@ class Dipoles:
     """
 
     def __init__(self, atoms: AtomTable) -> None:
-        self._neutral = np.array([s.charge == 0 for s in atoms.species])
+        self._neutral = _neutral_species(atoms)
         self._found: list[np.ndarray] = []
 
     def add(self, shell: FirstShell) -> None:
@@ -78,9 +78,15 @@ def _is_polarised(dipoles: Sequence[np.ndarray]) -> bool:
     return bool(stats.f.sf(ratio, 3, sum(mean.degrees_of_freedom for mean in means)) < _POLARISED)
 
 
+def _neutral_species(atoms: AtomTable) -> np.ndarray:
+    """(n_species,) whether the molecules of a species are neutral; those of a chain with a charged unit are not."""
+    charged = {s.chain for s in atoms.species if s.charge and s.chain}
+    return np.array([s.charge == 0 and s.chain not in charged for s in atoms.species])
+
+
 def _no_dipoles(atoms: AtomTable) -> Doubt:
     """Why the dipoles of the neutral molecules are not known; none if they are."""
-    neutral = np.array([s.charge == 0 for s in atoms.species])[atoms.molecule_species]
+    neutral = _neutral_species(atoms)[atoms.molecule_species]
     if not neutral.any():
         return Doubt(Kind.NO_SOLVENT)
     charge = np.add.reduceat(atoms.charge_e.astype(float), atoms.first_atom[:-1])

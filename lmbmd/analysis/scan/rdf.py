@@ -39,7 +39,7 @@ class RdfPairs:
     def of(cls, atoms: AtomTable) -> RdfPairs:
         """The pairs of a box: every centre species with every site and every species, anions with anions."""
         names = tuple(s.name for s in atoms.species)
-        n_species = np.bincount(atoms.molecule_species, minlength=len(names))
+        n_species = np.bincount(atoms.unit_species, minlength=len(names))
         n_sites = np.bincount(atoms.site_id[atoms.site_id >= 0], minlength=len(atoms.sites))
         centre_species = tuple(sorted(set(atoms.species_id[atoms.centres].tolist())))
         anion_species = tuple(i for i, s in enumerate(atoms.species) if s.role == "anion" and n_species[i])

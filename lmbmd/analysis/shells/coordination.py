@@ -33,18 +33,18 @@ def ligand_species(atoms: AtomTable) -> np.ndarray:
 
 
 def ligand_columns(atoms: AtomTable) -> np.ndarray:
-    """(n_molecules,) position of each molecule's species among ``ligand_species``, −1 for cations."""
+    """(n_units,) position of each unit's species among ``ligand_species``, −1 for cations."""
     ligands = ligand_species(atoms)
     column = np.full(len(atoms.species), -1)
     column[ligands] = np.arange(len(ligands))
-    return column[atoms.molecule_species]
+    return column[atoms.unit_species]
 
 
 def compositions(pairs: Bonds, column: np.ndarray, n_centres: int, n_ligands: int) -> np.ndarray:
     """(n_centres, n_ligands) molecules of each species in the shell of each centre; ``column``: ``ligand_columns``."""
     found = np.zeros((n_centres, n_ligands), np.int64)
-    mine = column[pairs.molecule] >= 0
-    np.add.at(found, (pairs.centre[mine], column[pairs.molecule[mine]]), 1)
+    mine = column[pairs.unit] >= 0
+    np.add.at(found, (pairs.centre[mine], column[pairs.unit[mine]]), 1)
     return found
 
 
@@ -117,7 +117,7 @@ class Shells:
         if not self._primary.any():
             raise ValueError(f"{centre} is no centre of this box")
         self._ligands = ligand_species(atoms)
-        self._n_molecules = np.bincount(atoms.molecule_species, minlength=len(atoms.species))[self._ligands]
+        self._n_molecules = np.bincount(atoms.unit_species, minlength=len(atoms.species))[self._ligands]
         self._column = ligand_columns(atoms)
         self._types: dict[bytes, int] = {}
         self._counts = [PerFrame() for _ in range(6)]
@@ -127,12 +127,12 @@ class Shells:
         """Add one frame."""
         atoms, n = self._atoms, len(self._ligands)
         shell, pairs = first.contacts, first.pairs
-        column = self._column[pairs.molecule]
+        column = self._column[pairs.unit]
         mine = self._primary[pairs.centre] & (column >= 0)
         shells = compositions(pairs, self._column, len(self._primary), n)[self._primary]
         per_centre = row_histograms(np.tile(np.arange(n), len(shells)), shells.ravel(), n)
         denticity = row_histograms(column[mine], pairs.donors[mine] - 1, n)
-        touched = np.bincount(pairs.molecule, minlength=atoms.n_molecules)
+        touched = np.bincount(pairs.unit, minlength=atoms.n_units)
         ligand = self._column >= 0
         states = row_histograms(self._column[ligand], np.minimum(touched[ligand], 2), n, 3)
         sites = np.bincount(atoms.site_id[shell.atom[self._primary[shell.row]]], minlength=len(atoms.sites))

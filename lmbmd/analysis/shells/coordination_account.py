@@ -66,10 +66,11 @@ def _members(results: Sequence[ShellResult], kinds: dict[str, str], which: str) 
 def _coordination(results: Sequence[ShellResult], centre: str, kinds: dict[str, str]) -> list[Descriptor]:
     first, rows = results[0], []
     method = f"molecules with a donor atom within its first-shell cut-off of a {centre}, per {centre}"
-    for which in ("solvent", "anion", "diluent", "additive"):
+    for which in ("solvent", "polymer", "anion", "diluent", "additive"):
         members = _members(results, kinds, which)
         if members:
-            rows.append(descriptor(f"{which}_cn", "", _per_centre(results, members), "1", f"{method}; all {which}s"))
+            every = f"{method}; all {'units of chains' if which == 'polymer' else f'{which}s'}"
+            rows.append(descriptor(f"{which}_cn", "", _per_centre(results, members), "1", every))
             for k in members:
                 rows.append(descriptor(f"{which}_cn", first.ligands[k], _per_centre(results, [k]), "1", method))
     rows.append(descriptor("total_cn", "", _per_centre(results, list(range(len(first.ligands)))), "1", method))
@@ -155,7 +156,7 @@ def _entropies(results: Sequence[ShellResult], centre: str, atoms: AtomTable) ->
     types = replace(shells, value=number, error=number * shells.error)
     formula = f"−Σ p ln p over first-shell compositions of {centre}, Miller–Madow corrected"
     drawn = "the same for shells of the observed sizes drawn at random from the box"
-    recipe = mixing_entropy(np.bincount(atoms.molecule_species))
+    recipe = mixing_entropy(np.bincount(atoms.unit_species))
     mixing = Estimate(recipe, 0.0, float(len(results)), np.inf, source="exact")
     return [
         descriptor("shell_entropy", "", shells, "k_B", formula),
@@ -223,7 +224,7 @@ def present(atoms: AtomTable, which: str) -> list[str]:
 
 def _series(found: Findings) -> dict[str, Series]:
     """The total, and each kind by itself: one may take the place of another at the same total."""
-    members = {which: present(found.setting.atoms, which) for which in ("solvent", "anion", "diluent")}
+    members = {which: present(found.setting.atoms, which) for which in ("solvent", "polymer", "anion", "diluent")}
     by_kind = {f"{which}_cn": cn_series(found, names) for which, names in members.items() if names}
     return {"total_cn": cn_series(found, found.of(Shells)[0].ligands), **by_kind}
 

@@ -432,8 +432,8 @@ def _element(atoms: AtomTable, species: str) -> str:
 def _donor(atoms: AtomTable, site: str) -> tuple[str, bool]:
     """The element of a site, and whether its atom is a whole anion."""
     atom = int(np.argmax(atoms.site_id == atoms.sites.index(site)))
-    molecule = atoms.molecule[atom]
-    alone = atoms.first_atom[molecule + 1] - atoms.first_atom[molecule] == 1
+    molecule = atoms.unit[atom]
+    alone = atoms.first_atom_of_unit[molecule + 1] - atoms.first_atom_of_unit[molecule] == 1
     return str(atoms.element[atom]), bool(alone and atoms.species[atoms.species_id[atom]].charge < 0)
 
 

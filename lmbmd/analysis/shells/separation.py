@@ -48,8 +48,8 @@ class SecondShell:
     def __init__(self, atoms: AtomTable, centre: str, radius_A: Mapping[str, float]) -> None:
         self._atoms, self._ions = atoms, ions_of(atoms)
         self._primary = atoms.species_id[atoms.centres] == atoms.species_index(centre)
-        self._molecule = self._ions.molecule[self._ions.n_centres :]
-        species = atoms.molecule_species[self._molecule]
+        self._molecule = self._ions.unit[self._ions.n_centres :]
+        species = atoms.unit_species[self._molecule]
         self._species = np.unique(species)
         self._kind = np.searchsorted(self._species, species)
         self._radius = np.array([radius_A[atoms.species[k].name] for k in self._species])
@@ -58,12 +58,12 @@ class SecondShell:
     def add(self, first: FirstShell) -> None:
         """Add one frame: contacts, and distances from its positions."""
         shell, pairs = first.contacts, first.pairs
-        node = self._ions.node[pairs.molecule] - self._ions.n_centres
+        node = self._ions.node[pairs.unit] - self._ions.n_centres
         paired = np.zeros(len(self._kind), bool)
         paired[node[node >= 0]] = True
         lonely = self._primary.copy()
         lonely[pairs.centre[node >= 0]] = False
-        anions = shell.molecule[self._molecule].astype(float)
+        anions = shell.unit[self._molecule].astype(float)
         centres = shell.centre.astype(float)
         counts = np.zeros((len(self._species) + 1, 2), np.int64)
         separated = np.zeros(lonely.sum(), bool)
@@ -95,22 +95,22 @@ class SecondShellMolecules:
     def __init__(self, atoms: AtomTable, centre: str, radius_A: Mapping[str, float]) -> None:
         self._primary = atoms.species_id[atoms.centres] == atoms.species_index(centre)
         self._radius = dict(radius_A)
-        self._molecules = [np.flatnonzero(atoms.molecule_species == atoms.species_index(name)) for name in radius_A]
-        self._n_molecules = atoms.n_molecules
+        self._molecules = [np.flatnonzero(atoms.unit_species == atoms.species_index(name)) for name in radius_A]
+        self._n_molecules = atoms.n_units
         self._counts: list[list[float]] = []
 
     def add(self, first: FirstShell) -> None:
         """Add one frame: contacts, and distances from its positions."""
         shell, pairs = first.contacts, first.pairs
         primary = np.flatnonzero(self._primary)
-        bound = pairs.centre * self._n_molecules + pairs.molecule
+        bound = pairs.centre * self._n_molecules + pairs.unit
         row = []
         for radius, molecules in zip(self._radius.values(), self._molecules, strict=True):
             if np.isnan(radius):
                 row.append(np.nan)
                 continue
             centre, other = pairs_within(
-                shell.centre[primary].astype(float), shell.molecule[molecules].astype(float), radius, shell.box
+                shell.centre[primary].astype(float), shell.unit[molecules].astype(float), radius, shell.box
             )
             near = primary[centre] * self._n_molecules + molecules[other]
             row.append(float(np.count_nonzero(~np.isin(near, bound))))

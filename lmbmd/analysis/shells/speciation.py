@@ -89,8 +89,8 @@ class Speciation:
         self._primary = atoms.species_id[atoms.centres] == atoms.species_index(centre)
         if not self._primary.any():
             raise ValueError(f"{centre} is no centre of this box")
-        molecules = self._ions.molecule[self._ions.n_centres :]
-        species = atoms.molecule_species[molecules]
+        molecules = self._ions.unit[self._ions.n_centres :]
+        species = atoms.unit_species[molecules]
         self._species = np.unique(species)
         # Position of each anion node's species among the anion species.
         self._kind = np.searchsorted(self._species, species)
@@ -100,7 +100,7 @@ class Speciation:
     def add(self, shell: FirstShell) -> None:
         """Add one frame."""
         pairs, graph = shell.pairs, shell.graph
-        anion = self._ions.node[pairs.molecule] - self._ions.n_centres
+        anion = self._ions.node[pairs.unit] - self._ions.n_centres
         centre, anion = pairs.centre[anion >= 0], anion[anion >= 0]
         n_species, n_centres = len(self._species), len(self._primary)
         per_centre = np.zeros((n_species + 1, n_centres), np.int64)

@@ -153,7 +153,7 @@ def test_a_shift_measured_along_the_way_equals_a_run_of_its_own():
 def test_shuffled_labels_take_each_molecular_centre_at_most_once():
     box = FAMILIES["small compact"](50.0, 1)
     shell = box.contacts()
-    sites = {tuple(p) for p in shell.molecule.astype(float)}
+    sites = {tuple(p) for p in shell.unit.astype(float)}
     for seed in range(8):
         drawn = {tuple(p) for p in shuffled_labels(shell, np.random.default_rng(seed))}
         assert len(drawn) == len(box.centres)
@@ -184,7 +184,7 @@ def test_shuffled_pairs_keep_each_pair_and_its_direction():
     assert (anion >= 0).all()
     drawn = shuffled_pairs(shell, ions, anion, offset, np.random.default_rng(2))
     anion_at = drawn - offset
-    sites = {tuple(np.round(p, 3)) for p in shell.molecule[len(box.centres) :].astype(float)}
+    sites = {tuple(np.round(p, 3)) for p in shell.unit[len(box.centres) :].astype(float)}
     places = {tuple(np.round(p, 3)) for p in anion_at}
     assert len(places) == len(drawn) and places <= sites
     lengths = np.linalg.norm(offset, axis=1)

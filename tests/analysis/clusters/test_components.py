@@ -113,7 +113,7 @@ def test_every_cation_is_a_node_of_its_kind_and_solvent_is_none():
     ions = ions_of(atoms)
     assert len(ions) == 5 and ions.n_centres == 3
     assert ions.charge.tolist() == [1, 1, 1, -1, -1]
-    assert ions.molecule.tolist() == [0, 1, 2, 3, 4]
+    assert ions.unit.tolist() == [0, 1, 2, 3, 4]
     # Li, Na and an anion in a row; the solvent between the others joins nothing.
     points = np.array([[0, 0, 0], [20, 0, 0], [8, 0, 0], [4, 0, 0], [30, 0, 0], [22, 0, 0], [26, 0, 0], [40, 0, 0]])
     assert ion_graph(bead_contacts(atoms, points, np.eye(3) * 60), atoms, ions).label.tolist() == [0, 1, 0, 0, 2]
@@ -122,7 +122,7 @@ def test_every_cation_is_a_node_of_its_kind_and_solvent_is_none():
 def test_an_edge_that_misses_its_molecule_is_refused():
     box = of_shapes(block(2, 1, 1))
     shell = box.contacts()
-    with pytest.raises(ValueError, match="does not end on its molecule's mass centre"):
+    with pytest.raises(ValueError, match="does not end on its partner's mass centre"):
         _ = first(box.atoms, replace(shell, edge=shell.edge + np.float32(7))).graph
 
 

@@ -245,7 +245,7 @@ def test_files_hold_to_the_bit_what_memory_holds(trajectory, tmp_path):
     kept, kept_rdf = find_contacts(read_frames(path, atoms), atoms)
     assert contacts.n_frames == kept.n_frames == 330 and contacts.search_radius_A == 5.0
     for k, (a, b) in enumerate(zip(contacts, kept, strict=True)):
-        for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "molecule", "dipole"):
+        for name in ("index", "time_ps", "box", "offsets", "atom", "distance", "edge", "centre", "unit", "dipole"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
         np.testing.assert_array_equal(contacts.frame(k).edge, b.edge)
     again = Rdf.read(files[1])

@@ -23,7 +23,9 @@ def whole_of(frame, atoms):
     inverse = np.linalg.inv(frame.box)
     half = 0.5 / np.sqrt((inverse**2).sum(axis=0)).max()
     whole = np.empty((len(atoms) + atoms.n_molecules, 3))
-    kernels.make_whole(frame.positions, atoms.first_atom, atoms.parent, atoms.mass_amu, frame.box, inverse, half, whole)
+    kernels.make_whole(
+        frame.positions, atoms.first_atom_of_unit, atoms.parent, atoms.mass_amu, frame.box, inverse, half, whole
+    )
     return whole[: len(atoms)], whole[len(atoms) :]
 
 
@@ -162,5 +164,5 @@ def test_scratch_memory_carries_nothing_from_frame_to_frame():
     used, fresh = Search(atoms, ContactOptions()), Search(atoms, ContactOptions())
     used(first)
     a, b = used(second), fresh(second)
-    for name in ("offsets", "atom", "distance", "image", "centre", "molecule", "counts"):
+    for name in ("offsets", "atom", "distance", "image", "centre", "unit", "counts"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))

@@ -28,7 +28,7 @@ def naive(atoms, shell, species, radius_A):
     pairs = 0
     lithium = np.flatnonzero(atoms.species_id[atoms.centres] == atoms.species_index("Li"))
     for row, molecule in itertools.product(lithium, systems.molecules(atoms, species)):
-        distance = np.linalg.norm(shell.molecule[molecule] - shell.centre[row] + IMAGES @ shell.box, axis=1).min()
+        distance = np.linalg.norm(shell.unit[molecule] - shell.centre[row] + IMAGES @ shell.box, axis=1).min()
         pairs += distance <= radius_A and (row, molecule) not in bound
     return pairs / len(lithium)
 

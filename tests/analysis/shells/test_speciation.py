@@ -269,9 +269,7 @@ def test_second_shell_agrees_with_the_distances_of_every_image():
             fold_.add(systems.first(atoms, shell))
             touching = {(int(c), int(atoms.molecule[a])) for c, a in zip(shell.row, shell.atom, strict=True)}
             images = np.array(list(itertools.product(range(-3, 4), repeat=3))) @ box
-            distance = np.linalg.norm(one.molecule[None, 5:, None] - one.centre[:, None, None] + images, axis=3).min(
-                axis=2
-            )
+            distance = np.linalg.norm(one.unit[None, 5:, None] - one.centre[:, None, None] + images, axis=3).min(axis=2)
             limit = np.array([7.0] * 6 + [6.0] * 4)
             expected = np.zeros((3, 2), int)
             for a in range(10):
