@@ -6,6 +6,9 @@ Each bottle of ``force_fields/electrolytes`` is composed and built as lmbmd does
 lmbmd's own analysis. Ions pair slowly: the box is first held at 400 K, then equilibrated and run at the bottle's
 temperature. A run this short still remembers its start; it shows first-shell distances and what the ions' charges do
 to coordination, not final shares of pairs. Every run goes on from where it was stopped.
+
+How ions move is measured by ``force_fields/electrolytes/motion.yaml``, a study as any other, whose transport segments are
+free of friction and barostat: run in a copy of that folder, with its results in ``work/validation/electrolytes/results``.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from lmbmd.analysis.describe import describe
+from lmbmd.analysis.families import schemas
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.scan.options import ContactOptions
@@ -29,6 +33,7 @@ from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.data.atoms import AtomTable
+from lmbmd.data.described import Described
 from lmbmd.data.library import load_library
 from lmbmd.data.rdf import Rdf
 from lmbmd.forcefield.parameters import load_set
@@ -55,6 +60,11 @@ from lmbmd.validation.results import ELECTROLYTE, Row
 EQUILIBRATION_PS, FRAME_PS, RDF_A = 60.0, 0.8, 8.0
 #: Folder, below the work folder, of what was run in GROMACS, and of studies of lmbmd.
 GROMACS, STUDIES = "electrolytes-gromacs", "electrolytes/results"
+#: What is compared of how ions move: descriptor, quantity, and the factor to its unit in ``results.UNITS``.
+MOTION = {
+    "conductivity_S_m": ("conductivity", 10.0),
+    "self_diffusion_unbounded_m2_s": ("self_diffusion", 1e9),
+}
 #: Bases of a cut-off that saw a first minimum.
 MINIMA = (Basis.FIRST_MINIMUM, Basis.FITTED_MINIMUM)
 #: What the second run needs of the first.
@@ -145,7 +155,10 @@ def rows(work: Path, set_name: str) -> Iterator[Row]:
                 length_ps=float(facts.get("production_ps", "nan")),
                 atoms=float(ELECTROLYTE_ATOMS) if "production_ps" in facts else float("nan"),
             )
-            for (quantity, partner), value, error in _described(state / "tables"):
+            found = [*_described(state / "tables")]
+            if "production_ps" not in facts:  # a study; the others' friction would slow the ions down
+                found += _moved(state)
+            for (quantity, partner), value, error in found:
                 yield replace(row, quantity=quantity, partner=partner, simulated=value, error=error)
 
 
@@ -174,6 +187,14 @@ def _described(tables: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
         partner = f"{row['species']}:{row['site']}"
         if row["centre"] == "Li" and partner in {shell["partner"] for shell in shells}:
             yield ("coordination_number", partner), float(row["value"]), float(row["error"])
+
+
+def _moved(state: Path) -> Iterator[tuple[tuple[str, str], float, float]]:
+    """(quantity, species), value and error of what a described state point says about motion."""
+    table = Described.read(state, schemas(), tables=()).descriptors
+    for name, (quantity, factor) in MOTION.items():
+        for row in table[(table.name == name) & table.value.notna()].itertuples():
+            yield (quantity, row.species), factor * row.value, factor * row.error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -72,7 +72,13 @@ ORDERINGS = (
 FORCE_FIELD, GFN2, PBE0 = pair_runs.METHODS.values()
 COLOURS = {"high": "#1b6ca8", "medium": "#e08e0b", "low": "#8c8c8c"}
 #: Of the rows of electrolytes and of their units on the page.
-NAMES = {"density": "density, g/cm³", "first_peak": "first peak, Å", "coordination_number": "coordination number"}
+NAMES = {
+    "density": "density, g/cm³",
+    "first_peak": "first peak, Å",
+    "coordination_number": "coordination number",
+    "conductivity": "conductivity, mS/cm",
+    "self_diffusion": "self-diffusion, 1e-9 m²/s, of",
+}
 HEAD = """# Validation of {sets}
 
 This page is written by `lmbmd validate report` from the results that are kept beside each parameter set,

@@ -106,6 +106,7 @@ UNITS = {
     "energy_fluctuation": "kT per degree of freedom",
     "first_peak": "Å",
     "coordination_number": "1",
+    "conductivity": "mS/cm",
     "binding_energy": "kJ/mol",
     "donor_distance": "Å",
 }

@@ -15,8 +15,11 @@ import openmm
 import pytest
 
 from lmbmd.cli.parser import main
+from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
+from lmbmd.numbers.doubt import Doubt, Kind, descriptor
+from lmbmd.numbers.estimate import Estimate
 from lmbmd.simulate.engines import gromacs
 from lmbmd.validation import electrolytes, liquids, pairs, plan, report
 from lmbmd.validation.plan import REFERENCE
@@ -173,6 +176,43 @@ def test_electrolytes_are_compared_with_experiment(tmp_path):
     ]
     assert "Peaks within the goal: 0 of 1 at scale 0.8." in "".join(text)
     assert not [*electrolytes.rows(tmp_path, plan.SETS[1])], "the run is of another set"
+
+
+def test_conductivity_is_taken_from_studies_and_not_from_damped_runs(tmp_path):
+    tables = {
+        "composition": "component,quantity,simulated,error\n,density,1.02,0.01\n",
+        "cutoffs": "centre,partner,shell,peak_A,basis\n",
+        "cn": "centre,species,site,value,error\n",
+    }
+    moved = [
+        descriptor("conductivity_S_m", "", Estimate(1.1, 0.2, 30.0), "S/m", "long times"),
+        descriptor("self_diffusion_unbounded_m2_s", "Li", Estimate(3e-10, 4e-11, 30.0), "m²/s", "long times"),
+        descriptor("self_diffusion_unbounded_m2_s", "DME", Estimate(math.nan, math.nan, 0.0), "m²/s", "", Doubt(Kind.TOO_SHORT)),
+    ]
+    told = {"ion_charge_scale": 0.8, "force_field": plan.SET}
+    for place, facts in (
+        (tmp_path / "electrolytes" / "results" / "litfsi-dme", told),
+        (tmp_path / "electrolytes-gromacs" / "sage-clp" / "lifsi-dme.scale-0.8", {**told, "production_ps": 160.0}),
+    ):
+        Described(descriptor_frame(moved)).write(place / "298.15K")
+        (place / "298.15K" / "tables").mkdir(exist_ok=True)
+        (place / "composition.json").write_text(json.dumps(facts), encoding="utf-8")
+        for name, text in tables.items():
+            (place / "298.15K" / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")
+    rows = [compared(row) for row in electrolytes.rows(tmp_path, plan.SET)]
+    found = {(row.name, row.quantity, row.partner): row for row in rows}
+    assert set(found) == {
+        ("litfsi-dme", "density", ""),
+        ("litfsi-dme", "conductivity", ""),
+        ("litfsi-dme", "self_diffusion", "Li"),
+        ("lifsi-dme", "density", ""),
+    }
+    conductivity = found["litfsi-dme", "conductivity", ""]
+    assert (conductivity.simulated, conductivity.error) == pytest.approx((11.0, 2.0))
+    assert (conductivity.experiment, conductivity.unit, conductivity.source) == (12.9, "mS/cm", "EDB")
+    assert found["litfsi-dme", "self_diffusion", "Li"].simulated == pytest.approx(0.3)
+    text = "".join(report.electrolytes({plan.SET: rows}))
+    assert "conductivity, mS/cm | 11 ± 2 | 12.9 (EDB) | -1.9" in text
 
 
 def test_orderings_are_judged_by_each_method(tmp_path):
