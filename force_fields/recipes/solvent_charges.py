@@ -23,7 +23,7 @@ from lmbmd.forcefield.parametrize.quantum import resp, xtb
 
 HERE = Path(__file__).parent
 FILE = HERE / "solvent_charges.json"
-#: A large molecule's conformers see each other's neighbourhoods, and cost more: so many heavy atoms have fewer conformers.
+#: Conformers of a large molecule cost more and differ less: from so many heavy atoms on there are fewer.
 LARGE, CONFORMERS_OF_LARGE = 10, 2
 
 

@@ -7,8 +7,9 @@ lmbmd's own analysis. Ions pair slowly: the box is first held at 400 K, then equ
 temperature. A run this short still remembers its start; it shows first-shell distances and what the ions' charges do
 to coordination, not final shares of pairs. Every run goes on from where it was stopped.
 
-How ions move is measured by ``force_fields/electrolytes/motion.yaml``, a study as any other, whose transport segments are
-free of friction and barostat: run in a copy of that folder, with its results in ``work/validation/electrolytes/results``.
+How ions move is measured by ``force_fields/electrolytes/motion.yaml``, a study as any other, whose transport segments
+are free of friction and barostat: run it in a copy of that folder, with its results in
+``work/validation/electrolytes/results``.
 """
 
 from __future__ import annotations

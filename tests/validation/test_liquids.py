@@ -187,7 +187,9 @@ def test_conductivity_is_taken_from_studies_and_not_from_damped_runs(tmp_path):
     moved = [
         descriptor("conductivity_S_m", "", Estimate(1.1, 0.2, 30.0), "S/m", "long times"),
         descriptor("self_diffusion_unbounded_m2_s", "Li", Estimate(3e-10, 4e-11, 30.0), "m²/s", "long times"),
-        descriptor("self_diffusion_unbounded_m2_s", "DME", Estimate(math.nan, math.nan, 0.0), "m²/s", "", Doubt(Kind.TOO_SHORT)),
+        descriptor(
+            "self_diffusion_unbounded_m2_s", "DME", Estimate(math.nan, math.nan, 0.0), "m²/s", "", Doubt(Kind.TOO_SHORT)
+        ),
     ]
     told = {"ion_charge_scale": 0.8, "force_field": plan.SET}
     for place, facts in (

@@ -2,12 +2,12 @@
 
 Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269 (10.1021/j100142a004). PySCF is optional.
 
-Two potentials can be fitted. Hartree–Fock's in 6-31G*, of the molecule alone, is the classic one, polar by error about as
-much as a liquid makes a molecule polar. The other is the mean of two potentials of PBE0/def2-TZVP, in vacuum and in a
-dielectric with the permittivity of the liquid: fixed charges half way between count what the polarisation costs a molecule
-as well as what it gains (Cerutti, Rice, Swope, Case, J. Phys. Chem. B 2013, 117, 2328 (10.1021/jp311851r); with a
-dielectric continuum: Muddana, Sapra, Fenley, Gilson, J. Comput.-Aided Mol. Des. 2014, 28, 277
-(10.1007/s10822-014-9714-6)).
+Two potentials can be fitted. Hartree–Fock's in 6-31G*, of the molecule alone, is the classic one: by an error of the
+method about as polar as a liquid makes it. The other is the mean of two potentials of PBE0/def2-TZVP, in vacuum and in
+a dielectric with the permittivity of the liquid: fixed charges half way between count what the polarisation costs a
+molecule as well as what it gains. Cerutti, Rice, Swope, Case, J. Phys. Chem. B 2013, 117, 2328 (10.1021/jp311851r);
+with a dielectric continuum: Muddana, Sapra, Fenley, Gilson, J. Comput.-Aided Mol. Des. 2014, 28, 277
+(10.1007/s10822-014-9714-6).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ POINTS_PER_A2 = 2.5
 WEAK, STRONG, TIGHTNESS_E = 0.0005, 0.001, 0.1
 CONVERGED_E = 1e-7
 BLOCK = 500
-#: Of the mean potential. Of dimethyl carbonate a finer grid (level 3) and surface (302 points) change the dipole by 0.05 %.
+#: Of the mean potential. A finer grid (level 3) and surface (302 points) change the dipole of DMC by 0.05 %.
 BASIS_OF_MEAN, GRID_LEVEL, SURFACE_ORDER = "def2-tzvp", 1, 17
 #: Of the mean field, hartree.
 ENERGY_CONVERGED = 1e-8
@@ -66,7 +66,7 @@ def raw_charges(
     Args:
         conformers: positions (n_atoms, 3), Å; each counts alike.
         done: called after each conformer.
-        permittivity: of the liquid, for the mean potential of vacuum and dielectric; otherwise Hartree–Fock's of vacuum.
+        permittivity: of the liquid, for the mean potential of vacuum and dielectric; if None, Hartree–Fock's.
 
     Returns:
         Charges (n_atoms,) in e, and the root mean square error of the potential relative to its own size.
