@@ -1,4 +1,4 @@
-"""A built box as tables of numbers, one per species: what every exporter writes down."""
+"""A built box as tables of numbers, one per kind of molecule: what every exporter writes down."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ class Box:
     Attributes:
         atoms: who the atoms are.
         positions_A, box_A: (n, 3) and (3, 3), lattice vectors as rows.
-        species: terms of one molecule of each species (nm, kJ/mol, rad, e), atoms counted within the molecule.
-        runs: species (index) and number of molecules, in the order of the box.
+        species: terms of one molecule of each kind (nm, kJ/mol, rad, e), atoms counted within the molecule. A kind is a
+            species, or the chains of a polymer that are all alike.
+        names: of each kind; of a polymer's second kind ``PEO_2``.
+        kind: of each molecule, an index into ``species``.
         combining_rule: of atoms of different molecules, one of ``mixing.COMBINING_RULES``.
         cut_off_nm, switch_from_nm: of Lennard-Jones; the long-range correction is on.
         temperature_K, pressure_bar: of the run, or room conditions.
@@ -43,13 +45,25 @@ class Box:
     positions_A: np.ndarray
     box_A: np.ndarray
     species: list[PlainTerms]
-    runs: list[tuple[int, int]]
+    names: list[str]
+    kind: np.ndarray
     combining_rule: str
     cut_off_nm: float
     switch_from_nm: float
     temperature_K: float
     pressure_bar: float
     files: dict[str, Path]
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """Kind and number of molecules, in the order of the box."""
+        parts = np.split(self.kind, np.flatnonzero(np.diff(self.kind)) + 1)
+        return [(int(part[0]), len(part)) for part in parts]
+
+    def atoms_of(self, kind: int) -> slice:
+        """The atoms of the first molecule of a kind."""
+        molecule = int(np.flatnonzero(self.kind == kind)[0])
+        return slice(int(self.atoms.first_atom[molecule]), int(self.atoms.first_atom[molecule + 1]))
 
 
 def built_of(folder: Path) -> Path:
@@ -123,8 +137,7 @@ def box_of(
         atoms,
         positions_A,
         box_A,
-        _by_species(read_terms(system, str(files["system"])), atoms),
-        _runs(atoms),
+        *_kinds(read_terms(system, str(files["system"])), atoms),
         rule,
         nonbonded.getCutoffDistance().value_in_unit(unit.nanometer),
         nonbonded.getSwitchingDistance().value_in_unit(unit.nanometer),
@@ -133,15 +146,11 @@ def box_of(
     )
 
 
-def _runs(atoms: AtomTable) -> list[tuple[int, int]]:
-    kinds = atoms.molecule_species
-    edges = np.flatnonzero(np.diff(kinds)) + 1
-    parts = np.split(kinds, edges)
-    return [(int(part[0]), len(part)) for part in parts]
+def _kinds(terms: PlainTerms, atoms: AtomTable) -> tuple[list[PlainTerms], list[str], np.ndarray]:
+    """The terms of each kind of molecule, its name, and the kind of each molecule.
 
-
-def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
-    """The terms of the first molecule of each species, after a check that all its molecules have the same."""
+    All molecules of a small species are of one kind; chains of a polymer that differ are of several.
+    """
     first = atoms.first_atom[:-1]
     start = first[atoms.molecule].tolist()
     molecule = atoms.molecule.tolist()
@@ -158,42 +167,55 @@ def _by_species(terms: PlainTerms, atoms: AtomTable) -> list[PlainTerms]:
                     remedy="Export a box that lmbmd built.",
                 )
             per_molecule[molecule[row[0]]][kind].append((*(i - offset for i in row[:ends]), *row[ends:]))
-    found: dict[int, PlainTerms] = {}
-    for m, (kind, begin, end) in enumerate(
-        zip(atoms.molecule_species.tolist(), first.tolist(), atoms.first_atom[1:].tolist(), strict=True)
-    ):
+    found: list[PlainTerms] = []
+    names: list[str] = []
+    of_name: dict[str, list[int]] = {}
+    of_molecule = np.empty(atoms.n_molecules, dtype=np.int64)
+    spans = zip(atoms.molecule_species.tolist(), first.tolist(), atoms.first_atom[1:].tolist(), strict=True)
+    for m, (species, begin, end) in enumerate(spans):
         mine = PlainTerms(terms.masses[begin:end], terms.nonbonded[begin:end], **per_molecule[m])
-        if found.setdefault(kind, mine) != mine:
-            raise LmbmdError(
-                f"molecules of {atoms.species[kind].name} have different parameters.",
-                where="system.xml",
-                remedy="Export a box that lmbmd built.",
-            )
-    return [found[kind] for kind in range(len(atoms.species))]
+        name = atoms.species[species].chain or atoms.species[species].name
+        known = of_name.setdefault(name, [])
+        same = next((k for k in known if found[k] == mine), None)
+        if same is None:
+            if known and not atoms.species[species].chain:
+                raise LmbmdError(
+                    f"molecules of {name} have different parameters.",
+                    where="system.xml",
+                    remedy="Export a box that lmbmd built.",
+                )
+            same = len(found)
+            found.append(mine)
+            names.append(f"{name}_{len(known) + 1}" if known else name)
+            known.append(same)
+        of_molecule[m] = same
+    return found, names, of_molecule
 
 
-def names_in_molecule(box: Box, species: int) -> list[str]:
-    """Names of the atoms of one molecule of a species."""
-    first = box.atoms.first_atom[int(np.flatnonzero(box.atoms.molecule_species == species)[0])]
-    return box.atoms.name[first : first + len(box.species[species].masses)].tolist()
+def names_in_molecule(box: Box, kind: int) -> list[str]:
+    """Names of the atoms of one molecule of a kind."""
+    return box.atoms.name[box.atoms_of(kind)].tolist()
 
 
-def elements_in_molecule(box: Box, species: int) -> list[str]:
-    """Elements of the atoms of one molecule of a species."""
-    first = box.atoms.first_atom[int(np.flatnonzero(box.atoms.molecule_species == species)[0])]
-    return box.atoms.element[first : first + len(box.species[species].masses)].tolist()
+def elements_in_molecule(box: Box, kind: int) -> list[str]:
+    """Elements of the atoms of one molecule of a kind."""
+    return box.atoms.element[box.atoms_of(kind)].tolist()
 
 
-def bond_steps(terms: PlainTerms) -> np.ndarray:
-    """Bonds between any two atoms of a molecule, (n, n); a large number where no path is."""
-    n = len(terms.masses)
-    steps = np.full((n, n), 99)
-    np.fill_diagonal(steps, 0)
+def near_pairs(terms: PlainTerms, most: int) -> dict[tuple[int, int], int]:
+    """Pairs of atoms (the smaller first) up to ``most`` bonds apart, and how many; in order."""
+    joined: list[list[int]] = [[] for _ in terms.masses]
     for i, j, *_ in terms.bonds:
-        steps[i, j] = steps[j, i] = 1
-    for k in range(n):
-        steps = np.minimum(steps, steps[:, k, None] + steps[None, k])
-    return steps
+        joined[i].append(j)
+        joined[j].append(i)
+    found: dict[tuple[int, int], int] = {}
+    for atom in range(len(joined)):
+        steps, edge = {atom: 0}, [atom]
+        for number in range(1, most + 1):
+            edge = list(dict.fromkeys(j for i in edge for j in joined[i] if j not in steps))
+            steps.update(dict.fromkeys(edge, number))
+        found.update({(atom, j): n for j, n in sorted(steps.items()) if j > atom})
+    return found
 
 
 def edges_nm(box: Box) -> tuple[float, float, float]:

@@ -316,7 +316,7 @@ def test_every_atom_knows_its_species_molecule_site_and_element():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("box")
-    composition = SimpleNamespace(counts={**COUNTS, "NONE": 0}, roles=ROLES, box_edge_A=22.0)
+    composition = SimpleNamespace(counts={**COUNTS, "NONE": 0}, roles=ROLES, box_edge_A=22.0, chains={})
     build_box(composition, ToySet(), ion_charge_scale=0.8, seed=3, out_dir=out)
     return out
 
@@ -403,7 +403,7 @@ def test_a_damaged_pdb_is_an_error_that_names_the_file(folder, spoil):
 
 def test_an_unwritable_folder_is_an_error_before_anything_is_left(tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be", encoding="utf-8")
-    composition = SimpleNamespace(counts={"SOL": 10}, roles=ROLES, box_edge_A=22.0)
+    composition = SimpleNamespace(counts={"SOL": 10}, roles=ROLES, box_edge_A=22.0, chains={})
     with pytest.raises(LmbmdError, match="cannot write the file"):
         build_box(composition, ToySet(), ion_charge_scale=1.0, seed=1, out_dir=tmp_path / "out")
 

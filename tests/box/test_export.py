@@ -42,7 +42,7 @@ BOTTLES = {
 
 def _build(counts, folder, edge_A, rule):
     role = lambda name: "cation" if name == "Li" else "anion" if name in ("FSI", "TFSI", "PF6") else "solvent"  # noqa: E731
-    composition = SimpleNamespace(counts=counts, roles={s: role(s) for s in counts}, box_edge_A=edge_A)
+    composition = SimpleNamespace(counts=counts, roles={s: role(s) for s in counts}, box_edge_A=edge_A, chains={})
     build_box(composition, _set_that_mixes(rule), ion_charge_scale=0.8, seed=5, out_dir=folder)
 
 
@@ -199,7 +199,7 @@ def test_an_exported_box_mixes_by_the_rule_of_its_set(tmp_path, program):
     """Between a pair of kinds that no rule mixes alike, by hand."""
     texts = {}
     for rule in COMBINING_RULES:
-        composition = SimpleNamespace(counts={"Li": 3, "AN": 3, "SOL": 40}, roles=ROLES, box_edge_A=22.0)
+        composition = SimpleNamespace(counts={"Li": 3, "AN": 3, "SOL": 40}, roles=ROLES, box_edge_A=22.0, chains={})
         build_box(composition, ToySet(combining_rule=rule), ion_charge_scale=1.0, seed=1, out_dir=tmp_path / rule)
         for file in export(tmp_path / rule, program, tmp_path / f"{rule}-out"):
             texts[rule, file.name] = file.read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ def test_an_exported_box_mixes_by_the_rule_of_its_set(tmp_path, program):
 def toy_box(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy") / "results" / "toy" / "r2"
     counts = {"Li": 3, "AN": 3, "SOL": 40}
-    composition = SimpleNamespace(counts=counts, roles={s: ROLES[s] for s in counts}, box_edge_A=22.0)
+    composition = SimpleNamespace(counts=counts, roles={s: ROLES[s] for s in counts}, box_edge_A=22.0, chains={})
     build_box(composition, ToySet(), ion_charge_scale=1.0, seed=1, out_dir=folder)
     return folder
 

@@ -15,7 +15,10 @@ from lmbmd.box.chains.grow import LEAST_A, grow
 from lmbmd.box.chains.occupied import Occupied, squares
 from lmbmd.box.chains.rings import rings_of, threaded
 from lmbmd.box.chains.shapes import contexts, shapes_of
+from lmbmd.box.formats.gromacs import gromacs_files
+from lmbmd.box.formats.lammps import lammps_files
 from lmbmd.box.pdb import read_pdb
+from lmbmd.box.read import near_pairs, read_box
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.library import load_library
@@ -198,3 +201,33 @@ def test_a_box_with_chains_is_whole_dense_and_the_same_again(tmp_path: Path) -> 
     assert 0.9 < lengths.min() and lengths.max() < 2.0
     other = atoms.molecule[:, None] != atoms.molecule[None]
     assert np.sqrt(squares(x, x, float(box[0, 0]))[other].min()) > 1.4
+
+
+@pytest.mark.slow
+def test_chains_that_differ_are_molecules_of_their_own_in_an_export(tmp_path: Path) -> None:
+    """Of lengths by a distribution: every kind is written once, with its own atoms, and the energies are read back."""
+    path = tmp_path / "bottle.yaml"
+    path.write_text(
+        "polymers:\n  PEO: {amount: rest, units: 12, distribution: poisson}\nsize: {chains: 12}\n", encoding="utf-8"
+    )
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    lengths = [len(sequence) for sequence in composition.chains["PEO"].sequences]
+    assert len(set(lengths)) > 3
+    build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box")
+    box = read_box(tmp_path / "box")
+    assert len(box.species) == len(set(lengths)) == len(set(box.names))
+    assert sum(n for _, n in box.runs) == 12
+    sizes = [len(box.species[kind].masses) for kind in box.kind]
+    assert sizes == [7 * n + 9 for n in lengths]
+    topology = gromacs_files(box)["topol.top"]
+    assert topology.count("[ moleculetype ]") == len(box.species)
+    assert "Atoms # full" in lammps_files(box)["data.lmp"]
+
+
+def test_near_pairs_are_those_of_the_matrix_of_all_bonds() -> None:
+    terms = chain_parameters(PEO, "A" * 12, SAGE).terms
+    steps = Chem.GetDistanceMatrix(graph_of(PEO))
+    n = len(terms.masses)
+    naive = {(i, j): int(steps[i, j]) for i in range(n) for j in range(i + 1, n) if steps[i, j] <= 3}
+    assert near_pairs(terms, 3) == naive
+    assert naive.keys() == {tuple(row[:2]) for row in terms.exceptions}

@@ -7,7 +7,7 @@ import math
 from openmm import app
 
 from lmbmd.box.pdb import residue_names
-from lmbmd.box.read import Box, bond_steps, edges_nm, elements_in_molecule, names_in_molecule
+from lmbmd.box.read import Box, edges_nm, elements_in_molecule, names_in_molecule, near_pairs
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import GROMACS_RULES
 
@@ -35,7 +35,7 @@ def topology(box: Box) -> str:
     rule = next(number for number, name in GROMACS_RULES.items() if name == box.combining_rule)
     lines = ["; written by lmbmd export", "[ defaults ]", "; nbfunc  comb-rule  gen-pairs", f"1 {rule} no 1.0 1.0", ""]
     lines += ["[ atomtypes ]", "; name  number  mass  charge  ptype  sigma (nm)  epsilon (kJ/mol)"]
-    names = [species.name for species in box.atoms.species]
+    names = box.names
     for s, terms in enumerate(box.species):
         rows = zip(_types(box, s), elements_in_molecule(box, s), terms.masses, terms.nonbonded, strict=True)
         for kind, element, mass, (_, sigma, epsilon) in rows:
@@ -48,18 +48,19 @@ def topology(box: Box) -> str:
 
 
 def _types(box: Box, species: int) -> list[str]:
-    return [f"{box.atoms.species[species].name}_{name}" for name in names_in_molecule(box, species)]
+    return [f"{box.names[species]}_{name}" for name in names_in_molecule(box, species)]
 
 
 def _molecule(box: Box, s: int) -> list[str]:
     terms, names = box.species[s], names_in_molecule(box, s)
-    residue = residue_names(box.atoms)[s]
+    residues = residue_names(box.atoms)
+    residue = [residues[species] for species in box.atoms.species_id[box.atoms_of(s)].tolist()]
     by_bonds = _excluded_by_bonds(terms)
-    lines = ["[ moleculetype ]", f"{box.atoms.species[s].name} {NREXCL if by_bonds else 0}", "", "[ atoms ]"]
+    lines = ["[ moleculetype ]", f"{box.names[s]} {NREXCL if by_bonds else 0}", "", "[ atoms ]"]
     for i, (kind, name, mass, (q, *_)) in enumerate(
         zip(_types(box, s), names, terms.masses, terms.nonbonded, strict=True), start=1
     ):
-        lines.append(f"{i} {kind} 1 {residue} {name} {i} {q!r} {mass!r}")
+        lines.append(f"{i} {kind} 1 {residue[i - 1]} {name} {i} {q!r} {mass!r}")
     sections = {
         "bonds": [f"{_at(row, 2)} 1 {row[2]!r} {row[3]!r}" for row in terms.bonds],
         "angles": [f"{_at(row, 3)} 1 {math.degrees(row[3])!r} {row[4]!r}" for row in terms.angles],
@@ -76,9 +77,7 @@ def _molecule(box: Box, s: int) -> list[str]:
 
 def _excluded_by_bonds(terms: PlainTerms) -> bool:
     """Whether the exceptions are exactly the pairs up to three bonds apart."""
-    steps, n = bond_steps(terms), len(terms.masses)
-    near = {(i, j) for i in range(n) for j in range(i + 1, n) if steps[i, j] <= NREXCL}
-    return near == {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
+    return near_pairs(terms, NREXCL).keys() == {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
 
 
 def _at(row: tuple, ends: int) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from lmbmd.box.read import Box, bond_steps, edges_nm, elements_in_molecule
+from lmbmd.box.read import Box, edges_nm, elements_in_molecule, near_pairs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import mixed_sigma
@@ -61,9 +59,10 @@ def lammps_files(box: Box) -> dict[str, str]:
 
 def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
     """Rows (kind, atoms …) of one molecule; kinds are entered into the kit."""
-    terms, name = box.species[s], box.atoms.species[s].name
+    terms, name = box.species[s], box.names[s]
     elements = elements_in_molecule(box, s)
-    if any(bond_steps(terms)[e[0], e[1]] > SCALED_STEPS for e in terms.exceptions):
+    near = near_pairs(terms, SCALED_STEPS)
+    if any((min(e[:2]), max(e[:2])) not in near for e in terms.exceptions):
         raise LmbmdError(
             f"{name} leaves out pairs beyond three bonds.", where="--to lammps", remedy="Export to GROMACS."
         )
@@ -101,10 +100,8 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
 
 def _lacks_near_pairs(terms: PlainTerms) -> bool:
     """Whether a pair within three bonds has no exception: special bonds, which are off, would drop it."""
-    steps = bond_steps(terms)
     known = {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
-    near = zip(*np.nonzero(np.triu(steps <= SCALED_STEPS, 1)), strict=True)
-    return any(pair not in known for pair in near)
+    return any(pair not in known for pair in near_pairs(terms, SCALED_STEPS))
 
 
 def _weights(terms: PlainTerms, types: list[int], kit: _Kit, name: str) -> dict[tuple[int, int], float]:
@@ -151,7 +148,7 @@ def _data(box: Box, kit: _Kit) -> str:
     charges = box.atoms.charge_e.tolist()
     places = box.positions_A.tolist()
     start = 0
-    for molecule, species in enumerate(box.atoms.molecule_species.tolist(), start=1):
+    for molecule, species in enumerate(box.kind.tolist(), start=1):
         rows = kit.rows[species]
         for i, (kind,) in enumerate(rows["types"], start=start):
             x, y, z = places[i]

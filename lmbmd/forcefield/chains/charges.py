@@ -34,7 +34,7 @@ SHIPPED = "polymer_charges.json"
 #: Conformers of a piece that MMFF94 tries, of which the lowest is taken.
 CANDIDATES = 100
 #: A unit whose charges lack more than this to its formal charge is cut where charge flows, e.
-LARGEST_EXCESS_E = 0.15
+LARGEST_EXCESS_E = 0.2
 #: Units of the ring by which atoms are found alike that are so in an endless chain.
 _RING = 4
 
