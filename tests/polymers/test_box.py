@@ -22,13 +22,14 @@ from lmbmd.box.read import near_pairs, read_box
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.library import load_library
-from lmbmd.forcefield.chains.charges import piece_of, settled
+from lmbmd.forcefield.chains.charges import is_known, piece_of, settled, unit_charges
 from lmbmd.forcefield.chains.parameters import chain_parameters, check_chains
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.sets import available_sets
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
 from lmbmd.formulation.polymers.draw import Chains
+from lmbmd.formulation.polymers.known import known_polymers
 from lmbmd.formulation.polymers.units import assemble, mirrored, read_end, read_unit
 
 SAGE = next(name for name in reversed(available_sets()) if name.startswith("sage-clp"))
@@ -75,6 +76,18 @@ def test_a_longer_chain_repeats_the_terms_of_a_shorter_one() -> None:
 def test_the_charges_of_a_unit_do_not_depend_on_how_it_is_written() -> None:
     written = homopolymer("O([*:2])CC[*:1]", 5, ("*OC", "*C"))
     assert piece_of(written, ("A", "A", "A")).key == piece_of(PEO, ("A", "A", "A")).key
+
+
+@pytest.mark.parametrize("name", ["PEO", "PTHF", "PDOL", "PVDF", "PVDF_HFP", "PAN"])
+def test_the_charges_that_are_said_to_come_with_lmbmd_do(name: str) -> None:
+    polymer = known_polymers()[name]
+    units = polymer.unit if isinstance(polymer.unit, dict) else {name: polymer.unit}
+    letters = dict(zip("AB", units.values(), strict=False))
+    chains = Chains(letters, dict(zip("AB", units, strict=False)), polymer.ends, ("A",), ("",), "")
+    for context in itertools.product(["", *letters], letters, ["", *letters]):
+        piece = piece_of(chains, context)
+        assert is_known(piece), context
+        assert piece.is_end or unit_charges(piece).sum() == 0
 
 
 def test_a_unit_that_is_cut_where_charge_flows_is_refused() -> None:
