@@ -8,10 +8,11 @@ from typing import Any
 
 from lmbmd.analysis.features import followed
 from lmbmd.core.words import counted, listed
-from lmbmd.report.figures import clusters, motion, over_time, pairs, scenes, shells, stills
+from lmbmd.report.figures import chains, clusters, motion, over_time, pairs, scenes, shells, stills
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
 from lmbmd.report.inputs import Results, StatePoint, feature_table
+from lmbmd.report.tables import chains as of_chains
 from lmbmd.report.tables import findings
 from lmbmd.report.tables import motion as moved
 from lmbmd.report.tables.cells import Table
@@ -161,6 +162,22 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
     )
 
 
+def _chains(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "chains",
+        "Chains",
+        "How polymer chains hold the ions, unit by unit, how they are coiled, and how fast they turn. "
+        f"{of_chains.sentences(point)}".strip(),
+        blocks(
+            _figures(chains.shells(point), "small", "chain_coordination"),
+            _figures(chains.relaxation(point), "medium", "chain_relaxation"),
+            _figures(chains.stretches(point), "small", "chain_size"),
+        ),
+        (),
+        blocks(table(of_chains.numbers(point), "chains")),
+    )
+
+
 def _dynamics(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "dynamics",
@@ -224,7 +241,7 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
     )
 
 
-CHAPTERS = (_composition, _shell, _pairs, _meso, _dynamics, _motion, _convergence)
+CHAPTERS = (_composition, _shell, _pairs, _meso, _chains, _dynamics, _motion, _convergence)
 
 
 def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
