@@ -1,5 +1,6 @@
 """The study of the reviews' electrolytes (studies/reviews): that it runs, holds what it says, and answers claims."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -7,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from lmbmd.formulation.amounts import contents, parse_amount, same_contents
 from lmbmd.literature.catalogue import recipes
@@ -71,6 +74,51 @@ def test_the_variants_differ_from_the_main_study_in_the_model_alone():
             assert (one.force_field, one.ion_charge_scale) == (ff, scale)
             changed = {"force_field": other.force_field, "ion_charge_scale": other.ion_charge_scale}
             assert one.model_dump() | changed == other.model_dump()
+
+
+def generator():
+    """studies/reviews/page.py as a module."""
+    spec = importlib.util.spec_from_file_location("reviews_page", FOLDER / "page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_verdicts_that_results_give_and_no_others(tmp_path):
+    page = generator().page
+    with pytest.raises(FileNotFoundError, match=r"has results/claims\.csv"):
+        page(tmp_path)
+    claim = {"id": "c1", "text": "More | anions.", "source": "review-b", "ref": "177", "doi": "10.1/x"}
+    claim |= {"formulation": "lifsi-dme-4m", "versus": "lifsi-dme-1m", "temperature_K": 298.15}
+    claim |= {"estimand": "difference"}
+    claim |= {"proxy": False, "partner_assumed": True, "unit": "1", "value": 3.0, "error": 0.1, "versus_value": 1.0}
+    claim |= {"versus_error": 0.1, "estimate": 2.0, "estimate_error": 0.14, "low": 1.7, "high": 2.3, "reason": ""}
+    for study, verdict in (("main", "supported"), ("scale-1", "contradicted")):
+        (tmp_path / study / "results").mkdir(parents=True)
+        changes = [
+            {"verdict": verdict},
+            {"verdict": "not run", "id": "c2", "text": "Not looked at."},
+            {"verdict": "undecided", "id": "c3", "text": "Of two pairs.", "formulation": "litfsi-g4-sil"},
+        ]
+        rows = [{**claim, **change} for change in changes]
+        pd.DataFrame(rows).to_csv(tmp_path / study / "results" / "claims.csv", index=False)
+    text = page(tmp_path)
+    (line,) = [line for line in text.splitlines() if "More" in line]
+    begin = "| More \\| anions. (298.15 K) *bottle ours* | [B 177](https://doi.org/10.1/x) | **supported**"
+    assert line.startswith(begin)
+    assert "3.00 ± 0.10 against 1.00 ± 0.10; difference 2.00 ± 0.14" in line and "**contradicted**" in line
+    assert "| Of two pairs." in text.split("## Across the pairs")[1]
+    assert "Not looked at" not in text and text.count("Not run.") == 10
+    assert "`main` (sage-clp, × 0.8), `scale-1` (sage-clp, × 1.0)" in text and "opls" not in text
+
+
+def test_the_pairs_are_bottles_of_the_studies_and_stand_in_their_description():
+    text = (FOLDER / "README.md").read_text("utf-8")
+    known = {bottle for study in STUDIES.values() for bottle in study.names}
+    pairs = yaml.safe_load((FOLDER / "pairs.yaml").read_text("utf-8"))
+    assert {bottle for pair in pairs for bottle in pair["bottles"]} == known
+    for pair in pairs:
+        assert f"| {pair['pair']} |" in text and pair["question"] in text
 
 
 @pytest.mark.slow
