@@ -76,6 +76,8 @@ def asked(match, source, text, tmp_path):
 def trajectory(tmp_path, name, dt=5.0, **options):
     topology = SALTY.pdb(tmp_path / "top.pdb")
     u = mda.Universe(str(topology))
+    if name.endswith(".h5md"):
+        options["timeunit"] = "ps"  # which a PDB file does not have
     with mda.Writer(str(tmp_path / name), u.atoms.n_atoms, dt=dt, **options) as out:
         for k in range(3):
             u.trajectory.ts.time = k * dt

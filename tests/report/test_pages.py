@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import re
+import zipfile
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -178,6 +180,7 @@ def test_a_page_without_any_table_still_opens_and_says_so(results):
     text = Document(page.html).text
     assert page.drawings == ()
     assert text.count("The describe stage wrote nothing for this section.") == 5
+    assert 'id="chains"' not in page.html, "a liquid without chains has no chapter on them"
     assert "not recorded" in text and "No record of the runs or of the force field was found." in text
 
 
@@ -298,24 +301,35 @@ def test_speciation_bars_stack_to_one_and_draw_agg_once(page):
 def test_a_page_stays_small_and_its_data_come_along(study, results, page, tmp_path):
     assert len(page.html.encode()) < 2_000_000
     two = dataclasses.replace(page, drawings=page.drawings[:2])
-    (tmp_path / "figures").mkdir()
-    stale = [tmp_path / "figures" / name for name in ("of-an-earlier-page.svg", "of-an-earlier-page.csv")]
-    mine = [tmp_path / "figures" / name for name in ("my-own.svg", "measured.csv")]
-    for path in (*stale, *mine):
-        path.touch()
     assert two.write(tmp_path) == tmp_path / "report.html"
-    assert not any(path.exists() for path in stale) and all(path.exists() for path in mine)
-    for drawing in two.drawings:
-        stem = tmp_path / "figures" / drawing.name
-        assert "<svg" in (tmp_path / "figures" / f"{drawing.name}.svg").read_text(encoding="utf-8")
-        data = pd.read_csv(f"{stem}.csv")
-        drawn = drawing.data.reset_index(drop=True).replace("", np.nan)  # a CSV file cannot tell these apart
-        pd.testing.assert_frame_equal(data, drawn, check_dtype=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "figures.zip",
+        "references.bib",
+        "references.ris",
+        "report.html",
+    ]
+    saved = (tmp_path / "figures.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "figures.zip") as whole:
+        assert len(whole.namelist()) == 4
+        for drawing in two.drawings:
+            assert whole.read(f"{drawing.name}.svg").decode() == drawing.svg
+            data = pd.read_csv(whole.open(f"{drawing.name}.csv"))
+            drawn = drawing.data.reset_index(drop=True).replace("", np.nan)  # a CSV file cannot tell these apart
+            pd.testing.assert_frame_equal(data, drawn, check_dtype=False)
+    two.write(tmp_path)
+    assert (tmp_path / "figures.zip").read_bytes() == saved
+
+
+def test_each_figure_carries_its_data(page, document):
+    links = [href for href in document.values("href") if href.startswith("data:text/csv")]
+    assert len(links) == len(page.drawings) > 30
+    for href, drawing in zip(links, page.drawings, strict=True):
+        assert unquote(href.partition(",")[2]) == drawing.data.to_csv(index=False)
 
 
 def test_links_to_data_point_at_files_that_exist(study, document):
     folder = study / "lifsi-dme-tte"
-    beside = ("figures/", "references.bib", "references.ris")  # written with the page
+    beside = ("figures.zip", "references.bib", "references.ris")  # written with the page
     files = [h for h in document.values("href") if not h.startswith(("#", "http", "data:", "../", *beside))]
     assert len(files) > 10
     assert [name for name in files if not (folder / name).is_file()] == []

@@ -2,6 +2,8 @@
 
 import base64
 from dataclasses import replace
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 import report_inputs
@@ -132,8 +134,8 @@ def test_nothing_is_off_screen_and_on_a_phone_no_table_scrolls(page, tmp_path, w
     assert width != 400 or found["scrolled"] == []
 
 
-PNG = """
-const button = d.querySelector("button.png"), saved = [];
+SAVE = """
+const button = d.querySelector("button.save[data-as=KIND]"), saved = [];
 f.contentWindow.HTMLAnchorElement.prototype.click = function () { saved.push([this.download, this.href]); };
 button.click();
 for (let i = 0; i < 200 && !saved.length; i++) await new Promise((done) => setTimeout(done, 20));
@@ -144,9 +146,20 @@ return [button.hidden, button.dataset.figure, ...(saved[0] || [])];
 @pytest.mark.slow
 @needs_chromium
 def test_a_figure_is_saved_as_png_by_the_page_itself(page, tmp_path):
-    hidden, figure, name, address = examine(page, 1300, PNG, tmp_path)
+    hidden, figure, name, address = examine(page, 1300, SAVE.replace("KIND", "png"), tmp_path)
     assert not hidden and name == f"{figure}.png"
     data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
     width = int.from_bytes(data[16:20], "big")
     assert data.startswith(b"\x89PNG") and width == 660, "3.3 inches at 200 dots per inch"
     assert len(data) > 5000
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_figure_is_saved_as_a_standalone_svg_by_the_page_itself(page, tmp_path):
+    hidden, figure, name, address = examine(page, 1300, SAVE.replace("KIND", "svg"), tmp_path)
+    assert not hidden and name == f"{figure}.svg"
+    root = ElementTree.fromstring(unquote(address.removeprefix("data:image/svg+xml;charset=utf-8,")))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.attrib["width"].endswith("pt") and 230 < float(root.attrib["width"][:-2]) < 240, "3.3 inches"
+    assert "var(" not in address, "fonts are named"

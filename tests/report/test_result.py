@@ -217,7 +217,7 @@ def test_a_report_is_the_page_of_the_command_wherever_it_is_written(analysed, tm
     assert again.title == analysed.title == "A box" and again.folder == analysed.folder
     moved = again.write_report(tmp_path / "new" / "page").read_text("utf-8")
     links = {href for href in Document(moved).values("href") if not re.match(r"#|https:|data:", href)}
-    assert any(link.endswith(".svg") for link in links)
+    assert "figures.zip" in links
     assert [link for link in links if not (tmp_path / "new" / "page" / link).is_file()] == []
     assert 'href="contacts.arrow"' in beside and 'href="snapshots/' in beside
     bare = re.sub(r' <a href="snapshots/[^>]*>[^<]*</a>', "", beside)

@@ -10,7 +10,7 @@ rule report:
     output:
         page=update("results/{formulation}/report.html"),
         references=update("results/{formulation}/references.bib"),
-        figures=update(directory("results/{formulation}/figures")),
+        figures=update("results/{formulation}/figures.zip"),
         done=touch("results/{formulation}/.report"),
     log:
         "logs/report/{formulation}.log",

@@ -23,7 +23,7 @@ _LINES = (
 
 
 def write_analysis(folder: str | os.PathLike[str], *, page: bool = True) -> Results:
-    """Write ``report.html``, ``references.bib``, ``figures/`` and the feature table of an analysis beside its files.
+    """Write ``report.html``, ``references.bib``, ``figures.zip`` and the feature table of an analysis beside its files.
 
     Args:
         folder: the ``out`` of ``analysis.foreign.analyze``.

@@ -26,7 +26,10 @@ PLACED = frozenset(
 
 @dataclass(frozen=True)
 class Chapter:
-    """One section: its blocks are drawings, views and tables, in order; those of ``more`` are folded away at first."""
+    """One section: its blocks are drawings, views and tables, in order; those of ``more`` are folded away at first.
+
+    One that ``may_be_missing`` is left out of a page that has nothing to show for it.
+    """
 
     key: str
     title: str
@@ -34,6 +37,7 @@ class Chapter:
     blocks: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
     more: tuple[Mapping[str, Any], ...] = ()
+    may_be_missing: bool = False
 
     @property
     def every_block(self) -> tuple[Mapping[str, Any], ...]:
@@ -49,7 +53,8 @@ class Chapter:
 def chapters_of(results: Results, colour: Mapping[str, str]) -> list[Chapter]:
     """All chapters, the temperatures of each side by side; one without anything to show has no blocks."""
     points = results.state_points
-    return [_side_by_side(points, [chapter(point, results, colour) for point in points]) for chapter in CHAPTERS]
+    found = [_side_by_side(points, [chapter(point, results, colour) for point in points]) for chapter in CHAPTERS]
+    return [chapter for chapter in found if chapter.every_block or not chapter.may_be_missing]
 
 
 def _side_by_side(points: Sequence[StatePoint], chapters: Sequence[Chapter]) -> Chapter:
@@ -175,6 +180,7 @@ def _chains(point: StatePoint, results: Results, colour: Mapping[str, str]) -> C
         ),
         (),
         blocks(table(of_chains.numbers(point), "chains")),
+        may_be_missing=True,
     )
 
 

@@ -1,9 +1,10 @@
-"""One self-contained HTML page per formulation, and the figures beside it."""
+"""One self-contained HTML page per formulation, and its figures in one file beside it."""
 
 from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -43,23 +44,17 @@ class Page:
     ris: str = ""
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.html``, ``references.bib`` and ``.ris``, and ``figures/`` (each as SVG, and its data as CSV).
+        """Write ``report.html``, ``references.bib`` and ``.ris``, and ``figures.zip`` (each as SVG, its data as CSV).
 
-        Figures of an earlier page that this one does not have are removed, with their data.
-        The page goes last: where it is, its figures are. A PNG is made by the page itself when a reader asks for it.
+        One file for all figures: a page has some sixty, and a study hundreds of pages. The page goes last: where it is,
+        its figures are. It saves single ones itself when a reader asks for it, as SVG, PNG or CSV.
         """
         folder = Path(folder)
-        names = {drawing.name for drawing in self.drawings}
-        for drawn in (folder / "figures").glob("*.svg"):
-            data = drawn.with_suffix(".csv")
-            if drawn.stem not in names and data.is_file():  # a pair is ours; what stands alone may be the user's
-                drawn.unlink()
-                data.unlink()
-        for drawing in self.drawings:
-            stem = folder / "figures" / drawing.name
-            write_text(f"{stem}.svg", drawing.svg)
-            with replacing(f"{stem}.csv") as partial:
-                drawing.data.to_csv(partial, index=False)
+        with replacing(folder / "figures.zip") as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as whole:
+            for drawing in self.drawings:
+                for suffix, text in (("svg", drawing.svg), ("csv", drawing.data.to_csv(index=False))):
+                    # Of no date: the same figures are the same file.
+                    whole.writestr(zipfile.ZipInfo(f"{drawing.name}.{suffix}"), text, zipfile.ZIP_DEFLATED)
         write_text(folder / "references.bib", self.bibliography)
         write_text(folder / "references.ris", self.ris)
         write_text(folder / "report.html", self.html)
@@ -128,10 +123,10 @@ def formulation_page(results: Results) -> Page:
 
 
 def _files(results: Results) -> list[str]:
-    """Data files, from the folder of the page; none if there is no such folder."""
+    """Data files, from the folder of the page; of those that describe the run none if they lie elsewhere."""
     found = [file for point in results.state_points for file in point.files]
     own = ["features.csv", "features.parquet"] if results.analysed else ["composition.json"]
-    return [*own, *found] if found else []
+    return ["figures.zip", *([*own, *found] if found else [])]
 
 
 def _header(results: Results) -> list[tuple[str, str]]:
@@ -227,6 +222,7 @@ def environment() -> jinja2.Environment:
         "library_licence": licence,
         "viewer_hashes": f"{saving_hash}' '{library_hash}' '{viewer_hash}",
         "svg": lambda drawing: Markup(drawing.inline()),
+        "csv": lambda drawing: f"data:text/csv;charset=utf-8,{quote(drawing.data.to_csv(index=False))}",
         "text_on": palette.text_on,
         "classes": palette.CLASSES,
     }

@@ -1,14 +1,17 @@
-// Figures as PNG, made from the SVG on the page when asked for, and texts to copy.
-function asPng(svg, name) {
-  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number), scale = 200 / 72;
+// Figures as SVG and PNG, made from those on the page when asked for, and texts to copy.
+const SVG = "data:image/svg+xml;charset=utf-8,";
+function asSvg(svg, scale, unit) {
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   const copy = svg.cloneNode(true), font = getComputedStyle(svg).getPropertyValue("--figure-font");
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   copy.setAttribute("xmlns:xlink", "http://www.w3.org/1999/xlink");
-  copy.setAttribute("width", width * scale);
-  copy.setAttribute("height", height * scale);
+  copy.setAttribute("width", width * scale + unit);
+  copy.setAttribute("height", height * scale + unit);
   copy.removeAttribute("style");
-  const text = new XMLSerializer().serializeToString(copy).replaceAll("var(--figure-font)", font.replaceAll('"', "'"));
-  const image = new Image();
+  return new XMLSerializer().serializeToString(copy).replaceAll("var(--figure-font)", font.replaceAll('"', "'"));
+}
+function asPng(svg) {
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number), scale = 200 / 72, image = new Image();
   return new Promise((done, failed) => {
     image.onerror = failed;
     image.onload = () => {
@@ -20,15 +23,16 @@ function asPng(svg, name) {
       pen.drawImage(image, 0, 0, canvas.width, canvas.height);
       done(canvas.toDataURL("image/png"));
     };
-    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+    image.src = SVG + encodeURIComponent(asSvg(svg, scale, ""));
   });
 }
-for (const button of document.querySelectorAll("button.png")) {
+for (const button of document.querySelectorAll("button.save")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const figure = document.getElementById(button.dataset.figure), link = document.createElement("a");
-    link.href = await asPng(figure.querySelector("svg.plot"), button.dataset.figure);
-    link.download = `${button.dataset.figure}.png`;
+    const svg = figure.querySelector("svg.plot"), kind = button.dataset.as;
+    link.href = kind === "svg" ? SVG + encodeURIComponent(asSvg(svg, 1, "pt")) : await asPng(svg);
+    link.download = `${button.dataset.figure}.${kind}`;
     link.click();
   });
 }

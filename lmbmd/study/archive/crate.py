@@ -32,6 +32,7 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"']{3,300}")
 _KINDS = {
     ".html": "text/html",
     ".csv": "text/csv",
+    ".zip": "application/zip",
     ".json": "application/json",
     ".yaml": "application/yaml",
     ".xml": "application/xml",
@@ -52,6 +53,7 @@ _WORDS = {
     "manifest-sha256.txt": "SHA-256 of every other file, as sha256sum writes it",
     "composition.json": "What is in the box",
     "report.html": "Report",
+    "figures.zip": "Figures of the report as SVG, each with its data as CSV",
     "index.html": "Comparison of all formulations",
     "claims.html": "Claims of the literature, judged",
     "features.csv": "Every number of every state point",
@@ -201,11 +203,11 @@ def metadata(about: About, files: Mapping[str, int]) -> str:
 
 
 def _files(files: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Entries of files: not of each table, figure and mark, whose folder has an entry."""
+    """Entries of files: not of each table and mark, whose folder has an entry."""
     found = []
     for name, n_bytes in files.items():
         path = PurePosixPath(name)
-        if path.parent.name in ("tables", "figures", "snapshots") or path.name.startswith("."):
+        if path.parent.name in _INNER or path.name.startswith("."):
             continue
         entry: dict[str, Any] = {"@id": name, "@type": "File", "name": _WORDS.get(path.name, path.name)}
         if kind := _KINDS.get(path.suffix):
@@ -215,7 +217,7 @@ def _files(files: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 def _folders(about: About, files: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Entries of a formulation's folder and of those of tables, figures and snapshots."""
+    """Entries of a formulation's folder and of those of tables and snapshots."""
     found = [
         {"@id": f"results/{name}/", "@type": "Dataset", "name": title or name} for name, title in about.bottles.items()
     ]
@@ -226,7 +228,7 @@ def _folders(about: About, files: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-_INNER = {"tables": "Tables", "figures": "Figures", "snapshots": "Cut-outs of the trajectory"}
+_INNER = {"tables": "Tables", "snapshots": "Cut-outs of the trajectory"}
 
 
 def _parent(name: str, folders: Sequence[Mapping[str, Any]]) -> str:

@@ -32,7 +32,7 @@ _OF_SIMULATE = ("spec.json", RECORD)
 _OF_START = ("start.pdb", STARTED)
 #: What the contacts stage writes beside the files of the run.
 _OF_CONTACTS = ("contacts.arrow", "rdf.npz", SAMPLE)
-_OF_REPORT = ("report.html", "references.bib", "references.ris")
+_OF_REPORT = ("report.html", "references.bib", "references.ris", "figures.zip")
 _OF_INDEX = ("index.html", "features.csv", "features.parquet", "claims.csv", "claims.html")
 #: In the folder of a study, if they are there.
 _WORKFLOW = ("Snakefile", "profiles/default/config.yaml", "profiles/slurm/config.yaml")
@@ -107,8 +107,6 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
             found.described(layout.point(results, name, T))
         if points:
             found.folder(bottle, _OF_REPORT, "report", needs_mark=True)
-        if points and layout.mark(bottle, "report").is_file():
-            found.figures(bottle / "figures")
     if not described:
         remedy = "`lmbmd status` says how far it is."
         raise LmbmdError("nothing of this study is finished.", where=str(results), remedy=remedy)
@@ -266,11 +264,6 @@ class _Found:
         for inner, rule in {".": "describe", "tables": "", "snapshots": ""}.items():
             names = [path.name for path in written if str(path.parent) == inner]
             self.folder(point / inner, ["described.json"] * (inner == ".") + names, rule)
-
-    def figures(self, folder: Path) -> None:
-        """Figures of a report: each is a drawing with its data."""
-        stems = sorted(path.stem for path in folder.glob("*.svg") if path.with_suffix(".csv").is_file())
-        self.folder(folder, [f"{stem}{suffix}" for stem in stems for suffix in (".csv", ".svg")])
 
     def odd(self) -> Iterator[str]:
         """Files in these folders that no stage has written, and links."""
