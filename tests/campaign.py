@@ -2,9 +2,10 @@
 
 ``python tests/campaign.py kills|disks|damage FIRST LAST FOLDER`` runs cases of one kind, each drawn from its number,
 and prints a line of JSON for each; ``study/test_campaign.py`` runs a few of them. On two busy cores a study is killed
-some twenty times in ten minutes, a full disk takes four minutes, and a damaged file ten seconds.
+some twenty times in ten minutes, a full disk takes a minute or more, and a damaged file ten seconds.
 
-What was run so far: 147 kills (``kills 3 9``), 22 full disks (``disks 0 15`` and a few others) and 163 damaged files
+What was run so far: 147 kills (``kills 3 9``), 23 full disks of studies that began with nothing, a box or a production,
+8 of finished studies taken back to before a stage (``disks 22 30``), and 163 damaged files
 (``damage 0 82``, flipped bytes, and every third of ``damage 80 321``, most of them cut, zeroed or emptied). Nothing was
 lost, nothing finished was made again, and no command said another number.
 """
@@ -18,12 +19,14 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +54,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
+def said_file(folder: Path) -> Path:
+    """What Snakemake says on a study: beside it, and not on a disk that may be full."""
+    return (folder.parent if os.path.ismount(folder.parent) else folder).with_suffix(".said")
+
+
 def started(folder: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake on the study, in a process group of its own; what it says goes to a file beside the study."""
+    """Snakemake on the study, in a process group of its own."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    with folder.with_suffix(".said").open("wb") as said:
+    with said_file(folder).open("wb") as said:
         return subprocess.Popen(
             [*command, "--cores", "1", *arguments],
             stdout=said,
@@ -68,7 +76,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen:
 def run(folder: Path, *arguments: str) -> tuple[int, str]:
     """Snakemake on the study to its end: exit code, and what it said."""
     code = started(folder, *arguments).wait(WATCHDOG_S)
-    return code, folder.with_suffix(".said").read_text(encoding="utf-8", errors="replace")
+    return code, said_file(folder).read_text(encoding="utf-8", errors="replace")
 
 
 def lmbmd(folder: Path, *arguments: str) -> tuple[int | str, str]:
@@ -190,7 +198,7 @@ def kills(number: int, folder: Path) -> dict[str, Any]:
         # Where Snakemake alone was killed its job may go on to its end; that of a closed terminal must not.
         if outlived(process, 120 if whole_group else rng.choice((0, 10))) and whole_group:
             wrong.append(f"attempt {attempt}: something outlived {signal.Signals(how).name}")
-        said = study.with_suffix(".said").read_text(encoding="utf-8", errors="replace")
+        said = said_file(study).read_text(encoding="utf-8", errors="replace")
         for name, sha in kept.items():
             if not (study / "results" / name).exists() or sha256(study / "results" / name) != sha:
                 wrong.append(f"attempt {attempt}: {name}, finished, was lost or made again")
@@ -232,60 +240,166 @@ def kills(number: int, folder: Path) -> dict[str, Any]:
 
 # ---- full disks
 
+#: Rules in the order in which an undisturbed study runs them.
+RULES = ("compose", "build", "simulate", "contacts", "segment", "segment_contacts", "describe", "report", "index")
+
+
+def rule_of(name: Path) -> str:
+    """The rule that makes a file of ``results`` or ``work``, by its path from the study's folder."""
+    inside = Path(*name.parts[1:])
+    if inside.is_relative_to(RUN):
+        segment = inside.is_relative_to(SEGMENT)
+        if name.name in ("contacts.arrow", "rdf.npz", "sample.xtc", ".contacts", ".segment_contacts"):
+            return "segment_contacts" if segment else "contacts"
+        return "segment" if segment else "simulate"
+    if inside.is_relative_to(POINT):
+        return "describe"
+    if inside.is_relative_to("tiny/r1"):
+        return "build"
+    if inside.is_relative_to("tiny"):
+        return "compose" if name.name in ("composition.json", ".compose") else "report"
+    return "index"
+
+
+def back_to(study: Path, rule: str, keep_old: bool) -> int:
+    """Take back a rule and all after it in a finished study; how large the files of the rule were, bytes.
+
+    With ``keep_old`` only their marks go, as when what was asked for has changed: the old files stay.
+    """
+    again, size = RULES[RULES.index(rule) :], 0
+    for path in [p for top in ("results", "work") for p in (study / top).rglob("*") if p.is_file()]:
+        name = path.relative_to(study)
+        if rule_of(name) in again:
+            # What a file takes of a disk: whole blocks. A run's results are the same blocks as in its work folder.
+            counts = rule_of(name) == rule and (name.parts[0] == "results" or name.name.startswith("checkpoint"))
+            size += -(-path.stat().st_size // 4096) * 4096 if counts else 0
+            if not keep_old or (name.parts[0] == "results" and name.name == f".{rule_of(name)}"):
+                path.unlink()
+    return size
+
+
+def on_disk(study: Path) -> dict[str, str]:
+    """Hashes of the results that are there."""
+    found = [p for p in (study / "results").rglob("*") if p.is_file()]
+    return {str(p.relative_to(study)): sha256(p) for p in found if not p.name.startswith(".")}
+
+
+@cache
+def commands(whole: Path) -> dict[str, list[list[str]]]:
+    """The arguments of ``lmbmd`` in each rule's shell command, as Snakemake prints them."""
+    _, said = run(whole, "--forceall", "--dry-run", "--printshellcmds")
+    found: dict[str, list[list[str]]] = {}
+    for rule, line in re.findall(r"^(?:local)?rule (\w+):\n(?:.*\n)*?Shell command: (.*)$", said, flags=re.M):
+        words = [shlex.split(part) for part in re.sub(r">>? \S+ 2>&1|\bexec ", "", line).split(" && ")]
+        found[rule] = [command[command.index("lmbmd") + 1 :] for command in words if "lmbmd" in command]
+    return found
+
+
+def forked(study: Path, command: list[str]) -> tuple[int, str]:
+    """A command in a copy of this process, which has imported everything: exit code, and what it said."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(read)
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+        os.chdir(study)
+        code: Any = 1
+        try:
+            from lmbmd.cli.parser import main as verb
+
+            code = verb(command)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 2
+        except BaseException:  # noqa: BLE001  # as the interpreter would
+            traceback.print_exc()
+        os._exit(code or 0)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8", errors="replace") as pipe:
+        said = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def by_hand(study: Path, whole: Path, rule: str) -> tuple[int, str]:
+    """The commands of a rule, one after another, without Snakemake: as far as one fails."""
+    said = ""
+    for command in commands(whole)[rule]:
+        code, words = forked(study, command)
+        said += words
+        if code:
+            return code, said
+    return 0, said
+
+
+def unlocked(study: Path, *arguments: str) -> tuple[int, str]:
+    """Snakemake on a study, whose lock may have been left by one that could not write."""
+    if (study / ".snakemake" / "locks").is_dir() and any((study / ".snakemake" / "locks").iterdir()):
+        run(study, "--unlock")
+    return run(study, *arguments)
+
 
 def disks(number: int, folder: Path) -> dict[str, Any]:
-    """One study on a file system that is too small, then large enough."""
+    """A finished study taken back to before a random stage, on a file system too small for that stage; then with space.
+
+    How much fits is random too, from nothing to more than what the stage writes, so that the disk is full at any of its
+    files. Every fourth case is a study run by Snakemake, and to its end; in the others the stage's own commands are
+    given, twice: it has to be made then, and all before it untouched.
+    """
     rng = random.Random(f"disks {number}")
     whole = finished(folder)
+    warm()
     expected, place = numbers(whole), folder / f"disk-{number}"
     place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(place)], check=True)
     wrong: list[str] = []
     try:
         study = place / "study"
-        begun = rng.choice(("nothing", "box", "production", "segments"))
-        write_study(study, STUDY, "tiny")
-        for name in {"nothing": [], "box": ["results/tiny/r1", "results/tiny/composition.json"]}.get(
-            begun, ["results", "work"]
-        ):
-            source = whole / name
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, study / name) if source.exists() else None
-        if begun in ("production", "segments"):
-            again = [".contacts", ".describe", ".report", ".index", ".segment_contacts"]
-            again += [".segment"] if begun == "production" else []
-            for mark in [m for name in again for m in (study / "results").rglob(name)]:
-                mark.unlink()
-            if begun == "production":
-                shutil.rmtree(study / "results" / SEGMENT)
-                shutil.rmtree(study / "work" / SEGMENT)
-        kept = (
-            {p: sha256(p) for p in (study / "results").rglob("trajectory.xtc")} if (study / "results").exists() else {}
-        )
-        used = int(
-            subprocess.run(["du", "-sk", str(place)], capture_output=True, text=True, check=True).stdout.split()[0]
-        )
-        room_k = rng.choice((16, 64, 150, 300, 600, 1200, 2500, 5000))
-        subprocess.run(["mount", "-o", f"remount,size={used + room_k}k", str(place)], check=True)
-        code, said = run(study)
+        shutil.copytree(whole, study, symlinks=True)
+        rule, to_the_end = rng.choice(RULES), number % 4 == 0
+        keep_old = rule not in ("simulate", "segment") and rng.random() < 0.5
+        size = back_to(study, rule, keep_old)
+        before = on_disk(study)
+        earlier = {name: sha for name, sha in before.items() if RULES.index(rule_of(Path(name))) < RULES.index(rule)}
+        used = subprocess.run(["du", "-sk", str(place)], capture_output=True, text=True, check=True).stdout.split()[0]
+        # Snakemake's own notes take some 40 kB.
+        room_k = rng.randrange(0, (40 if to_the_end else 4) + int(1.1 * size / 1024), 4)
+        subprocess.run(["mount", "-o", f"remount,size={int(used) + room_k}k", str(place)], check=True)
+        code, said = run(study, "--until", rule) if to_the_end else by_hand(study, whole, rule)
         was_full = code != 0
-        wrong += tracebacks(study)
-        wrong += [f"{p.name} changed on the full disk" for p, sha in kept.items() if not p.exists() or sha256(p) != sha]
+        wrong += [*tracebacks(study), *([said[-1500:]] if "Traceback" in said else [])]
+        now = on_disk(study)
+        wrong += [f"{name} changed on the full disk" for name in earlier if now.get(name) != before[name]]
+        if was_full and keep_old:
+            wrong += [f"{name}, whole, is gone" for name in before if name not in now]
+            found = numbers(study)
+            wrong += [f"{key}: what was there is another"[:400] for key in expected if found[key] != expected[key]]
         subprocess.run(["mount", "-o", "remount,size=200m", str(place)], check=True)
         for _ in range(3):
-            if (study / ".snakemake" / "locks").is_dir() and any((study / ".snakemake" / "locks").iterdir()):
-                run(study, "--unlock")
-            code, said = run(study)
+            code, again = unlocked(study) if to_the_end else by_hand(study, whole, rule)
             if code == 0:
                 break
-        if code:
-            wrong.append(f"does not go on with space: {said[-1500:]}")
+        if code or "Traceback" in again:
+            wrong.append(f"does not go on with space: {again[-1500:]}")
         else:
-            found = numbers(study)
-            wrong += [f"{key} is another"[:400] for key in expected if found[key] != expected[key]]
-        wrong += [f"{p.name} was made again" for p, sha in kept.items() if not p.exists() or sha256(p) != sha]
+            made = to_the_end or keep_old or RULES.index(rule) >= RULES.index("describe")
+            found = numbers(study) if made else {}
+            wrong += [f"{key} is another"[:400] for key in found if found[key] != expected[key]]
+            done = {str(p.relative_to(whole)) for p in (whole / "results").rglob("*") if p.is_file()}
+            upto = [name for name in done if to_the_end or RULES.index(rule_of(Path(name))) <= RULES.index(rule)]
+            # Which shells are cut out depends on the trajectory, which differs where it was made anew. A mark
+            # is Snakemake's.
+            loose = ("/snapshots/", "/tables/", *(() if to_the_end else ("/.",)))
+            wrong += [
+                f"{name} is missing"
+                for name in upto
+                if not any(part in name for part in loose) and not (study / name).exists()
+            ]
+        now = on_disk(study)
+        wrong += [f"{name} was made again" for name, sha in earlier.items() if now.get(name) != sha]
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
-    return {"begun": begun, "room_k": room_k, "full": was_full, "wrong": wrong}
+    return {"rule": rule, "old": keep_old, "room_k": room_k, "full": was_full, "end": to_the_end, "wrong": wrong}
 
 
 # ---- damaged files
@@ -431,6 +545,18 @@ def damage(number: int, folder: Path) -> dict[str, Any]:
 
 
 KINDS = {"kills": kills, "disks": disks, "damage": damage}
+
+
+def warm() -> None:
+    """Import what the commands import, before they are copies of this process."""
+    import matplotlib.pyplot  # noqa: F401
+    import MDAnalysis  # noqa: F401
+    import numba  # noqa: F401
+    import openmm.app  # noqa: F401
+    import pandas  # noqa: F401
+
+    import lmbmd.cli.verbs  # noqa: F401
+    from lmbmd.report.pages import index, page  # noqa: F401
 
 
 def main(kind: str, first: int, last: int, folder: Path) -> None:

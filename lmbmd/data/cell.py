@@ -101,6 +101,24 @@ class Cell:
         return bool(np.abs(self.vectors_A - np.diag(np.diag(self.vectors_A))).max() <= 1e-9)
 
 
+def with_images(fractional: np.ndarray, margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it.
+
+    Returns:
+        (m, 3) fractional coordinates, and (m,) int64, the point that each is an image of.
+    """
+    clouds, owners = [fractional], [np.arange(len(fractional))]
+    reach = np.ceil(margin).astype(int)
+    for cell in np.ndindex(*(2 * reach + 1)):
+        shift = np.array(cell) - reach
+        if shift.any():
+            image = fractional + shift
+            inside = np.flatnonzero(((image > -margin) & (image < 1 + margin)).all(axis=1))
+            clouds.append(image[inside])
+            owners.append(inside)
+    return np.concatenate(clouds), np.concatenate(owners)
+
+
 #: A vector must become shorter by this share to be exchanged: rounding decides nothing.
 _SHORTER = 1e-9
 

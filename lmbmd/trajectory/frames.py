@@ -19,15 +19,8 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.frames import Frame
-from lmbmd.trajectory import clock, headers, xtc
+from lmbmd.trajectory import boxes, clock, headers, xtc
 from lmbmd.trajectory.mapping.molecules import COVALENT_RADIUS_A
-
-#: More atoms per Å³ than this is no matter (diamond has 0.18): box and positions are not both in Å.
-_DENSEST_PER_A3 = 1.0
-#: No box of atoms is longer, and no atom goes farther: 0.1 mm, Å.
-_MOST_A = 1e6
-#: A box whose length differs from that of the first frame by more than this factor has changed its unit.
-_UNIT_JUMP = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +73,11 @@ class Frames:
         for number, time_ps, positions, box in self.read():
             self.check_time(number, time_ps, before_ps)
             before_ps = time_ps
-            box = self._told_box(box, number)
-            _check_box(box, self.n_atoms, self.first_volume_A3, f"{self.name}, frame {number}")
+            if self.box_A is not None:
+                box = boxes.told(box, self.box_A, f"{self.name}, frame {number}")
+            boxes.check(box, self.n_atoms, self.first_volume_A3, f"{self.name}, frame {number}")
             farthest_A = max(float(positions.max()), -float(positions.min()))
-            if not farthest_A < _MOST_A:
+            if not farthest_A < boxes.MOST_A:
                 raise LmbmdError(
                     f"a position is {farthest_A:.3g} Å from the origin."
                     if np.isfinite(farthest_A)
@@ -129,18 +123,6 @@ class Frames:
             return self.begins_ps + number * self.interval_ps
         zero, apart = self.steps
         return (step - zero) / apart * self.interval_ps
-
-    def _told_box(self, box: np.ndarray, number: int) -> np.ndarray:
-        """The frame's box, or the one told where it has none."""
-        if self.box_A is None:
-            return box
-        if np.any(box):
-            raise LmbmdError(
-                "the trajectory has a box of its own.",
-                where=f"{self.name}, frame {number}",
-                remedy="Take 'box' out of the species map, or write the trajectory without its box if that is wrong.",
-            )
-        return self.box_A
 
     def check_time(self, number: int, time_ps: float, before_ps: float) -> None:
         """Refuse a frame that is not later than the one before it: joined or repeated pieces of a run."""
@@ -243,38 +225,6 @@ def _unreadable(frames: Frames, number: int, error: Exception) -> LmbmdError:
     )
 
 
-def _check_box(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, where: str) -> None:
-    longest_A = np.abs(box).max()
-    if np.isfinite(longest_A) and longest_A > _MOST_A:
-        raise LmbmdError(
-            f"the box is {longest_A:.3g} Å long.",
-            where=where,
-            remedy="The frame is damaged, or its lengths are in another unit: write it again with lengths in Å.",
-        )
-    volume = Cell(box).volume_A3
-    if not np.isfinite(volume) or volume < 1e-6:
-        raise LmbmdError(
-            "there is no periodic box (its volume is zero).",
-            where=where,
-            remedy="Distances and densities need one: write the trajectory with its box, or give one that does not "
-            "change in the species map (box).",
-        )
-    if n_atoms / volume > _DENSEST_PER_A3:
-        raise LmbmdError(
-            f"the box holds {n_atoms / volume:.0f} atoms per Å³.",
-            where=where,
-            remedy="Its lengths are probably in nm; lmbmd needs them in Å, as MDAnalysis reads them.",
-        )
-    if first_volume_A3 is not None:
-        ratio = (volume / first_volume_A3) ** (1 / 3)
-        if max(ratio, 1 / ratio) > _UNIT_JUMP:
-            raise LmbmdError(
-                f"the box is {ratio:.3g} times as long as in the first frame.",
-                where=where,
-                remedy="It seems to change its length unit (Å or nm) there; convert or split the trajectory.",
-            )
-
-
 def read_frames(
     trajectory: Any,
     atoms: AtomTable,
@@ -345,6 +295,8 @@ def checked(frames: Frames, atoms: AtomTable) -> Frames:
     if second and frames.interval_ps is None:
         clock.plausible(first.time_ps, second[0].time_ps, frames.name)
     _check_bonds(first, atoms, frames.name, 0.0 if frames.box_A is not None else _MOST_BROKEN)
+    if frames.box_A is not None:
+        boxes.check_filled(first, atoms, f"{frames.name}, frame {first.index}")
     return replace(frames, first_volume_A3=first.volume_A3)
 
 
@@ -395,10 +347,9 @@ def _check_comments(frames: Frames, told_ps: float | None, clock_is_wrong: bool)
         if lattice is None or frames.box_A is None:
             continue
         stated = np.reshape(lattice, (3, 3))
-        # However the cell is turned: lengths and angles.
-        if not np.allclose(stated @ stated.T, frames.box_A @ frames.box_A.T, rtol=1e-3, atol=0.1):
+        if not boxes.same(stated, frames.box_A):
             raise LmbmdError(
-                f'the file says Lattice="{" ".join(f"{x:g}" for x in lattice)}", the species map another box.',
+                f'the file says Lattice="{" ".join(f"{x:g}" for x in lattice)}"{boxes.unlike(stated, frames.box_A)}.',
                 where=f"{frames.name}, frame {number}",
                 remedy="Tell the box that the file states; write a run whose box changes in a format that keeps it.",
             )
@@ -554,6 +505,18 @@ def open_universe(topology: str | os.PathLike[str], trajectory: str | os.PathLik
         raise LmbmdError(
             f"MDAnalysis cannot read it ({_short(error)}).", where=" + ".join(map(str, files)), remedy=remedy
         ) from error
+
+
+def first_box(path: Path) -> np.ndarray | None:
+    """(3, 3) Å, the box that a file of one frame, such as a topology, states; None if it states none to be read."""
+    try:
+        reader = getattr(open_universe(path), "trajectory", None)
+        box = None if reader is None else reader.ts.triclinic_dimensions
+    except (LmbmdError, ValueError, TypeError):
+        return None
+    if reader is not None and "PDB" in reader.format:
+        return _pdb_box(reader)
+    return None if box is None else np.asarray(box, float)
 
 
 #: Bonded atoms are between these parts of the sum of their covalent radii apart (a triple bond has 0.77, one that a

@@ -155,8 +155,11 @@ def _check_h5md(path: Path) -> None:
             group = groups[next(iter(groups))]
             position = group["position"]
             parts = {"times": position["time"], "positions": position["value"]}
-            if "edges" in group["box"]:
+            has_edges = "edges" in group["box"]
+            one_for_all = has_edges and isinstance(group["box/edges"], h5py.Dataset)
+            if has_edges and not one_for_all:
                 parts["box"] = group["box/edges/value"]
+            walls = has_edges and any(b in (b"none", "none") for b in group["box"].attrs.get("boundary", ()))
             bare = [what for what, part in parts.items() if "unit" not in part.attrs]
             whole = len(position["time"].shape) == 1
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, StopIteration) as error:
@@ -166,6 +169,16 @@ def _check_h5md(path: Path) -> None:
             where=str(path),
             remedy="Copy the file again, or write it so that each has a 'value' and a 'time' (h5md.nongnu.org).",
         ) from error
+    if one_for_all or walls:
+        raise LmbmdError(
+            "its box does not repeat in every direction (boundary: none)."
+            if walls
+            else "its box is one for all frames, which MDAnalysis cannot read.",
+            where=str(path),
+            remedy="Distances need a box that does: simulate in a periodic one."
+            if walls
+            else "Write it with box/edges for each frame, or convert the trajectory to XTC.",
+        )
     if bare or not whole:
         raise LmbmdError(
             f"its {listed(bare)} have no unit." if bare else "its times are one step, not one time for each frame.",

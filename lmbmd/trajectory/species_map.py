@@ -77,6 +77,7 @@ class _Map(BaseModel):
     not_atoms: list[str] = []
     net_charge: int = Field(0, ge=-1000, le=1000)
     box: list[float | int] | None = Field(None, min_length=3, max_length=6)
+    topology_box_is_wrong: bool = False
     frame_interval_ps: float | int | None = Field(None, gt=0)
     clock_is_wrong: bool = False
 
@@ -93,6 +94,7 @@ class SpeciesMap(BaseModel):
         not_atoms: names or types of sites that are no atoms: virtual sites, lone pairs, Drude particles, shells.
         net_charge: what the charges of the box add up to, if that was not zero.
         box: edges in Å and, if given, angles in degrees, where the trajectory has no box.
+        topology_box_is_wrong: whether ``box`` counts, whatever box the topology states.
         frame_interval_ps: time between stored frames, where the trajectory does not tell.
         clock_is_wrong: whether ``frame_interval_ps`` counts, whatever the trajectory tells of times.
     """
@@ -107,6 +109,7 @@ class SpeciesMap(BaseModel):
     not_atoms: tuple[str, ...]
     net_charge: int
     box: tuple[float, ...] | None
+    topology_box_is_wrong: bool
     frame_interval_ps: float | None
     clock_is_wrong: bool
 
@@ -152,6 +155,9 @@ def from_mapping(
     if raw.clock_is_wrong and raw.frame_interval_ps is None:
         what = "the file's own times are to be wrong, but the right ones are not told."
         raise LmbmdError(what, where=f"{path}:clock_is_wrong", remedy="Add a line 'frame_interval_ps: …'.")
+    if raw.topology_box_is_wrong and raw.box is None:
+        what = "the topology's box is to be wrong, but the right one is not told."
+        raise LmbmdError(what, where=f"{path}:topology_box_is_wrong", remedy="Add a line 'box: [x, y, z]', in Å.")
     sites = [f"{name}:{site}" for name, checked in species.items() for site in checked.sites]
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
@@ -162,6 +168,7 @@ def from_mapping(
         not_atoms=tuple(raw.not_atoms),
         net_charge=raw.net_charge,
         box=_box(raw.box, f"{path}:box"),
+        topology_box_is_wrong=raw.topology_box_is_wrong,
         frame_interval_ps=interval,
         clock_is_wrong=raw.clock_is_wrong,
         cutoffs_A=named_cutoffs(

@@ -589,7 +589,8 @@ def test_a_box_that_contradicts_the_lattice_of_an_extended_xyz_file_is_refused(t
     one, other = (f'Lattice="{x} 0 0 0 0 26 0 -26 0" Properties=species:S:1:pos:R:3' for x in (26.0, 27.0))
     told = "frame_interval_ps: 1\nbox: [26, 26, 26]\n"
     assert len(frames_of(xyz(tmp_path / "t.xyz", one, one, "a comment"), tmp_path, told)) == 3
-    with pytest.raises(LmbmdError, match=r"t\.xyz, frame 1: the file says Lattice=\"27 0 0 .*species map another box"):
+    said = r't\.xyz, frame 1: the file says Lattice="27 0 0 .*, the species map 26 × 26 × 26 Å'
+    with pytest.raises(LmbmdError, match=said):
         frames_of(xyz(tmp_path / "t.xyz", one, other), tmp_path, told)
 
 

@@ -148,24 +148,47 @@ def test_without_h5py_one_sentence_says_so(tmp_path, monkeypatch):
         open_universe(topology, tmp_path / "t.h5md")
 
 
-@pytest.mark.parametrize(("unit", "says"), [("ps", None), (None, "its times have no unit")])
-def test_times_of_h5md_are_believed_with_their_unit_only(tmp_path, unit, says):
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({}, None),
+        ({"length": "nm", "time": "fs"}, None),
+        ({"edges": "vector"}, None),
+        ({"time": None}, "its times have no unit"),
+        ({"length": None}, "its positions and box have no unit"),
+        ({"edges": "once"}, "its box is one for all frames.*for each frame"),
+        ({"edges": "none"}, "there is no periodic box"),
+        ({"boundary": "none"}, r"does not repeat in every direction \(boundary: none\)"),
+    ],
+)
+def test_times_and_lengths_of_h5md_are_believed_with_their_units_only(tmp_path, told, says):
     h5py = pytest.importorskip("h5py", reason="needs h5py")
+    told = {"length": "Angstrom", "time": "ps", "edges": "matrix", "boundary": "periodic", **told}
     topology, _ = trajectory(tmp_path, "t.xtc")
-    positions = np.array([row[4] for row in SALTY.rows], np.float32)
+    length, time = {"nm": 0.1}.get(told["length"], 1.0), {"fs": 1000.0}.get(told["time"], 1.0)
+    edges = np.full(3, 26.0 * length) if told["edges"] == "vector" else np.eye(3) * 26 * length
+    values = {"position": np.array([row[4] for row in SALTY.rows], np.float32) * length}
+    if told["edges"] in ("matrix", "vector"):
+        values["box/edges"] = edges
     with h5py.File(tmp_path / "t.h5md", "w") as file:
         file.create_group("h5md").attrs["version"] = [1, 1]
         group = file.create_group("particles/all")
-        group.create_group("box").attrs.update({"dimension": 3, "boundary": ["periodic"] * 3})
-        for name, value in (("position", [positions] * 3), ("box/edges", [np.eye(3) * 26] * 3)):
-            group[f"{name}/value"], group[f"{name}/time"], group[f"{name}/step"] = value, [0.0, 5.0, 10.0], [0, 1, 2]
-            group[f"{name}/value"].attrs["unit"] = "Angstrom"
-            if unit:
-                group[f"{name}/time"].attrs["unit"] = unit
+        group.create_group("box").attrs.update({"dimension": 3, "boundary": [told["boundary"]] * 3})
+        if told["edges"] == "once":
+            group["box/edges"] = edges
+        for name, value in values.items():
+            group[f"{name}/value"], group[f"{name}/step"] = [value] * 3, [0, 1, 2]
+            group[f"{name}/time"] = np.array([0.0, 5.0, 10.0]) * time
+            for part, unit in (("value", told["length"]), ("time", told["time"])):
+                if unit:
+                    group[f"{name}/{part}"].attrs["unit"] = unit
     (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
     if says:
         with pytest.raises(LmbmdError, match=says):
-            open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")
+            list(open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")[1])
     else:
-        times = [f.time_ps for f in open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")[1]]
-        assert times == pytest.approx([0.0, 5.0, 10.0])
+        frames = list(open_foreign((topology, tmp_path / "t.h5md"), tmp_path / "map.yaml")[1])
+        assert [f.time_ps for f in frames] == pytest.approx([0.0, 5.0, 10.0])
+        assert frames[0].box == pytest.approx(np.eye(3) * 26)
+        # In the order of the file, whose last row is the last atom.
+        assert frames[0].positions.max() == pytest.approx(max(max(row[4]) for row in SALTY.rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import Voronoi
 
-from lmbmd.data.cell import Cell
+from lmbmd.data.cell import Cell, with_images
 
 
 def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
@@ -39,24 +39,6 @@ def cell_volumes(points_A: np.ndarray, box_A: np.ndarray) -> np.ndarray:
         if needed <= margin:
             return (_volumes(diagram, n) / sharing)[alike]
         margin = min(needed * 1.01, margin * 1.5)
-
-
-def with_images(fractional: np.ndarray, margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points in the cell, then their images within ``margin`` (fractions of a cell) outside it.
-
-    Returns:
-        (m, 3) fractional coordinates, and (m,) int64, the point that each is an image of.
-    """
-    clouds, owners = [fractional], [np.arange(len(fractional))]
-    reach = np.ceil(margin).astype(int)
-    for cell in np.ndindex(*(2 * reach + 1)):
-        shift = np.array(cell) - reach
-        if shift.any():
-            image = fractional + shift
-            inside = np.flatnonzero(((image > -margin) & (image < 1 + margin)).all(axis=1))
-            clouds.append(image[inside])
-            owners.append(inside)
-    return np.concatenate(clouds), np.concatenate(owners)
 
 
 def _farthest_vertex(diagram: Voronoi, n: int) -> float:

@@ -12,11 +12,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lmbmd.analysis.clusters.ions import ions_of
-from lmbmd.analysis.clusters.voronoi import with_images
 from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.analysis.shells.coordination import PerFrame
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.cell import Cell
+from lmbmd.data.cell import Cell, with_images
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ _NOTHING = SpeciesMap(
     box=None,
     frame_interval_ps=None,
     clock_is_wrong=False,
+    topology_box_is_wrong=False,
 )
 _GUESS = "guess: "
 
