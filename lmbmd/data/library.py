@@ -95,11 +95,17 @@ _TYPES: dict[Any, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Library:
-    """All species and salts by name, and the names that mean two molecules (``ambiguous``: name → reason)."""
+    """All species and salts by name, and names that are refused, each with the reason.
+
+    Attributes:
+        ambiguous: names that mean two molecules.
+        beyond: what fixed charges and unbreakable bonds cannot describe.
+    """
 
     species: Mapping[str, Species]
     salts: Mapping[str, Salt]
     ambiguous: Mapping[str, str] = field(default_factory=dict)
+    beyond: Mapping[str, str] = field(default_factory=dict)
 
     def find_species(self, name: str, *, where: str | None = None) -> Species:
         """The species of that name or alias, whatever its case, spaces, sub- and superscripts.
@@ -137,6 +143,10 @@ class Library:
         for term, reason in self.ambiguous.items():
             if _plain(term) == _plain(name):
                 raise LmbmdError(f"'{name}' is ambiguous: {reason}.", where=where, remedy="Write which one you mean.")
+        for term, reason in self.beyond.items():
+            if _plain(term) == _plain(name):
+                remedy = "Leave it out, or use a method in which bonds form and charges flow."
+                raise LmbmdError(f"'{name}' is not simulated: {reason}.", where=where, remedy=remedy)
         every = [n for key, entry in entries.items() for n in (key, *entry.aliases)]
         is_like = closest(name, every) is not None
         listing = "`lmbmd species`" if kind == "species" else "`lmbmd species --role salt`"
@@ -187,7 +197,7 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
     """
     base = base or Library({}, {})
     data, _ = yaml_of(text, where)
-    parts = {key: _lines(data.get(key), f"{where}:{key}") for key in ("species", "salts", "ambiguous")}
+    parts = {key: _lines(data.get(key), f"{where}:{key}") for key in ("species", "salts", "ambiguous", "beyond")}
     species = {name: _species(name, entry, f"{where}:species.{name}") for name, entry in parts["species"].items()}
     salts = {name: _entry(Salt, name, entry, f"{where}:salts.{name}") for name, entry in parts["salts"].items()}
     _check_names(species, salts, where)
@@ -211,7 +221,8 @@ def read_library(text: str, *, where: str, base: Library | None = None) -> Libra
         charge = sum(n * species[ion].charge for ion, n in salt.ions.items())
         if charge:
             raise LmbmdError(f"{salt.name} has charge {charge:+d}.", where=where, remedy="Mend the counts of its ions.")
-    return Library(species, salts, {**base.ambiguous, **parts["ambiguous"]})
+    refused = ({**getattr(base, kind), **parts[kind]} for kind in ("ambiguous", "beyond"))
+    return Library(species, salts, *refused)
 
 
 def _check_names(species: Mapping[Any, Species], salts: Mapping[Any, Salt], where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from lmbmd.core.errors import LmbmdError, closest, nearest
 from lmbmd.core.words import aligned, listed
@@ -20,7 +21,7 @@ def known(own: Mapping[str, OwnSet]) -> Library:
     """lmbmd's species and salts, and those of a user's sets."""
     base = load_library()
     more = {name: species for one in own.values() for name, species in one.library.species.items()}
-    return Library({**base.species, **more}, base.salts, base.ambiguous)
+    return replace(base, species={**base.species, **more})
 
 
 def look_up(library: Library, words: Sequence[str], role: str = "") -> list[Species | Salt]:

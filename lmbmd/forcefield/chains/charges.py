@@ -198,13 +198,14 @@ def chain_charges(chains: Chains, sequence: str, step: Callable[[str], None] = l
         LmbmdError: as ``unit_charges`` does, or if the chain lacks more charge than two units may.
     """
     made: dict[tuple[str, str, str], np.ndarray] = {}
-    parts, formal = [], 0
+    parts = []
     for context in contexts(sequence):
         if context not in made:
             made[context] = unit_charges(piece_of(chains, context), step)
         parts.append(made[context].copy())
-    smiles = [*chains.ends, *(chains.units[letter] for letter in sequence)]
-    formal = sum(Chem.GetFormalCharge(Chem.MolFromSmiles(text)) for text in smiles)
+    of_unit = {k: Chem.GetFormalCharge(read_unit(chains.units[k], "composition")) for k in set(sequence)}
+    of_ends = (Chem.GetFormalCharge(read_end(end, "composition")) for end in chains.ends)
+    formal = sum(of_unit[letter] for letter in sequence) + sum(of_ends)
     micro = np.concatenate(parts)
     lacking = MICRO * formal - int(micro.sum())
     if abs(lacking) > 2 * LARGEST_EXCESS_E * MICRO:
