@@ -25,7 +25,7 @@ _ASKED = {
     "wt%": ("mass fraction", 0.01),
 }
 #: Bases that whole molecules fix once and for all; any other needs volumes of the pure liquids.
-_OF_COUNTS = ("mol parts", "mass parts")
+_OF_COUNTS = ("mol parts", "mass parts", "units per cation", "ether oxygens per cation")
 
 
 def liquid_account(volumes_A3: Sequence[np.ndarray], atoms: AtomTable, recipe: Recipe | None = None) -> Account:

@@ -158,6 +158,9 @@ class AtomTable:
             raise ValueError("site_id outside the site list")
 
     def _check_units(self) -> None:
+        names = [s.name for s in self.species]
+        if len(set(names)) < len(names):
+            raise ValueError("two species have one name")
         inside, together = np.diff(self.unit) == 0, np.diff(self.molecule) == 0
         if (inside & ~together).any():
             raise ValueError("a unit belongs to more than one molecule")

@@ -61,6 +61,7 @@ _SPELLINGS: tuple[tuple[Basis, str], ...] = (
 )
 #: How polymer electrolytes are written: EO:Li = 20, [O]/[Li⁺] = 20.
 _OXYGENS = r"\[?E?O\]? ?[:/] ?\[?(?:Li|Na|K|Mg|Zn|Ca|cation)[0-9]*\+?\]? ?[=:]? ?"
+_CATION = re.compile(r"(?<![a-z])(Li|Na|K|Mg|Zn|Ca)(?![a-z])", re.IGNORECASE)
 _AMBIGUOUS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (rf"{_PER_LITRE}", "does not say what the litre is a litre of", EXAMPLES[:3]),
     (r"(?-i:m)", "may mean molal or a mistyped molar", EXAMPLES[:3]),
@@ -179,6 +180,12 @@ def parse_amount(text: object) -> Amount:
     if basis.endswith("%") and value >= 100:
         raise LmbmdError(f"{shown(text)} leaves no room for anything else.", remedy="Give less than 100 %.")
     return Amount(value, basis, str(text))
+
+
+def cation_of(text: str) -> str:
+    """The cation that an amount of a polymer names, as in "EO:Li = 20"; "" where it counts all of them."""
+    found = _CATION.search(_plain(text))
+    return found[1].capitalize() if found else ""
 
 
 def parse_ratio(names: str, text: object) -> dict[str, Amount]:

@@ -20,7 +20,7 @@ from lmbmd.core.validation import first_fault
 from lmbmd.data.counts import ENOUGH_MOLECULES, scarcity
 from lmbmd.data.library import Library
 from lmbmd.formulation.amounts import PARTS
-from lmbmd.formulation.models import Formulation, Size
+from lmbmd.formulation.models import MOST_ATOMS, Formulation, Size
 from lmbmd.formulation.polymers.draw import Chains, atoms_of_chains, draw
 from lmbmd.formulation.resolve import Component, Weights, check_liquid, find_components, resolve
 
@@ -125,8 +125,9 @@ class Composition:
         Args:
             volume_A3: mean volume of the simulated box; the ideal-mixing volume if not given.
 
-        Quantities: ``count`` (1), ``molarity`` (mol/L of solution), ``molality`` (mol/kg of solvents and diluents),
-        ``per cation`` (1, if there is a salt), ``mass fraction`` (1). Last, for the whole box, ``density`` (g/cm³).
+        A polymer is counted in repeat units, as amounts are. Quantities: ``count`` (1), ``molarity`` (mol/L of
+        solution), ``molality`` (mol/kg of solvents, polymers and diluents), ``per cation`` (1, if there is a salt),
+        ``mass fraction`` (1). Last, for the whole box, ``density`` (g/cm³).
         """
         volume_cm3 = (volume_A3 or self.box_edge_A**3) / ANGSTROM3_PER_CM3
         mass_g = sum(i.units * i.molar_mass_g_mol for i in self.ingredients) / AVOGADRO_PER_MOL
@@ -136,12 +137,13 @@ class Composition:
         cations = sum(n for s, n in self.counts.items() if self.charges[s] > 0)
         rows: list[tuple[str, str, float, str]] = []
         for i in self.ingredients:
-            rows.append((i.name, "count", float(i.units), "1"))
-            rows.append((i.name, "molarity", 1000 * i.units / AVOGADRO_PER_MOL / volume_cm3, "mol/L"))
+            n = sum(map(len, self.chains[i.name].sequences)) if i.name in self.chains else i.units
+            rows.append((i.name, "count", float(n), "1"))
+            rows.append((i.name, "molarity", 1000 * n / AVOGADRO_PER_MOL / volume_cm3, "mol/L"))
             if solvent_g:
-                rows.append((i.name, "molality", 1000 * i.units / solvent_g, "mol/kg"))
+                rows.append((i.name, "molality", 1000 * n / solvent_g, "mol/kg"))
             if cations:
-                rows.append((i.name, "per cation", i.units / cations, "1"))
+                rows.append((i.name, "per cation", n / cations, "1"))
             rows.append((i.name, "mass fraction", i.units * i.molar_mass_g_mol / AVOGADRO_PER_MOL / mass_g, "1"))
         rows.append(("", "density", mass_g / volume_cm3, "g/cm³"))
         return rows
@@ -248,7 +250,11 @@ class _Box:
         return np.vstack([np.rint(np.outer(totals, self.moles)), np.ceil(total * self.moles)]).astype(np.int64)
 
     def check_chains(self) -> None:
-        """Refuse a chain that alone is larger than the box that is asked for."""
+        """Refuse a chain that alone is larger than the box that is asked for, and chains that make it far too large."""
+        total = self.target * float(self.moles @ self.atoms)
+        if self.size.chains is not None and total > MOST_ATOMS:
+            what = f"a box of {self.size.chains} chains would have {total:.3g} atoms; {MOST_ATOMS:.3g} are the most."
+            raise LmbmdError(what, where=self.where, remedy="Ask for fewer chains, or shorter ones.")
         if self.size.atoms is None:
             return
         for i in (i for i, c in enumerate(self.components) if c.chain):

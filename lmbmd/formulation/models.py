@@ -149,12 +149,16 @@ Scope = Literal["bulk-liquid", "polymer", "gel", "interface", "crystal", "reacti
 SIZES = ("atoms", "ion_pairs", "chains", "box_edge_nm")
 
 
+#: Of a box.
+MOST_ATOMS = 20_000_000
+
+
 class Size(BaseModel):
     """How large a box: one of four targets, and how well it must meet the recipe."""
 
     model_config = FROZEN
 
-    atoms: Whole | None = Field(None, ge=1, le=20_000_000, description="about so many atoms, within 5 %")
+    atoms: Whole | None = Field(None, ge=1, le=MOST_ATOMS, description="about so many atoms, within 5 %")
     ion_pairs: Whole | None = Field(None, ge=1, le=1_000_000, description="exactly so many cations")
     chains: Whole | None = Field(None, ge=1, le=100_000, description="exactly so many polymer chains")
     box_edge_nm: Number | None = Field(None, gt=0, le=100, description="an edge at least so long, before equilibration")

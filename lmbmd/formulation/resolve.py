@@ -6,6 +6,7 @@ volumes and ideal mixing. The bottle is the null space of all of them, which mus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ import numpy as np
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import listed
 from lmbmd.data.library import Library, Salt, Species, UnknownName
-from lmbmd.formulation.amounts import PARTS, Amount, Basis
+from lmbmd.formulation.amounts import PARTS, Amount, Basis, cation_of
 from lmbmd.formulation.models import SECTIONS, Formulation, Section
 from lmbmd.formulation.polymers.entry import Chain, chain_of
 
@@ -129,18 +130,24 @@ def find_components(formulation: Formulation, library: Library) -> tuple[Compone
                 remedy="Give each component one line with its whole amount.",
             )
         found[component.name], places[component.name] = component, section
-    _check_bases(tuple(found.values()))
+    _check_bases(tuple(found.values()), library)
     return tuple(found.values())
 
 
 def _polymers(formulation: Formulation, library: Library) -> list[Component]:
-    found = []
+    found, of_library = [], {n.casefold() for n in (*library.species, *library.salts)}
+    seen: dict[str, str] = {}  # units are species of the box, each with a name of its own
     for name, polymer in formulation.polymers.items():
         where = formulation.where("polymers", name)
         chain = chain_of(name, polymer, where)
-        if taken := [n for n in (chain.name, *chain.names.values()) if n in library.species or n in library.salts]:
-            what = f"'{taken[0]}' is a molecule or a salt of lmbmd's library."
-            raise LmbmdError(what, where=where, remedy="Take another name for the polymer or its unit.")
+        for own in dict.fromkeys((chain.name, *chain.names.values())):
+            remedy = "Take another name for the polymer or its unit."
+            if own.casefold() in of_library:
+                raise LmbmdError(f"'{own}' is a molecule or a salt of lmbmd's library.", where=where, remedy=remedy)
+            if own.casefold() in seen:
+                what = f"'{own}' names a unit of {chain.name} and one of {seen[own.casefold()]}."
+                raise LmbmdError(what, where=where, remedy=remedy)
+            seen[own.casefold()] = chain.name
         found.append(
             Component(
                 chain.name,
@@ -161,14 +168,22 @@ def _polymers(formulation: Formulation, library: Library) -> list[Component]:
     return found
 
 
-def _check_bases(components: Sequence[Component]) -> None:
-    """Refuse units per cation of what has no units, no oxygen, or no cation beside it."""
+def _check_bases(components: Sequence[Component], library: Library) -> None:
+    """Refuse units per cation of what has no units or no oxygen, and a ratio to a cation that is not the only one."""
+    ions = {name for other in components if other.cations for name in other.species}
+    cations = sorted(name for name in ions if library.species[name].charge > 0)
     for c in components:
         if c.amount.basis not in _OF_CHAINS:
             continue
         if c.chain is None:
             remedy = "Give it to the polymer, and the salt '1 mol parts' or 'rest'."
             raise LmbmdError(f"'{c.amount.text}' is the amount of a polymer.", where=c.where, remedy=remedy)
+        if c.amount.basis == "ether oxygens per cation" and math.isnan(c.chain.oxygens):
+            raise LmbmdError(
+                f"how many ether oxygens {c.name} has depends on which units meet.",
+                where=c.where,
+                remedy=f"Cut its units at other bonds, or count them: '{c.amount.number:g} units per cation'.",
+            )
         if c.amount.basis == "ether oxygens per cation" and not c.chain.oxygens:
             raise LmbmdError(
                 f"'{c.amount.text}' counts ether oxygens, and {c.name} has none.",
@@ -178,6 +193,13 @@ def _check_bases(components: Sequence[Component]) -> None:
         if not any(other.cations for other in components):
             remedy = "Add a salt, or give the polymer another amount, such as 'rest'."
             raise LmbmdError(f"'{c.amount.text}', but there is no cation.", where=c.where, remedy=remedy)
+        meant = cation_of(c.amount.text)
+        if meant and cations != [meant]:
+            raise LmbmdError(
+                f"'{c.amount.text}' counts {meant}, and the cations of this bottle are {listed(cations)}.",
+                where=c.where,
+                remedy=f"Write 'units per cation', which counts all of them, or give {c.name} in mol parts.",
+            )
 
 
 def _component(name: str, section: Section, amount: Amount, library: Library, where: str) -> Component:
@@ -387,11 +409,12 @@ def _check_room(components: Sequence[Component], where: str) -> None:
     """Refuse amounts per litre of solution, or in percent, that alone fill the bottle."""
     litre = [c for c in components if c.amount.basis == "mol/L of solution"]
     shares = [c for c in components if c.amount.basis == "vol%"]
-    filled = sum(c.amount.number * c.molar_volume_cm3_mol for c in litre) + sum(10 * c.amount.number for c in shares)
+    volumes = [c.amount.number * c.molar_volume_cm3_mol / c.counted for c in litre]
+    filled = sum(volumes) + sum(10 * c.amount.number for c in shares)
     if litre and filled >= 1000:
         told = [
-            f"{c.amount.number:g} mol {c.name} ({c.amount.number * c.molar_mass_g_mol:.0f} g at "
-            f"{c.molar_volume_cm3_mol:.0f} cm³/mol)"
+            f"{c.amount.number:g} mol {c.name} ({c.amount.number * c.molar_mass_g_mol / c.counted:.0f} g at "
+            f"{c.molar_volume_cm3_mol / c.counted:.0f} cm³/mol)"
             for c in litre
         ] + [f"{c.amount.number:g} vol% {c.name}" for c in shares]
         raise LmbmdError(

@@ -211,8 +211,12 @@ def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) ->
         refuse(f"the centre has the role '{entry.role}'.", "A centre is a monatomic cation; leave its role out.")
     if is_centre and entry.sites:
         refuse("the centre has donor sites.", "Sites belong to its partners; leave them out here.")
+    roles = [role for role in ROLES if role != "polymer"]
+    if entry.role == "polymer":
+        what = "the units of a chain are not told apart in trajectories of other programs."
+        refuse(what, "Give the chain the role 'solvent': it then counts as one molecule.")
     if not is_centre and entry.role is None:
-        refuse("the role is missing.", f"Add one of: role: {', '.join(ROLES)}.")
+        refuse("the role is missing.", f"Add one of: role: {', '.join(roles)}.")
     for site in entry.sites:
         if not _NAME.fullmatch(site):
             refuse(f"'{site}' is no site name.", "Use letters, digits, '_', '.' and '+'.")

@@ -95,6 +95,7 @@ def test_a_box_without_chains_is_written_as_before_there_were_units_and_its_unit
         ({"unit": (0, 1, 1, 2, 3, 3, 3, 4)}, "a unit belongs to more than one molecule"),
         ({"of": (0, 1, 2, 2, 1, 1, 1, 1)}, "a unit belongs to more than one species"),
         ({"species": (*SPECIES[:2], SpeciesInfo("T", "anion", -1))}, "of more than one chain"),
+        ({"species": (*SPECIES[:2], SpeciesInfo(SPECIES[1].name, "polymer", 0, "P2"))}, "two species have one name"),
         ({"species": tuple(SpeciesInfo(s.name, s.role, s.charge) for s in SPECIES)}, "of several units is of no chain"),
     ],
 )

@@ -75,6 +75,35 @@ REFUSED = {
     "no unit": ("PEO: {amount: rest, units: 0}", "out of range"),
     "a million units": ("PEO: {amount: rest, units: 1000000}", "out of range"),
     "no oxygen": ("PVDF: {amount: 'EO:Li = 20', units: 5}", "counts ether oxygens, and PVDF has none"),
+    "no ether in an ester": (
+        "P: {unit: '*OCCCCCC(=O)*', density_g_cm3: 1.1, amount: 'EO:Li = 8', units: 5}",
+        "counts ether oxygens, and P has none",
+    ),
+    "no ether in a carbonate cut elsewhere": (
+        "P: {unit: '*OCC(C)OC(=O)*', density_g_cm3: 1.2, amount: 'EO:Li = 8', units: 5}",
+        "counts ether oxygens, and P has none",
+    ),
+    "oxygens that depend on the neighbour": (
+        (
+            "P: {unit: {A: '*OCC*', B: '*CC(=O)*'}, sequence: random, shares: {A: 1, B: 1}, density_g_cm3: 1.2, "
+            "amount: 'EO:Li = 8', units: 6}"
+        ),
+        "depends on which units meet",
+    ),
+    "the name of a molecule in small letters": (
+        "ec: {unit: '*CCO*', density_g_cm3: 1, amount: rest, units: 5}",
+        "'ec' is a molecule",
+    ),
+    "a peroxide": (
+        "P: {unit: '[*:1]OCC[*:2]', ends: ['*OC', '*C'], density_g_cm3: 1, amount: rest, units: 5}",
+        "the first end group and a unit meet in a bond between oxygen",
+    ),
+    "a peroxide of units": (
+        "P: {unit: '*OCCO*', density_g_cm3: 1, amount: rest, units: 5}",
+        "two units meet in a bond",
+    ),
+    "vinyl chloride or carbonate": ("PVC: {amount: rest, units: 5}", "there is no polymer 'PVC'"),
+    "another cation": ("PEO: {amount: 'EO:Na = 20', units: 5}", "counts Na, and the cations of this bottle are Li"),
     "no stereocentre": ("PEO: {amount: rest, units: 5, tacticity: isotactic}", "no tacticity"),
     "two centres": ("P: {unit: '*CC(C)C(F)*', density_g_cm3: 1, amount: rest, units: 5}", "2 stereocentres"),
     "unknown": ("PE0: {amount: rest, units: 5}", "there is no polymer 'PE0'"),
@@ -95,7 +124,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("entry", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_polymer_that_cannot_be_is_refused_in_words(tmp_path: Path, entry: str, said: str) -> None:
-    salt = "salts: {LiTFSI: 1 mol parts}\n" if "EO:Li" in entry else ""
+    salt = "salts: {LiTFSI: 1 mol parts}\n" if "EO:" in entry else ""
     with pytest.raises(LmbmdError, match=said) as refused:
         composed(tmp_path, f"{salt}polymers:\n  {entry}\nsize: {{atoms: 3000}}\n")
     assert "polymers" in str(refused.value)
@@ -105,6 +134,45 @@ def test_a_polymer_that_cannot_be_is_refused_in_words(tmp_path: Path, entry: str
 def test_a_chain_that_no_such_box_holds_is_refused_with_the_box_that_would(tmp_path: Path) -> None:
     with pytest.raises(LmbmdError, match="one chain of PEO has 14009 atoms"):
         composed(tmp_path, "polymers:\n  PEO: {amount: rest, units: 2000}\nsize: {atoms: 3000}\n")
+
+
+def test_a_ratio_to_lithium_is_not_taken_for_one_to_all_cations(tmp_path: Path) -> None:
+    salts = "salts: {LiTFSI: 1 mol parts, Pyr13TFSI: 1 mol parts}\n"
+    rest = "polymers:\n  PEO: {amount: '%s', units: 50}\nsize: {chains: 10}\n"
+    with pytest.raises(LmbmdError, match="counts Li, and the cations of this bottle are Li and Pyr13"):
+        composed(tmp_path, salts + rest % "EO:Li = 20")
+    found = composed(tmp_path, salts + rest % "20 units per cation")
+    assert found.counts["Li"] + found.counts["Pyr13"] == pytest.approx(25, abs=1)
+
+
+def test_a_unit_has_one_name_in_a_bottle(tmp_path: Path) -> None:
+    blend = (
+        "polymers:\n  PVDF_HFP: {amount: 1 mol parts, units: 6, sequence: random, shares: {VDF: 9, HFP: 1}}\n"
+        "  P2: {unit: {VDF: '*CC(F)(F)*', HFP: '*C(F)(F)C(F)(C(F)(F)F)*'}, sequence: random, shares: {VDF: 1, HFP: 1},"
+        " density_g_cm3: 1.7, amount: 1 mol parts, units: 6}\nsize: {chains: 20}\n"
+    )
+    with pytest.raises(LmbmdError, match="'VDF' names a unit of P2 and one of PVDF_HFP"):
+        composed(tmp_path, blend)
+
+
+def test_all_amounts_of_a_polymer_count_units(tmp_path: Path) -> None:
+    text = (
+        "salts: {LiTFSI: 1 mol/L of solution}\nsolvents: {DMC: rest}\n"
+        "polymers:\n  PEO: {amount: 5 mol/L of solution, units: 20}\nsize: {chains: 8}\n"
+    )
+    found = composed(tmp_path, text)  # 220 g in the litre; by the chain it would have been 4.6 kg
+    values = {(name, quantity): value for name, quantity, value, _ in found.quantities()}
+    assert values["PEO", "count"] == 160
+    assert values["PEO", "molarity"] == pytest.approx(5, rel=0.05)
+    assert values["PEO", "per cation"] == pytest.approx(160 / found.counts["Li"])
+    grams = 160 * 44.05 + 8 * 46.07  # units, and a dimethyl ether for the ends
+    total = grams + found.counts["Li"] * 287.09 + found.counts["DMC"] * 90.08
+    assert values["PEO", "mass fraction"] == pytest.approx(grams / total, rel=1e-3)
+
+
+def test_a_box_of_more_atoms_than_any_is_refused_before_its_chains_are_drawn(tmp_path: Path) -> None:
+    with pytest.raises(LmbmdError, match=r"100000 chains would have 3\.5e\+09 atoms"):
+        composed(tmp_path, "polymers:\n  PEO: {amount: rest, units: 5000}\nsize: {chains: 100000}\n")
 
 
 def test_units_per_cation_of_a_solvent_or_without_a_salt_are_refused(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -110,6 +110,7 @@ def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
     first, last = read["A"], read[list(read)[-1]]
     ends = polymer.ends or (known.ends if known else (graphs.usual_end(first, 1), graphs.usual_end(last, 2)))
     caps = [graphs.read_end(end, f"{where}.ends") for end in ends]
+    graphs.check_junctions(list(read.values()), (caps[0], caps[1]), where)
     n = polymer.units
     density = polymer.density_g_cm3 or (known.density.g_cm3 if known else None)
     if density is None:
@@ -133,12 +134,20 @@ def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
         mass_g_mol=sum(map(graphs.molar_mass_g_mol, caps))
         + sum(graphs.molar_mass_g_mol(read[letter]) * x for letter, x in mean.items()),
         n_atoms=sum(map(graphs.n_atoms, caps)) + sum(graphs.n_atoms(read[letter]) * x for letter, x in mean.items()),
-        oxygens=sum(graphs.ether_oxygens(read[letter]) * share for letter, share in shares.items()),
+        oxygens=sum(_oxygens(read[letter], [*read.values()]) * share for letter, share in shares.items()),
         density_g_cm3=density,
         density_T_K=known.density.T_K if known else 298.15,
         source=known.density.source if known and polymer.density_g_cm3 is None else "given in the recipe",
         caution=known.caution if known else "",
     )
+
+
+def _oxygens(unit: Any, units: Sequence[Any]) -> float:
+    """Ether oxygens of a unit; NaN where its neighbours in a copolymer decide."""
+    from lmbmd.formulation.polymers import units as graphs
+
+    found = {graphs.ether_oxygens(unit, left, right) for left in units for right in units}
+    return found.pop() if len(found) == 1 else float("nan")
 
 
 def _shares(polymer: Polymer, letters: Mapping[str, str], where: str) -> tuple[dict[str, float], str]:

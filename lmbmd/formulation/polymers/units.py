@@ -19,7 +19,7 @@ from lmbmd.core.words import counted, shown
 #: More atoms than this are no repeat unit, and longer texts no SMILES of one.
 MOST_ATOMS, MOST_TEXT = 150, 500
 #: An ether oxygen: what EO:Li counts. The O of an ester or a carbonate is none.
-_ETHER = "[OX2;!$(O[CX3]=[O,S,N]);!$(O[#1])]([#6,#0])[#6,#0]"
+_ETHER = "[OX2;!$(O[CX3]=[O,S,N])]([#6])[#6]"
 _UNIT_EXAMPLE = "Write it with two attachment points, such as '[*:1]CCO[*:2]' for poly(ethylene oxide)."
 _END_EXAMPLE = "Write it with one attachment point, such as '*C' for methyl, '*O' for hydroxyl, '*[H]' for hydrogen."
 _TAGS = (Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
@@ -158,6 +158,33 @@ def assemble(units: Sequence[Chem.Mol], ends: tuple[Chem.Mol, Chem.Mol]) -> tupl
     return chain, np.array(owner)
 
 
+def check_junctions(units: Sequence[Chem.Mol], ends: tuple[Chem.Mol, Chem.Mol], where: str) -> None:
+    """Refuse a chain in which oxygen or fluorine would be bonded to oxygen or nitrogen where its pieces meet.
+
+    Raises:
+        LmbmdError: with the two pieces that meet so.
+    """
+    pattern = Chem.MolFromSmarts("[#7,#8,#9]-[#8,#9]")
+    hydrogen = read_end("*[H]", where)
+    chains: list[tuple[Chem.Mol, tuple[Chem.Mol, ...], str]] = []
+    for unit in units:
+        for caps, what in (
+            ((ends[0], hydrogen), "the first end group and a unit"),
+            ((hydrogen, ends[1]), "a unit and the last end group"),
+        ):
+            chains.append((assemble([unit], caps)[0], (*caps, unit), what))
+        for right in units:
+            caps = hydrogen, hydrogen
+            chains.append((assemble([unit, right], caps)[0], (unit, right), "two units"))
+    for chain, pieces, what in chains:
+        if len(chain.GetSubstructMatches(pattern)) > sum(len(one.GetSubstructMatches(pattern)) for one in pieces):
+            raise LmbmdError(
+                f"{what} meet in a bond between oxygen, nitrogen or fluorine.",
+                where=where,
+                remedy="Point 1 of a unit is bonded to point 2 of the one before: turn the unit or the end round.",
+            )
+
+
 def _labelled(piece: Chem.Mol, before: int, after: int) -> Chem.Mol:
     """A piece whose attachment points bear the numbers of the bonds that they become; an end group has one of them."""
     piece = Chem.Mol(piece)
@@ -181,6 +208,8 @@ def molar_mass_g_mol(piece: Chem.Mol) -> float:
     return float(Descriptors.MolWt(piece))  # type: ignore[attr-defined]  # RDKit's stubs lack it; a dummy weighs 0
 
 
-def ether_oxygens(unit: Chem.Mol) -> int:
-    """Ether oxygens of a repeat unit, those at an attachment point included."""
-    return len(unit.GetSubstructMatches(Chem.MolFromSmarts(_ETHER)))
+def ether_oxygens(unit: Chem.Mol, left: Chem.Mol, right: Chem.Mol) -> int:
+    """Ether oxygens of a repeat unit between its neighbours, which decide what an oxygen at an attachment point is."""
+    ends = read_end(usual_end(left, 1), ""), read_end(usual_end(right, 2), "")
+    graph, owner = assemble([left, unit, right], ends)
+    return sum(owner[oxygen] == 1 for oxygen, *_ in graph.GetSubstructMatches(Chem.MolFromSmarts(_ETHER)))
