@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -48,11 +50,19 @@ def test_a_box_with_chains_has_a_chapter_with_figures_a_table_and_a_sentence():
     chapter = _chains(point(), None, {})
     drawings = [d for block in chapter.every_block for d in block.get("drawings", ())]
     assert len(drawings) == 4 + 1 + 1 and all(d.alt and d.title for d in drawings)
-    assert "75 % are held by one chain alone" in chapter.lead
+    assert "from 1.5 chains" in chapter.lead and "75 % are on one chain alone" in chapter.lead
+    assert not [d.title for d in drawings if "mathdefault" in d.svg], "labels of logarithmic axes are plain numbers"
     (table,) = (block["table"] for block in chapter.every_block if "table" in block)
     assert len(table.rows) == len(tables.NUMBERS) == len(tables.WORDS)
     assert all(row[0].definition in definitions() for row in table.rows)
     assert all(block["definition"] in definitions() for block in chapter.blocks)
+
+
+def test_the_sentence_says_about_where_there_is_no_error():
+    sure = point()
+    rows = sure.described.descriptors.assign(error=np.nan)
+    bare = dataclasses.replace(sure, described=dataclasses.replace(sure.described, descriptors=rows))
+    assert "from ≈ 1.5 chains" in tables.sentences(bare) and "≈ 75 %" in tables.sentences(bare)
 
 
 def test_a_box_without_chains_has_no_such_chapter():

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import ERROR_BAR, SMALL, Drawing, axes, errors, headroom, titled, without_bars
+from lmbmd.report.figures.motion import decades
 from lmbmd.report.figures.palette import INK, LINES, MUTED
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.words import naming
@@ -104,6 +105,7 @@ def relaxation(point: StatePoint) -> list[Drawing]:
     ax.text(1, np.exp(-1) + 0.015, "1/e ", color=MUTED, fontsize=8, ha="right", transform=ax.get_yaxis_transform())
     ax.axhline(0.0, color=INK, linewidth=0.6)
     ax.set(xscale="log", xlabel=f"time ({unit})", ylabel="C(t)", ylim=(min(-0.05, float(table.c.min())), 1.03))
+    decades(ax.xaxis)
     titled(ax, "Relaxation of chains", 3)
     alt = "Correlation of directions with those a time before: " + "; ".join(words)
     return [Drawing(f"{point.label}-chain-relaxation", "Relaxation of chains", alt, "", table, figure)]

@@ -67,7 +67,7 @@ def msd(point: StatePoint, colour: Mapping[str, str], on: On = Figure) -> list[D
             end = rounding.number(row.exponent, row.exponent_error)
             words.append(f"{naming.species(str(species))} slope {end} at {rounding.duration(float(row.lag_ps))}")
     above.set(xscale="log", yscale="log", ylabel="⟨Δr²⟩ (Å²)", xlabel="" if below else f"time ({unit})")
-    _decades(above.yaxis, above.xaxis)
+    decades(above.yaxis, above.xaxis)
     if below:
         below.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         below.text(0, 1.06, " diffusive", color=MUTED, fontsize=8, transform=below.get_yaxis_transform())
@@ -107,7 +107,7 @@ def running(point: StatePoint) -> list[Drawing]:
             said = f" Its value is {rounding.number(row.value, row.error, not doubt_of(row))}."
         shown = str(rows.unit.iloc[0])
         ax.set(xscale="log", xlabel=f"read up to ({unit})", ylabel=f"{title} ({shown})", title=title)
-        _decades(ax.xaxis)
+        decades(ax.xaxis)
         low, high = float(np.nanmin(np.append(mean, 0.0))), float(np.nanmax(np.append(mean, 0.0)))
         ax.set_ylim(low - 0.25 * (high - low or 1.0) * (low < 0), high + 0.35 * (high - low or 1.0))
         end = rows[rows.value.notna()].tail(1)
@@ -156,7 +156,7 @@ def onsager(point: StatePoint) -> list[Drawing]:
     return drawings
 
 
-def _decades(*axes: Axis, subs: Sequence[float] = (1.0,)) -> None:
+def decades(*axes: Axis, subs: Sequence[float] = (1.0,)) -> None:
     """Labels of logarithmic axes as plain numbers, at these multiples of powers of ten."""
     for axis in axes:
         axis.set_major_locator(LogLocator(subs=subs, numticks=8))
@@ -250,7 +250,7 @@ def arrhenius(found: Sequence[Followed], colour: Mapping[str, str]) -> list[Draw
             words.append(f"{name}: {told if math.isfinite(energy.value) else str(one.arrhenius.doubt)}")
             data.append(rows[["temperature_K", "name", "species", "value", "error", "unit", "doubt"]])
         ax.set(yscale="log", xlabel="1000 / T (1/K)", ylabel=label)
-        _decades(ax.yaxis, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
+        decades(ax.yaxis, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
         titled(ax, title, 5 if any(one.about != key for one in drawn) else 0)
         alt = f"{title} over inverse temperature. " + "; ".join(words)
         caption = "Line: Arrhenius; dashed: VTF, where the points tell it. Open: a value in doubt, which is not fitted."

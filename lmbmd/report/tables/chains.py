@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.tables.cells import Cell, Table, existing, unit, value
 from lmbmd.report.words import naming
@@ -100,12 +102,14 @@ def sentences(point: StatePoint) -> str:
     one, said = naming.one_centre(point.centre), []
     chains = rows[rows.name == "chain_units_per_centre"].species
     for chain in chains:
-        of = rows[rows.species == chain].drop_duplicates("name").set_index("name").value
-        get = lambda name: float(of.get(name, float("nan")))  # noqa: E731, B023
-        if get("one_chain_share") == get("one_chain_share"):
-            said.append(
-                f"One {one} has {get('chain_units_per_centre'):.1f} units of {chain} in its shell, from "
-                f"{get('chains_per_centre'):.1f} chains; of the {naming.centres(point.centre)} that {chain} holds, "
-                f"{100 * get('one_chain_share'):.0f} % are held by one chain alone."
-            )
+        of = rows[rows.species == chain].drop_duplicates("name").set_index("name")
+        if "one_chain_share" not in of.index or np.isnan(of.value["one_chain_share"]):
+            continue
+        names = "chain_units_per_centre", "chains_per_centre", "one_chain_share"
+        about = "" if all(of.error[name] > 0 for name in names) else "≈ "  # a run that is too short has no errors
+        units, on, share = (float(of.value[name]) for name in names)
+        said.append(
+            f"One {one} has {about}{units:.1f} units of {chain} in its shell, from {about}{on:.1f} chains; of the "
+            f"{naming.centres(point.centre)} that {chain} holds, {about}{100 * share:.0f} % are on one chain alone."
+        )
     return " ".join(said)
