@@ -156,7 +156,7 @@ def test_the_pressure_tensor_is_that_of_gromacs(tmp_path):
     their part of it by the distance of each atom from its molecule's centre, it is that of molecules. Both long-range
     corrections of Lennard-Jones differ by what the switch leaves out, in the diagonal alone."""
     roles = {"Li": "cation", "FSI": "anion", "DME": "solvent"}
-    composition = SimpleNamespace(counts={"Li": 6, "FSI": 6, "DME": 44}, roles=roles, box_edge_A=23.0)
+    composition = SimpleNamespace(counts={"Li": 6, "FSI": 6, "DME": 44}, roles=roles, box_edge_A=23.0, chains={})
     build_box(composition, load_set("sage-clp-1.3.0"), ion_charge_scale=0.8, seed=5, out_dir=tmp_path)
     system = openmm.XmlSerializer.deserialize((tmp_path / "system.xml").read_text(encoding="utf-8"))
     for force in system.getForces():
@@ -197,7 +197,7 @@ def test_at_the_mean_volume_of_a_production_the_mean_pressure_is_its_barostats(t
     """The tensor's sign, its kinetic part and its volume, by the barostat, which knows nothing of it; within the errors
     of both means: that of the volume is worth its bulk modulus, kT <V> / <δV²>."""
     protocol = {"timestep_fs": 4.0, "frame_interval_ps": 0.4, "state_interval_ps": 0.04, "barostat_interval": 5}
-    long = {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02, "production_ns": 0.08}
+    long = {"equilibration_ns": 0.02, "max_equilibration_ns": 0.02, "production_ns": 0.16}
     run = relaxed_run(tmp_path / "run", counts=SMALL, edge_A=17.0, pressure_bar=3000.0, **protocol, **long)
     simulate_here(run)
     toy_box(SMALL, 17.0, cutoff_nm=0.5).atoms.write(run / "atoms.parquet")
@@ -205,7 +205,7 @@ def test_at_the_mean_volume_of_a_production_the_mean_pressure_is_its_barostats(t
     folder = Path(shutil.copytree(run, tmp_path / "segment", ignore=shutil.ignore_patterns("work", "out")))
     shutil.copy(tmp_path / "start.pdb", folder / "start.pdb")
     dynamics = {**NOSE_HOOVER, "pressure_interval_ps": 0.04}
-    write_spec(folder, dynamics=dynamics, **protocol, **{**long, "production_ns": 0.04})
+    write_spec(folder, dynamics=dynamics, **protocol, **{**long, "production_ns": 0.08})
     simulate_here(folder)
     volumes_A3 = pd.read_csv(run / "out" / "state.csv").volume_A3.to_numpy()
     volume, modulus_bar = estimate_mean([volumes_A3]), 138.0649 * 300 * volumes_A3.mean() / volumes_A3.var()

@@ -269,7 +269,7 @@ def test_gmx_dipoles_finds_the_same_in_a_run_of_an_electrolyte(tmp_path):
     """1 ps of a carbonate electrolyte in GROMACS: the dipole of the solvents in every frame, and what follows."""
     counts = {"Li": 4, "PF6": 4, "EC": 30, "EMC": 20}
     roles = {"Li": "cation", "PF6": "anion", "EC": "solvent", "EMC": "solvent"}
-    composition = SimpleNamespace(counts=counts, roles=roles, box_edge_A=21.0)
+    composition = SimpleNamespace(counts=counts, roles=roles, box_edge_A=21.0, chains={})
     build_box(composition, load_set(available_sets()[-1]), ion_charge_scale=0.8, seed=5, out_dir=tmp_path)
     atoms = AtomTable.read(tmp_path / "atoms.parquet")
     export(tmp_path, "gromacs", tmp_path / "gmx")
