@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import derived_seed
@@ -94,6 +93,8 @@ def _lengths(chain: Chain, n: int, generator: np.random.Generator) -> list[int]:
         log = k * np.log(max(mean - 1, 1e-9)) - (mean - 1) - np.cumsum(np.log(np.maximum(k, 1)))
         drawn = 1.0 + np.searchsorted(np.cumsum(np.exp(log)), quantiles)
     else:
+        from scipy.special import gammaincinv  # takes long to import, and every job reads the study
+
         shape = 1 / (chain.dispersity - 1)  # Mw/Mn = 1 + 1/k of a gamma distribution of chain lengths
         drawn = gammaincinv(shape, quantiles) * mean / shape
     lengths = np.maximum(np.rint(drawn).astype(int), 1)
