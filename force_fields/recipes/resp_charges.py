@@ -18,7 +18,7 @@ from rdkit import Chem
 
 from lmbmd.core.files import write_text
 from lmbmd.forcefield.parametrize import charges
-from lmbmd.forcefield.parametrize.quantum import resp, xtb
+from lmbmd.forcefield.parametrize.quantum import resp
 
 HERE = Path(__file__).parent
 FILE = HERE / "resp.json"
@@ -27,10 +27,7 @@ FILE = HERE / "resp.json"
 def fitted(smiles: str, relaxed: bool) -> dict:
     """Charges in e in the order of the SMILES and then its hydrogens, the fit's relative error, the conformers."""
     graph, energies = charges.conformers(Chem.AddHs(Chem.MolFromSmiles(smiles)))
-    places = [graph.GetConformer(i).GetPositions() for i in charges.unlike(graph, energies)]
-    if relaxed:
-        surface = xtb.of(graph)
-        places = [xtb.relax(surface, x)[1] for x in places]
+    places = charges.places_of(graph, energies, is_relaxed=relaxed)
     raw, error = resp.raw_charges(graph, places)
     exact = [str(q) for q in charges.symmetrised(graph, raw)]
     how = {"relaxed": True} if relaxed else {}

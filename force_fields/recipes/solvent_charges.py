@@ -19,7 +19,7 @@ from rdkit import Chem
 
 from lmbmd.core.files import write_text
 from lmbmd.forcefield.parametrize import charges
-from lmbmd.forcefield.parametrize.quantum import resp, xtb
+from lmbmd.forcefield.parametrize.quantum import resp
 
 HERE = Path(__file__).parent
 FILE = HERE / "solvent_charges.json"
@@ -40,11 +40,8 @@ def fitted(smiles: str, epsilon: float) -> dict:
     """Charges in e in the order of the SMILES and then its hydrogens, the fit's relative error, the conformers."""
     begun = time.time()
     graph, energies = charges.conformers(Chem.AddHs(Chem.MolFromSmiles(smiles)))
-    chosen = charges.unlike(graph, energies)
-    if graph.GetNumHeavyAtoms() >= LARGE:
-        chosen = chosen[:CONFORMERS_OF_LARGE]
-    surface = xtb.of(graph)
-    places = [xtb.relax(surface, graph.GetConformer(i).GetPositions())[1] for i in chosen]
+    most = CONFORMERS_OF_LARGE if graph.GetNumHeavyAtoms() >= LARGE else None
+    places = charges.places_of(graph, energies, is_relaxed=True, most=most)
     raw, error = resp.raw_charges(graph, places, lambda: print(f"  {time.time() - begun:.0f} s", flush=True), epsilon)
     exact = [str(q) for q in charges.symmetrised(graph, raw)]
     facts = {"smiles": smiles, "permittivity": epsilon, "conformers": len(places), "error": round(error, 3)}

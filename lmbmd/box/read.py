@@ -202,22 +202,6 @@ def elements_in_molecule(box: Box, kind: int) -> list[str]:
     return box.atoms.element[box.atoms_of(kind)].tolist()
 
 
-def near_pairs(terms: PlainTerms, most: int) -> dict[tuple[int, int], int]:
-    """Pairs of atoms (the smaller first) up to ``most`` bonds apart, and how many; in order."""
-    joined: list[list[int]] = [[] for _ in terms.masses]
-    for i, j, *_ in terms.bonds:
-        joined[i].append(j)
-        joined[j].append(i)
-    found: dict[tuple[int, int], int] = {}
-    for atom in range(len(joined)):
-        steps, edge = {atom: 0}, [atom]
-        for number in range(1, most + 1):
-            edge = list(dict.fromkeys(j for i in edge for j in joined[i] if j not in steps))
-            steps.update(dict.fromkeys(edge, number))
-        found.update({(atom, j): n for j, n in sorted(steps.items()) if j > atom})
-    return found
-
-
 def edges_nm(box: Box) -> tuple[float, float, float]:
     """Edges of a rectangular box, nm."""
     if not Cell(box.box_A).is_rectangular:

@@ -38,6 +38,28 @@ def bare_molecule(elements: Iterable[str], bonds: Iterable[tuple[int, int]]) -> 
     return molecule.GetMol()
 
 
+def near_pairs(n_atoms: int, bonds: Iterable[tuple[int, int]], most: int) -> dict[tuple[int, int], int]:
+    """Pairs of atoms (the smaller first) up to ``most`` bonds apart, and how many; in order."""
+    joined = _joined(n_atoms, bonds)
+    found: dict[tuple[int, int], int] = {}
+    for atom in range(n_atoms):
+        steps, edge = {atom: 0}, [atom]
+        for number in range(1, most + 1):
+            edge = list(dict.fromkeys(j for i in edge for j in joined[i] if j not in steps))
+            steps.update(dict.fromkeys(edge, number))
+        found.update({(atom, j): n for j, n in sorted(steps.items()) if j > atom})
+    return found
+
+
+def _joined(n_atoms: int, bonds: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Of each atom those that it is bonded to."""
+    joined: list[list[int]] = [[] for _ in range(n_atoms)]
+    for i, j in bonds:
+        joined[i].append(j)
+        joined[j].append(i)
+    return joined
+
+
 @lru_cache(maxsize=1024)
 def parents(n_atoms: int, bonds: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     """For each atom of a molecule the earlier one that it is placed beside, so that one pass puts it together.
@@ -52,10 +74,7 @@ def parents(n_atoms: int, bonds: tuple[tuple[int, int], ...]) -> tuple[int, ...]
     Returns:
         One atom for each, always an earlier one; the first is its own.
     """
-    joined: list[list[int]] = [[] for _ in range(n_atoms)]
-    for i, j in bonds:
-        joined[i].append(j)
-        joined[j].append(i)
+    joined = _joined(n_atoms, bonds)
     return tuple(_nearest_earlier(i, joined) for i in range(n_atoms))
 
 

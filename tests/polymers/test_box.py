@@ -18,9 +18,10 @@ from lmbmd.box.chains.shapes import contexts, shapes_of
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.formats.lammps import lammps_files
 from lmbmd.box.pdb import read_pdb
-from lmbmd.box.read import near_pairs, read_box
+from lmbmd.box.read import read_box
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
+from lmbmd.data.bonds import near_pairs
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.chains.charges import is_known, piece_of, settled, unit_charges
 from lmbmd.forcefield.chains.parameters import chain_parameters, check_chains
@@ -242,5 +243,5 @@ def test_near_pairs_are_those_of_the_matrix_of_all_bonds() -> None:
     steps = Chem.GetDistanceMatrix(graph_of(PEO))
     n = len(terms.masses)
     naive = {(i, j): int(steps[i, j]) for i in range(n) for j in range(i + 1, n) if steps[i, j] <= 3}
-    assert near_pairs(terms, 3) == naive
+    assert near_pairs(len(terms.masses), (row[:2] for row in terms.bonds), 3) == naive
     assert naive.keys() == {tuple(row[:2]) for row in terms.exceptions}

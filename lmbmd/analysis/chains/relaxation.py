@@ -10,10 +10,9 @@ import numpy as np
 from numba import njit
 
 from lmbmd.analysis.chains.coordination import chain_kind
-from lmbmd.analysis.dynamics.beat import off_beat
+from lmbmd.analysis.dynamics.beat import Beat
 from lmbmd.analysis.dynamics.lifetimes import N_GROUPS, Correlation
 from lmbmd.analysis.first_shell import FirstShell
-from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 
 #: Lags of a level: 1 … LAGS of its frames, of which each next one takes every second.
@@ -106,8 +105,7 @@ class Relaxation:
         self._chains = atoms.chains
         kind = chain_kind(atoms)[atoms.first_unit[atoms.chain_molecules]]
         ends = atoms.first_unit[atoms.chain_molecules[:, None] + [0, 1]].astype(np.int64)
-        self._irregular: LmbmdError | None = None
-        self._times: list[float] = []
+        self._beat = Beat()
         self._bonds: list[np.ndarray] = []
         self._ends: list[np.ndarray] = []
         self._found: list[tuple[MultipleTau, MultipleTau]] = []
@@ -127,23 +125,11 @@ class Relaxation:
     def add(self, shell: FirstShell) -> None:
         """Add the next frame; one that does not follow at the interval of those before it ends the counting."""
         frame = shell.contacts
-        self._irregular = self._irregular or off_beat(self._times, frame)
-        if self._irregular or not self._chains:
+        if not self._chains or not self._beat.take(frame):
             return
-        self._times.append(frame.time_ps)
         for bonds, ends, (of_units, of_chains) in zip(self._bonds, self._ends, self._found, strict=True):
             of_units.add(_directions(frame.unit[bonds + 1] - frame.unit[bonds]))
             of_chains.add(_directions(frame.unit[ends[:, 1] - 1] - frame.unit[ends[:, 0]]))
-
-    @property
-    def n_frames(self) -> int:
-        return len(self._times)
-
-    @property
-    def interval_ps(self) -> float:
-        """Between frames; NaN for a single one."""
-        n = self.n_frames
-        return (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else float("nan")
 
     def result(self) -> tuple[float, int, tuple[Correlation, ...]]:
         """Interval in ps, number of frames, and the correlations of each kind of chain in the order of ``VECTORS``.
@@ -151,8 +137,8 @@ class Relaxation:
         Raises:
             LmbmdError: if a frame did not follow at the interval of those before it.
         """
-        if self._irregular:
-            raise self._irregular
+        if self._beat.fault:
+            raise self._beat.fault
         found = []
         for name, taus, numbers in zip(self._chains, self._found, self._vectors, strict=True):
             for vector, order in VECTORS:
@@ -163,7 +149,7 @@ class Relaxation:
                 events = int(numbers[which].sum())
                 of = "", name, vector, f"P{order}", 0.0, lag, sums[order - 1], origins, 0.0, events
                 found.append(Correlation(*of))
-        return self.interval_ps, self.n_frames, tuple(found)
+        return self._beat.interval_ps, self._beat.n_frames, tuple(found)
 
 
 def _directions(vectors: np.ndarray) -> np.ndarray:

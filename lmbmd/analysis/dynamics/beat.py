@@ -30,3 +30,28 @@ def off_beat(times_ps: Sequence[float], frame: FrameContacts) -> LmbmdError | No
         where=f"frame {frame.index} ({frame.time_ps:g} ps)",
         remedy="Give a trajectory written at one interval, with no frame missing or repeated.",
     )
+
+
+class Beat:
+    """The times of frames that follow one another at one interval, and what was wrong with the first that does not."""
+
+    def __init__(self) -> None:
+        self.times_ps: list[float] = []
+        self.fault: LmbmdError | None = None
+
+    def take(self, frame: FrameContacts) -> bool:
+        """Note the next frame; false if it, or one before it, does not follow at the interval of those before."""
+        self.fault = self.fault or off_beat(self.times_ps, frame)
+        if self.fault is None:
+            self.times_ps.append(frame.time_ps)
+        return self.fault is None
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.times_ps)
+
+    @property
+    def interval_ps(self) -> float:
+        """Between frames; NaN for a single one."""
+        n = self.n_frames
+        return (self.times_ps[-1] - self.times_ps[0]) / (n - 1) if n > 1 else float("nan")

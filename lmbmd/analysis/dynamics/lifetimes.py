@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmbmd.analysis.clusters.ions import ions_of
-from lmbmd.analysis.dynamics.beat import off_beat
+from lmbmd.analysis.dynamics.beat import Beat
 from lmbmd.analysis.dynamics.intervals import Intervals, changes
 from lmbmd.analysis.first_shell import FirstShell
-from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import FrameContacts
 
@@ -116,8 +115,7 @@ class Record:
 
     def __init__(self, tolerance_ps: float) -> None:
         self._tolerance_ps = tolerance_ps
-        self._irregular: LmbmdError | None = None
-        self._times: list[float] = []
+        self._beat = Beat()
         self._on = np.empty(0, np.int64)
         self._started: list[np.ndarray] = []
         self._ended: list[np.ndarray] = []
@@ -129,14 +127,12 @@ class Record:
             contacts: of the frame.
             keys: numbers of the pairs that are together, ascending.
         """
-        self._irregular = self._irregular or off_beat(self._times, contacts)
-        if self._irregular:
+        if not self._beat.take(contacts):
             return False
         started, ended = changes(self._on, keys)
         self._started.append(started)
         self._ended.append(ended)
         self._on = keys
-        self._times.append(contacts.time_ps)
         return True
 
     def check(self) -> None:
@@ -145,19 +141,18 @@ class Record:
         Raises:
             LmbmdError: if a frame did not follow at the interval of those before it.
         """
-        if self._irregular:
-            raise self._irregular
-        if not self._times:
+        if self._beat.fault:
+            raise self._beat.fault
+        if not self.n_frames:
             raise ValueError("no frame was added")
 
     @property
     def n_frames(self) -> int:
-        return len(self._times)
+        return self._beat.n_frames
 
     @property
     def interval_ps(self) -> float:
-        n = self.n_frames
-        return (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else float("nan")
+        return self._beat.interval_ps
 
     @property
     def gap(self) -> int:
@@ -167,7 +162,7 @@ class Record:
 
     def stretches(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pair, first frame and first frame after each uninterrupted stretch, in order of pair and time."""
-        n_frames = len(self._times)
+        n_frames = self.n_frames
         frames = np.arange(n_frames)
         key = np.concatenate(self._started)
         start = np.repeat(frames, [len(k) for k in self._started])

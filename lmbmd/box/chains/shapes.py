@@ -16,7 +16,7 @@ from rdkit.Chem import rdDistGeom
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.formulation.polymers.draw import MIRRORED, Chains
-from lmbmd.formulation.polymers.units import assemble, mirrored, read_end, read_unit, usual_end
+from lmbmd.formulation.polymers.units import assemble, caps_of, mirrored, n_atoms, neighbours, read_unit
 
 #: Conformers of each piece.
 CONFORMERS = 24
@@ -50,9 +50,7 @@ class Shapes:
 def contexts(chains: Chains, number: int) -> Iterator[Context]:
     """Of each unit of a chain: its left neighbour, itself and its right neighbour, each as letter and hand."""
     sequence, hands = chains.sequences[number], chains.hands[number]
-    units = [letter + (hands[i] if hands else "") for i, letter in enumerate(sequence)]
-    for i, unit in enumerate(units):
-        yield units[i - 1] if i else "", unit, units[i + 1] if i + 1 < len(units) else ""
+    return neighbours([letter + (hands[i] if hands else "") for i, letter in enumerate(sequence)])
 
 
 def shapes_of(chains: Chains, context: Context, seed: int) -> Shapes:
@@ -62,9 +60,8 @@ def shapes_of(chains: Chains, context: Context, seed: int) -> Shapes:
         LmbmdError: if RDKit finds no geometry.
     """
     units = [_graph(chains, unit) for unit in context if unit]
-    left = chains.ends[0] if not context[0] else usual_end(units[0], 1)
-    right = chains.ends[1] if not context[2] else usual_end(units[-1], 2)
-    graph, owner = assemble(units, (read_end(left, ""), read_end(right, "")))
+    caps = caps_of(units, (None if context[0] else chains.ends[0], None if context[2] else chains.ends[1]))
+    graph, owner = assemble(units, caps)
     options = rdDistGeom.ETKDGv3()
     options.randomSeed = seed % (2**31 - 1)  # type: ignore[assignment]  # RDKit's stubs have its setters wrong
     ids = list(rdDistGeom.EmbedMultipleConfs(graph, CONFORMERS, options))
@@ -79,8 +76,8 @@ def shapes_of(chains: Chains, context: Context, seed: int) -> Shapes:
     x = np.array([graph.GetConformer(i).GetPositions() for i in ids])
     own = 1 if context[0] else 0
     mine = np.flatnonzero(owner == own)
-    lead = 0 if context[0] else _size(read_end(left, ""))
-    n_cap = _size(read_end(left, ""))
+    n_cap = n_atoms(caps[0])
+    lead = 0 if context[0] else n_cap
     nothing = np.empty((len(ids), 0, 3))
     before, hinge, first, apart = nothing, (-1, -1), 0, np.empty((0, len(mine)), dtype=bool)
     if context[0]:
@@ -102,10 +99,6 @@ def shapes_of(chains: Chains, context: Context, seed: int) -> Shapes:
 def _graph(chains: Chains, unit: str) -> Chem.Mol:
     graph = read_unit(chains.units[unit[0]], "")
     return mirrored(graph) if unit[1:] == MIRRORED else graph
-
-
-def _size(end: Chem.Mol) -> int:
-    return end.GetNumAtoms() - 1
 
 
 def _junction(graph: Chem.Mol, one: set[int], other: set[int]) -> tuple[int, int]:

@@ -7,7 +7,8 @@ import math
 from openmm import app
 
 from lmbmd.box.pdb import residue_names
-from lmbmd.box.read import Box, edges_nm, elements_in_molecule, names_in_molecule, near_pairs
+from lmbmd.box.read import Box, edges_nm, elements_in_molecule, names_in_molecule
+from lmbmd.data.bonds import near_pairs
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import GROMACS_RULES
 
@@ -77,7 +78,8 @@ def _molecule(box: Box, s: int) -> list[str]:
 
 def _excluded_by_bonds(terms: PlainTerms) -> bool:
     """Whether the exceptions are exactly the pairs up to three bonds apart."""
-    return near_pairs(terms, NREXCL).keys() == {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
+    near = near_pairs(len(terms.masses), (row[:2] for row in terms.bonds), NREXCL)
+    return near.keys() == {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
 
 
 def _at(row: tuple, ends: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from lmbmd.box.read import Box, edges_nm, elements_in_molecule, near_pairs
+from lmbmd.box.read import Box, edges_nm, elements_in_molecule
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.bonds import near_pairs
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.mixing import mixed_sigma
 
@@ -61,7 +62,7 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
     """Rows (kind, atoms …) of one molecule; kinds are entered into the kit."""
     terms, name = box.species[s], box.names[s]
     elements = elements_in_molecule(box, s)
-    near = near_pairs(terms, SCALED_STEPS)
+    near = _near(terms)
     if any((min(e[:2]), max(e[:2])) not in near for e in terms.exceptions):
         raise LmbmdError(
             f"{name} leaves out pairs beyond three bonds.", where="--to lammps", remedy="Export to GROMACS."
@@ -98,10 +99,14 @@ def _species_rows(box: Box, s: int, kit: _Kit) -> dict[str, list[tuple]]:
     return rows
 
 
+def _near(terms: PlainTerms) -> dict[tuple[int, int], int]:
+    return near_pairs(len(terms.masses), (row[:2] for row in terms.bonds), SCALED_STEPS)
+
+
 def _lacks_near_pairs(terms: PlainTerms) -> bool:
     """Whether a pair within three bonds has no exception: special bonds, which are off, would drop it."""
     known = {(min(e[:2]), max(e[:2])) for e in terms.exceptions}
-    return any(pair not in known for pair in near_pairs(terms, SCALED_STEPS))
+    return any(pair not in known for pair in _near(terms))
 
 
 def _weights(terms: PlainTerms, types: list[int], kit: _Kit, name: str) -> dict[tuple[int, int], float]:

@@ -12,7 +12,7 @@ endless chain are made alike.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from lmbmd.forcefield.parametrize import ambertools
 from lmbmd.forcefield.parametrize.charges import MICRO, cache_folder, charges, conformers
 from lmbmd.forcefield.parametrize.molecules import equivalence
 from lmbmd.formulation.polymers.draw import Chains
-from lmbmd.formulation.polymers.units import assemble, read_end, read_unit, usual_end
+from lmbmd.formulation.polymers.units import assemble, caps_of, neighbours, read_end, read_unit
 
 #: The file of charges that come with lmbmd, made by ``force_fields/recipes/polymer_charges.py``.
 SHIPPED = "polymer_charges.json"
@@ -60,19 +60,12 @@ class Piece:
     is_end: bool
 
 
-def contexts(sequence: str) -> Iterator[tuple[str, str, str]]:
-    """Of each unit its left neighbour, itself and its right neighbour; "" where the chain ends."""
-    for i, letter in enumerate(sequence):
-        yield sequence[i - 1] if i else "", letter, sequence[i + 1] if i + 1 < len(sequence) else ""
-
-
 def piece_of(chains: Chains, context: tuple[str, str, str]) -> Piece:
     """The piece of a chain on which the charges of a unit between these neighbours are computed."""
     letters = [letter for letter in context if letter]
     units = [read_unit(chains.units[letter], "composition") for letter in letters]
-    left = chains.ends[0] if not context[0] else usual_end(units[0], 1)
-    right = chains.ends[1] if not context[2] else usual_end(units[-1], 2)
-    graph, owner = assemble(units, (read_end(left, "composition"), read_end(right, "composition")))
+    ends = None if context[0] else chains.ends[0], None if context[2] else chains.ends[1]
+    graph, owner = assemble(units, caps_of(units, ends))
     Chem.RemoveStereochemistry(graph)
     own = 1 if context[0] else 0
     mine = np.flatnonzero(owner == own)
@@ -129,7 +122,7 @@ def check_charges(chains: Chains, where: str) -> None:
     Raises:
         LmbmdError: naming the unit.
     """
-    for context in sorted({c for sequence in chains.sequences for c in contexts(sequence)}):
+    for context in sorted({c for sequence in chains.sequences for c in neighbours(sequence)}):
         if not is_known(piece_of(chains, context)):
             try:
                 ambertools.find_program("antechamber")
@@ -199,7 +192,7 @@ def chain_charges(chains: Chains, sequence: str, step: Callable[[str], None] = l
     """
     made: dict[tuple[str, str, str], np.ndarray] = {}
     parts = []
-    for context in contexts(sequence):
+    for context in neighbours(sequence):
         if context not in made:
             made[context] = unit_charges(piece_of(chains, context), step)
         parts.append(made[context].copy())

@@ -153,11 +153,7 @@ def _raw(
         step("AM1-BCC charges")
         lowest = min(zip((round(e, 3) for e in energies), ids, strict=True))[1]
         return ambertools.am1bcc(molecule, lowest)
-    chosen = unlike(molecule, energies)
-    places = [molecule.GetConformer(i).GetPositions() for i in chosen]
-    if permittivity is not None:
-        surface = xtb.of(molecule)
-        places = [xtb.relax(surface, x)[1] for x in places]
+    places = places_of(molecule, energies, is_relaxed=permittivity is not None)
     step(f"RESP charges, conformer 1 of {len(places)}")
     count = iter(range(2, len(places) + 2))
 
@@ -217,6 +213,17 @@ def unlike(molecule: Chem.Mol, energies: list[float]) -> list[int]:
         ):
             chosen[conformer] = energy
     return list(chosen)
+
+
+def places_of(
+    molecule: Chem.Mol, energies: list[float], *, is_relaxed: bool, most: int | None = None
+) -> list[np.ndarray]:
+    """Positions (n, 3) in Å of the conformers of a RESP fit: ``unlike`` ones, as they are or relaxed in GFN2-xTB."""
+    places = [molecule.GetConformer(i).GetPositions() for i in unlike(molecule, energies)[:most]]
+    if not is_relaxed:
+        return places
+    surface = xtb.of(molecule)
+    return [xtb.relax(surface, x)[1] for x in places]
 
 
 def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:

@@ -13,7 +13,7 @@ from openmm import app, unit
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from lmbmd.data.bonds import bare_molecule
+from lmbmd.data.bonds import bare_molecule, near_pairs
 from lmbmd.data.terms import NativeForces, PlainTerms
 from lmbmd.forcefield.parametrize.smirnoff import Terms
 
@@ -76,32 +76,15 @@ def system_of(molecule: Molecule) -> openmm.System:
 
 def plain_terms(molecule: Molecule) -> PlainTerms:
     """The molecule's terms as rows: pairs up to three bonds apart left out or scaled, masses of the elements."""
-    terms = molecule.terms
-    exceptions = []
-    for i, near in enumerate(_near(molecule.graph)):
-        for j, steps in sorted(near.items()):
-            if j > i:
-                scaled = _pair_14(molecule, i, j) if steps == SCALED_STEPS else (0.0, 1.0, 0.0)
-                exceptions.append((i, j, *scaled))
+    terms, exceptions = molecule.terms, []
+    joined = ((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.graph.GetBonds())
+    for (i, j), steps in near_pairs(molecule.graph.GetNumAtoms(), joined, SCALED_STEPS).items():
+        exceptions.append((i, j, *(_pair_14(molecule, i, j) if steps == SCALED_STEPS else (0.0, 1.0, 0.0))))
     nonbonded = [(q, *lj) for q, lj in zip(molecule.charges, terms.lennard_jones, strict=True)]
     bonds = [(*key, *values) for key, values in sorted(terms.bonds.items())]
     angles = [(*key, *values) for key, values in sorted(terms.angles.items())]
     masses = [app.Element.getByAtomicNumber(atom.GetAtomicNum()).mass._value for atom in molecule.graph.GetAtoms()]
     return PlainTerms(masses, nonbonded, exceptions, bonds, angles, [t for t in terms.torsions if t[-1] != 0.0])
-
-
-def _near(graph: Chem.Mol) -> list[dict[int, int]]:
-    """Of each atom the others within ``SCALED_STEPS`` bonds, and how many bonds away they are."""
-    joined = [[other.GetIdx() for other in atom.GetNeighbors()] for atom in graph.GetAtoms()]
-    found = []
-    for atom in range(len(joined)):
-        steps = {atom: 0}
-        edge = [atom]
-        for number in range(1, SCALED_STEPS + 1):
-            edge = list(dict.fromkeys(j for i in edge for j in joined[i] if j not in steps))
-            steps.update(dict.fromkeys(edge, number))
-        found.append(steps)
-    return found
 
 
 def assembled(graph: Chem.Mol, terms: PlainTerms) -> openmm.System:

@@ -6,7 +6,7 @@ from 1 to 2, so that atom 2 of one unit is bonded to atom 1 of the next. An end 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -185,6 +185,18 @@ def check_junctions(units: Sequence[Chem.Mol], ends: tuple[Chem.Mol, Chem.Mol], 
             )
 
 
+def caps_of(units: Sequence[Chem.Mol], ends: tuple[str | None, str | None]) -> tuple[Chem.Mol, Chem.Mol]:
+    """The end groups of a piece of a chain: these, or for None what usually closes a chain."""
+    first = usual_end(units[0], 1) if ends[0] is None else ends[0]
+    last = usual_end(units[-1], 2) if ends[1] is None else ends[1]
+    return read_end(first, "composition"), read_end(last, "composition")
+
+
+def neighbours(units: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Of each unit of a chain its left neighbour, itself and its right neighbour; "" where the chain ends."""
+    return zip(["", *units[:-1]], units, [*units[1:], ""], strict=True)
+
+
 def _labelled(piece: Chem.Mol, before: int, after: int) -> Chem.Mol:
     """A piece whose attachment points bear the numbers of the bonds that they become; an end group has one of them."""
     piece = Chem.Mol(piece)
@@ -210,6 +222,6 @@ def molar_mass_g_mol(piece: Chem.Mol) -> float:
 
 def ether_oxygens(unit: Chem.Mol, left: Chem.Mol, right: Chem.Mol) -> int:
     """Ether oxygens of a repeat unit between its neighbours, which decide what an oxygen at an attachment point is."""
-    ends = read_end(usual_end(left, 1), ""), read_end(usual_end(right, 2), "")
-    graph, owner = assemble([left, unit, right], ends)
+    units = [left, unit, right]
+    graph, owner = assemble(units, caps_of(units, (None, None)))
     return sum(owner[oxygen] == 1 for oxygen, *_ in graph.GetSubstructMatches(Chem.MolFromSmarts(_ETHER)))
