@@ -214,7 +214,8 @@ def test_energies_frames_and_the_last_state_are_read_as_gromacs_reads_them(relax
     spent_s = time.monotonic() - begun_s
     (said,) = (line for line in next(leg.glob("*.log")).read_text("utf-8").splitlines() if "Time:" in line)
     stepping_s = float(said.split()[2])
-    assert stepping_s > 0.05 and 0.01 < engine.overhead_s < spent_s - stepping_s, "mdrun has to start, and to end"
+    # How long 200 steps take depends on the machine (the log rounds to 1 ms); that starting comes on top does not.
+    assert 0 < stepping_s and 0 < engine.overhead_s < spent_s - stepping_s + 0.001, "mdrun has to start, and to end"
     subprocess.run(
         ["gmx", "-nobackup", "energy", "-f", next(leg.glob("*.edr")), "-o", "e.xvg"],
         cwd=leg, input="Potential\nKinetic\nVolume\nPres-XY\n", capture_output=True, encoding="utf-8", check=True,
