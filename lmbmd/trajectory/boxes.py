@@ -20,6 +20,9 @@ _UNIT_JUMP = 4.0
 _CLASH_A = 0.9
 #: A liquid of so many atoms fills its box; one that takes up less than this part of each edge is in a box of another.
 _MANY, _FILLED = 100, 0.3
+#: A file's own box may be that of a start with a few bad contacts; one of half the length has a tenth of all atoms in
+#: the way of others.
+_CLASHING = 0.01
 #: Two statements of one box differ by no more than this share of an edge, and by this angle: one was rounded.
 _ROUNDED, _ROUNDED_DEG = 2e-3, 0.1
 
@@ -99,19 +102,28 @@ def unlike(stated: np.ndarray, told_A: np.ndarray) -> str:
 _UNITS = {0.1: "is it in nm? it must be in Å", 10.0: "ten times as long: was it in Å before it was multiplied?"}
 
 
-def check_filled(frame: Frame, atoms: AtomTable, where: str) -> None:
-    """Refuse a told box in which molecules lie over one another, or fill a corner: that of another run or unit.
+def check_filled(frame: Frame, atoms: AtomTable, where: str, is_told: bool) -> None:
+    """Refuse a box in which molecules lie over one another, or a told one of which they fill a corner.
+
+    It is that of another run or unit. A file's own box may be larger than what is in it (a droplet), and may have
+    some atoms too close.
 
     Args:
         frame: the first one, in the order of ``atoms``.
         atoms: who every atom is.
         where: the frame, for the message.
+        is_told: whether the species map states the box.
     """
     cell = Cell(frame.box).reduced
     fraction = frame.positions.astype(float) @ cell.inverse_per_A
-    remedy = "Tell the box of this run, in Å; its lengths may be in another unit."
+    remedy = (
+        "Tell the box of this run, in Å; its lengths may be in another unit."
+        if is_told
+        else "The file's box is not that of its positions, or atoms and species are mixed up: write the trajectory "
+        "with the box that the run had."
+    )
     extent = np.ptp(fraction, axis=0)
-    if len(fraction) >= _MANY and (extent < _FILLED).all():
+    if is_told and len(fraction) >= _MANY and (extent < _FILLED).all():
         raise LmbmdError(
             f"all {len(fraction)} atoms lie within {' × '.join(f'{x:.1f}' for x in extent * cell.widths_A)} Å of a box "
             f"of {words(frame.box)}.",
@@ -126,7 +138,7 @@ def check_filled(frame: Frame, atoms: AtomTable, where: str) -> None:
     apart_A, near = apart_A[atom, place], owner[near[atom, place]]
     other = atoms.molecule[atom] != atoms.molecule[near]
     clashing = len(np.unique(atom[other]))
-    if not clashing:
+    if clashing <= (0 if is_told else _CLASHING * len(fraction)):
         return
     nearest = np.flatnonzero(other)[np.argmin(apart_A[other])]
     i, j = atom[nearest], near[nearest]

@@ -295,8 +295,7 @@ def checked(frames: Frames, atoms: AtomTable) -> Frames:
     if second and frames.interval_ps is None:
         clock.plausible(first.time_ps, second[0].time_ps, frames.name)
     _check_bonds(first, atoms, frames.name, 0.0 if frames.box_A is not None else _MOST_BROKEN)
-    if frames.box_A is not None:
-        boxes.check_filled(first, atoms, f"{frames.name}, frame {first.index}")
+    boxes.check_filled(first, atoms, f"{frames.name}, frame {first.index}", frames.box_A is not None)
     return replace(frames, first_volume_A3=first.volume_A3)
 
 

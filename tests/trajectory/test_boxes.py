@@ -134,6 +134,22 @@ def test_a_told_box_of_which_whole_molecules_fill_a_corner_is_questioned(tmp_pat
         edges(universe(np.mod(liquid(), 20.0)), tmp_path, f"{CYANIDE}box: [200, 200, 200]\n")
 
 
+@pytest.mark.parametrize("factor", [0.5, 0.8])
+@pytest.mark.parametrize("suffix", ["xtc", "dcd", "trr"])
+def test_a_box_of_its_own_in_which_molecules_lie_over_one_another_is_not_that_of_the_positions(
+    tmp_path, factor, suffix
+):
+    at = universe(liquid())
+    for scale, path in ((1.0, tmp_path / f"right.{suffix}"), (factor, tmp_path / f"wrong.{suffix}")):
+        at.dimensions = [20 * scale] * 3 + [90] * 3
+        at.atoms.write(str(path))
+    at.load_new(str(tmp_path / f"right.{suffix}"))
+    assert edges(at, tmp_path, CYANIDE) == [pytest.approx([20.0] * 3)]
+    at.load_new(str(tmp_path / f"wrong.{suffix}"))
+    with pytest.raises(LmbmdError, match=r"closer than 0\.9 Å to one of another molecule.*not that of its positions"):
+        edges(at, tmp_path, CYANIDE)
+
+
 def test_clashes_are_found_over_the_boundary_of_an_oblique_box():
     from lmbmd.data.cell import with_images
 

@@ -24,7 +24,7 @@ def made():
     rng = np.random.default_rng(0)
     atoms, frame = boxes.electrolyte(rng, boxes.SKEWED)
     positions = np.stack([frame.positions + 0.25 * i for i in range(N_FRAMES)])
-    return atoms, positions, np.stack([frame.box * (1 + 0.01 * i) for i in range(N_FRAMES)])
+    return atoms, positions, np.stack([frame.box * (1 + 0.002 * i) for i in range(N_FRAMES)])
 
 
 def universe(atoms, positions):
@@ -153,10 +153,12 @@ def test_a_universe_of_an_xtc_file_is_read_from_that_file(made, tmp_path):
 def test_frames_come_in_the_order_of_the_atom_table_and_with_the_interval_told(made, tmp_path):
     atoms, positions, cells = made
     order = np.random.default_rng(1).permutation(len(atoms))
-    path = written(tmp_path / "t.dcd", atoms, positions, cells)
+    in_file = np.empty_like(positions)
+    in_file[:, order] = positions
+    path = written(tmp_path / "t.dcd", atoms, in_file, cells)
     frames = read_frames(path, atoms, order=order, interval_ps=0.5, clock_is_wrong=True)
     for i, frame in enumerate(frames):
-        np.testing.assert_allclose(frame.positions, positions[i][order], atol=1e-5)
+        np.testing.assert_allclose(frame.positions, positions[i], atol=1e-5)
         assert frame.time_ps == 0.5 * i
 
 
@@ -220,7 +222,7 @@ def test_positions_in_nm_are_refused(made, tmp_path):
 def test_a_box_that_changes_its_unit_is_refused_with_the_frame(made, tmp_path):
     atoms, positions, cells = made
     path = xtc(tmp_path / "t.xtc", [(positions[0], cells[0]), (positions[1] * 10, cells[1] * 10)])
-    refused(r"frame 1: the box is 10\.1 times as long as in the first frame", path, atoms)
+    refused(r"frame 1: the box is 10 times as long as in the first frame", path, atoms)
 
 
 def test_a_box_that_breathes_is_read(made, tmp_path):
