@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from lmbmd.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lmbmd.report.result import analyze, read
+    from lmbmd.report.result import analyze, read, read_all
 
-__all__ = ["__version__", "analyze", "read"]
+__all__ = ["__version__", "analyze", "read", "read_all"]
 
 
 def __getattr__(name: str) -> Any:

@@ -237,7 +237,45 @@ def described(bottle: dict, rng: np.random.Generator, temperature_K: float = 298
     options = {"cutoff_shift_A": 0.3, "agg_ii_from": 3, "cipa": {"min_ions": 20.0, "max_anisotropy": 0.4}}
     facts = {"stage": "describe/1", "centre": "Li", "options": options, "replicas": [{"frames": 500}] * 2}
     tables = {name: filled(table, schemas()[name]) for name, table in tables.items()}
-    return Described(descriptors(bottle, temperature_K), tables, notes, facts, schemas())
+    rest = Described(descriptors(bottle, temperature_K), {}, notes, facts, schemas())
+    return retold(rest, tables, bottle["roles"])
+
+
+#: Descriptors that are rows of a table, too.
+MAIN = [
+    *("density_g_cm3", "molarity_mol_L", "free_solvent_fraction"),
+    *(f"{role}_cn" for role in ("solvent", "anion", "diluent")),
+    *(f"{cls}_fraction_anion" for cls in ("ssip", "cip", "agg", "agg-i", "agg-ii")),
+]
+
+
+def retold(found: Described, tables: dict[str, pd.DataFrame], roles: dict[str, str]) -> Described:
+    """The same with these tables, and with the descriptors that are rows of them."""
+    rest = found.descriptors[~found.descriptors.name.isin(MAIN)]
+    rows = [part for part in (*main_rows(tables, roles), rest) if len(part)]
+    return replace(found, descriptors=pd.concat(rows, ignore_index=True) if rows else rest, tables=tables)
+
+
+def main_rows(tables: dict[str, pd.DataFrame], roles: dict[str, str]) -> list[pd.DataFrame]:
+    """The descriptors that are rows of these tables, with the numbers and doubts that they have there."""
+    parts = []
+    if (amounts := tables.get("composition")) is not None:
+        names = {"density": "density_g_cm3", "molarity": "molarity_mol_L"}
+        kept = amounts[amounts.quantity.isin(names)]
+        parts.append(kept.assign(name=kept.quantity.map(names), species=kept.component, value=kept.simulated))
+    if (cn := tables.get("cn")) is not None:
+        kept = cn[cn.site == ""]
+        parts.append(kept.assign(name=kept.species.map(roles) + "_cn", unit="1"))
+    if (classes := tables.get("speciation")) is not None:
+        kept = classes[classes.convention == "anion"]
+        name = kept.cls.str.lower() + "_fraction_anion"
+        parts.append(kept.assign(name=name, species="", value=kept.fraction, unit="1"))
+    if (free := tables.get("solvent_states")) is not None:
+        columns = {f"free_{column}": column for column in ("error", "doubt", "doubt_kind", "doubt_n")}
+        kept = free.drop(columns=[name for name in columns.values() if name in free]).rename(columns=columns)
+        parts.append(kept.assign(name="free_solvent_fraction", value=kept.free, unit="1"))
+    known = {"n_effective": 41.0, "degrees_of_freedom": 14.0, "method": "as its table", "definition": "as its table"}
+    return [part.assign(**known, doubt_at=np.nan)[list(DESCRIPTOR_COLUMNS)] for part in parts]
 
 
 def too_short(results: Results) -> Results:
@@ -562,12 +600,7 @@ def motion_rows(bottle: dict, temperature_K: float) -> list[tuple]:
 
 
 def descriptors(bottle: dict, temperature_K: float = 298.15) -> pd.DataFrame:
-    method = "molecules with a donor atom within its first-shell cut-off of a Li, per Li"
     rows = [
-        ("anion_cn" if s == "FSI" else "solvent_cn", s, cn, 0.05, "1", 41.0, 14.0, method)
-        for s, cn in bottle["cn"].items()
-    ]
-    rows += [
         (
             "cluster_size_weight_average",
             "Li",

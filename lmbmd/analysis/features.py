@@ -200,9 +200,7 @@ def _laws(one: Followed) -> pd.DataFrame:
 
 def _state_point(formulation: str, temperature_K: float, box: Mapping[str, Any], described: Described) -> pd.DataFrame:
     found = described.descriptors
-    sure = ("", "", np.nan, np.nan)
-    own_rows = [(*row, row[-1], *sure) for row in _own_rows(box, described)]
-    own = pd.DataFrame(own_rows, columns=found.columns).astype(found.dtypes)
+    own = pd.DataFrame(_own_rows(box, described), columns=found.columns).astype(found.dtypes)
     rows = pd.concat([own, found], ignore_index=True)
     limited = _limited(rows, described)
     scale = box.get("ion_charge_scale")
@@ -229,19 +227,26 @@ def _recipe(box: Mapping[str, Any]) -> str:
 
 
 def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
-    counts = dict(box.get("counts") or {})
-    rows = [("count", s, float(n), 0.0, "1", np.nan, np.inf, "molecules in one box") for s, n in counts.items()]
+    """The rows of ``ROWS``; the edge of the box is as sure as the density that it is computed from."""
+    sure, exact = ("", "", np.nan, np.nan), (np.nan, np.inf)
+
+    def given(name: str, species: str, value: float, unit: str, method: str) -> tuple:
+        return (name, species, value, 0.0, unit, *exact, method, method, *sure)
+
+    rows = [given("count", s, float(n), "1", "molecules in one box") for s, n in (box.get("counts") or {}).items()]
     density = described.descriptors.query("name == 'density_g_cm3'")
     start, edge = box.get("density_g_cm3"), box.get("box_edge_A")
     if len(density) and start and edge:
         row = density.iloc[0]
         value = 0.1 * float(edge) * (float(start) / row.value) ** (1 / 3)
-        known = row.n_effective, row.degrees_of_freedom
         method = "edge of the cube with the mean volume of the box"
-        rows.append(("box_edge_nm", "", value, value * row.error / row.value / 3, "nm", *known, method))
+        told = "; ".join(filter(None, [method, row.doubt]))
+        number = (value, value * row.error / row.value / 3, "nm", row.n_effective, row.degrees_of_freedom)
+        doubt = (row.doubt, row.doubt_kind, row.doubt_n, row.doubt_at)
+        rows.append(("box_edge_nm", "", *number, told, method, *doubt))
     times = [replica.get("sampled_ns") for replica in described.facts.get("replicas", ())]
     if times and all(isinstance(t, int | float) for t in times):
-        rows.append(("sampled_ns", "", float(sum(times)), 0.0, "ns", np.nan, np.inf, "analysed time of all replicas"))
+        rows.append(given("sampled_ns", "", float(sum(times)), "ns", "analysed time of all replicas"))
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.validation import validated
+from lmbmd.core.validation import is_a, validated
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
@@ -29,6 +29,24 @@ from lmbmd.trajectory.frames import Frames
 from lmbmd.trajectory.parts import Joined, Window, files_of
 from lmbmd.trajectory.sample import SAMPLE, Sample
 from lmbmd.trajectory.species_map import from_mapping, load
+
+_FILE = (str, os.PathLike)
+#: What the arguments of ``analyze`` may be, apart from None.
+_ARGUMENTS: dict[str, tuple[Any, str]] = {
+    "species": ((*_FILE, Mapping), "the file of a species map, or its content as a dict"),
+    "out": (_FILE, "a folder, as text or a Path"),
+    "title": (str, "text"),
+    "begin_ps": (Real, "a number"),
+    "end_ps": (Real, "a number"),
+    "every_ps": (Real, "a number"),
+    "options": (Mapping, "a dict of options"),
+    "workers": (Integral, "a whole number"),
+    "temperature_K": (Real, "one number for all replicas"),
+    "friction_per_ps": (Real, "one number for all replicas"),
+    "pressure": ((*_FILE, list, tuple), "a file, or a list with one for each replica"),
+}
+#: Those that may be left out, and are None then.
+_OPTIONAL = {"begin_ps", "end_ps", "every_ps", "options", "temperature_K", "friction_per_ps"}
 
 
 def analyze(
@@ -54,6 +72,9 @@ def analyze(
     Raises:
         LmbmdError: naming the file, key, frame or atom and the remedy.
     """
+    for name, value in locals().copy().items():
+        if name in _ARGUMENTS and not (value is None and name in _OPTIONAL):
+            is_a(name, value, *_ARGUMENTS[name])
     chosen = validated(AnalysisOptions, dict(options or {}), path=Path("analysis options"), lines={})
     species_map = from_mapping(species) if isinstance(species, Mapping) else load(species)
     sources = _replicas(source)
@@ -134,6 +155,8 @@ def _box(atoms: AtomTable, volume_A3: float) -> dict[str, Any]:
 
 def _replicas(source: Any) -> list[Any]:
     """One source per replica: a list of files is one simulation, a list of anything else is several."""
+    if isinstance(source, (list, tuple)) and not source:
+        raise LmbmdError("there is no trajectory.", remedy="Give a Universe, or a topology and a trajectory file.")
     if not isinstance(source, list) or all(isinstance(one, (str, os.PathLike)) for one in source):
         return [source]
     return source
@@ -162,11 +185,11 @@ def _told(
     """What the user says of the dynamics of each replica, checked."""
     limits = {"temperature_K": (temperature_K, 50.0, 5000.0), "friction_per_ps": (friction_per_ps, 0.0, 1e4)}
     for name, (value, low, high) in limits.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
-            raise LmbmdError(f"{name} is to be one number, not {value!r}.", remedy="All replicas have it in common.")
         if value is not None and not low <= value <= high:
             raise LmbmdError(f"{name} = {value:g} is not within {low:g} and {high:g}.", remedy="Check its unit.")
-    paths = [pressure] if isinstance(pressure, (str, os.PathLike)) else list(pressure)
+    paths = [pressure] if isinstance(pressure, _FILE) else list(pressure)
+    for path in paths:
+        is_a("pressure", path, _FILE, "files")
     if paths and len(paths) != replicas:
         raise LmbmdError(
             f"there are {len(paths)} pressure logs for {replicas} replicas.",

@@ -57,6 +57,18 @@ def validated(model: type[_Model], data: Mapping[str, Any], *, path: Path, lines
         raise LmbmdError(what, where=f"{path}:{place(loc, lines)}", remedy=remedy) from failed
 
 
+def is_a(name: str, value: Any, kinds: type | tuple[type, ...], words: str) -> None:
+    """Refuse an argument of a public function that is of another type.
+
+    Args:
+        name: of the argument.
+        kinds: what it may be an instance of; True and False are no numbers.
+        words: the same in words, for the message.
+    """
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        raise LmbmdError(f"{name} cannot be {shown(value)}.", remedy=f"Give {words}.")
+
+
 def first_fault(failed: ValidationError) -> ValueError:
     """The first fault of data that no user wrote: which key, and what is wrong."""
     fault = failed.errors()[0]

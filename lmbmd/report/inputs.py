@@ -25,8 +25,8 @@ from lmbmd.simulate.protocol import RECORD, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.study import Study
 
-#: Tables that the comparison of all formulations is made from.
-COMPARED = ("composition", "cn", "speciation", "solvent_states", "cutoffs")
+#: The only table that the comparison of all formulations needs beside the descriptors.
+COMPARED = ("cutoffs",)
 
 _SIMULATE = "Restore it from a copy, or run the simulate stage again."
 

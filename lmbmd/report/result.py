@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +17,10 @@ from matplotlib.axes import Axes
 from lmbmd.analysis import foreign
 from lmbmd.analysis.features import LIMITED
 from lmbmd.core import rounding
-from lmbmd.core.errors import LmbmdError, closest
+from lmbmd.core.errors import LmbmdError, closest, nearest
+from lmbmd.core.validation import is_a
 from lmbmd.core.words import counted
-from lmbmd.report.figures import clusters, motion, pairs, palette, shells
+from lmbmd.report.figures import clusters, motion, over_time, pairs, palette, shells
 from lmbmd.report.figures.drawing import Drawing, On, styled
 from lmbmd.report.gathered import found_in
 from lmbmd.report.inputs import Results, StatePoint, feature_table, load_analysis
@@ -32,14 +34,7 @@ if TYPE_CHECKING:
     from lmbmd.data.described import Described
     from lmbmd.trajectory.foreign import File, Source
 
-#: The headline numbers of the page, as the feature table names them.
-MAIN = (
-    *("density_g_cm3", "molarity_mol_L", "solvent_cn", "anion_cn", "diluent_cn", "additive_cn"),
-    *("free_solvent_fraction", "ssip_fraction_anion", "cip_fraction_anion", "agg_fraction_anion"),
-    *("cluster_size_weight_average", "largest_cluster_fraction"),
-    *("conductivity_S_m", "transference_solvent", "self_diffusion_m2_s", "viscosity_mPa_s"),
-)
-#: How many of them, and of the remarks, a notebook shows at once: about what fits on a screen.
+#: How many of the main numbers, and of the remarks, a notebook shows at once: about what fits on a screen.
 MOST_ROWS, MOST_REMARKS = 18, 4
 
 
@@ -208,22 +203,9 @@ class Result(Mapping[tuple[str, str], Number]):
         return f"{self.results.title}, {at}" if at else self.results.title
 
     def main(self) -> list[Number]:
-        """The headline numbers of the page, of those that have a value."""
-        known = [one for name in MAIN for one in self._numbers.values() if one.name == name]
-        return [one for one in known if math.isfinite(one.value) and self._is_headline(one)]
-
-    def _is_headline(self, number: Number) -> bool:
-        """Whether the page has it at its head too: species one by one, of motion the primary centre."""
-        name, species = number.name, number.species
-        if name == "molarity_mol_L":
-            return species in (self.results.salts or [species])
-        if name.endswith("_cn"):
-            return bool(species)
-        if name == "free_solvent_fraction":
-            return self.results.roles.get(species) != "diluent"
-        if name.startswith(("transference", "self_diffusion")):
-            return species in ("", self.facts.get("centre"))
-        return True
+        """The numbers at the head of the page, of those that have a value."""
+        found = narrative.headlines(self._quoted, self.results)
+        return [self._numbers[one.name, one.species] for one in found if math.isfinite(one.value)]
 
     def __repr__(self) -> str:
         return f"{self.title}\n{told(self.results)}"
@@ -280,6 +262,18 @@ class Result(Mapping[tuple[str, str], Number]):
     def plot_msd(self, *, ax: Axes | None = None) -> Axes:
         """Mean squared displacements; in a figure of its own, the local slope below them."""
         return self._drawn(lambda on: motion.msd(self._quoted, self._colours, on), ax)
+
+    def plot_residence(self, correlation: str = "continuous", *, ax: Axes | None = None) -> Axes:
+        """Residence correlation functions of the partners of the centre.
+
+        Args:
+            correlation: ``"continuous"`` (until a contact first breaks) or ``"intermittent"`` (whether it is there
+                again, too).
+            ax: to draw on; a new figure if not given.
+        """
+        if correlation not in (known := ("continuous", "intermittent")):
+            raise LmbmdError(f"{correlation!r} is no residence correlation.", remedy=nearest(str(correlation), known))
+        return self._drawn(lambda on: over_time.residence(self._quoted, self._colours, on, correlation), ax)
 
     @property
     def _colours(self) -> dict[str, str]:
@@ -390,12 +384,38 @@ def read(folder: File) -> Result:
             whole study, or one of its formulations, if there is one state point in it.
 
     Raises:
-        LmbmdError: if there is none or several, or if a file is missing or damaged.
+        LmbmdError: if there is none or several (``read_all``), or if a file is missing or damaged.
     """
-    found = [(page, point, one) for page, one in found_in(Path(folder), brief=False) for point in one.state_points]
+    found = list(_found(folder))
     if len(found) > 1:
         places = ", ".join(str(page / point.label) for page, point, _ in found)
         what = f"there are {len(found)} state points in this folder."
-        raise LmbmdError(what, where=str(folder), remedy=f"Give one of them: {places}.")
-    page, point, one = found[0]
+        raise LmbmdError(what, where=str(folder), remedy=f"Take lmbmd.read_all, or give one of them: {places}.")
+    return _result(*found[0])
+
+
+def read_all(folder: File) -> dict[str, Result]:
+    """Every state point in a folder of results, by its name: ``read_all("my-study")["lifsi-dme/298.15K"]``.
+
+    Args:
+        folder: as that of ``read``; of an analysis the one result is under the folder's name.
+
+    Raises:
+        LmbmdError: if there is none, or if a file is missing or damaged.
+    """
+    return {
+        one.name if one.analysed else f"{one.name}/{point.label}": _result(page, point, one)
+        for page, point, one in _found(folder)
+    }
+
+
+def _found(folder: File) -> Iterator[tuple[Path, StatePoint, Results]]:
+    """The folder of its page, each state point in a folder of results, and what it is of."""
+    is_a("folder", folder, (str, os.PathLike), "a folder, as text or a Path")
+    for page, one in found_in(Path(folder), brief=False):
+        for point in one.state_points:
+            yield page, point, one
+
+
+def _result(page: Path, point: StatePoint, one: Results) -> Result:
     return Result(replace(one, state_points=(point,)), page)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.words import shown
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.trajectory import boxes
@@ -67,7 +68,7 @@ def _universe(source: Any) -> Any:
         source = (source,)
     universe = open_universe(*source) if isinstance(source, (tuple, list)) else source
     if not hasattr(universe, "trajectory"):
-        what = f"a {type(universe).__name__} is no Universe."
+        what = f"{shown(universe)} is no Universe."
         remedy = "Give the Universe, or a topology and a trajectory file; write those of a group of atoms first."
         raise LmbmdError(what, remedy=remedy)
     return universe

@@ -54,7 +54,8 @@ def without_tables(results, *names, notes=True):
     """The same results with some tables (all if none is named) taken away."""
     point = results.state_points[0]
     kept = {k: v for k, v in point.described.tables.items() if names and k not in names}
-    described = dataclasses.replace(point.described, tables=kept, notes=point.described.notes if notes else ())
+    described = report_inputs.retold(point.described, kept, results.roles)
+    described = dataclasses.replace(described, notes=point.described.notes if notes else ())
     return dataclasses.replace(results, state_points=(dataclasses.replace(point, described=described),))
 
 
@@ -143,7 +144,7 @@ def test_tables_show_the_numbers_they_were_given(document):
 def test_the_summary_is_made_of_the_numbers(results):
     text = " ".join(narrative.summary(results.state_points[0], results))
     assert "2 independent runs of 1 ns at 298.15 K" in text
-    assert "Li⁺ has 2.86 ± 0.09 FSI⁻ and 1.17 ± 0.05 DME in its first shell; of the diluent, 0.02 ± 0.03 TTE" in text
+    assert "Li⁺ has 1.17 ± 0.05 DME and 2.86 ± 0.09 FSI⁻ in its first shell; of the diluent, 0.02 ± 0.03 TTE" in text
     assert "Of the anions, 3.0 ± 1.4 % are in contact with no Li⁺ (SSIP)" in text
     assert "Compact aggregates (CIPA): none." in text
 
@@ -366,7 +367,7 @@ def test_the_index_lists_every_state_point_with_errors_and_units(index):
     assert text[1:3] == ["298.15", "borderline"]
     unsettled = "(equilibration not stationary)"
     assert f"Density 1.462 ± 0.004 g/cm³ {unsettled} LiFSI 1.490 ± 0.010 mol/L" == text[3]
-    assert text[4] == "FSI⁻ 2.86 ± 0.09 DME 1.17 ± 0.05 TTE 0.02 ± 0.03"
+    assert text[4] == "DME 1.17 ± 0.05 FSI⁻ 2.86 ± 0.09 TTE 0.02 ± 0.03"
     assert text[5] == "SSIP 3.0 ± 1.4 % CIP 12.0 ± 1.8 % AGG 85 ± 5 %"
     assert text[-1] == "none"
     assert "2 formulations, 2 state points" in index.text
@@ -409,7 +410,8 @@ def test_features_have_a_fixed_schema_and_lose_nothing(study, tmp_path):
     ]
     frame = pd.read_csv(tmp_path / "features.csv", keep_default_na=False, na_values={"value": "", "error": ""})
     assert list(frame.columns) == FEATURES.names
-    assert len(frame) == sum(len(r.counts) + len(r.state_points[0].described.descriptors) for r in results)
+    # One more of each: the edge of the box.
+    assert len(frame) == sum(len(r.counts) + 1 + len(r.state_points[0].described.descriptors) for r in results)
     one = frame[(frame.formulation == "lifsi-dme-tte") & (frame.name == "anion_cn")].iloc[0]
     assert (one.species, one.value, one.unit, one.replicas) == ("FSI", 2.86, "1", 2)
     counts = frame[(frame.formulation == "lifsi-dme") & (frame.name == "count")]
@@ -507,7 +509,7 @@ def doubtful(results):
     rows = point.described.descriptors.copy()
     rows.loc[largest, ["doubt", "doubt_kind", "doubt_n"]] = few, "few_samples", 6.8
     kept = {name: report_inputs.doubted(tables[name]) for name in ("cn", "speciation", "solvent_states", "composition")}
-    described = dataclasses.replace(point.described, tables=kept, descriptors=rows)
+    described = report_inputs.retold(dataclasses.replace(point.described, descriptors=rows), kept, results.roles)
     return dataclasses.replace(
         results, state_points=(dataclasses.replace(point, described=described, replicas=point.replicas[:1]),)
     )
@@ -522,7 +524,7 @@ def test_a_number_with_an_unreliable_error_does_not_look_precise(results):
     assert "error not reliable (6.8 independent samples)" in document.values("title")
     assert "≈: error not reliable: 2.1 to 6.8 independent samples, and 10 are needed." in document.text
     assert "≈: error not reliable: 6.8 independent samples, and 10 are needed." in document.text
-    assert "On average Li⁺ has ≈ 2.9 FSI⁻ and 1.17 ± 0.05 DME in its first shell" in document.text
+    assert "On average Li⁺ has 1.17 ± 0.05 DME and ≈ 2.9 FSI⁻ in its first shell" in document.text
     assert "± 0 " not in document.text and "85 % (never changed) with two or more (AGG)" in document.text
 
 

@@ -32,7 +32,7 @@ def test_the_bars_at_a_glance_are_the_numbers_of_the_tables(results):
     point = results.state_points[0]
     found = {bar.title: bar for bar in glance(point, narrative.headlines(point, results), {})}
     shell, pairs = found["First shell of Li⁺"], found["Anions: pairs and aggregates"]
-    assert [part.share for part in shell.parts] == pytest.approx([x / 4.048 for x in (2.86, 1.17, 0.018)])
+    assert [part.share for part in shell.parts] == pytest.approx([x / 4.048 for x in (1.17, 2.86, 0.018)])
     assert [(part.name, part.share) for part in pairs.parts] == [("SSIP", 0.03), ("CIP", 0.12), ("AGG", 0.85)]
     sizes = point.described.tables["cluster_sizes"]
     clusters = found["Ions by the size of their cluster"]

@@ -20,7 +20,7 @@ import lmbmd
 from lmbmd.analysis import foreign
 from lmbmd.analysis.features import FEATURES
 from lmbmd.core.errors import LmbmdError
-from lmbmd.report.figures import clusters, motion, pairs, palette, shells
+from lmbmd.report.figures import clusters, motion, over_time, pairs, palette, shells
 from lmbmd.report.figures.drawing import Drawing, styled
 from lmbmd.report.result import MOST_REMARKS, MOST_ROWS, Result
 from lmbmd.report.words import narrative
@@ -90,11 +90,12 @@ def test_a_wrong_name_is_told_the_nearest_and_all(result, key, said):
     assert isinstance(caught.value, KeyError) and not str(caught.value).startswith(('"', "'LiFSI"))
 
 
-def test_the_numbers_shown_first_are_those_at_the_head_of_the_page(analysed):
-    found = narrative.headlines(analysed.point, analysed.results)
-    head = [(round(h.value, 9), h.unit.replace("%", "1")) for h in found if math.isfinite(h.value)]
-    shown = analysed.main()
-    assert sorted((round(n.value, 9), n.unit) for n in shown) == sorted(head) and len(shown) >= 8
+def test_the_numbers_shown_first_are_those_at_the_head_of_the_page(result, analysed):
+    for one in (result, analysed):
+        head = [h for h in narrative.headlines(one.point, one.results) if math.isfinite(h.value)]
+        shown = one.main()
+        assert [(n.name, n.species, n.value) for n in shown] == [(h.name, h.species, h.value) for h in head]
+        assert len({n.name for n in shown}) >= 8 and shown[0].name == "density_g_cm3"
 
 
 def test_the_table_fits_on_a_screen_and_has_value_error_unit_and_doubt(result):
@@ -133,6 +134,14 @@ def test_a_run_that_is_too_short_has_no_error_bars_but_keeps_its_errors(analysed
     assert " ± " not in html.text.replace("value ± error", "")
 
 
+def test_the_edge_of_a_box_is_as_sure_as_its_density(result):
+    edge = result["box_edge_nm"]
+    assert edge.error == pytest.approx(edge.value * result["density_g_cm3"].error / result["density_g_cm3"].value / 3)
+    assert "±" in edge.text and not edge.doubt
+    short = Result(report_inputs.too_short(result.results))["box_edge_nm"]
+    assert short.text.startswith("≈") and "±" not in short.text and short.doubt_kind == "not_quoted"
+
+
 def shapes(figure):
     """What a figure looks like: its SVG file."""
     return Drawing("x", "", "", "", pd.DataFrame(), figure).svg
@@ -144,6 +153,7 @@ FIGURES = {
     "speciation": lambda point, colour, on: pairs.speciation(point, on)[0],
     "clusters": lambda point, colour, on: clusters.cluster_sizes(point, on)[0],
     "msd": lambda point, colour, on: motion.msd(point, colour, on)[0],
+    "residence": lambda point, colour, on: over_time.residence(point, colour, on)[0],
 }
 
 
@@ -184,15 +194,65 @@ def test_a_pair_of_an_rdf_is_chosen_by_name(result):
         result.plot_rdf("FSI:P")
 
 
+def test_either_residence_correlation_is_drawn_and_no_other(result):
+    titles = [result.plot_residence(name).get_title(loc="left") for name in ("continuous", "intermittent")]
+    assert titles == ["Continuous", "Intermittent"] and result.plot_residence().get_title(loc="left") == "Continuous"
+    with pytest.raises(LmbmdError, match=r"'intermitent' is no residence correlation\. Did you mean 'intermittent'"):
+        result.plot_residence("intermitent")
+
+
 def test_a_plot_without_its_table_says_so(analysed):
     with pytest.raises(LmbmdError, match=r"no table for that figure.*notes"):
         analysed.plot_msd()
     assert plt.get_fignums() == []
 
 
+def test_all_state_points_of_a_folder_are_read_by_name(study, analysed):
+    found = lmbmd.read_all(study)
+    names = [f"{bottle}/{T}" for bottle in ("lifsi-dme", "lifsi-dme-tte") for T in ("298.15K", "333.15K")]
+    assert sorted(found) == sorted(names) and list(lmbmd.read_all(study / "lifsi-dme")) == names[:2]
+    one, alone = found["lifsi-dme/333.15K"], lmbmd.read(study / "lifsi-dme" / "333.15K")
+    assert (one.title, one.folder) == (alone.title, alone.folder)
+    pd.testing.assert_frame_equal(one.to_pandas(), alone.to_pandas())
+    assert list(lmbmd.read_all(analysed.folder)) == ["out"]
+
+
+@pytest.mark.parametrize("call", [lmbmd.read, lmbmd.read_all])
+@pytest.mark.parametrize("folder", [None, 5, ["results"]])
+def test_what_is_no_folder_is_refused_in_plain_words(call, folder):
+    with pytest.raises(LmbmdError, match=rf"folder cannot be {re.escape(repr(folder))}\. Give a folder, as text"):
+        call(folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"species": 5}, "species cannot be 5. Give the file of a species map"),
+        ({"species": None}, "species cannot be None"),
+        ({"options": "x"}, "options cannot be 'x'. Give a dict"),
+        ({"options": [1]}, r"options cannot be \[1\]"),
+        ({"begin_ps": "1"}, "begin_ps cannot be '1'. Give a number"),
+        ({"every_ps": True}, "every_ps cannot be True"),
+        ({"workers": "2"}, "workers cannot be '2'. Give a whole number"),
+        ({"workers": None}, "workers cannot be None"),
+        ({"pressure": 5}, "pressure cannot be 5"),
+        ({"pressure": [5]}, "pressure cannot be 5. Give files"),
+        ({"out": 5}, "out cannot be 5. Give a folder"),
+        ({"title": 5}, "title cannot be 5. Give text"),
+        ({"source": []}, "there is no trajectory. Give a Universe"),
+        ({"source": ()}, "there is no trajectory. Give a Universe"),
+        ({"source": 5}, "5 is no Universe"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_in_plain_words(wrong, said, analysed):
+    files = analysed.folder.parent / "topology.pdb", analysed.folder.parent / "traj.xtc"
+    with pytest.raises(LmbmdError, match=said):
+        lmbmd.analyze(**{"source": files, "species": EXACT_MAP, "options": QUICK} | wrong)
+
+
 def test_a_folder_of_several_state_points_names_them(study):
     for folder in (study / "lifsi-dme", study):
-        with pytest.raises(LmbmdError, match=r"[24] state points.*lifsi-dme/298\.15K.*lifsi-dme/333\.15K"):
+        with pytest.raises(LmbmdError, match=r"[24] state points.*read_all.*lifsi-dme/298\.15K.*lifsi-dme/333\.15K"):
             lmbmd.read(folder)
     with pytest.raises(LmbmdError, match="no folder"):
         lmbmd.read(study / "nothing")

@@ -23,7 +23,8 @@ def told(results, notes=(), replicas=None, **tables):
     """The summary of a state point that has these tables and nothing else."""
     (point,) = results.state_points
     tables = {name: report_inputs.doubted(table) for name, table in tables.items()}
-    described = Described(point.described.descriptors.iloc[:0], tables, tuple(notes), {"centre": "Li"})
+    described = Described(point.described.descriptors.iloc[:0], {}, tuple(notes), {"centre": "Li"})
+    described = report_inputs.retold(described, tables, results.roles)
     point = dataclasses.replace(point, described=described, replicas=point.replicas if replicas is None else replicas)
     return " ".join(narrative.summary(point, dataclasses.replace(results, state_points=(point,))))
 
@@ -68,7 +69,7 @@ SPECIATION = pd.DataFrame(
 
 def test_the_anions_are_told_by_anion_alone(results):
     text = told(results, speciation=SPECIATION)
-    assert "Of the anions, 10.0 ± 1.0 % are in contact with no cation (SSIP), 30 ± 2 % with one (CIP)" in text
+    assert "Of the anions, 10.0 ± 1.0 % are in contact with no Li⁺ (SSIP), 30 ± 2 % with one (CIP)" in text
     partial = SPECIATION[(SPECIATION.convention == "anion") & (SPECIATION.cls != "CIP")]
     assert "Of the anions" not in told(results, speciation=partial)
 

@@ -56,7 +56,7 @@ def _shell(found: Sequence[Headline], colour: Mapping[str, str]) -> Bar | None:
     shells = [h for h in found if h.group == "cn" and math.isfinite(h.value) and h.value > 0]
     shells = [h for h in shells if h.centre == shells[0].centre]
     total = sum(h.value for h in shells)
-    parts = [Part(h.short, h.shown, h.value / total, colour.get(h.species, MUTED)) for h in shells]
+    parts = [Part(h.brief, h.shown, h.value / total, colour.get(h.species, MUTED)) for h in shells]
     return Bar(f"First shell of {shells[0].centre}", "cn", tuple(parts)) if parts else None
 
 
@@ -84,7 +84,7 @@ def _sureness(point: StatePoint, found: Sequence[Headline]) -> Bar | None:
     if not found:
         return None
     known = [h for h in found if math.isfinite(h.value)]
-    sure = 0 if too_short(point) else sum(not h.doubt and h.error is not None and math.isfinite(h.error) for h in known)
+    sure = 0 if too_short(point) else sum(not h.doubt and math.isfinite(h.error) for h in known)
     counts = [("with an error bar", sure, _SURE), ("without an error bar", len(known) - sure, _UNSURE)]
     counts.append(("no value", len(found) - len(known), _NONE))
     parts = tuple(Part(name, rounding.exact(n), n / len(found), ink) for name, n, ink in counts if n)

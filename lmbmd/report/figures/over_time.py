@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from lmbmd.core import rounding
-from lmbmd.report.figures.drawing import SMALL, Drawing, axes, errors, thinned, titled, without_bars
+from lmbmd.report.figures.drawing import SMALL, Drawing, On, axes, errors, thinned, titled, without_bars
 from lmbmd.report.figures.palette import INK, LINES, MUTED
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.words import naming
@@ -49,14 +50,16 @@ def running(point: StatePoint) -> list[Drawing]:
     return drawings
 
 
-def residence(point: StatePoint, colour: Mapping[str, str]) -> list[Drawing]:
-    """Continuous and intermittent residence correlation functions, one panel each."""
+def residence(point: StatePoint, colour: Mapping[str, str], on: On = Figure, only: str = "") -> list[Drawing]:
+    """Continuous and intermittent residence correlation functions, one panel each, or one of the two."""
     table = point.table("residence_curves")
     if table is None:
         return []
     drawings = []
     for correlation, curves in table.groupby("correlation", sort=False):
-        figure, ax = axes((4.3, 2.9))
+        if only not in ("", correlation):
+            continue
+        figure, ax = axes((4.3, 2.9), on)
         scale, unit = (1000.0, "ns") if curves.t_ps.max() > 2000 else (1.0, "ps")
         words = []
         for partner, rows in curves.groupby("partner", sort=False):

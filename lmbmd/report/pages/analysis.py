@@ -57,7 +57,7 @@ def told(results: Results) -> str:
     rows = []
     for group, heading in _LINES:
         of = [headline for headline in found if headline.group == group]
-        known = [" ".join(filter(None, [one.short, one.text])) for one in of if math.isfinite(one.value)]
+        known = [" ".join(filter(None, [one.brief, one.text])) for one in of if math.isfinite(one.value)]
         shown = ", ".join(known) or ("this run gives no number" if of else "not computed")
         rows.append((heading.format(centre=centre), shown))
     width = max(len(heading) for heading, _ in rows)

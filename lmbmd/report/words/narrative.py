@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import Any
 
 from lmbmd.core import rounding
 from lmbmd.core.words import counted, listed
@@ -18,27 +17,23 @@ from lmbmd.report.words import naming
 class Headline:
     """One number worth comparing between formulations.
 
-    ``group`` is the column of the comparison it belongs to, ``species`` whom it is about ("" for the whole liquid);
-    ``doubt`` says why the error is missing or not to be relied on, ``remark`` what else must stand beside the number;
-    ``brief`` is the label in a column whose heading says the rest, ``centre`` the ion that a CN is round.
+    ``group`` is the column of the comparison it belongs to, ``brief`` the label there; ``name`` and ``species`` are
+    those of the feature table ("" for the whole liquid); ``doubt`` says why the error is missing or not to be relied
+    on, ``remark`` what else must stand beside the number; ``centre`` is the ion that a CN is round.
     """
 
     group: str
     label: str
+    brief: str
+    name: str
     species: str
     value: float
-    error: float | None
+    error: float
     unit: str
     definition: str
     doubt: Doubt = SURE
     remark: str = ""
-    brief: str = ""
     centre: str = ""
-
-    @property
-    def short(self) -> str:
-        """The label in a column that says the rest: the species alone, or nothing for the density."""
-        return naming.species(self.species) if self.species else self.brief or self.label
 
     @property
     def scale(self) -> str:
@@ -67,8 +62,7 @@ class Headline:
     @property
     def _errorless(self) -> bool:
         """Whether the doubt stands in the place of the error."""
-        missing = self.error is None or math.isnan(self.error)
-        return bool(self.doubt) and missing and self.doubt.kind is not Kind.NOT_QUOTED
+        return bool(self.doubt) and math.isnan(self.error) and self.doubt.kind is not Kind.NOT_QUOTED
 
     @property
     def unsure(self) -> bool:
@@ -80,136 +74,79 @@ class Headline:
         return f"{self.shown} {self.shown_unit}".strip()
 
 
-def headlines(point: StatePoint, results: Results) -> list[Headline]:
-    """The numbers of the header and of the comparison, each only if it was computed."""
-    return [
-        *_amounts(point, results),
-        *_coordination(point),
-        *_speciation(point),
-        *_solvent(point, results),
-        *_clusters(point),
-        *_motion(point),
-    ]
-
-
-def _amounts(point: StatePoint, results: Results) -> list[Headline]:
-    table = point.table("composition")
-    if table is None:
-        return []
-    found = []
-    for row in table.itertuples():
-        error = None if pd.isna(row.error) else float(row.error)
-        unit = str(row.unit)
-        if str(row.quantity) == "density":
-            settled = not any(replica.settled is False for replica in point.replicas)
-            remark = "" if settled else "equilibration not stationary"
-            amount = (row.simulated, error, unit, "density", doubt_of(row), remark)
-            found.append(Headline("liquid", "Density", "", *amount))
-        elif unit == "mol/L" and str(row.component) in (results.salts or [str(row.component)]):
-            label = naming.formula(str(row.component))
-            found.append(Headline("liquid", label, "", row.simulated, error, unit, "composition", doubt_of(row)))
-    return sorted((h for h in found if math.isfinite(h.value)), key=lambda h: h.label != "Density")
-
-
-def _coordination(point: StatePoint) -> list[Headline]:
-    table = point.table("cn")
-    if table is None:
-        return []
-    rows = table[table.site.fillna("") == ""]
-    return [
-        Headline(
-            "cn",
-            f"{naming.species(str(r.species))} per {naming.species(str(r.centre))}",
-            str(r.species),
-            r.value,
-            r.error,
-            "1",
-            "cn",
-            doubt_of(r),
-            centre=naming.species(str(r.centre)),
-        )
-        for r in rows.itertuples()
-    ]
-
-
-def _speciation(point: StatePoint) -> list[Headline]:
-    table = point.table("speciation")
-    if table is None:
-        return []
-    rows = table[table.convention == "anion"]
-    rows = rows[rows.cls.isin(("SSIP", "CIP", "AGG"))]
-    return [
-        Headline("speciation", str(r.cls), "", r.fraction, r.error, "%", "speciation_anion", doubt_of(r))
-        for r in rows.itertuples()
-    ]
-
-
-def _solvent(point: StatePoint, results: Results) -> list[Headline]:
-    table = point.table("solvent_states")
-    if table is None:
-        return []
-    return [
-        Headline(
-            "free",
-            f"free {naming.species(str(r.species))}",
-            str(r.species),
-            r.free,
-            getattr(r, "free_error", math.nan),
-            "%",
-            "solvent_states",
-            doubt_of(r, "free"),
-        )
-        for r in table.itertuples()
-        if results.roles.get(str(r.species)) != "diluent"
-    ]
-
-
-def _clusters(point: StatePoint) -> list[Headline]:
-    wanted = {
-        "cluster_size_weight_average": ("mean cluster size", "ions", "mean"),
-        "largest_cluster_fraction": ("largest cluster", "%", "largest"),
-    }
-    # A cluster that spans the box, or is longer than half of it, would be larger in a larger box.
-    remark = "limited by the box" if point.notes("box", "cluster") else ""
-    rows = point.described.descriptors
-    return [
-        Headline(
-            "cluster",
-            wanted[r.name][0],
-            "",
-            r.value,
-            r.error,
-            wanted[r.name][1],
-            f"d-{naming.slug(r.name)}",
-            doubt_of(r) if math.isfinite(r.value) else SURE,
-            remark,
-            wanted[r.name][2],
-        )
-        for r in rows[rows.name.isin(wanted)].itertuples(index=False)
-    ]
-
-
-#: Descriptors of motion among the headlines: label, label where the column says the rest.
-_MOVING = {
-    "conductivity_S_m": ("conductivity", "σ"),
-    "transference_solvent": ("solvent-fixed transference number", "t₊ solvent-fixed"),
-    "self_diffusion_m2_s": ("self-diffusion", "D"),
-    "viscosity_mPa_s": ("viscosity", "η"),
+#: The headlines in their order, as the feature table names them: group, label, label where the column says the rest,
+#: definition. Of a number about a species the label says what it is of it.
+_MAIN = {
+    "density_g_cm3": ("liquid", "Density", "Density", "density"),
+    "molarity_mol_L": ("liquid", "", "", "composition"),
+    "solvent_cn": ("cn", "", "", "cn"),
+    "polymer_cn": ("cn", "", "", "cn"),
+    "anion_cn": ("cn", "", "", "cn"),
+    "diluent_cn": ("cn", "", "", "cn"),
+    "additive_cn": ("cn", "", "", "cn"),
+    "free_solvent_fraction": ("free", "", "", "solvent_states"),
+    "ssip_fraction_anion": ("speciation", "SSIP", "SSIP", "speciation_anion"),
+    "cip_fraction_anion": ("speciation", "CIP", "CIP", "speciation_anion"),
+    "agg_fraction_anion": ("speciation", "AGG", "AGG", "speciation_anion"),
+    "cluster_size_weight_average": ("cluster", "mean cluster size", "mean", ""),
+    "largest_cluster_fraction": ("cluster", "largest cluster", "largest", ""),
+    "conductivity_S_m": ("motion", "conductivity", "σ", ""),
+    "transference_solvent": ("motion", "solvent-fixed transference number", "t₊ solvent-fixed", ""),
+    "self_diffusion_m2_s": ("motion", "self-diffusion", "D", ""),
+    "viscosity_mPa_s": ("motion", "viscosity", "η", ""),
 }
 
 
-def _motion(point: StatePoint) -> list[Headline]:
-    """Of the self-diffusion and the transference number that of the primary centre alone."""
-    rows, centre = point.described.descriptors, str(point.described.facts.get("centre", ""))
-    found = []
-    for name, (label, brief) in _MOVING.items():
-        for row in rows[(rows.name == name) & rows.species.isin(("", centre))].itertuples(index=False):
-            whom = naming.species(str(row.species))
-            words = (f"{label} of {whom}", f"{whom} {brief}") if whom else (label, brief)
-            doubt = doubt_of(row) if math.isfinite(row.value) else SURE
-            number = (row.value, row.error, str(row.unit), f"d-{naming.slug(name)}", doubt)
-            found.append(Headline("motion", words[0], "", *number, brief=words[1]))
-    return found
+def headlines(point: StatePoint, results: Results) -> list[Headline]:
+    """The main numbers of a state point, each only if it was computed: those of pages, terminal and notebook."""
+    rows = point.described.descriptors
+    return [
+        _headline(row, point)
+        for name in _MAIN
+        for row in rows[rows.name == name].itertuples(index=False)
+        if _is_headline(name, str(row.species), point, results)
+    ]
+
+
+def _is_headline(name: str, species: str, point: StatePoint, results: Results) -> bool:
+    """Of amounts those of salts, of shells and of free molecules species one by one, of motion the primary centre."""
+    match _MAIN[name][0]:
+        case "liquid":
+            return species in ("", *(results.salts or [species]))
+        case "cn":
+            return bool(species)
+        case "free":
+            return results.roles.get(species) != "diluent"
+        case "motion":
+            return species in ("", point.centre)
+        case _:
+            return True
+
+
+def _headline(row: Any, point: StatePoint) -> Headline:
+    """A descriptor with the words and remarks that it has among the main numbers."""
+    name, species = str(row.name), str(row.species)
+    group, label, brief, definition = _MAIN[name]
+    whom, centre, unit, remark = naming.species(species), naming.species(point.centre), str(row.unit), ""
+    if name == "density_g_cm3":
+        remark = "equilibration not stationary" * any(replica.settled is False for replica in point.replicas)
+    elif group == "liquid":
+        label = brief = naming.formula(species)
+    elif group == "cn":
+        label, brief = f"{whom} per {centre}", whom
+    elif group == "free":
+        label, brief = f"free {whom}", whom
+    elif group == "cluster":
+        # A cluster that spans the box, or is longer than half of it, would be larger in a larger box.
+        remark = "limited by the box" * bool(point.notes("box", "cluster"))
+    elif species:
+        label, brief = f"{label} of {whom}", f"{whom} {brief}"
+    if group in ("speciation", "free") or name == "largest_cluster_fraction":
+        unit = "%"
+    doubt = doubt_of(row) if math.isfinite(row.value) else SURE
+    number = (name, species, row.value, row.error, unit)
+    definition = definition or f"d-{naming.slug(name)}"
+    return Headline(group, label, brief, *number, definition, doubt, remark, centre if group == "cn" else "")
 
 
 @dataclass(frozen=True)
@@ -261,7 +198,12 @@ def summary(point: StatePoint, results: Results) -> list[str]:
     """
     found = headlines(point, results)
     told = [setting(point, results, _CAVEATS.get(verdict(point).word, ""))]
-    told += [_shell(found, results, _top_shell(point)), _classes(found), _clustered(point, found), _moving(found)]
+    told += [
+        _shell(found, results, _top_shell(point)),
+        _classes(found, point.centre),
+        _clustered(point, found),
+        _moving(found),
+    ]
     return [sentence for sentence in told if sentence]
 
 
@@ -325,18 +267,17 @@ def _top_shell(point: StatePoint) -> str:
     if table is None:
         return ""
     top = table.sort_values("rank").iloc[0]
-    share = Headline("shell", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
+    share = Headline("shell", "", "", "", "", top.fraction, top.error, "%", "shell", doubt_of(top)).text
     return f"; the most frequent shell is {naming.shell(molecules_of(top))} ({share} of all)"
 
 
-def _classes(found: list[Headline]) -> str:
+def _classes(found: list[Headline], centre: str) -> str:
     share = {h.label: h.text for h in found if h.group == "speciation" and math.isfinite(h.value)}
     if set(share) != {"SSIP", "CIP", "AGG"}:
         return ""
-    centre = next((h.centre for h in found if h.centre), "cation")
     return (
-        f"Of the anions, {share['SSIP']} are in contact with no {centre} (SSIP), {share['CIP']} with one (CIP) and "
-        f"{share['AGG']} with two or more (AGG)."
+        f"Of the anions, {share['SSIP']} are in contact with no {naming.species(centre)} (SSIP), "
+        f"{share['CIP']} with one (CIP) and {share['AGG']} with two or more (AGG)."
     )
 
 
