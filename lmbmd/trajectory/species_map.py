@@ -21,6 +21,37 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+]*")
 _RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 
 
+def _texts(given: str | int | list[str | int] | None) -> tuple[str, ...]:
+    """One name or several, as text."""
+    return tuple(str(name) for name in (given if isinstance(given, list) else [given]) if name is not None)
+
+
+class UnitEntry(BaseModel):
+    """One kind of unit of a chain: how to find it, and where its donor sites are.
+
+    Attributes:
+        resname: residue name, or several: each residue of the chain is then a unit.
+        smiles: of the repeat unit, with two attachment points, ``[*:1]CCO[*:2]``: the chain is cut into copies of it
+            by its bonds, and what is left over at an end belongs to the last unit there.
+        role: polymer, or anion or cation for an ion that is tied to the chain.
+        charge: formal, of a unit inside the chain; 0 if not given, of an anion −1.
+        sites: as of a species; a SMARTS is looked up in ``smiles``.
+    """
+
+    model_config = _STRICT
+
+    resname: str | int | list[str | int] | None = None
+    smiles: str | None = None
+    role: Role = "polymer"
+    charge: int | None = Field(None, ge=-20, le=20)
+    sites: dict[str, str | list[str | int]] = {}
+
+    @property
+    def resnames(self) -> tuple[str, ...]:
+        """Residue names as a tuple of text."""
+        return _texts(self.resname)
+
+
 class SpeciesEntry(BaseModel):
     """One species: how to find its atoms, what it is, where its donor sites are.
 
@@ -32,7 +63,9 @@ class SpeciesEntry(BaseModel):
         atoms: atom numbers from 1, as in PDB, GRO and LAMMPS files: ``"1-75, 90-120"``.
         atoms_per_molecule: where the file does not tell molecules apart and the atoms of each follow one another.
         polydisperse: whether its molecules are chains of several lengths; otherwise all have one formula.
-        role: cation, anion, solvent, diluent or additive; the centre needs none.
+        units: kinds of units by name, where its molecules are chains that are counted unit by unit. Units by residue
+            name select the chains, too, if nothing else does.
+        role: cation, anion, solvent, polymer (of a species with units), diluent or additive; the centre needs none.
         charge: formal charge; otherwise from ``smiles``, or the element of the centre, or −1 for an anion.
         sites: name of each kind of donor site, and its atoms: an element, a SMARTS (its first atom), or a list of
             atom names or types.
@@ -46,6 +79,7 @@ class SpeciesEntry(BaseModel):
     atoms: str | int | list[str | int] | None = None
     atoms_per_molecule: int | None = Field(None, ge=1)
     polydisperse: bool = False
+    units: dict[str, UnitEntry] = {}
     role: Role | None = None
     charge: int | None = Field(None, ge=-20, le=20)
     sites: dict[str, str | list[str | int]] = {}
@@ -53,8 +87,9 @@ class SpeciesEntry(BaseModel):
     @property
     def resnames(self) -> tuple[str, ...]:
         """Residue names as a tuple of text."""
-        given = self.resname if isinstance(self.resname, list) else [self.resname]
-        return tuple(str(name) for name in given if name is not None)
+        if self.resname is None and self.smiles is None and self.atoms is None:
+            return tuple(name for unit in self.units.values() for name in unit.resnames)
+        return _texts(self.resname)
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -158,7 +193,10 @@ def from_mapping(
     if raw.topology_box_is_wrong and raw.box is None:
         what = "the topology's box is to be wrong, but the right one is not told."
         raise LmbmdError(what, where=f"{path}:topology_box_is_wrong", remedy="Add a line 'box: [x, y, z]', in Å.")
+    units = [(name, unit) for checked in species.values() for name, unit in checked.units.items()]
+    _check_names([*(name for name, checked in species.items() if not checked.units), *(n for n, _ in units)], path)
     sites = [f"{name}:{site}" for name, checked in species.items() for site in checked.sites]
+    sites += [f"{name}:{site}" for name, unit in units for site in unit.sites]
     interval = None if raw.frame_interval_ps is None else float(raw.frame_interval_ps)
     return SpeciesMap(
         path=str(path),
@@ -175,6 +213,13 @@ def from_mapping(
             raw.cutoffs, site_keys(centres, sites), where=lambda key: f"{path}:{place(('cutoffs', key), lines)}"
         ),
     )
+
+
+def _check_names(counted: list[str], path: Path) -> None:
+    twice = next((name for name in counted if counted.count(name) > 1), None)
+    if twice:
+        what = f"two species or units are named '{twice}'."
+        raise LmbmdError(what, where=f"{path}:species", remedy="Each needs a name of its own.")
 
 
 def _box(given: list[float | int] | None, where: str) -> tuple[float, ...] | None:
@@ -211,12 +256,42 @@ def _check_entry(name: str, entry: SpeciesEntry, is_centre: bool, where: str) ->
         refuse(f"the centre has the role '{entry.role}'.", "A centre is a monatomic cation; leave its role out.")
     if is_centre and entry.sites:
         refuse("the centre has donor sites.", "Sites belong to its partners; leave them out here.")
-    roles = [role for role in ROLES if role != "polymer"]
-    if entry.role == "polymer":
-        what = "the units of a chain are not told apart in trajectories of other programs."
-        refuse(what, "Give the chain the role 'solvent': it then counts as one molecule.")
     if not is_centre and entry.role is None:
-        refuse("the role is missing.", f"Add one of: role: {', '.join(roles)}.")
-    for site in entry.sites:
+        refuse("the role is missing.", f"Add one of: role: {', '.join(ROLES)}.")
+    for site in (*entry.sites, *(site for unit in entry.units.values() for site in unit.sites)):
         if not _NAME.fullmatch(site):
             refuse(f"'{site}' is no site name.", "Use letters, digits, '_', '.' and '+'.")
+    if entry.role == "polymer" and not entry.units:
+        refuse(
+            "nothing says what the units of its chains are.",
+            "Add them by their SMILES, such as 'units: {EO: {smiles: \"[*:1]CCO[*:2]\", sites: {O: O}}}', or by "
+            "residue names, such as 'units: {EO: {resname: PEO, sites: {O: O}}}'; or give the role 'solvent': a chain "
+            "then counts as one molecule.",
+        )
+    if entry.units:
+        _check_units(entry, where)
+
+
+def _check_units(entry: SpeciesEntry, where: str) -> None:
+    def refuse(what: str, remedy: str, *keys: str) -> None:
+        raise LmbmdError(what, where=".".join([where, *keys]), remedy=remedy)
+
+    if entry.role != "polymer":
+        refuse(f"it has units and the role '{entry.role}'.", "Give it the role 'polymer'; its units may be ions.")
+    for key in ("sites", "charge"):
+        if key in entry.model_fields_set:
+            refuse(f"'{key}' of a chain is that of its units.", f"Give {key} to the units.", key)
+    by_residue = [bool(unit.resnames) for unit in entry.units.values()]
+    if any(by_residue) and not all(by_residue):
+        refuse("some units are told by residues and some by their SMILES.", "Tell all in one way.", "units")
+    seen: dict[str, str] = {}
+    for name, unit in entry.units.items():
+        if not _NAME.fullmatch(name):
+            refuse(f"'{name}' is no name of a unit.", "Use letters, digits, '_', '.' and '+'.", "units")
+        if bool(unit.resnames) == bool(unit.smiles):
+            refuse("a unit is told by its residue name or by its SMILES.", "Give one of them.", "units", name)
+        if unit.role not in ("polymer", "anion", "cation"):
+            refuse(f"a unit has no role '{unit.role}'.", "It is polymer, anion or cation.", "units", name, "role")
+        for resname in unit.resnames:
+            if seen.setdefault(resname, name) != name:
+                refuse(f"residue '{resname}' is both '{seen[resname]}' and '{name}'.", "Give it to one.", "units")

@@ -19,6 +19,7 @@ from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.formats.lammps import lammps_files
 from lmbmd.box.pdb import read_pdb
 from lmbmd.box.read import read_box
+from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.bonds import near_pairs
@@ -32,6 +33,8 @@ from lmbmd.formulation.models import load_formulation
 from lmbmd.formulation.polymers.draw import Chains
 from lmbmd.formulation.polymers.known import known_polymers
 from lmbmd.formulation.polymers.units import assemble, mirrored, read_end, read_unit
+from lmbmd.trajectory import open_universe, species_map
+from lmbmd.trajectory.mapping.matching import atom_table
 
 SAGE = next(name for name in reversed(available_sets()) if name.startswith("sage-clp"))
 
@@ -245,3 +248,27 @@ def test_near_pairs_are_those_of_the_matrix_of_all_bonds() -> None:
     naive = {(i, j): int(steps[i, j]) for i in range(n) for j in range(i + 1, n) if steps[i, j] <= 3}
     assert near_pairs(len(terms.masses), (row[:2] for row in terms.bonds), 3) == naive
     assert naive.keys() == {tuple(row[:2]) for row in terms.exceptions}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("program", "file"), [("gromacs", "conf.gro"), ("lammps", "data.lmp")])
+def test_the_species_map_beside_an_exported_box_has_the_units_of_its_chains(
+    tmp_path: Path, program: str, file: str
+) -> None:
+    """Of a random copolymer of several lengths: by residues in GROMACS' files, by SMILES in those of LAMMPS."""
+    path = tmp_path / "bottle.yaml"
+    path.write_text(
+        "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PVDF_HFP: {amount: 25 mol parts, units: 20, sequence: random, "
+        "shares: {VDF: 4, HFP: 1}, distribution: poisson}\nsize: {chains: 5}\n",
+        encoding="utf-8",
+    )
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    composition.write(tmp_path / "box" / "composition.json")
+    build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box" / "r1")
+    assert main(["export", str(tmp_path / "box" / "r1"), "--to", program, "--out", str(tmp_path / "out")]) == 0
+    universe = open_universe(tmp_path / "out" / file)
+    atoms, order = atom_table(universe, species_map.load(tmp_path / "out" / "species.yaml"))
+    own = AtomTable.read(tmp_path / "box" / "r1" / "atoms.parquet")
+    assert order is None and atoms.species == own.species and atoms.sites == own.sites
+    for column in ("unit", "molecule", "species_id", "site_id"):
+        np.testing.assert_array_equal(getattr(atoms, column), getattr(own, column))

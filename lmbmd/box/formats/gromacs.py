@@ -55,13 +55,15 @@ def _types(box: Box, species: int) -> list[str]:
 def _molecule(box: Box, s: int) -> list[str]:
     terms, names = box.species[s], names_in_molecule(box, s)
     residues = residue_names(box.atoms)
-    residue = [residues[species] for species in box.atoms.species_id[box.atoms_of(s)].tolist()]
+    mine = box.atoms_of(s)
+    residue = [residues[species] for species in box.atoms.species_id[mine].tolist()]
+    number = (box.atoms.unit[mine] - box.atoms.unit[mine][0] + 1).tolist()
     by_bonds = _excluded_by_bonds(terms)
     lines = ["[ moleculetype ]", f"{box.names[s]} {NREXCL if by_bonds else 0}", "", "[ atoms ]"]
     for i, (kind, name, mass, (q, *_)) in enumerate(
         zip(_types(box, s), names, terms.masses, terms.nonbonded, strict=True), start=1
     ):
-        lines.append(f"{i} {kind} 1 {residue[i - 1]} {name} {i} {q!r} {mass!r}")
+        lines.append(f"{i} {kind} {number[i - 1]} {residue[i - 1]} {name} {i} {q!r} {mass!r}")
     sections = {
         "bonds": [f"{_at(row, 2)} 1 {row[2]!r} {row[3]!r}" for row in terms.bonds],
         "angles": [f"{_at(row, 3)} 1 {math.degrees(row[3])!r} {row[4]!r}" for row in terms.angles],
@@ -91,13 +93,13 @@ def _gro(box: Box) -> str:
     lines = ["written by lmbmd export", str(len(box.atoms))]
     rows = zip(
         box.atoms.species_id.tolist(),
-        box.atoms.molecule.tolist(),
+        box.atoms.unit.tolist(),
         box.atoms.name.tolist(),
         (box.positions_A / 10).tolist(),
         strict=True,
     )
-    for i, (species, molecule, name, (x, y, z)) in enumerate(rows, start=1):
-        head = f"{(molecule + 1) % 100_000:5d}{residues[species]:<5s}{name:>5.5s}{i % 100_000:5d}"
+    for i, (species, unit, name, (x, y, z)) in enumerate(rows, start=1):
+        head = f"{(unit + 1) % 100_000:5d}{residues[species]:<5s}{name:>5.5s}{i % 100_000:5d}"
         lines.append(f"{head}{x:10.5f}{y:10.5f}{z:10.5f}")
     return "\n".join([*lines, " ".join(f"{edge:.6f}" for edge in edges_nm(box)), ""])
 

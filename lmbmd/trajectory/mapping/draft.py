@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -321,13 +322,19 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     return f"{_key(key)}: {_inline(value)}{f'  # {words}' if words else ''}"
 
 
-def map_of(atoms: AtomTable, resnames: Sequence[str] = (), types: Sequence[str] = ()) -> str:
+def map_of(
+    atoms: AtomTable,
+    resnames: Sequence[str] = (),
+    types: Sequence[str] = (),
+    units: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The text of the species map of a box that lmbmd made, for a topology that holds its atoms in their order.
 
     Args:
         atoms: who the atoms are.
-        resnames: of each species, where the topology has residues and atom names.
+        resnames: of each species, where the topology has residues (of a chain its units) and atom names.
         types: of each atom, where it has neither, but types of which each is one element.
+        units: SMILES of each kind of unit, where there are chains and no residues.
     """
     centres = list(dict.fromkeys(atoms.species[k].name for k in atoms.species_id[atoms.centres]))
     lines = ["# Written by lmbmd export: what each molecule of this box is.", _line("centre", centres)]
@@ -335,6 +342,10 @@ def map_of(atoms: AtomTable, resnames: Sequence[str] = (), types: Sequence[str] 
         lines.append(_line("elements", {str(kind): str(e) for kind, e in zip(types, atoms.element, strict=True)}))
     lines.append("species:")
     for s, species in enumerate(atoms.species):
+        if species.chain:
+            if species.chain not in [before.chain for before in atoms.species[:s]]:
+                lines += [f"  {_key(species.chain)}:", *_chain_lines(atoms, species.chain, resnames, types, units)]
+            continue
         mine = np.flatnonzero(atoms.species_id == s)
         one = mine[: len(mine) // atoms.count(species.name)]
         rows: list[tuple[str, Any]] = [("resname", resnames[s])] if resnames else [("atoms", _numbered(mine))]
@@ -343,6 +354,44 @@ def map_of(atoms: AtomTable, resnames: Sequence[str] = (), types: Sequence[str] 
             rows += [("role", species.role), *_told_sites(atoms, one, species.name, types)]
         lines += [f"  {_key(species.name)}:", *(f"    {_line(*row)}" for row in rows)]
     return "\n".join([*lines, ""])
+
+
+def _chain_lines(
+    atoms: AtomTable, chain: str, resnames: Sequence[str], types: Sequence[str], units: Mapping[str, str]
+) -> list[str]:
+    """A kind of chain and its units, told by residue names or else by SMILES, and asked for without either."""
+    kinds = [s for s, species in enumerate(atoms.species) if species.chain == chain]
+    mine = np.flatnonzero(np.isin(atoms.species_id, kinds))
+    lines = [] if resnames else [f"    {_line('atoms', _numbered(mine))}"]
+    starts = atoms.first_atom[atoms.chain_molecules]
+    formulas = {
+        hill_formula(atoms.element[start:end])
+        for start, end in zip(starts, atoms.first_atom[atoms.chain_molecules + 1], strict=True)
+        if atoms.species[atoms.species_id[start]].chain == chain
+    }
+    lines.append(f"    {_line('formula', *formulas) if len(formulas) == 1 else _line('polydisperse', True)}")
+    lines.append(f"    {_line('role', 'polymer')}")
+    if not resnames and not all(atoms.species[s].name in units for s in kinds):
+        return lines
+    lines.append("    units:")
+    for s in kinds:
+        species, own = atoms.species[s], np.flatnonzero(atoms.species_id == s)
+        told = ("resname", resnames[s]) if resnames else ("smiles", units[species.name])
+        rows = [told, ("role", species.role), ("charge", species.charge), ("sites", _unit_sites(atoms, own, types))]
+        lines += [f"      {_key(species.name)}:", *(f"        {_line(*row)}" for row in rows)]
+    return lines
+
+
+def _unit_sites(atoms: AtomTable, mine: np.ndarray, types: Sequence[str]) -> dict[str, Any]:
+    """Donor sites of all units of a kind: the element where all its atoms are donors, else names or types of atoms."""
+    found: dict[str, Any] = {}
+    for k in sorted(set(atoms.site_id[mine].tolist()) - {-1}):
+        donors = mine[atoms.site_id[mine] == k]
+        element, *others = sorted(set(atoms.element[donors].tolist()))
+        whole = not others and (atoms.element[mine] == element).sum() == len(donors)
+        labels = [str((types if len(types) else atoms.name)[i]) for i in donors]
+        found[atoms.sites[k].partition(":")[2]] = element if whole else list(dict.fromkeys(labels))
+    return found
 
 
 def _told_sites(atoms: AtomTable, one: np.ndarray, name: str, types: Sequence[str]) -> list[tuple[str, Any]]:

@@ -47,12 +47,11 @@ def same_graph(one: Graph, other: Graph) -> bool:
     return bool(bare_molecule(*one[:2]).HasSubstructMatch(bare_molecule(*other[:2])))
 
 
-def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[int]:
-    """Atoms of ``graph`` that are the first atom of ``smarts`` in the molecule ``smiles``, and all that the graph
-    cannot tell from these.
+def read_smarts(smarts: str, where: str) -> Any:
+    """The query of a site's SMARTS.
 
     Raises:
-        LmbmdError: if the SMARTS cannot be read, or the molecule of the topology is not that of the SMILES.
+        LmbmdError: if it cannot be read.
     """
     from rdkit import Chem, rdBase
 
@@ -64,6 +63,19 @@ def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[in
             where=where,
             remedy=f"Give an element (O), a SMARTS ([O]=C), or atom names as a list: [{smarts}].",
         )
+    return pattern
+
+
+def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[int]:
+    """Atoms of ``graph`` that are the first atom of ``smarts`` in the molecule ``smiles``, and all that the graph
+    cannot tell from these.
+
+    Raises:
+        LmbmdError: if the SMARTS cannot be read, or the molecule of the topology is not that of the SMILES.
+    """
+    from rdkit import Chem
+
+    pattern = read_smarts(smarts, where)
     template = _parsed(smiles, where)
     wanted = graph_of_smiles(smiles, where)
     if not graph.bonds and wanted.bonds:

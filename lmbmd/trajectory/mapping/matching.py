@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import listed
-from lmbmd.data.atoms import AtomTable, SpeciesInfo
+from lmbmd.data.atoms import AtomTable, Role, SpeciesInfo
 from lmbmd.data.bonds import hill_formula, parents
 from lmbmd.data.ions import IONS
+from lmbmd.formulation.polymers.units import read_unit
 from lmbmd.trajectory.mapping import molecules as who
+from lmbmd.trajectory.mapping.chains import sites_of_unit, units_of
 from lmbmd.trajectory.mapping.elements import (
     UNITED_AMU,
     Evidence,
@@ -32,7 +35,7 @@ from lmbmd.trajectory.mapping.elements import (
     without_repartition,
 )
 from lmbmd.trajectory.mapping.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
-from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap
+from lmbmd.trajectory.species_map import SpeciesEntry, SpeciesMap, UnitEntry
 
 #: Files that may list some of their bonds only. Others are what a simulation was run from, or name all bonds.
 _SOME_BONDS = (".pdb", ".ent", ".brk", ".pdbqt", ".xpdb", ".pqr", ".cif", ".mmcif", ".mmtf", ".gro", ".xyz")
@@ -378,25 +381,86 @@ def atom_table(universe: Any, species_map: SpeciesMap) -> tuple[AtomTable, np.nd
         own = [members for whose, members in molecules if whose == s]
         _check_carbons(topology, own, entry, species_map.where("species", name))
     molecules.sort(key=lambda m: m[1][0])
-    order = np.concatenate([members for _, members in molecules])
-    sizes = [len(members) for _, members in molecules]
-    sites, site_of = _sites(topology, molecules, species_map)
-    charges = _charges(topology, molecules, species_map)
-    infos = tuple(SpeciesInfo(n, species_map.role(n), charges[n]) for n in species_map.species)
+    kinds, rows = _counted(topology, molecules, species_map)
+    units = [unit for row in rows for unit in row]
+    order = np.concatenate([members for _, members in units])
+    sizes = [len(members) for _, members in units]
+    whole = [np.concatenate([members for _, members in row]) for row in rows]
+    sites, site_of = _sites(topology, kinds, species_map)
+    charges = _charges(topology, kinds, species_map)
     atoms = AtomTable(
-        species=infos,
+        species=tuple(
+            SpeciesInfo(kind.name, kind.role, charge, kind.chain) for kind, charge in zip(kinds, charges, strict=True)
+        ),
         sites=sites,
-        species_id=owner[order].astype(np.int32),
-        molecule=np.repeat(np.arange(len(sizes)), sizes).astype(np.int32),
+        species_id=np.repeat([k for k, _ in units], sizes).astype(np.int32),
+        molecule=np.repeat(np.arange(len(whole)), list(map(len, whole))).astype(np.int32),
+        unit=np.repeat(np.arange(len(sizes)), sizes).astype(np.int32),
         site_id=site_of[order].astype(np.int32),
         element=topology.element[order],
         name=np.where(topology.name == "", topology.type, topology.name)[order],
         mass_amu=_masses(topology, molecules)[order],
         charge_e=topology.charge[order],
-        **_bonds(topology, [members for _, members in molecules]),
+        **_bonds(topology, whole),
     )
     stands = topology.real[order]
     return atoms, None if np.array_equal(stands, np.arange(topology.n_file)) else stands
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """What is counted: a species of small molecules, or one kind of unit of a species of chains.
+
+    Attributes:
+        name, role: of the species or unit; chain: the species that a unit belongs to, or "".
+        entry: what the map says of it; keys: where it says so.
+        groups: atoms of each molecule or unit.
+        cores: of units found by their SMILES, the atom for each heavy atom of its graph, one dictionary for each unit.
+    """
+
+    name: str
+    role: Role
+    chain: str
+    entry: SpeciesEntry | UnitEntry
+    keys: tuple[str, ...]
+    groups: list[np.ndarray] = field(default_factory=list)
+    cores: list[dict[int, int]] = field(default_factory=list)
+
+
+def _counted(
+    topology: Topology, molecules: Sequence[tuple[int, np.ndarray]], species_map: SpeciesMap
+) -> tuple[list[Kind], list[list[tuple[int, np.ndarray]]]]:
+    """All kinds of what is counted, and for each molecule its units in order: their kind and their atoms.
+
+    Raises:
+        LmbmdError: as ``chains.units_of``, and if a unit of the map is in no chain.
+    """
+    kinds: list[Kind] = []
+    place: dict[tuple[str, str], int] = {}
+    for name, entry in species_map.species.items():
+        for inner, said in entry.units.items():
+            place[name, inner] = len(kinds)
+            kinds.append(Kind(inner, said.role, name, said, ("species", name, "units", inner)))
+        if not entry.units:
+            place[name, ""] = len(kinds)
+            kinds.append(Kind(name, species_map.role(name), "", entry, ("species", name)))
+    names, rows = list(species_map.species), []
+    for s, members in molecules:
+        entry = species_map.species[names[s]]
+        row = [(place.get((names[s], ""), -1), members)]
+        if entry.units:
+            found = units_of(topology, members, entry.units, species_map.where("species", names[s]))
+            row = [(place[names[s], unit.kind], unit.atoms) for unit in found]
+            for unit in found:
+                kinds[place[names[s], unit.kind]].cores.append(unit.core)
+        for k, atoms in row:
+            kinds[k].groups.append(atoms)
+        rows.append(row)
+    for kind in kinds:
+        if not kind.groups:
+            what, remedy = "this unit is in no chain.", "Mend its SMILES or residue names, or leave it out."
+            raise LmbmdError(what, where=species_map.where(*kind.keys), remedy=remedy)
+    return kinds, rows
 
 
 def _masses(topology: Topology, molecules: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
@@ -572,6 +636,8 @@ def _molecules(
             )
         return list(mine.reshape(-1, 1))
     candidates = _candidates(topology, mine, size)
+    if topology.near is not None and any(unit.resnames for unit in entry.units.values()):
+        candidates.append(("units in a row", _units_in_a_row(topology, mine), 1))
     found = who.partitions(candidates)
     wanted = _told_formula(entry, where)
     fitting = [p for p in found if entry.polydisperse or _alike(topology, p.groups)]
@@ -623,6 +689,24 @@ def _candidates(
         ("atom names", who.by_names(topology.name, mine), 1),
         ("distances", near, 1),
     ]
+
+
+def _units_in_a_row(topology: Topology, mine: np.ndarray) -> list[np.ndarray]:
+    """Residues that follow one another in the file and are as near as bonded ones, however near others are.
+
+    Where distances alone say the same, each unit is bonded to the one before it in the file and to no other, of which
+    distances know nothing.
+    """
+    assert topology.near is not None
+    row = np.full(int(topology.resindex.max()) + 1, -1)
+    place = np.cumsum(np.diff(topology.resindex[mine], prepend=-1) != 0) - 1
+    row[topology.resindex[mine]] = place  # of a residue that the file comes back to, the last
+    ends = np.sort(row[topology.resindex[topology.near[np.isin(topology.near, mine).all(axis=1)]]], axis=1)
+    goes_on = np.zeros(int(place.max()) + 1, bool)
+    goes_on[ends[ends[:, 1] == ends[:, 0] + 1, 1]] = True
+    number = np.full(topology.n, -1)
+    number[mine] = np.cumsum(~goes_on)[place]
+    return who.grouped(number, mine)
 
 
 def _denied(topology: Topology, partition: who.Partition) -> bool:
@@ -686,34 +770,32 @@ def _differing(
     )
 
 
-def _sites(
-    topology: Topology, molecules: Sequence[tuple[int, np.ndarray]], species_map: SpeciesMap
-) -> tuple[tuple[str, ...], np.ndarray]:
+def _sites(topology: Topology, kinds: Sequence[Kind], species_map: SpeciesMap) -> tuple[tuple[str, ...], np.ndarray]:
     """Site labels, and the site of each atom (−1 for none)."""
     labels: list[str] = []
     site_of = np.full(topology.n, -1)
-    for s, (name, entry) in enumerate(species_map.species.items()):
-        groups = [members for owner, members in molecules if owner == s]
-        _check_sites_told(topology, groups, name, species_map)
-        for site, rule in entry.sites.items():
-            where = species_map.where("species", name, "sites", site)
-            found = _site_atoms(topology, groups, rule, entry, where)
+    for kind in kinds:
+        _check_sites_told(topology, kind, species_map)
+        for site, rule in kind.entry.sites.items():
+            where = species_map.where(*kind.keys, "sites", site)
+            found = _site_atoms(topology, kind, rule, where)
             if len(found) == 0:
-                choices = sorted(set(topology.element[groups[0]]) | set(topology.name[groups[0]]) - {""})
+                first = kind.groups[0]
+                choices = sorted(set(topology.element[first]) | set(topology.name[first]) - {""})
                 raise LmbmdError(
                     f"the site '{rule}' finds no atom.",
                     where=where,
-                    remedy=f"Elements and atom names of {name}: {', '.join(choices)}.",
+                    remedy=f"Elements and atom names of {kind.name}: {', '.join(choices)}.",
                 )
             taken = found[site_of[found] >= 0]
             if len(taken):
                 raise LmbmdError(
-                    f"{topology.describe(taken[0])} is both '{labels[site_of[taken[0]]]}' and '{name}:{site}'.",
+                    f"{topology.describe(taken[0])} is both '{labels[site_of[taken[0]]]}' and '{kind.name}:{site}'.",
                     where=where,
                     remedy="Each atom is one kind of site.",
                 )
             site_of[found] = len(labels)
-            labels.append(f"{name}:{site}")
+            labels.append(f"{kind.name}:{site}")
     return tuple(labels), site_of
 
 
@@ -721,90 +803,113 @@ def _sites(
 DONORS = ("N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")
 
 
-def _check_sites_told(topology: Topology, groups: Sequence[np.ndarray], name: str, species_map: SpeciesMap) -> None:
+def _check_sites_told(topology: Topology, kind: Kind, species_map: SpeciesMap) -> None:
     """Refuse a species that could bind an ion and of which nobody says where: its CN would be 0 without a word."""
-    entry = species_map.species[name]
-    if "sites" in entry.model_fields_set or name in species_map.centres:
+    if "sites" in kind.entry.model_fields_set or kind.name in species_map.centres:
         return
-    if species_map.role(name) not in ("solvent", "anion", "additive"):
+    if kind.role not in ("solvent", "anion", "additive", "polymer"):
         return
-    elements = set(topology.element[np.concatenate(groups)])
+    elements = set(topology.element[np.concatenate(kind.groups)])
     if could := [element for element in DONORS if element in elements]:
         sites = ", ".join(f"{element}: {element}" for element in could)
+        what = "unit" if kind.chain else kind.role
         raise LmbmdError(
-            f"nothing says which atoms of the {species_map.role(name)} are donors; {listed(could)} could be.",
-            where=species_map.where("species", name),
+            f"nothing says which atoms of the {what} are donors; {listed(could)} could be.",
+            where=species_map.where(*kind.keys),
             remedy=f"Add those that are, such as 'sites: {{{sites}}}', or 'sites: {{}}' if none is.",
         )
 
 
-def _site_atoms(
-    topology: Topology, groups: Sequence[np.ndarray], rule: str | list[str | int], entry: SpeciesEntry, where: str
-) -> np.ndarray:
-    atoms = np.concatenate(groups)
+def _site_atoms(topology: Topology, kind: Kind, rule: str | list[str | int], where: str) -> np.ndarray:
+    atoms = np.concatenate(kind.groups)
     if isinstance(rule, list):
         wanted = [str(r) for r in rule]
         return atoms[np.isin(topology.name[atoms], wanted) | np.isin(topology.type[atoms], wanted)]
     if is_element(rule):
         return atoms[topology.element[atoms] == rule]
-    if not entry.smiles:
+    if not kind.entry.smiles:
         raise LmbmdError(
             f"'{rule}' is no element, and as a SMARTS it needs the molecule's bond orders.",
             where=where,
             remedy=f"Add 'smiles:' to the species, or give atom names as a list: [{rule}].",
         )
-    graphs = _graphs(topology, groups)
+    if kind.chain:
+        return _unit_atoms(topology, kind, rule, where)
+    graphs = _graphs(topology, kind.groups)
     found: dict[Graph, list[int]] = {}
     for graph in set(graphs):
-        found[graph] = matched_atoms(graph, entry.smiles, rule, where)
-    picked = [members[found[graph]] for members, graph in zip(groups, graphs, strict=True)]
-    return np.concatenate(picked) if picked else np.empty(0, np.int64)
+        found[graph] = matched_atoms(graph, kind.entry.smiles, rule, where)
+    return np.concatenate([members[found[graph]] for members, graph in zip(kind.groups, graphs, strict=True)])
 
 
-def _charges(
-    topology: Topology, molecules: Sequence[tuple[int, np.ndarray]], species_map: SpeciesMap
-) -> dict[str, int]:
-    """Formal charge of each species; given, or from SMILES, ion and role.
+def _unit_atoms(topology: Topology, kind: Kind, rule: str, where: str) -> np.ndarray:
+    """Atoms of units that a SMARTS finds in the unit's SMILES, which says nothing of end groups.
+
+    Raises:
+        LmbmdError: if an end group has an atom of an element that the SMARTS takes.
+    """
+    unit = read_unit(kind.entry.smiles or "", where)
+    picked = sites_of_unit(unit, rule, where)
+    found = np.array([core[i] for core in kind.cores for i in picked], np.int64)
+    taken = {unit.GetAtomWithIdx(i).GetSymbol() for i in picked}
+    for atoms, core in zip(kind.groups, kind.cores, strict=True):
+        for atom in np.setdiff1d(atoms, list(core.values())):
+            if topology.element[atom] in taken:
+                raise LmbmdError(
+                    f"{topology.describe(atom)} is in an end group, of which a SMARTS of the unit says nothing.",
+                    where=where,
+                    remedy=f"Give the site as an element ({topology.element[atom]}) or as a list of atom names.",
+                )
+    return found
+
+
+def _charges(topology: Topology, kinds: Sequence[Kind], species_map: SpeciesMap) -> list[int]:
+    """Formal charge of each species and unit; given, or from SMILES, ion and role.
 
     Raises:
         LmbmdError: if they do not add up to zero over the box, or to the map's ``net_charge``.
     """
-    first = dict(reversed(molecules))
-    count = Counter(s for s, _ in molecules)
-    charges = {}
-    for s, (name, entry) in enumerate(species_map.species.items()):
-        role, where = species_map.role(name), species_map.where("species", name)
-        if entry.charge is not None:
-            charges[name] = entry.charge
-        elif entry.smiles:
-            charges[name] = graph_of_smiles(entry.smiles, where).charge
-        elif role == "anion":
-            charges[name] = -1
-        elif role == "cation":
-            element = topology.element[first[s][0]]
-            if len(first[s]) > 1 or element not in IONS:
-                raise LmbmdError("its charge is not known.", where=where, remedy="Add a line 'charge: …'.")
-            charges[name] = IONS[element].charge
-        else:
-            charges[name] = 0
-        if (role == "cation") != (charges[name] > 0) or (role == "anion") != (charges[name] < 0):
+    charges = []
+    for kind in kinds:
+        where = species_map.where(*kind.keys)
+        charge = _charge(topology, kind, where)
+        if (kind.role == "cation") != (charge > 0) or (kind.role == "anion") != (charge < 0):
             raise LmbmdError(
-                f"its role is {role}, its charge {charges[name]:+d}.",
+                f"its role is {kind.role}, its charge {charge:+d}.",
                 where=where,
                 remedy="Mend the role or the charge.",
             )
-    names = list(species_map.species)
-    total = sum(charges[names[s]] * n for s, n in count.items())
+        charges.append(charge)
+    total = sum(charge * len(kind.groups) for kind, charge in zip(kinds, charges, strict=True))
     if total != species_map.net_charge:
-        listed = ", ".join(
-            f"{n} × {names[s]} {charges[names[s]]:+d}" for s, n in sorted(count.items()) if charges[names[s]]
+        said = ", ".join(
+            f"{len(kind.groups)} × {kind.name} {charge:+d}"
+            for kind, charge in zip(kinds, charges, strict=True)
+            if charge
         )
         raise LmbmdError(
             f"the charges add up to {total:+d}"
             + (f", not to the net_charge {species_map.net_charge:+d}" if species_map.net_charge else "")
-            + f": {listed}.",
+            + f": {said}.",
             where=species_map.where("species"),
             remedy="A liquid is neutral: mend a charge (charge: …), or look whether molecules are counted wrongly. "
             "Only a box that was simulated with a net charge says so in the map: net_charge.",
         )
     return charges
+
+
+def _charge(topology: Topology, kind: Kind, where: str) -> int:
+    if kind.entry.charge is not None:
+        return kind.entry.charge
+    if kind.entry.smiles:
+        if kind.chain:
+            return sum(a.GetFormalCharge() for a in read_unit(kind.entry.smiles, where).GetAtoms())
+        return graph_of_smiles(kind.entry.smiles, where).charge
+    if kind.role == "anion":
+        return -1
+    if kind.role == "cation":
+        first = kind.groups[0]
+        if len(first) > 1 or topology.element[first[0]] not in IONS:
+            raise LmbmdError("its charge is not known.", where=where, remedy="Add a line 'charge: …'.")
+        return IONS[topology.element[first[0]]].charge
+    return 0
