@@ -182,7 +182,7 @@ BAD_MAPS = [
     ("resname: NO3", "resnam: NO3", r"species\.NO3:resnam .*unknown key 'resnam'.*Did you mean 'resname'\?"),
     ("role: anion", "role: anoin", r"species\.NO3:role .*'anoin' is not a valid choice.*Did you mean 'anion'\?"),
     (NO3, "NO3: {resname: NO3, sites: {O: O}}", r"species\.NO3: the role is missing.*cation, anion, solvent"),
-    ("role: anion", "role: polymer", r"species\.NO3: the units of a chain are not told apart.*role 'solvent'"),
+    ("role: anion", "role: polymer", r"species\.NO3: nothing says what the units of its chains are.*role 'solvent'"),
     (NO3, "NO3: {role: anion}", r"species\.NO3: nothing says which atoms these are.*resname, smiles or atoms"),
     ("{resname: NO3,", '{resname: NO3, atoms: "4-15",', r"species\.NO3: both resname and atoms"),
     ("resname: NO3", 'atoms: "4-"', r"'4-' is no list of atom ranges.*'1-75'"),
