@@ -310,7 +310,8 @@ def embedded(tmp_path, smiles):
     ],
 )
 def test_whole_molecules_are_not_taken_for_united_ones(tmp_path, smiles):
-    from lmbmd.trajectory.mapping.matching import Topology, _check_carbons
+    from lmbmd.trajectory.mapping.matching import _check_carbons
+    from lmbmd.trajectory.mapping.topology import Topology
 
     told = {"L": {"resname": "LI"}, "M": {"resname": "MOL", "role": "solvent", "sites": {}}}
     read = species_map.from_mapping({"centre": "L", "species": told})

@@ -20,7 +20,7 @@ from lmbmd.trajectory.species_map import UnitEntry
 if TYPE_CHECKING:
     from rdkit import Chem
 
-    from lmbmd.trajectory.mapping.matching import Topology
+    from lmbmd.trajectory.mapping.topology import Topology
 
 #: What is left over at an end of a chain is an end group, and no larger than two units or so many atoms.
 _LARGEST_END = 20

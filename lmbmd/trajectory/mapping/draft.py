@@ -20,9 +20,11 @@ from lmbmd.data.ions import IONS
 from lmbmd.data.library import Species, load_library
 from lmbmd.trajectory import clock
 from lmbmd.trajectory.mapping import molecules as who
+from lmbmd.trajectory.mapping.counted import DONORS
 from lmbmd.trajectory.mapping.elements import Evidence, by_name, decide, ion_by_name, is_element
 from lmbmd.trajectory.mapping.graphs import Graph, graph_of_smiles, matched_atoms, same_graph
-from lmbmd.trajectory.mapping.matching import DONORS, Topology, atom_table
+from lmbmd.trajectory.mapping.matching import atom_table
+from lmbmd.trajectory.mapping.topology import Topology
 from lmbmd.trajectory.species_map import SpeciesMap, from_mapping
 
 #: A mean charge of a molecule below this, e, is that of an ion: some force fields scale charges to 0.7 and less.
