@@ -47,5 +47,10 @@ def printable(text: str) -> str:
 
 
 def unaccented(text: str) -> str:
-    """``"étude CO₂"`` as ``"etude CO2"``: letters and digits without accents and set as usual, all else as it was."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    """``"étude CO₂"`` as ``"etude CO2"``: letters and digits without accents and set as usual, all else as it was.
+
+    Superscripts stay: 10² is not 102.
+    """
+    is_raised = lambda c: unicodedata.decomposition(c).startswith("<super>")  # noqa: E731
+    plain = "".join(c if is_raised(c) else unicodedata.normalize("NFKD", c) for c in text)
+    return "".join(c for c in plain if not unicodedata.combining(c))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,6 +17,20 @@ def hill_formula(elements: Iterable[str]) -> str:
     counts = Counter(elements)
     first = [e for e in ("C", "H") if e in counts and "C" in counts]
     return "".join(f"{e}{counts[e] if counts[e] > 1 else ''}" for e in [*first, *sorted(set(counts) - set(first))])
+
+
+def parsed_formula(text: str) -> Counter[str] | None:
+    """How many atoms of which element a formula such as ``"C4H10O2"`` has; None if it is no formula.
+
+    Whether each symbol is that of an element is not checked. A symbol may stand twice, as in ``"CH3OCH3"``.
+    """
+    parts = re.findall(r"([A-Z][a-z]?)([0-9]{0,6})", text)
+    if not parts or "".join(symbol + n for symbol, n in parts) != text:
+        return None
+    counts: Counter[str] = Counter()
+    for symbol, n in parts:
+        counts[symbol] += int(n or 1)
+    return counts
 
 
 def bare_molecule(elements: Iterable[str], bonds: Iterable[tuple[int, int]]) -> Chem.Mol:

@@ -18,6 +18,7 @@ from lmbmd.core.errors import LmbmdError, closest, nearest
 from lmbmd.core.shipped import shipped_folder
 from lmbmd.core.words import shown
 from lmbmd.core.yamlfile import yaml_of
+from lmbmd.data.bonds import parsed_formula
 
 #: Of a species, a salt or a donor site.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}")
@@ -61,7 +62,7 @@ class Species:
     @property
     def n_atoms(self) -> int:
         """Atoms in one molecule, counted from the formula."""
-        return sum(int(count or 1) for count in re.findall(r"[A-Z][a-z]?(\d*)", self.formula))
+        return sum((parsed_formula(self.formula) or {}).values())
 
     @property
     def molar_volume_cm3_mol(self) -> float | None:

@@ -24,6 +24,7 @@ from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.validation import validated
 from lmbmd.core.words import counted, listed, printable, shown, unaccented
 from lmbmd.core.yamlfile import read_yaml
+from lmbmd.data.bonds import parsed_formula
 from lmbmd.data.library import Library, Species, UnknownName
 from lmbmd.formulation.amounts import EXAMPLES, PARTS, Basis, parse_amount
 from lmbmd.formulation.models import RESERVED
@@ -403,15 +404,7 @@ def _of(number: Decimal, basis: str) -> str:
 
 def _is_formula_of(text: str, species: Species) -> bool:
     """Whether a text is the formula of a species, whatever the order of its elements: ``F6P-`` is that of PF6⁻."""
-    match = re.fullmatch(r"((?:[A-Z][a-z]?[0-9]{0,3}){1,20})(?:([+-])([0-9]?))?", text)
-    if match is None:
-        return False
-    charge = int(f"{match[2]}{match[3] or 1}") if match[2] else 0
-    return charge == species.charge and _elements(match[1]) == _elements(species.formula)
-
-
-def _elements(formula: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for element, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula):
-        found[element] = found.get(element, 0) + int(count or 1)
-    return found
+    formula = re.sub(r"[+-][0-9]?\Z", "", text)
+    sign, size = text[len(formula) :][:1], text[len(formula) + 1 :]
+    charge = int(f"{sign}{size or 1}") if sign else 0
+    return charge == species.charge and parsed_formula(formula) == parsed_formula(species.formula)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmbmd.analysis.scan import kernels
-from lmbmd.data.bonds import parents
+from lmbmd.data.bonds import parents, parsed_formula
 
 
 def test_an_atom_is_placed_beside_the_earlier_one_fewest_bonds_away():
@@ -53,3 +54,20 @@ def test_a_chain_longer_than_half_the_box_stays_whole_with_its_hydrogens_last():
     kernels.make_whole(wrapped, np.array([0, 18]), parent, np.ones(18), box, np.linalg.inv(box), 7.0, whole)
     assert np.allclose(whole[:18] - whole[0], straight - straight[0], atol=1e-5)
     assert np.allclose(whole[18] - whole[0], (straight - straight[0]).mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("C4H10O2", {"C": 4, "H": 10, "O": 2}),
+        ("CH3OCH3", {"C": 2, "H": 6, "O": 1}),
+        ("F6P", {"P": 1, "F": 6}),
+        ("C4H10O2-", None),
+        ("c4", None),
+        ("C₄", None),
+        ("2H", None),
+        ("", None),
+    ],
+)
+def test_a_formula_says_how_many_atoms_of_which_element(text, counts):
+    assert parsed_formula(text) == counts

@@ -176,7 +176,7 @@ def test_what_am1bcc_is_advised_against_for_has_resp_charges_in_the_newest_set()
 
 @needs_ambertools
 def test_am1bcc_of_a_phosphate_is_advised_against(tmp_path):
-    request = Request("TMP", valence="gaff2", density_g_cm3=1.2)
+    request = Request("TMP", valence="gaff2")
     assert AM1BCC_BIAS in parametrize(request, tmp_path / "own-1.0.0", cache=None)
     assert AM1BCC_BIAS in read_own(tmp_path / "own-1.0.0").library.species["TMP"].caution, "the library has TMP, too"
     assert AM1BCC_BIAS not in parametrize(replace(request, name="DMSO"), tmp_path / "own-1.0.0", cache=None)
@@ -623,6 +623,24 @@ def test_what_no_bottle_could_use_is_refused_before_anything_is_written(tmp_path
     request = Request("NEW", "COC", charge_method="file", charges=tmp_path / "none", **changes)
     with pytest.raises(LmbmdError, match=message):
         parametrize(request, tmp_path / folder, cache=None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (
+            Request("TMP", density_g_cm3=1.2),
+            r"--density: TMP is .* in .*library, with 1\.\d+ g/cm³ \(.*\)",
+        ),
+        (Request("TMP", title="x", role="solvent"), r"--title and --role would not be used\. Leave it out"),
+        (Request("PF6", density_source="me"), r"PF6 is hexafluorophosphate in lmbmd's library; --density-source would"),
+        (Request("NEW", "[Na+]", density_g_cm3=1.0), r"--density: an ion has no density of its own"),
+    ],
+)
+def test_words_about_a_molecule_that_would_be_used_nowhere_are_refused(tmp_path, request_, message):
+    with pytest.raises(LmbmdError, match=message):
+        parametrize(request_, tmp_path / "own-1.0.0", cache=None)
     assert not list(tmp_path.iterdir())
 
 

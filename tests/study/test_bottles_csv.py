@@ -233,6 +233,11 @@ def test_accents_and_signs_that_stand_for_letters_and_digits_may_be_in_names(tmp
     assert bottles["premiere-fiole-co2"]["title"] == "Première ﬁole CO₂"
 
 
+def test_a_superscript_is_no_digit_of_a_name(tmp_path):
+    bottles, refused = read(tmp_path, table({**ROW, "name": "10² M"}))
+    assert not bottles and "'10² M' cannot name a bottle" in refused_text(refused)
+
+
 def test_white_space_of_any_kind_is_one_space(tmp_path):
     spaced = {**ROW, "name": "a\u00a0 b", "units": "mol/kg\nof\u202fsolvent", "solvent1_ratio": "3\u00a0volume\tparts"}
     bottles, refused = read(tmp_path, table(spaced))

@@ -19,6 +19,7 @@ from rdkit import Chem
 
 from lmbmd.core import provenance
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.core.words import listed
 from lmbmd.data.atoms import ROLES
 from lmbmd.data.bonds import hill_formula
 from lmbmd.data.library import Library, load_library
@@ -115,6 +116,16 @@ class Request:
     role: str = ""
     density_g_cm3: float | None = None
     density_source: str = ""
+
+
+#: What a request says for the species' entry, and the options that say it.
+_OF_ENTRY = {
+    "title": "--title",
+    "aliases": "--alias",
+    "role": "--role",
+    "density_g_cm3": "--density",
+    "density_source": "--density-source",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,10 +288,23 @@ def _numbers(path: Path) -> list[float]:
 
 
 def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
-    """The entry for ``species.yaml``; None for a species that lmbmd's own library has."""
-    if request.name in load_library().species:
-        return None
+    """The entry for ``species.yaml``; None for a species that lmbmd's own library has.
+
+    Raises:
+        LmbmdError: for words about it that would be used nowhere.
+    """
     charge = Chem.GetFormalCharge(graph)
+    if known := load_library().species.get(request.name):
+        if unused := [option for word, option in _OF_ENTRY.items() if getattr(request, word)]:
+            density = f", with {known.density_g_cm3:g} g/cm³ ({known.density_source})" if known.density_g_cm3 else ""
+            raise LmbmdError(
+                f"{known.name} is {known.title} in lmbmd's library{density}; {listed(unused)} would not be used.",
+                where=unused[0],
+                remedy="Leave it out, or give the molecule a name of its own.",
+            )
+        return None
+    if charge and (request.density_g_cm3 or request.density_source):
+        raise LmbmdError("an ion has no density of its own.", where="--density", remedy="Leave it out.")
     role = request.role or ("cation" if charge > 0 else "anion" if charge < 0 else "solvent")
     smiles = request.smiles or Chem.MolToSmiles(Chem.RemoveHs(graph))
     entry: dict[str, Any] = {

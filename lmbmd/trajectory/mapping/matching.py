@@ -5,7 +5,6 @@ Nothing is guessed: what a file does not state is told by the map, or follows fr
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.words import listed
 from lmbmd.data.atoms import AtomTable, SpeciesInfo
-from lmbmd.data.bonds import hill_formula, parents
+from lmbmd.data.bonds import hill_formula, parents, parsed_formula
 from lmbmd.trajectory.mapping import molecules as who
 from lmbmd.trajectory.mapping.counted import charges_of, counted, sites_of
 from lmbmd.trajectory.mapping.elements import (
@@ -427,22 +426,12 @@ def _told_formula(entry: SpeciesEntry, where: str) -> Counter[str] | None:
     """Atoms of one molecule by the map's formula or SMILES, or None."""
     if entry.smiles:
         return Counter(graph_of_smiles(entry.smiles, where).elements)
-    return parsed_formula(entry.formula, f"{where}.formula") if entry.formula else None
-
-
-def parsed_formula(text: str, where: str) -> Counter[str]:
-    """Atoms of a formula such as C4H10O2.
-
-    Raises:
-        LmbmdError: if it is not made of element symbols and numbers.
-    """
-    parts = re.findall(r"([A-Z][a-z]?)(\d*)", text)
-    if "".join(e + n for e, n in parts) != text or not parts or not all(is_element(e) for e, _ in parts):
-        raise LmbmdError(f"'{text}' is no formula.", where=where, remedy="Write it as C4H10O2.")
-    counted: Counter[str] = Counter()
-    for symbol, n in parts:
-        counted[symbol] += int(n or 1)
-    return counted
+    if not entry.formula:
+        return None
+    found = parsed_formula(entry.formula)
+    if found is None or not all(map(is_element, found)):
+        raise LmbmdError(f"'{entry.formula}' is no formula.", where=f"{where}.formula", remedy="Write it as C4H10O2.")
+    return found
 
 
 def _differing(
