@@ -158,6 +158,12 @@ class Results:
         return dict(self.composition.get("counts") or {})
 
     @property
+    def units(self) -> dict[str, int]:
+        """The same; of a polymer its repeat units, as amounts count it."""
+        chains = self.composition.get("chains") or {}
+        return self.counts | {name: sum(map(len, one["sequences"])) for name, one in chains.items()}
+
+    @property
     def roles(self) -> dict[str, str]:
         """Role of each species in this bottle."""
         return dict(self.composition.get("roles") or {})

@@ -143,6 +143,15 @@ def test_where_a_state_point_stands_follows_from_counts_and_molarity(data):
     assert data["points"][-1]["diluents"] == "TTE"
 
 
+def test_units_of_chains_are_solvent_as_the_recipe_counts_them(study):
+    one = study[0]
+    box = {"counts": {"Li": 10, "FSI": 10, "PEO": 2, "DME": 5}, "chains": {"PEO": {"sequences": ["A" * 45, "A" * 30]}}}
+    roles = {"Li": "cation", "FSI": "anion", "PEO": "polymer", "DME": "diluent"}
+    gel = dataclasses.replace(one, composition={**one.composition, **box, "roles": roles})
+    at = comparison([gel], feature_table([gel]))["points"][0]["at"]
+    assert at["solvent"] == 75 / 10 and at["diluent"] == 5 / 80
+
+
 def test_free_solvent_over_all_solvents_is_weighted_by_molecules(study, data):
     for point, (free, *_) in zip(data["points"][::2], FRONT.values(), strict=True):
         same = cell(data, data["points"].index(point), "free_solvent_fraction")

@@ -57,7 +57,7 @@ MAIN = (
 AXES = (
     ("concentration", "salt concentration (mol/L)"),
     ("diluent", "diluent, share of all neutral molecules"),
-    ("solvent", "solvent molecules per centre"),
+    ("solvent", "solvent molecules and units of chains, per cation"),
     ("temperature", "temperature (K)"),
 )
 #: Rows of the feature table that say how a box or a number was made.
@@ -223,14 +223,15 @@ def _axes(one: Results, point: StatePoint) -> dict[str, float | None]:
     """Where a state point stands on each of ``AXES``; None if that is not known."""
     rows = point.described.descriptors
     amounts = rows[(rows.name == "molarity_mol_L") & rows.species.isin(one.salts)].value
-    of = dict.fromkeys(("cation", "solvent", "diluent", "additive"), 0)
+    of = dict.fromkeys(("cation", "solvent", "polymer", "diluent", "additive"), 0)
     for name, role in one.roles.items():
-        of[role] = of.get(role, 0) + one.counts.get(name, 0)
-    neutral = of["solvent"] + of["diluent"] + of["additive"]
+        of[role] = of.get(role, 0) + one.units.get(name, 0)
+    solvent = of["solvent"] + of["polymer"]
+    neutral = solvent + of["diluent"] + of["additive"]
     return {
         "concentration": _short(amounts.sum(), 6) if len(amounts) else None,
         "diluent": of["diluent"] / neutral if neutral else None,
-        "solvent": of["solvent"] / of["cation"] if of["cation"] else None,
+        "solvent": solvent / of["cation"] if of["cation"] else None,
         "temperature": point.temperature_K if point.at else None,
     }
 
