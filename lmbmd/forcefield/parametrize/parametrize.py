@@ -296,9 +296,11 @@ def _species_entry(request: Request, graph: Chem.Mol) -> dict[str, Any] | None:
     charge = Chem.GetFormalCharge(graph)
     if known := load_library().species.get(request.name):
         if unused := [option for word, option in _OF_ENTRY.items() if getattr(request, word)]:
-            density = f", with {known.density_g_cm3:g} g/cm³ ({known.density_source})" if known.density_g_cm3 else ""
+            with_density = (
+                f", with {known.density_g_cm3:g} g/cm³ ({known.density_source})" if known.density_g_cm3 else ""
+            )
             raise LmbmdError(
-                f"{known.name} is {known.title} in lmbmd's library{density}; {listed(unused)} would not be used.",
+                f"{known.name} is {known.title} in lmbmd's library{with_density}; {listed(unused)} would not be used.",
                 where=unused[0],
                 remedy="Leave it out, or give the molecule a name of its own.",
             )
