@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
+
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def counted(n: int, noun: str) -> str:
@@ -33,6 +36,11 @@ def size_text(n_bytes: float) -> str:
         if n_bytes >= factor:
             return f"{n_bytes / factor:.3g} {unit}"
     return f"{n_bytes / 1e3:.3g} kB"
+
+
+def formula(text: str) -> str:
+    """A chemical name with its digits as subscripts where they count atoms: PF6 → PF₆."""
+    return re.sub(r"(?<=[A-Za-z])\d+$", lambda m: m.group().translate(_SUBSCRIPT), text)
 
 
 def shown(value: object) -> str:

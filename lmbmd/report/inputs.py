@@ -19,8 +19,8 @@ from lmbmd.core.files import check_recorded, damaged, read_json
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.described import Described
 from lmbmd.formulation.composition import Composition
+from lmbmd.formulation.titles import title_of
 from lmbmd.numbers.doubt import Doubt, Kind
-from lmbmd.report.words.titles import title_of
 from lmbmd.simulate.protocol import RECORD, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.study import Study

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
 
@@ -24,6 +24,7 @@ from lmbmd.forcefield.own import FOLDER, OwnSet, check_coverage, coverage, own_s
 from lmbmd.formulation.composition import Composition, compose
 from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations
+from lmbmd.formulation.titles import title_of
 from lmbmd.literature.claims import known_claims, shipped_files
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import PRESSURE, STATE, Protocol, Transport
@@ -230,6 +231,10 @@ class Study:
     def words(self, name: str) -> dict[str, Any]:
         """Title, source, notes and assumptions of a bottle: what only its report shows."""
         return self.formulation(name).model_dump(mode="json", include={"title", "source", "notes", "assumptions"})
+
+    def title(self, name: str) -> str:
+        """The title of a bottle's file, or what is in the bottle, or its name."""
+        return self.formulation(name).title or title_of(asdict(self.composition(name))) or name
 
     def words_text(self, *names: str) -> str:
         """``words`` of these bottles as canonical JSON; a change of it reports anew."""

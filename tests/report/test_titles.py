@@ -13,10 +13,10 @@ from lmbmd.data.described import Described
 from lmbmd.data.library import load_library
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
+from lmbmd.formulation.titles import title_of
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.index import index_page
 from lmbmd.report.pages.page import formulation_page
-from lmbmd.report.words.titles import title_of
 
 BOTTLES = [
     (

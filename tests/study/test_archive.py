@@ -65,6 +65,16 @@ def made(out: Path, *kinds: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(out)
 
 
+def test_a_bottle_without_a_title_is_called_by_what_is_in_it(study):
+    path = study / "config" / "formulations" / "lifsi-dme.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("title:")), encoding="utf-8")
+    told = json.loads(made(study / "a.zip").read("ro-crate-metadata.json"))["@graph"]
+    names = {one["@id"]: one.get("name") for one in told}
+    assert names["results/lifsi-dme/"] == load_study("config/config.yaml").title("lifsi-dme")
+    assert "LiFSI in DME" in names["results/lifsi-dme/"]
+
+
 def test_settings_results_and_records_are_in_it_and_trajectories_only_if_asked_for(study):
     without, whole = made(study / "a.zip"), made(study / "b.zip", SETTINGS, RESULTS, TRAJECTORIES)
     names = set(without.namelist())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmbmd.core import rounding
+from lmbmd.core.words import formula
 from lmbmd.numbers.doubt import SURE
 from lmbmd.report.figures.pairs import CONVENTIONS, class_order
 from lmbmd.report.inputs import Results, StatePoint, doubt_of
@@ -29,7 +30,7 @@ def asked(point: StatePoint, results: Results) -> Table | None:
         shown = rounding.DASH if deviation is None else f"{100 * deviation:+.2f} %".replace("-", "−")
         rows.append(
             (
-                Cell(naming.formula(component) or "whole box", "density" if quantity == "density" else "composition"),
+                Cell(formula(component) or "whole box", "density" if quantity == "density" else "composition"),
                 Cell(quantity),
                 Cell(str(recipe.get("text", "")) or rounding.DASH),
                 Cell(rounding.exact(row.asked), numeric=True),
@@ -69,7 +70,7 @@ def box(point: StatePoint) -> Table | None:
             value(c.simulated, existing(c.error), doubt_of(c)) if c else Cell(rounding.DASH, numeric=True)
             for c in cells
         )
-        rows.append((Cell(naming.formula(component), "composition"), *values))
+        rows.append((Cell(formula(component), "composition"), *values))
     caption = "The simulated box. Molality is per mass of solvents and diluents."
     return Table(caption, ("component", *(_BOX[q] for q in shown)), tuple(rows), dash="A dash: not defined.")
 

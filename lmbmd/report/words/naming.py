@@ -7,14 +7,8 @@ from collections.abc import Mapping
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.rounding import SUPERSCRIPT
+from lmbmd.core.words import formula
 from lmbmd.data.library import load_library
-
-_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-
-def formula(text: str) -> str:
-    """A chemical name with its digits as subscripts where they count atoms: PF6 → PF₆."""
-    return re.sub(r"(?<=[A-Za-z])\d+$", lambda m: m.group().translate(_SUBSCRIPT), text)
 
 
 def species(name: str) -> str:

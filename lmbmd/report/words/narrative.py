@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmbmd.core import rounding
-from lmbmd.core.words import counted, listed
+from lmbmd.core.words import counted, formula, listed
 from lmbmd.numbers.doubt import SURE, Doubt, Kind
 from lmbmd.report.inputs import Results, StatePoint, doubt_of, molecules_of
 from lmbmd.report.words import naming
@@ -131,7 +131,7 @@ def _headline(row: Any, point: StatePoint) -> Headline:
     if name == "density_g_cm3":
         remark = "equilibration not stationary" * any(replica.settled is False for replica in point.replicas)
     elif group == "liquid":
-        label = brief = naming.formula(species)
+        label = brief = formula(species)
     elif group == "cn":
         label, brief = f"{whom} per {centre}", whom
     elif group == "free":

@@ -128,14 +128,14 @@ def _about(
     study: Study, listed: Listed, taken: Sequence[Member], terms: str, authors: Sequence[crate.Author]
 ) -> crate.About:
     names = list(dict.fromkeys(name for name, _ in listed.described))
-    bottles = {name: study.formulation(name).title for name in names}
+    bottles = {name: study.title(name) for name in names}
     records = [read_record(member.path) for member in taken if member.path.name == RECORD]
     began = [session["began"] for r in records for session in r.get("sessions", ()) if "began" in session]
     if not began:
         what = "no record of a run says when it was made."
         raise LmbmdError(what, where=RECORD, remedy="Restore it from a copy, of one run at least.")
     points = counted(len(listed.described), "state point")
-    told = "; ".join(title or name for name, title in list(bottles.items())[:20])
+    told = "; ".join(list(bottles.values())[:20])
     description = (
         f"Molecular dynamics of {counted(len(names), 'electrolyte')} at {points}, by lmbmd: recipes, settings, "
         f"records and results. {told}{'; …' if len(bottles) > 20 else ''}."

@@ -218,9 +218,7 @@ def _files(files: Mapping[str, int]) -> list[dict[str, Any]]:
 
 def _folders(about: About, files: Mapping[str, int]) -> list[dict[str, Any]]:
     """Entries of a formulation's folder and of those of tables and snapshots."""
-    found = [
-        {"@id": f"results/{name}/", "@type": "Dataset", "name": title or name} for name, title in about.bottles.items()
-    ]
+    found = [{"@id": f"results/{name}/", "@type": "Dataset", "name": title} for name, title in about.bottles.items()]
     inner = {str(path.parent) for path in map(PurePosixPath, files) if path.parent.name in _INNER}
     return found + [
         {"@id": f"{folder}/", "@type": "Dataset", "name": _INNER[PurePosixPath(folder).name]}

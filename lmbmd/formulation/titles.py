@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.words import formula
 from lmbmd.formulation.amounts import PARTS, Amount, parse_amount
-from lmbmd.report.words import naming
 
 _UNITS = {
     "mol/L of solution": "mol/L",
@@ -51,7 +51,7 @@ def title_of(composition: Mapping[str, Any]) -> str:
 
 def _share(names: list[str], amounts: Mapping[str, Amount]) -> str:
     """Components of one ratio, or one with its amount."""
-    told, amount = ":".join(map(naming.formula, names)), amounts[names[0]]
+    told, amount = ":".join(map(formula, names)), amounts[names[0]]
     if len(names) > 1:
         return f"{told} {':'.join(_number(amounts[name]) for name in names)} ({_UNITS[amount.basis]})"
     if amount.value is None or amount.basis in PARTS:
