@@ -467,7 +467,7 @@ def cipa_tables() -> dict[str, pd.DataFrame]:
         ("contacts per ion", "min_contacts_per_ion", 2.7, 0.1, "1", nan, nan, nan, 2.5, "≥", True, ""),
         ("shape anisotropy", "max_anisotropy", 0.46, 0.04, "1", nan, nan, nan, 0.4, "≤", False, ""),
         ("smallest box width", "min_box_width_nm", 3.8, 0.0, "nm", nan, nan, nan, 8.0, "≥", False, ""),
-        ("nearest centre–centre distance", "", 5.1, 0.05, "Å", 5.9, 0.2, -4.0, nan, "", None, "labels"),
+        ("nearest cation–cation distance", "", 5.1, 0.05, "Å", 5.9, 0.2, -4.0, nan, "", None, "labels"),
         ("local density over bulk, 0.8 nm", "", 1.62, 0.05, "1", 1.1, 0.02, 26.0, nan, "", None, "pairs"),
         ("fractal dimension", "", nan, nan, "1", nan, nan, nan, nan, "", None, ""),
     ]

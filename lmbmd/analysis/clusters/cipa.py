@@ -210,7 +210,7 @@ def _sentence(
     verdict: Verdict, thresholds: CipaThresholds, measured: Sequence[CompactnessResult], changes: Sequence[Variation]
 ) -> str:
     frames = sum(len(r.time_ps) for r in measured)
-    seen = f"{_percent(verdict.share)} of the centres are in compact clusters of CIPA size"
+    seen = f"{_percent(verdict.share)} of the cations are in compact clusters of CIPA size"
     basis = f"({counted(frames, 'frame')}, {counted(len(measured), 'replica')})"
     if verdict.call == NETWORK:
         text = (

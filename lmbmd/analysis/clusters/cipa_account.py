@@ -192,7 +192,7 @@ def _call_rows(verdict: Verdict, measured: Sequence[CompactnessResult], threshol
         )
     exact = lambda x: Estimate(x, 0.0, float("nan"), source="exact")  # noqa: E731
     of_the_box = [
-        ("share of centres in compact clusters", verdict.share, "1", "min_share", "≥"),
+        ("share of cations in compact clusters", verdict.share, "1", "min_share", "≥"),
         ("frames that percolate", verdict.percolating, "1", "max_percolating_fraction", "≤"),
         ("smallest box width", exact(verdict.width_nm), "nm", "min_box_width_nm", "≥"),
         ("molecules of the rarest species", exact(verdict.rarest), "1", "min_rarest_molecules", "≥"),
@@ -207,24 +207,24 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
     """Rows without a threshold, each quantity that has null models once per model."""
     rows = [
         _row("diameter without bound solvent", cluster_mean(measured, "bare_diameter_nm"), "nm"),
-        _row("bound solvent per centre", cluster_mean(measured, "solvent_per_centre"), "1"),
+        _row("bound solvent per cation", cluster_mean(measured, "solvent_per_centre"), "1"),
     ]
     bulk = (float(1000 * np.mean(np.concatenate([r.n_centres / r.volume_A3 for r in measured]))), np.nan)
     for column, name in (("density_nm3", "with"), ("bare_density_nm3", "without")):
         mean = cluster_mean(measured, column)
         rows.append(
-            _row(f"centres per volume of the cluster, {name} bound solvent", mean, "nm⁻³", null=bulk, null_model="bulk")
+            _row(f"cations per volume of the cluster, {name} bound solvent", mean, "nm⁻³", null=bulk, null_model="bulk")
         )
     nearest = estimate_mean(_nearest(measured))
     poisson = float(np.mean(_poisson(measured)))
-    rows.append(_row("nearest centre–centre distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
-    quantities = [("nearest centre–centre distance", "Å", nearest, [r.null_nearest_A for r in measured])]
+    rows.append(_row("nearest cation–cation distance", nearest, "Å", null=(poisson, np.nan), null_model="Poisson"))
+    quantities = [("nearest cation–cation distance", "Å", nearest, [r.null_nearest_A for r in measured])]
     for radius in DENSITY_RADII_A:
         seen, null = zip(*(r.density_ratio(radius) for r in measured), strict=True)
         quantities.append((f"local density over bulk, {radius / 10:g} nm", "1", estimate_mean(seen), null))
     seen, null = zip(*(r.neighbours(shell_A) for r in measured), strict=True)
     edge = f"{shell_A:.2f} Å" if np.isfinite(shell_A) else "first shell"
-    quantities.append((f"centre–centre CN, {edge}", "1", estimate_mean(seen), null))
+    quantities.append((f"cation–cation CN, {edge}", "1", estimate_mean(seen), null))
     for m, model in enumerate(NULL_MODELS):
         for name, unit, mean, null in quantities:
             chance = _null([x[:, m] for x in null])
@@ -234,10 +234,10 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
     position, height, null_height = _first_peak(measured)
     nan = float("nan")
     read = lambda value: Estimate(value, nan, nan, source="read off the mean curve")  # noqa: E731
-    rows.append(_row("first centre–centre peak, position", read(position), "Å"))
+    rows.append(_row("first cation–cation peak, position", read(position), "Å"))
     for m, model in enumerate(NULL_MODELS):
         null = (null_height[m], nan)
-        rows.append(_row("first centre–centre peak, height", read(height), "1", null=null, null_model=model))
+        rows.append(_row("first cation–cation peak, height", read(height), "1", null=null, null_model=model))
     return rows
 
 

@@ -101,7 +101,7 @@ def headlines(point: StatePoint, results: Results) -> list[Headline]:
     """The main numbers of a state point, each only if it was computed: those of pages, terminal and notebook."""
     rows = point.described.descriptors
     return [
-        _headline(row, point)
+        _headline(row, point, results)
         for name in _MAIN
         for row in rows[rows.name == name].itertuples(index=False)
         if _is_headline(name, str(row.species), point, results)
@@ -123,7 +123,7 @@ def _is_headline(name: str, species: str, point: StatePoint, results: Results) -
             return True
 
 
-def _headline(row: Any, point: StatePoint) -> Headline:
+def _headline(row: Any, point: StatePoint, results: Results) -> Headline:
     """A descriptor with the words and remarks that it has among the main numbers."""
     name, species = str(row.name), str(row.species)
     group, label, brief, definition = _MAIN[name]
@@ -131,7 +131,7 @@ def _headline(row: Any, point: StatePoint) -> Headline:
     if name == "density_g_cm3":
         remark = "equilibration not stationary" * any(replica.settled is False for replica in point.replicas)
     elif group == "liquid":
-        label = brief = formula(species)
+        label = brief = whom if species in results.roles else formula(species)
     elif group == "cn":
         label, brief = f"{whom} per {centre}", whom
     elif group == "free":

@@ -130,8 +130,8 @@ def test_droplets_have_lithium_6_angstroms_apart():
     boxes, clusters, measured, _ = family("droplets", 80.5)
     tables = cipa_account(clusters, measured, boxes[0].atoms).tables
     rows = tables["cipa"].set_index("criterion")
-    assert rows.loc["first centre–centre peak, position", "value"] == pytest.approx(np.sqrt(2) * BOND_A, abs=0.15)
-    nearest = rows.loc["nearest centre–centre distance"].set_index("null_model")
+    assert rows.loc["first cation–cation peak, position", "value"] == pytest.approx(np.sqrt(2) * BOND_A, abs=0.15)
+    nearest = rows.loc["nearest cation–cation distance"].set_index("null_model")
     # Random points at this density are further apart than the lithium of the droplets.
     assert nearest.loc["Poisson", "value"] < nearest.loc["Poisson", "null"]
     assert (nearest.loc[["labels", "pairs"], "z"] < -3).all()
@@ -395,7 +395,7 @@ def test_neighbours_are_counted_within_the_radius_that_is_told(monkeypatch):
     found = next(d for d in account.rows if d.name == "centre_centre_cn")
     told_A = float(found.method.split()[1])
     assert found.value == pytest.approx(np.mean([r.neighbours(told_A)[0].mean() for r in measured]))
-    assert f"centre–centre CN, {told_A:.2f} Å" in set(account.tables["cipa"].criterion)
+    assert f"cation–cation CN, {told_A:.2f} Å" in set(account.tables["cipa"].criterion)
     with pytest.raises(ValueError, match=r"7.53 Å is not the end of a bin of 0.1 Å"):
         measured[0].neighbours(7.53)
 
@@ -439,9 +439,9 @@ def test_the_table_doubts_what_the_descriptors_doubt_and_nothing_exact():
     table = tables["cipa"].set_index("criterion")
     doubts = {d.name: d.doubt for d in descriptors}
     assert doubts["centre_nearest_distance_A"] != ""
-    assert set(table.doubt["nearest centre–centre distance"]) == {doubts["centre_nearest_distance_A"]}
+    assert set(table.doubt["nearest cation–cation distance"]) == {doubts["centre_nearest_distance_A"]}
     assert table.doubt["smallest box width"] == table.doubt["molecules of the rarest species"] == ""
-    assert set(table.doubt["first centre–centre peak, height"]) == {"read off the mean curve"}
+    assert set(table.doubt["first cation–cation peak, height"]) == {"read off the mean curve"}
     assert table.doubt["fractal dimension"] == ""
     shares = tables["cipa_sensitivity"]
     assert (shares.doubt != "").all()  # one replica of few frames decides no share
