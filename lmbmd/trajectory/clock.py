@@ -6,7 +6,7 @@ one step a picosecond in a LAMMPS dump, and believes whatever is in the header o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,14 @@ def unknown(reader: Any) -> str | None:
         return next((reason for reason in reasons if reason), None)
     if kind == "MEMORY":
         return "arrays in memory have no clock, whatever they were read from"
-    if told_ps(reader) is not None:
+    opened_ps = told_ps(reader)
+    if opened_ps is not None:
+        is_a_step = SHORTEST_STEP_FS <= 1000.0 * opened_ps <= LONGEST_STEP_FS
+        if kind == "LAMMPSDUMP" and not is_a_step and np.diff(steps(reader)[:2]) != 1:
+            return (
+                f"the dt of {opened_ps:g} ps that the Universe was opened with is multiplied with the steps of the "
+                "dump, and no simulation has such steps"
+            )
         return None
     if kind == "H5MD" and not reader.convert_units:
         return "it was opened with convert_units=False"
@@ -93,6 +100,21 @@ def unknown(reader: Any) -> str | None:
     if kind in ("DCD", "LAMMPS", "DCD_WITHOUT_STEPS"):
         return _dcd(reader)
     return f"a {kind} file does not state it"
+
+
+def only_numbers(numbers: Sequence[int], stated: Sequence[tuple[float, int | None]]) -> str | None:
+    """Why times that are the numbers of their frames cannot be believed; None if they are not.
+
+    MDAnalysis, MDTraj and cpptraj write such a file from positions without a clock: also in a format that states times.
+    An engine counts steps, of which none is a picosecond long.
+
+    Args:
+        numbers: of frames, from 0 in the file.
+        stated: time (ps) and step (None if not counted) of each.
+    """
+    if all(time_ps == k and step in (None, k) for k, (time_ps, step) in zip(numbers, stated, strict=True)):
+        return "its times, and its steps if it counts any, are the numbers of its frames, 1 ps each"
+    return None
 
 
 def _kind(reader: Any) -> str:
@@ -149,6 +171,11 @@ def told_ps(reader: Any) -> float | None:
     """The ``dt`` that a Universe was opened with, ps; None for none. It counts more than what the file says."""
     given = getattr(reader, "_kwargs", {}).get("dt")
     return None if given is None else float(given)
+
+
+def interval_ps(reader: Any) -> float | None:
+    """The same where it is the time between frames: in a dump it is that of a step, and each part of a chain has it."""
+    return None if reader is None or _kind(reader) in ("LAMMPSDUMP", "CHAIN") else told_ps(reader)
 
 
 def _dcd(reader: Any) -> str | None:

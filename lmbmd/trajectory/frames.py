@@ -90,23 +90,34 @@ class Frames:
     @contextmanager
     def times(self) -> Iterator[Callable[[int], float]]:
         """What time it is in the k-th of these frames, whose positions are not looked at; infinity if it is damaged."""
+        with self.stated() as stated:
+
+            def when_ps(k: int) -> float:
+                try:
+                    return self.time_ps(self.numbers[k], *stated(k))
+                except Exception:  # noqa: BLE001  # readers raise whatever a damaged frame makes them stumble over
+                    return np.inf
+
+            yield when_ps
+
+    @contextmanager
+    def stated(self) -> Iterator[Callable[[int], tuple[float, int | None]]]:
+        """The time (ps) and the step (None if not counted) of the k-th of these frames in the file; it raises what the
+        reader raises if that frame is damaged."""
         with _quietly():
             reader = None if isinstance(self.source, Path) else self.source.copy()
 
-        def when_ps(k: int) -> float:
+        def find(k: int) -> tuple[float, int | None]:
             number = self.numbers[k]
-            try:
-                if reader is None:
-                    assert self.offsets is not None
-                    return self.time_ps(number, xtc.time_ps(self.source, number, int(self.offsets[k])))
-                with _quietly():
-                    step = reader[number]
-                return self.time_ps(number, float(step.time), step.data.get("step"))
-            except Exception:  # noqa: BLE001  # readers raise whatever a damaged frame makes them stumble over
-                return np.inf
+            if reader is None:
+                assert self.offsets is not None
+                return xtc.clock(self.source, number, int(self.offsets[k]))
+            with _quietly():
+                step = reader[number]
+            return float(step.time), step.data.get("step")
 
         try:
-            yield when_ps
+            yield find
         finally:
             if reader is not None:
                 reader.close()
@@ -284,7 +295,7 @@ def opened(
             where=name,
             remedy="Give the topology (or atoms.parquet) that belongs to this trajectory.",
         )
-    opened_ps = clock.told_ps(getattr(trajectory, "trajectory", None)) if isinstance(source, Path) else None
+    opened_ps = clock.interval_ps(getattr(trajectory, "trajectory", None))
     vectors = None if box is None else triclinic_vectors(list(box)).astype(float)
     return Frames(source, name, n_atoms, range(n_frames), order, opened_ps, box_A=vectors, offsets=offsets)
 
@@ -313,7 +324,7 @@ def timed(frames: Frames, told_ps: float | None, clock_is_wrong: bool, alone: bo
 
 
 def _timed(frames: Frames, told_ps: float | None, clock_is_wrong: bool, alone: bool) -> Frames:
-    why = None if isinstance(frames.source, Path) else clock.unknown(frames.source)
+    why = _unknown(frames)
     if len(frames) < 2 and alone:
         return frames if told_ps is None and why is None else replace(frames, interval_ps=told_ps or 1.0)
     if told_ps is None:
@@ -327,6 +338,20 @@ def _timed(frames: Frames, told_ps: float | None, clock_is_wrong: bool, alone: b
         if clock.agree(first_ps, second_ps, told_ps * frames.numbers.step, frames.name):
             return frames
     return replace(frames, interval_ps=told_ps, steps=None if clock_is_wrong else _steps(frames))
+
+
+def _unknown(frames: Frames) -> str | None:
+    """Why the times of a file cannot be believed; None if they can."""
+    is_xtc = isinstance(frames.source, Path)
+    if not is_xtc and (why := clock.unknown(frames.source)):
+        return why
+    if len(frames) < 2 or frames.interval_ps is not None:
+        return None
+    with frames.stated() as stated:
+        try:
+            return clock.only_numbers(frames.numbers[:2], [stated(0), stated(1)])
+        except Exception:  # noqa: BLE001  # a damaged frame is named by whoever reads its positions
+            return None
 
 
 def _check_comments(frames: Frames, told_ps: float | None, clock_is_wrong: bool) -> None:

@@ -144,11 +144,12 @@ class XtcFrame(NamedTuple):
     box_A: np.ndarray
 
 
-def time_ps(path: Path, frame: int, start: int) -> float:
-    """The time that the header of one frame states; arguments and errors as of ``read``."""
+def clock(path: Path, frame: int, start: int) -> tuple[float, int]:
+    """The time and the step that the header of one frame states; arguments and errors as of ``read``."""
     with path.open("rb") as file:
         file.seek(start)
-        return _head(path, frame, start, file.read(_HEAD + 4)).time_ps
+        head = _head(path, frame, start, file.read(_HEAD + 4))
+    return head.time_ps, head.step
 
 
 def read(path: Path, frame: int, start: int, n_atoms: int) -> XtcFrame:

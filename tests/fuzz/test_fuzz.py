@@ -130,7 +130,7 @@ def foreign() -> None:
     dump = []
     for i in range(6):
         universe.atoms.positions = start + rng.normal(0, 0.03, start.shape)
-        universe.trajectory.ts.time, universe.trajectory.ts.frame = float(i), i
+        universe.trajectory.ts.time, universe.trajectory.ts.frame = float(i), 500 * i
         for writer in writers:
             writer.write(universe.atoms)
         dump += ["ITEM: TIMESTEP", str(i), "ITEM: NUMBER OF ATOMS", str(len(start)), "ITEM: BOX BOUNDS pp pp pp"]

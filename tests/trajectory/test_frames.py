@@ -95,9 +95,9 @@ def test_a_file_without_a_clock_needs_its_interval_unless_it_has_one_frame(made,
     topology = written(tmp_path / "top.pdb", atoms, positions[:1], cells[:1])
     refused(r"how much time passes between its frames is not known.*frame_interval_ps", path, atoms)
     assert [f.time_ps for f in read_frames(path, atoms, stop=1)] == [0.0]
-    told = mda.Universe(topology, path, dt=0.5, format="LAMMPSDUMP" if name == "t.dump" else None)
-    apart_ps = 500.0 if name == "t.dump" else 0.5  # a dump's frames are 1000 steps apart
-    assert [f.time_ps for f in read_frames(told, atoms)] == [apart_ps * i for i in range(N_FRAMES)]
+    kind, dt = ("LAMMPSDUMP", 0.002) if name == "t.dump" else (None, 2.0)  # a dump's frames are 1000 steps apart
+    told = mda.Universe(topology, path, dt=dt, format=kind)
+    assert [f.time_ps for f in read_frames(told, atoms)] == [2.0 * i for i in range(N_FRAMES)]
 
 
 @pytest.mark.parametrize("name", ["t.xtc", "t.dcd"])
@@ -165,7 +165,7 @@ def test_frames_come_in_the_order_of_the_atom_table_and_with_the_interval_told(m
 def xtc(path, frames):
     with XTCFile(str(path), "w") as file:
         for i, (x, cell) in enumerate(frames):
-            file.write((x / 10).astype(np.float32), (cell / 10).astype(np.float32), i, float(i), 1000)
+            file.write((x / 10).astype(np.float32), (cell / 10).astype(np.float32), 500 * i, float(i), 1000)
     return path
 
 

@@ -415,6 +415,42 @@ def test_arrays_in_memory_have_no_clock(tmp_path):
         frames_of(u, tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["xtc", "trr", "nc"])
+def test_times_that_are_the_numbers_of_their_frames_are_not_believed_in_any_format(tmp_path, suffix):
+    # What MDAnalysis, MDTraj and cpptraj make of arrays in memory, an XYZ or a PDB file.
+    topology, path = trajectory(tmp_path, f"t.{suffix}", dt=1.0)
+    for source in (path, [str(path)]):
+        u = mda.Universe(str(topology), source)
+        with pytest.raises(LmbmdError, match=f"{UNKNOWN}: its times.*are the numbers of its frames"):
+            frames_of(u, tmp_path)
+        assert frames_of(u, tmp_path, "frame_interval_ps: 5\n") == [0.0, 5.0, 10.0], "no contradiction"
+        assert frames_of(u, tmp_path, "frame_interval_ps: 1\n") == [0.0, 1.0, 2.0]
+    assert frames_of(mda.Universe(str(topology), str(path), dt=2.0), tmp_path) == [0.0, 2.0, 4.0]
+
+
+def test_the_dt_of_a_universe_is_that_of_a_step_in_a_dump_and_no_step_is_as_long_as_a_frame(tmp_path):
+    topology, path = SALTY.pdb(tmp_path / "top.pdb"), dump(tmp_path / "a.lammpstrj")
+    u = mda.Universe(str(topology), str(path), format="LAMMPSDUMP", dt=0.001)
+    assert frames_of(u, tmp_path) == [0.0, 0.5, 1.0]
+    u = mda.Universe(str(topology), str(path), format="LAMMPSDUMP", dt=5.0)
+    with pytest.raises(LmbmdError, match=f"{UNKNOWN}: the dt of 5 ps .* multiplied with the steps"):
+        frames_of(u, tmp_path)
+    assert frames_of(u, tmp_path, "frame_interval_ps: 5\n") == [0.0, 5.0, 10.0]
+
+
+def test_frames_that_an_engine_wrote_every_picosecond_are_believed(tmp_path):
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    topology, _ = trajectory(tmp_path, "t.xtc")
+    u = mda.Universe(str(topology))
+    for name, rows in {"gromacs": [(0, 0.0), (500, 1.0), (1000, 2.0)], "lmbmd": [(1, 1.0), (2, 2.0)]}.items():
+        with XTCFile(str(tmp_path / f"{name}.xtc"), "w") as out:
+            for step, time_ps in rows:
+                out.write(u.atoms.positions / 10, 2.6 * np.eye(3, dtype=np.float32), step, time_ps, 1000)
+        u.load_new(str(tmp_path / f"{name}.xtc"))
+        assert frames_of(u, tmp_path) == [time_ps for _, time_ps in rows]
+
+
 @pytest.mark.parametrize("wrap", ["plain", "chain", "memory"])
 def test_a_lammps_dump_counts_steps_in_any_wrapper(tmp_path, wrap):
     topology = SALTY.pdb(tmp_path / "top.pdb")
