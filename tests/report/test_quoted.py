@@ -61,13 +61,14 @@ def test_a_run_that_is_long_enough_is_quoted_as_it_is(both):
 
 def test_nothing_is_tested_against_a_run_that_is_too_short(both, short):
     results = [both[0], short]
-    found = comparison(results, feature_table(results))
+    numbers = feature_table(results)
+    fixed = numbers.name == "density_g_cm3"  # exact, as in a box of fixed size
+    numbers = numbers.assign(error=numbers.error.mask(fixed, 0.0), doubt_kind=numbers.doubt_kind.mask(fixed, ""))
+    found = comparison(results, numbers)
     table = np.frombuffer(zlib.decompress(base64.b64decode(found["pairs"]["table"])), np.uint8)
     places = table.reshape(3, len(found["numbers"]), 6)[0]
     # Points 0, 1 are good, 2, 3 too short: of the pairs (0,1), (0,2), (0,3), (1,2), (1,3), (2,3) the first is told.
     assert (places[:, 0] > 1).any()
-    exact = set(feature_table(results).query("error == 0").name)
-    told = {n["name"] for n, row in zip(found["numbers"], places, strict=True) if (row[1:] > 1).any()}
-    assert told <= exact
+    assert [n["name"] for n, row in zip(found["numbers"], places, strict=True) if (row[1:] > 1).any()] == []
     row = Document(index_page(results)).tables[0][3]
     assert "±" not in "".join(cell["text"] for cell in row)

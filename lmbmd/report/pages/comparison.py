@@ -101,7 +101,7 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
         if (k := place.get((row.name, row.species))) is not None:
             i = where[row.formulation, f"{row.temperature_K:g}"]
             known, error, doubt = usable(row), row.error, doubts[row.doubt]
-            if known:
+            if known and row.verdict not in TOO_SHORT:  # also an exact number, such as the density of a fixed box
                 found[:, k, i] = known.value, known.error, known.degrees_of_freedom
                 error, doubt = known.error, 0
             else:

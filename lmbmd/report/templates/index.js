@@ -114,7 +114,7 @@ for (const id of ["pair-a", "pair-b"]) fillSelect(byId(id), DATA.points.map((_, 
 const partner = DATA.points.findIndex((p, i) => i > 0 && p.T === DATA.points[0].T);
 byId("pair-b").value = partner > 0 ? partner : Math.min(1, DATA.points.length - 1);
 function forest(d) {
-  if (d.error === null) return "";
+  if (d.error === null || (!d.error && !d.tested)) return "";
   const x = (t) => 60 + 5 * Math.max(-11, Math.min(11, t)), q = d.half;
   const mark = el("svg", { width: 120, height: 14, viewBox: "0 0 120 14", "aria-hidden": "true" });
   mark.append(el("line", { x1: 60, x2: 60, y1: 0, y2: 14, stroke: "#9aa5b1" }));
