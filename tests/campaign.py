@@ -45,6 +45,8 @@ RUN = POINT / "r1"
 SEGMENT = RUN / "t1"
 #: A run that is killed again and again gets on all the same: it is checkpointed each second.
 MOST_ATTEMPTS = 60
+#: Snakemake copies what a job may change before the job begins, and ends in a traceback if the disk is full by then.
+SNAKEMAKES_OWN = re.compile(r"No space left on device: .*\.snakemake/")
 #: Far more than an undisturbed run of the study takes on a busy machine, s.
 WATCHDOG_S = 1800
 
@@ -367,7 +369,8 @@ def disks(number: int, folder: Path) -> dict[str, Any]:
         subprocess.run(["mount", "-o", f"remount,size={int(used) + room_k}k", str(place)], check=True)
         code, said = run(study, "--until", rule) if to_the_end else by_hand(study, whole, rule)
         was_full = code != 0
-        wrong += [*tracebacks(study), *([said[-1500:]] if "Traceback" in said else [])]
+        ours = "Traceback" in said and not SNAKEMAKES_OWN.search(said)
+        wrong += [*tracebacks(study), *([said[-1500:]] if ours else [])]
         now = on_disk(study)
         wrong += [f"{name} changed on the full disk" for name in earlier if now.get(name) != before[name]]
         if was_full and keep_old:
