@@ -450,6 +450,23 @@ def test_a_disk_without_room_is_warned_of(tmp_path):
     assert "disk" in topics
 
 
+@pytest.mark.parametrize(
+    ("shared", "at_once", "said"),
+    [
+        (4, 1, "runs alone; in this study 4 share"),
+        (1, 4, "runs 4 at once; in this study each has"),
+        (4, 4, ""),
+        (1, 1, ""),
+    ],
+)
+def test_a_told_speed_of_runs_that_shared_otherwise_is_warned_of(tmp_path, shared, at_once, said):
+    told = replace(HAND, at_once=at_once)
+    text = PROTOCOL % (10, "") + (f"platform: {{runs_per_device: {shared}}}\n" if shared > 1 else "")
+    found = forecast.estimate(study_of(tmp_path, text, tiny=TINY), speed=told, results=tmp_path)
+    texts = [w["text"] for w in found["warnings"] if w["topic"] == "speed"]
+    assert len(texts) == bool(said) and all(said in text for text in texts)
+
+
 # ---- the command line
 
 

@@ -78,6 +78,20 @@ def speed_caution(rules: Mapping[str, str]) -> list[Caution]:
     return [Caution("speed", text, slower)] if slower else []
 
 
+def sharing_caution(at_once: int, wanted: int) -> list[Caution]:
+    """A warning where a given speed is that of a run that shared its device with another number of runs."""
+    if at_once == wanted:
+        return []
+    told = "alone" if at_once == 1 else f"{at_once} at once"
+    text = (
+        f"the speed that was given is that of runs {told}; in this study {wanted} share a device, and nothing says how "
+        "fast each is then: measure it here (without --like and --table), or give the run.json of such a run"
+        if wanted > 1
+        else f"the speed that was given is that of runs {told}; in this study each has its device alone, and is faster"
+    )
+    return [Caution("speed", text, {})]
+
+
 def _run_length(study: Study) -> list[Caution]:
     length = study.protocol.production_ns
     if length >= LEAST_RUN_NS:

@@ -19,6 +19,7 @@ from lmbmd.study.forecast.cautions import (
     cautions,
     disk_caution,
     longest_residence_ns,
+    sharing_caution,
     snakefile_caution,
     speed_caution,
 )
@@ -128,6 +129,7 @@ def estimate(
             for c in (
                 *disk_caution(disk_bytes, results),
                 *speed_caution(rules if speed and not each else {}),
+                *(sharing_caution(speed.at_once, study.platform.runs_per_device or 1) if speed and not each else []),
                 *cautions(study, names),
             )
         ],
