@@ -69,7 +69,7 @@ FEATURES = pa.schema([(column.name, column.type) for column in COLUMNS])
 
 #: Rows that are no descriptors: (name, unit, meaning).
 ROWS = (
-    ("count", "1", "molecules of `species` in one box"),
+    ("count", "1", "molecules of `species` in one box, or units of that kind where they are parts of chains"),
     ("box_edge_nm", "nm", "edge of the cube with the mean volume of the box"),
     ("sampled_ns", "ns", "production time that was analysed, all replicas together"),
 )
@@ -226,6 +226,15 @@ def _recipe(box: Mapping[str, Any]) -> str:
         return ""
 
 
+def _counts(box: Mapping[str, Any]) -> dict[str, int]:
+    """Molecules of each species, and units of each kind for chains."""
+    found = dict(box.get("counts") or {})
+    for polymer, chains in (box.get("chains") or {}).items():
+        found.pop(polymer, None)
+        found |= {name: sum(one.count(kind) for one in chains["sequences"]) for kind, name in chains["names"].items()}
+    return found
+
+
 def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
     """The rows of ``ROWS``; the edge of the box is as sure as the density that it is computed from."""
     sure, exact = ("", "", np.nan, np.nan), (np.nan, np.inf)
@@ -233,7 +242,8 @@ def _own_rows(box: Mapping[str, Any], described: Described) -> list[tuple]:
     def given(name: str, species: str, value: float, unit: str, method: str) -> tuple:
         return (name, species, value, 0.0, unit, *exact, method, method, *sure)
 
-    rows = [given("count", s, float(n), "1", "molecules in one box") for s, n in (box.get("counts") or {}).items()]
+    told = "molecules in one box; of chains, their units"
+    rows = [given("count", s, float(n), "1", told) for s, n in _counts(box).items()]
     density = described.descriptors.query("name == 'density_g_cm3'")
     start, edge = box.get("density_g_cm3"), box.get("box_edge_A")
     if len(density) and start and edge:

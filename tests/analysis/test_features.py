@@ -65,3 +65,11 @@ def test_a_number_in_doubt_is_no_point_and_the_worst_verdict_of_those_used_is_to
 def test_without_motion_nothing_is_added():
     table = features([state(T, anion_cn=1.0) for T in (280.0, 300.0, 320.0)])
     assert table.temperature_K.notna().all() and len(table) == 6  # and the time that was sampled
+
+
+def test_of_chains_their_units_are_counted_as_of_a_trajectory_that_has_no_recipe():
+    from lmbmd.analysis.features import _counts
+
+    chains = {"names": {"A": "VDF", "B": "HFP"}, "sequences": ["AABA", "AAAB"]}
+    assert _counts({"counts": {"Li": 2, "P": 2}, "chains": {"P": chains}}) == {"Li": 2, "VDF": 6, "HFP": 2}
+    assert _counts({"counts": {"Li": 2, "DME": 9}}) == {"Li": 2, "DME": 9} and _counts({}) == {}

@@ -145,7 +145,8 @@ def test_where_a_state_point_stands_follows_from_counts_and_molarity(data):
 
 def test_units_of_chains_are_solvent_as_the_recipe_counts_them(study):
     one = study[0]
-    box = {"counts": {"Li": 10, "FSI": 10, "PEO": 2, "DME": 5}, "chains": {"PEO": {"sequences": ["A" * 45, "A" * 30]}}}
+    chains = {"names": {"A": "PEO"}, "sequences": ["A" * 45, "A" * 30]}
+    box = {"counts": {"Li": 10, "FSI": 10, "PEO": 2, "DME": 5}, "chains": {"PEO": chains}}
     roles = {"Li": "cation", "FSI": "anion", "PEO": "polymer", "DME": "diluent"}
     gel = dataclasses.replace(one, composition={**one.composition, **box, "roles": roles})
     at = comparison([gel], feature_table([gel]))["points"][0]["at"]
