@@ -64,6 +64,18 @@ def test_a_bond_between_an_ion_and_its_donor_is_a_contact(tmp_path):
     assert table(tmp_path / "t.pdb", by_smiles, tmp_path).count("MeOH") == 6
 
 
+def test_bonds_that_restrain_molecules_in_pairs_do_not_make_one_of_two(tmp_path):
+    carbons = [k for k, row in enumerate(SALTY.rows) if row[2] == "C"]
+    pairs = list(zip(carbons[::2], carbons[1::2], strict=True))
+    path = SALTY.pdb(tmp_path / "t.pdb")
+    u = mda.Universe(str(path))
+    u.add_TopologyAttr("bonds", [*SALTY.bonds, *pairs])
+    u.filename = "t.psf"  # names all bonds, which count for two signs
+    asked(r"3 of 12 atoms by bonds.*; 6 of 6 atoms by residues and atom names and distances", u, MAP, tmp_path)
+    dimers = table(u, MAP.replace("resname: MOH,", "resname: MOH, formula: C2H8O2,"), tmp_path)
+    assert dimers.count("MeOH") == 3, "who says that they are bonded is believed"
+
+
 HEXAFLUORIDE = ("PF6", [("P", "P1", (0.0, 0.0, 0.0))] + [
     ("F", f"F{k + 1}", 1.6 * (-1) ** k * np.eye(3)[k // 2]) for k in range(6)
 ], [(0, k) for k in range(1, 7)])  # fmt: skip

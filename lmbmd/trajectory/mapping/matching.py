@@ -347,7 +347,7 @@ def _molecules(
     sure = [p for p, weight in left if weight >= 2]
     if size and not any("the map" in p.signs for p in sure):
         raise _differing(topology, [p for p in found if "the map" in p.signs], where, found)
-    if len(sure) != 1:
+    if len(sure) != 1 or (not wanted and _restrained(topology, sure[0], found)):
         raise LmbmdError(
             f"which of its {len(mine)} atoms are one molecule is not certain: {_said(found)}.",
             where=where,
@@ -408,6 +408,16 @@ def _denied(topology: Topology, partition: who.Partition) -> bool:
     if topology.all_bonds and "bonds" in partition.signs:
         return False
     return who.contradicted(partition.groups, topology.near, topology.n, every=False)
+
+
+def _restrained(topology: Topology, partition: who.Partition, found: Sequence[who.Partition]) -> bool:
+    """Whether molecules are held together by bonds only, against distances and residues or names that agree: the file
+    calls restraints between molecules bonds."""
+    return set(partition.signs) <= {"bonds", "residues that bonds join"} and any(
+        "distances" in other.signs and {"residues", "atom names"} & set(other.signs) and _alike(topology, other.groups)
+        for other in found
+        if other is not partition
+    )
 
 
 def _alike(topology: Topology, groups: Sequence[Sequence[int]]) -> bool:
