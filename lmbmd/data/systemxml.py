@@ -38,7 +38,9 @@ HARMLESS = (
     "DrudeForce",
     "AndersenThermostat",
 )
-_FORCE = re.compile(r"<\s*Force\b")
+#: Tables of numbers that a custom force may hold.
+_FUNCTIONS = tuple(f"{kind}{n}DFunction" for kind in ("Continuous", "Discrete") for n in (1, 2, 3))
+_DECLARATION = re.compile(r"\s*<\?xml [^<>]*\?>")
 _MOST_BYTES = 2 * 2**30
 
 
@@ -86,18 +88,28 @@ def state_of(text: str, where: str, remedy: str = "Run it again.") -> openmm.Sta
 
 
 def _checked(text: str, root: str, where: str, forces: tuple[str, ...], remedy: str) -> Any:
-    if "<!" in text:
-        # A DOCTYPE can define entities that hide or multiply text; OpenMM writes none, nor comments.
-        what = "it has a declaration or a comment ('<!'), which OpenMM never writes."
+    declared = _DECLARATION.match(text)
+    if "<!" in text or "<?" in text[declared.end() if declared else 0 :]:
+        # A DOCTYPE can define entities that hide or multiply text; OpenMM writes none, nor comments or instructions.
+        what = "it has a declaration, an instruction or a comment ('<!', '<?'), which OpenMM never writes."
         raise LmbmdError(what, where=where, remedy=remedy)
     try:
         tree = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as error:
         raise LmbmdError(f"this is no {root}: it is not XML ({error}).", where=where, remedy=remedy) from error
-    if tree.tag != root:
-        raise LmbmdError(f"this is no {root} but <{tree.tag[:60]}>.", where=where, remedy=remedy)
-    named = [element.get("type", "") for element in tree.findall("Forces/Force")]
-    if len(named) != len(_FORCE.findall(text)):  # a force can hold others, and a parser can be fooled
+    if tree.tag != root or tree.get("type", root) != root:
+        said = tree.tag if tree.tag != root else f'{root} type="{tree.get("type")}"'
+        raise LmbmdError(f"this is no {root} but <{said[:60]}>.", where=where, remedy=remedy)
+    # OpenMM makes an object of whatever class a "type" names: at the root, in the list of forces whatever the element
+    # is called, and of the tables within a force.
+    listed = [element for part in tree.findall("Forces") for element in part]
+    named = [element.get("type", "") if element.tag == "Force" else f"<{element.tag}>" for element in listed]
+    within = [
+        element.get("type", "") if element.tag == "Function" else f"<{element.tag}>"
+        for element in {*tree.iter()} - {tree, *listed}
+        if "type" in element.attrib
+    ]
+    if any(name not in _FUNCTIONS for name in within):
         raise LmbmdError("it has a force within another.", where=where, remedy=remedy)
     allowed = (*forces, *WRITTEN)
     wrong = next((name for name in named if name not in allowed), None)
@@ -109,7 +121,8 @@ def _checked(text: str, root: str, where: str, forces: tuple[str, ...], remedy: 
             remedy="lmbmd reads harmonic bonds and angles, periodic torsions and NonbondedForce.",
         )
     try:
-        return openmm.XmlSerializer.deserialize(text)
+        # What was looked at, not the text: OpenMM's own parser may read that otherwise.
+        return openmm.XmlSerializer.deserialize(ElementTree.tostring(tree, encoding="unicode"))
     except Exception as error:  # OpenMM raises bare Exceptions for XML that it cannot use
         said = " ".join(str(error).split())[:200]
         raise LmbmdError(f"this is no {root} ({said}).", where=where, remedy=remedy) from error

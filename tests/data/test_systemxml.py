@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import openmm
 import pytest
 
@@ -41,7 +43,6 @@ class Payload:
 def hostile(tmp_path):
     """The XML of a System with a PythonForce whose pickled function writes a file, or None on an older OpenMM."""
     import base64
-    import pickle
 
     mark = tmp_path / "executed"
     code = base64.b64encode(pickle.dumps(Payload(mark))).decode()
@@ -67,11 +68,77 @@ def test_a_real_python_force_is_refused(tmp_path):
         system_of(text, "system.xml")
 
 
+class Real:
+    """The text of a PythonForce as OpenMM writes it, whose function leaves a mark when it is read."""
+
+    def __init__(self, mark):
+        self.mark = mark
+        self.attributes = (
+            f'forceGroup="0" function="{pickle.dumps(Payload(mark)).hex()}" name="P" type="PythonForce" '
+            'usesPeriodic="0" version="2"'
+        )
+        self.inside = "<GlobalParameters/><Particles/>"
+
+    def element(self, tag, attributes=None):
+        return f"<{tag} {attributes or self.attributes}>{self.inside}</{tag}>"
+
+
+def table(real):
+    """A custom force of which the table of numbers is no table."""
+    text = openmm.CustomNonbondedForce("f(r)")
+    text.addTabulatedFunction("f", openmm.Continuous1DFunction([0.0, 1.0], 0.0, 1.0))
+    text = text_of(text)
+    start, end = text.index("<Function "), text.index("</Function>") + len("</Function>")
+    return text[:start] + real.element("Function", real.attributes.replace('name="P"', 'name="f"')) + text[end:]
+
+
+HIDDEN = {
+    "under another tag": lambda real: text_of(bonded()).replace("</Forces>", real.element("Farce") + "</Forces>"),
+    "in a second list": lambda real: text_of(bonded()).replace(
+        "</Forces>", f"</Forces><Forces>{real.element('Farce')}</Forces>"
+    ),
+    "with a namespace": lambda real: text_of(bonded()).replace(
+        "</Forces>", real.element("x:Force", 'xmlns:x="u" ' + real.attributes) + "</Forces>"
+    ),
+    "as the System itself": lambda real: real.element("System"),
+    "in an instruction": lambda real: text_of(bonded()).replace(
+        "</Forces>", f"<?hidden > {real.element('Force')} <x ?></Forces>"
+    ),
+    "as a table of numbers": table,
+}
+
+
+@pytest.mark.skipif(not hasattr(openmm, "PythonForce"), reason="this OpenMM has no PythonForce")
+@pytest.mark.parametrize("where", HIDDEN)
+def test_a_force_that_runs_code_is_found_wherever_openmm_would_read_it(tmp_path, where):
+    real = Real(tmp_path / "executed")
+    with pytest.raises(LmbmdError, match=r"s\.xml: (it has a|this is no System but)"):
+        system_of(HIDDEN[where](real), "s.xml", forces=HARMLESS)
+    assert not real.mark.exists()
+
+
+@pytest.mark.skipif(not hasattr(openmm, "PythonForce"), reason="this OpenMM has no PythonForce")
+def test_a_state_that_is_a_force_is_refused(tmp_path):
+    real = Real(tmp_path / "executed")
+    with pytest.raises(LmbmdError, match='no State but <State type="PythonForce">'):
+        state_of(real.element("State"), "state.xml")
+    assert not real.mark.exists()
+
+
+def test_a_custom_force_with_a_table_of_numbers_is_read():
+    force = openmm.CustomNonbondedForce("f(r)")
+    force.addTabulatedFunction("f", openmm.Continuous1DFunction([0.0, 1.0], 0.0, 1.0))
+    for _ in range(2):
+        force.addParticle([])
+    text = text_of(force)
+    assert openmm.XmlSerializer.serialize(system_of(text, "s.xml", forces=HARMLESS)) == text
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("<System", "<!DOCTYPE x [<!ENTITY a 'b'>]><System"), "declaration or a comment"),
-        (("<Forces>", "<Forces><!-- <Force -->"), "declaration or a comment"),
+        (("<System", "<!DOCTYPE x [<!ENTITY a 'b'>]><System"), "declaration, an instruction or a comment"),
+        (("<Forces>", "<Forces><!-- <Force -->"), "declaration, an instruction or a comment"),
         (('type="HarmonicBondForce"', 'type="CustomCVForce"'), "class CustomCVForce"),
         (('type="HarmonicBondForce"', 'type="pythonforce"'), "class pythonforce"),
         (('type="HarmonicBondForce"', ""), r"class \(none\)"),

@@ -532,6 +532,20 @@ def test_a_force_field_file_that_runs_code_is_refused_before_it_does(tmp_path):
     assert not proof.exists()
 
 
+@pytest.mark.parametrize("force", ["NonbondedForce", "LennardJonesForce"])
+def test_an_attribute_that_openmm_would_run_is_refused_before_it_does(tmp_path, force):
+    path, proof = tmp_path / "evil.xml", tmp_path / "ran"
+    code = f"open({str(proof)!r}, 'w')".replace("'", "&apos;")
+    path.write_text(
+        f"<ForceField><{force} coulomb14scale='0.5' lj14scale='0.5' useDispersionCorrection='{code}'/></ForceField>",
+        encoding="utf-8",
+    )
+    (tmp_path / "m.pdb").write_text("HETATM    1  C1  MOL A   1       0.000   0.000   0.000  1.00  0.00           C\n")
+    with pytest.raises(LmbmdError, match=r"useDispersionCorrection is 'open.*would run as code"):
+        parametrize(Request("DOL", topology=path, coordinates=tmp_path / "m.pdb"), tmp_path / "own-1.0.0", cache=None)
+    assert not proof.exists()
+
+
 @needs_ambertools
 def test_an_amber_topology_with_its_coordinates_is_taken_as_it_is(tmp_path):
     molecule, _ = charges.conformers(chemistry.from_smiles("COC"))

@@ -22,6 +22,8 @@ from lmbmd.forcefield.parametrize.molecules import bare
 MASS_TOLERANCE_AMU = 0.3
 #: Parts of an OpenMM force-field file that run code or read other files.
 UNSAFE = ("Script", "InitializationScript", "Include")
+#: An attribute that OpenMM evaluates as Python, and what it may be.
+_EVALUATED, _PLAIN = "useDispersionCorrection", ("True", "False", "1", "0")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ def _openmm(path: Path, coordinates: Path | None) -> Imported:
             f"it has <{unsafe[0]}>, which would run code or read other files.",
             where=str(path),
             remedy="Remove it, or serialise the System of one molecule and give that.",
+        )
+    odd = next((v for e in root.iter() if (v := e.get(_EVALUATED, "True")) not in _PLAIN), None)
+    if odd is not None:
+        raise LmbmdError(
+            f"{_EVALUATED} is '{odd[:60]}', which OpenMM would run as code.",
+            where=str(path),
+            remedy="Write True or False.",
         )
     if coordinates is None or coordinates.suffix != ".pdb":
         raise LmbmdError(
