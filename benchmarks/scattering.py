@@ -4,9 +4,9 @@
     python -m benchmarks.scattering --frames 40 --scale 4
 
 Everything runs in this process on one thread, in CPU time, after a first frame that compiles. lmbmd makes X-ray,
-neutron and centre–centre intensities of all pairs of parts (species and cluster class); dynasor (``pip install dynasor``) the
-partial structure factors of all pairs of elements, which are then weighted with lmbmd's form factors and lengths.
-Without dynasor only lmbmd is timed.
+neutron and centre–centre intensities of all pairs of parts (species and cluster class); dynasor (``pip install
+dynasor``) the partial structure factors of all pairs of elements, which are then weighted with the same form factors and
+lengths. Without dynasor only lmbmd is timed.
 """
 
 from __future__ import annotations

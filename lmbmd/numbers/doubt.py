@@ -87,6 +87,10 @@ class Kind(StrEnum):
     NO_DIPOLE = "no_dipole"
     NOT_NEUTRAL = "not_neutral"
     POLARISED = "polarised"
+    # about scattering
+    BOX_CANNOT_SEE = "box_cannot_see"
+    NO_PEAK = "no_peak"
+    UNRESOLVED = "unresolved"
     # about the edge of a shell
     NO_PAIR = "no_pair"
     NO_CENTRE_PAIR = "no_centre_pair"
@@ -166,6 +170,9 @@ SENTENCES: dict[Kind, str] = {
     Kind.NO_DIPOLE: "all partial charges of the neutral molecules are zero",
     Kind.NOT_NEUTRAL: "the partial charges of {of} add up to {n:+.2g} e, not to zero",
     Kind.POLARISED: "the mean dipole of the box is not zero: it is in a field, or not isotropic",
+    Kind.BOX_CANNOT_SEE: "the box cannot see it: S(q) does not fall beyond its errors towards the smallest wave vector, {at:.3f}/Å",
+    Kind.NO_PEAK: "no peak stands out of the errors below {at:.2f}/Å",
+    Kind.UNRESOLVED: "no width: no Lorentzian as wide as the wave vectors are apart, and no wider than it is seen, fits",
     Kind.NO_PAIR: "no pair was ever found",
     Kind.NO_CENTRE_PAIR: "there is no pair",
     Kind.NO_RDF: "there is no RDF of this pair",
@@ -279,6 +286,9 @@ _OUTCOMES = {
     Kind.NOT_DIFFUSIVE,
     Kind.NO_LARGE_CLUSTER,
     Kind.FEW_OCTAVES,
+    Kind.BOX_CANNOT_SEE,
+    Kind.NO_PEAK,
+    Kind.UNRESOLVED,
 }
 
 

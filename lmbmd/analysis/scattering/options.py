@@ -23,7 +23,7 @@ class MeasuredCurve(BaseModel):
     radiation: Radiation = Field(description="'xray' or 'neutron'")
     q_unit: Literal["1/Å", "1/nm"] = Field(description="of its first column")
     quantity: Literal["intensity", "structure factor"] = Field(
-        description="of its second column; an intensity is compared in its shape, a structure factor (Faber–Ziman) as it is"
+        description="of its second column: an intensity, whose shape is compared, or a Faber–Ziman structure factor"
     )
     formulation: Annotated[str, Field(pattern=f"^({NAME})?$")] = Field(
         "", description="of which bottle; by default of the only one"
@@ -38,7 +38,7 @@ class ScatteringOptions(BaseModel):
     q_max_per_A: Number = Field(2.5, gt=0.1, le=20, description="largest wave vector")
     q_bin_per_A: Number = Field(0.02, gt=0.001, le=0.5, description="width of the bins of |q|")
     vectors_per_bin: Whole = Field(
-        200,
+        100,
         ge=10,
         description="wave vectors of a bin, pairs of k and −k, drawn anew in each frame where there are more",
     )

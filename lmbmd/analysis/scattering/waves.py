@@ -73,9 +73,9 @@ def modes(positions: np.ndarray, cell: Cell, steps: np.ndarray, start: np.ndarra
     """
     fraction = np.asarray(positions, float) @ cell.inverse_per_A
     reach = np.abs(steps).max(axis=0, initial=0)
-    tables = [_powers(fraction[:, axis], int(reach[axis])) for axis in range(3)]
+    x, y, z = (_powers(fraction[:, axis], int(reach[axis])) for axis in range(3))
     out = np.zeros((len(start) - 1, len(steps), 2))
-    _sum(*tables, steps + np.array([0, reach[1], reach[2]]), start.astype(np.int64), reach[0], out)
+    _sum(x, y, z, steps + np.array([0, reach[1], reach[2]]), start.astype(np.int64), reach[0], out)
     return out[..., 0] + 1j * out[..., 1]
 
 

@@ -191,13 +191,12 @@ def test_a_bin_with_too_many_vectors_keeps_so_many_of_all_directions():
 
 
 @njit(cache=True)
-def hard_spheres(points: np.ndarray, edge: float, sweeps: int, step: float, seed: int) -> None:
+def hard_spheres(points: np.ndarray, edge: float, sweeps: int, step: float, rng: np.random.Generator) -> None:
     """Metropolis moves of spheres of diameter 1, every pair looked at."""
-    np.random.seed(seed)
     n = len(points)
     for _ in range(sweeps * n):
-        i = np.random.randint(n)
-        new = points[i] + step * (2 * np.random.random(3) - 1)
+        i = int(n * rng.random())
+        new = points[i] + step * (2 * rng.random(3) - 1)
         free = True
         for j in range(n):
             if j != i:
@@ -219,16 +218,17 @@ def spheres():
     n, eta, sigma = 512, 0.25, 3.0
     edge = (n * np.pi / 6 / eta) ** (1 / 3)
     points = np.stack(np.meshgrid(*[np.arange(8)] * 3, indexing="ij"), -1).reshape(-1, 3) * edge / 8
-    hard_spheres(points, edge, 200, 0.3, 1)
+    rng = np.random.default_rng(1)
+    hard_spheres(points, edge, 200, 0.3, rng)
     frames = []
-    for k in range(60):
-        hard_spheres(points, edge, 8, 0.3, 2 + k)
+    for _ in range(60):
+        hard_spheres(points, edge, 8, 0.3, rng)
         frames.append(points * sigma)
     return frames, edge * sigma, eta, sigma
 
 
 def percus_yevick(q: np.ndarray, eta: float, sigma: float) -> np.ndarray:
-    """S(q) of hard spheres (Wertheim, doi:10.1103/PhysRevLett.10.321), the direct correlation function by quadrature."""
+    """S(q) of hard spheres (Wertheim, doi:10.1103/PhysRevLett.10.321), their direct correlation by quadrature."""
     a = (1 + 2 * eta) ** 2 / (1 - eta) ** 4
     b = -6 * eta * (1 + eta / 2) ** 2 / (1 - eta) ** 4
     x = np.linspace(0, 1, 4001)
