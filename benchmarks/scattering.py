@@ -5,8 +5,8 @@
 
 Everything runs in this process on one thread, in CPU time, after a first frame that compiles. lmbmd makes X-ray,
 neutron and centre–centre intensities of all pairs of parts (species and cluster class); dynasor (``pip install
-dynasor``) the partial structure factors of all pairs of elements, which are then weighted with the same form factors and
-lengths. Without dynasor only lmbmd is timed.
+dynasor``) the partial structure factors of all pairs of elements, which are then weighted with the same form factors
+and lengths. Without dynasor only lmbmd is timed.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from lmbmd.analysis.family import Family, Findings, Recipe, Setting, with_radius
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.radial_account import pooled_rdf
+from lmbmd.analysis.scattering.asked import AskedScattering
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs, centre_species, first_shell_cutoffs, second_shell_cutoffs
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError, nearest
@@ -60,6 +61,7 @@ def describe(
     composition: Recipe | None = None,
     progress: bool = True,
     motion: Sequence[Segment] = (),
+    scattering: AskedScattering | None = None,
 ) -> Described:
     """Describe a state point from the contacts and RDFs of its replicas.
 
@@ -74,6 +76,7 @@ def describe(
         progress: say how far it is: a bar on a terminal, lines elsewhere.
         motion: where motion is read from, in order of replica; if none are given, from the runs themselves, of which
             then neither temperature nor thermostat is known.
+        scattering: what the scattering stage found, if it was asked for.
 
     Returns:
         descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
@@ -105,6 +108,7 @@ def describe(
         n_frames=tuple(contacts.n_frames for contacts in tables),
         recipe=composition,
         segments=segments,
+        scattering=scattering,
     )
     families = [family(name) for name in FAMILIES]
     uncertain = [row for row in cutoffs.rows if row.is_uncertain]
@@ -145,6 +149,7 @@ def describe(
         "replicas": [
             {"frames": len(time), "sampled_ns": ns} for time, ns in zip(found.time_ps, found.sampled_ns, strict=True)
         ],
+        **({"scattering": scattering.options.model_dump(mode="json")} if scattering else {}),
     }
     return Described(
         descriptor_frame([row for account in accounts for row in account.rows]),

@@ -27,6 +27,7 @@ FAMILIES = (
     "chains.conformation",
     "clusters.components",
     "clusters.cipa",
+    "scattering.intensity",
     "dynamics.lifetimes",
     "chains.hops",
     "chains.relaxation",

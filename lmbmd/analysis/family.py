@@ -15,6 +15,7 @@ import pandas as pd
 from lmbmd.analysis.dynamics.segments import Segment
 from lmbmd.analysis.first_shell import FirstShell
 from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.scattering.asked import AskedScattering
 from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
@@ -60,6 +61,7 @@ class Setting:
         n_frames: frames of each replica.
         recipe: what was asked for, if known.
         segments: where motion is read from: one for each replica of families that are ``of_motion``.
+        scattering: what the scattering stage found, if it was asked for.
     """
 
     atoms: AtomTable
@@ -71,6 +73,7 @@ class Setting:
     n_frames: tuple[int, ...]
     recipe: Recipe | None = None
     segments: tuple[Segment, ...] = ()
+    scattering: AskedScattering | None = None
 
     @property
     def shifts_A(self) -> tuple[float, float]:

@@ -16,6 +16,10 @@ from lmbmd.analysis.dynamics.segments import PressureSeries, Segment
 from lmbmd.analysis.liquid_account import density_g_cm3
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scattering.asked import AskedScattering
+from lmbmd.analysis.scattering.measured import read_measured
+from lmbmd.analysis.scattering.options import StudyScattering, check_deuterated
+from lmbmd.analysis.scattering.run import scatter
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.errors import LmbmdError
@@ -43,10 +47,12 @@ _ARGUMENTS: dict[str, tuple[Any, str]] = {
     "workers": (Integral, "a whole number"),
     "temperature_K": (Real, "one number for all replicas"),
     "friction_per_ps": (Real, "one number for all replicas"),
+    "scattering": (Mapping, "a dict of options, {} for the defaults"),
     "pressure": ((*_FILE, list, tuple), "a file, or a list with one for each replica"),
 }
 #: Those that may be left out, and are None then.
-_OPTIONAL = {"begin_ps", "end_ps", "every_ps", "options", "temperature_K", "friction_per_ps"}
+_OPTIONAL = {"begin_ps", "end_ps", "every_ps", "options", "temperature_K", "friction_per_ps", "scattering"}
+_SCATTERING = Path("scattering options")
 
 
 def analyze(
@@ -63,6 +69,8 @@ def analyze(
     temperature_K: float | None = None,
     friction_per_ps: float | None = None,
     pressure: File | Sequence[File] = (),
+    scattering: Mapping[str, Any] | None = None,
+    measured_in: File = "",
 ) -> Described:
     """What ``lmbmd.analyze`` computes, with its arguments; without the page.
 
@@ -76,6 +84,8 @@ def analyze(
         if name in _ARGUMENTS and not (value is None and name in _OPTIONAL):
             is_a(name, value, *_ARGUMENTS[name])
     chosen = validated(AnalysisOptions, dict(options or {}), path=Path("analysis options"), lines={})
+    asked = None if scattering is None else validated(StudyScattering, dict(scattering), path=_SCATTERING, lines={})
+    curves = [read_measured(one, measured_in) for one in asked.measured] if asked else []
     species_map = from_mapping(species) if isinstance(species, Mapping) else load(species)
     sources = _replicas(source)
     facts_of = _told(len(sources), temperature_K, friction_per_ps, pressure)
@@ -85,6 +95,9 @@ def analyze(
     window = Window(begin_ps, end_ps, every_ps)
     opened = [open_foreign(one, species_map, window) for one in sources]
     atoms = opened[0][0]
+    if asked:
+        names = {s.name for s in atoms.species} | set(atoms.chains)
+        check_deuterated(asked.deuterated, names, where=f"{_SCATTERING}:deuterated")
     for number, (other, frames) in enumerate(opened, start=1):
         if not _same_box(atoms, other):
             raise LmbmdError(
@@ -111,7 +124,16 @@ def analyze(
         Segment(contacts, number, **facts)
         for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
     ]
-    described = describe(runs, atoms, describing, motion=motion)
+    found = None
+    if asked:
+        sums = [
+            scatter(
+                frames, contacts, [rdf for _, rdf in runs], atoms, describing.centre, asked.computing, describing, n
+            )
+            for n, ((_, frames), (contacts, _)) in enumerate(zip(opened, runs, strict=True), start=1)
+        ]
+        found = AskedScattering(sums, asked.computing, curves)
+    described = describe(runs, atoms, describing, motion=motion, scattering=found)
     trajectory = ", ".join(frames.name for _, frames in opened)
     stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
     told = {

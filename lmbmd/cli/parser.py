@@ -266,6 +266,13 @@ def _add_stages(verb: Add) -> None:
     sub.add_argument("--rdf", type=Path, help=rdf)
     sub.add_argument("--workers", type=int, default=1, help="processes at once")
 
+    sub = verb(
+        "scatter", "X-ray and neutron scattering of one replica, in parts by the class of its clusters", study=True
+    )
+    sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
+    sub.add_argument("replica", type=int, help="its number")
+    _add_files(sub, composition="composition.json", atoms=_ATOMS, trajectory="trajectory.xtc")
+
     sub = verb("describe", "shells, speciation, clusters, CIPA and lifetimes of one state point", study=True)
     sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
     _add_files(sub, composition="composition.json", atoms=_ATOMS)
@@ -350,6 +357,8 @@ def _add_others(verb: Add) -> None:
     sub.add_argument("--temperature", type=float, metavar="K", help="of the simulation: conductivity needs it")
     sub.add_argument("--friction", type=float, metavar="PER_PS", help="of a Langevin thermostat, which slows motion")
     sub.add_argument("--options", type=Path, help="a YAML file with the keys of a study's section 'analysis'")
+    scattered = "scattering, too; a YAML file with the keys of a study's section 'scattering', or all by default"
+    sub.add_argument("--scattering", nargs="?", type=Path, const=Path(), metavar="YAML", help=scattered)
     sub.add_argument("--workers", type=int, default=1, help="processes that read and search frames")
 
     sub = verb("compare", "a page that compares the results of studies and analyses, wherever they lie")

@@ -296,9 +296,46 @@ def why(options: argparse.Namespace) -> None:
             print(f"{run.formulation} {run.temperature} K r{run.replica} {first}", *rest, sep="\n  ")
 
 
+def scatter(options: argparse.Namespace) -> None:
+    from lmbmd.analysis.describe import primary_centre
+    from lmbmd.analysis.scattering.run import scatter
+    from lmbmd.core.files import check_recorded
+    from lmbmd.data.atoms import AtomTable
+    from lmbmd.data.contacts import ContactFile
+    from lmbmd.data.rdf import Rdf
+    from lmbmd.formulation.composition import Composition
+    from lmbmd.study import layout
+    from lmbmd.study.study import load_study
+    from lmbmd.trajectory import read_frames
+
+    name = Composition.read(options.composition).formulation
+    study = load_study(options.study, only=name)
+    if study.scattering is None:
+        what = "the study does not ask for scattering."
+        raise LmbmdError(what, where=str(options.study), remedy="Add the section 'scattering: {}'.")
+    atoms, chosen = AtomTable.read(options.atoms), study.describe_options(name)
+    check_recorded(options.trajectory, "run.json", "Restore it from a copy, or delete it: it is published again.")
+    replicas = layout.contacts(options.folder, study.replicas(name))
+    folder = layout.replica_of(options.folder, options.replica)
+    found = scatter(
+        read_frames(options.trajectory, atoms, step=study.analysis.frame_stride),
+        ContactFile(folder / "contacts.arrow"),
+        [Rdf.read(path.with_name("rdf.npz")) for path in replicas],
+        atoms,
+        primary_centre(atoms, chosen.centre),
+        study.scattering.computing,
+        chosen,
+        options.replica,
+    )
+    found.write(folder / layout.SCATTERING)
+
+
 def describe(options: argparse.Namespace) -> None:
     from lmbmd.analysis.describe import describe
     from lmbmd.analysis.dynamics.segments import segment
+    from lmbmd.analysis.scattering.asked import AskedScattering
+    from lmbmd.analysis.scattering.measured import read_measured
+    from lmbmd.analysis.scattering.sums import Scattered
     from lmbmd.analysis.snapshots import export_snapshots
     from lmbmd.core import provenance
     from lmbmd.data.atoms import AtomTable
@@ -319,8 +356,17 @@ def describe(options: argparse.Namespace) -> None:
     at = {part: layout.segment(layout.replica_of(options.folder, part[0]), part[1]) for part in parts}
     motion = [segment(at[part], *part) for part in parts] or whole
     atoms = AtomTable.read(options.atoms)
-    described = describe(runs, atoms, chosen, composition, motion=motion)
-    inputs = {"composition": options.composition, "atoms": options.atoms}
+    scattering, inputs = None, {"composition": options.composition, "atoms": options.atoms}
+    if study.scattering:
+        sums = {f"scattering {path.parent.name}": path.with_name(layout.SCATTERING) for path in replicas}
+        curves = study.measured(composition.formulation)
+        scattering = AskedScattering(
+            [Scattered.read(path) for path in sums.values()],
+            study.scattering.computing,
+            [read_measured(one, study.path.parent) for one in curves.values()],
+        )
+        inputs |= sums | {f"measured {path.name}": path for path in curves}
+    described = describe(runs, atoms, chosen, composition, motion=motion, scattering=scattering)
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     for folder in at.values():
         name = f"{folder.parent.name}/{folder.name}"
@@ -459,6 +505,9 @@ def analyze(options: argparse.Namespace) -> None:
     elif options.kind == "continuation":
         source = (options.topology, options.trajectory)
     chosen = read_yaml(options.options)[0] if options.options else None
+    scattering, beside = None, options.scattering
+    if beside is not None:
+        scattering = read_yaml(beside)[0] if beside.name else {}
     analyze(
         source,
         options.species,
@@ -472,6 +521,8 @@ def analyze(options: argparse.Namespace) -> None:
         temperature_K=options.temperature,
         friction_per_ps=options.friction,
         pressure=options.pressure,
+        scattering=scattering,
+        measured_in=beside.parent if beside else Path(),
     )
     print(told(write_analysis(options.out, page=not options.no_page)))
     print(f"Its files are in {options.out}." if options.no_page else f"The page is {options.out / 'report.html'}.")

@@ -331,6 +331,7 @@ def analyze(
     temperature_K: float | None = None,
     friction_per_ps: float | None = None,
     pressure: File | Sequence[File] = (),
+    scattering: Mapping[str, Any] | None = None,
 ) -> Result:
     """Describe a trajectory of any program: shells, speciation, clusters, CIPA, lifetimes and motion.
 
@@ -348,6 +349,7 @@ def analyze(
         temperature_K: of the simulation; without it there is neither conductivity nor viscosity.
         friction_per_ps: of its thermostat, if that was a Langevin thermostat: a large one is doubted.
         pressure: the pressure tensor over time (``PressureSeries``), one file per replica, for the viscosity.
+        scattering: as the section ``scattering`` of a study (``{}``: its defaults), for X-ray and neutron scattering.
 
     Returns:
         Its numbers by name, tables, plots and the page.
@@ -369,6 +371,7 @@ def analyze(
             temperature_K=temperature_K,
             friction_per_ps=friction_per_ps,
             pressure=pressure,
+            scattering=scattering,
         )
         if out:
             return Result(write_analysis(out), Path(out))

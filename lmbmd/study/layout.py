@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RESULTS, WORK, LOGS = Path("results"), Path("work"), Path("logs")
+#: What the scattering stage writes into the folder of a replica's run.
+SCATTERING = "scattering.npz"
 
 
 def bottle(results: Path, formulation: str) -> Path:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from lmbmd.analysis.clusters.options import CipaThresholds, CompactnessOptions
 from lmbmd.analysis.options import AnalysisOptions
+from lmbmd.analysis.scattering.options import MeasuredCurve, StudyScattering
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
 from lmbmd.formulation.polymers.entry import Polymer
@@ -30,6 +31,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "transport": Transport,
     "platform": PlatformOptions,
     "analysis": AnalysisOptions,
+    "scattering": StudyScattering,
+    "measured": MeasuredCurve,
     "cipa": CipaThresholds,
     "compactness": CompactnessOptions,
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
+from lmbmd.analysis.scattering.options import MeasuredCurve, StudyScattering, check_deuterated
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
 from lmbmd.core.provenance import canonical_json, derived_seed, file_sha256
@@ -55,6 +56,7 @@ class StudyFile(BaseModel):
     transport: Transport | None = Field(None, description="segments from which motion is measured; see below")
     platform: PlatformOptions = PlatformOptions()
     analysis: AnalysisOptions = AnalysisOptions()
+    scattering: StudyScattering | None = Field(None, description="X-ray and neutron scattering; see below")
     force_fields: str = Field(FOLDER, description="the folder of parameter sets of your own (docs/parametrize.md)")
     claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
 
@@ -98,6 +100,7 @@ class Study:
     analysis: AnalysisOptions
     library: Library
     transport: Transport | None = None
+    scattering: StudyScattering | None = None
     claims: tuple[Path, ...] = ()
     own_sets: Mapping[str, OwnSet] = field(default_factory=dict)
 
@@ -148,6 +151,7 @@ class Study:
         for run in self.runs():
             folder = layout.run(layout.RESULTS, *run)
             found += [layout.mark(folder, "simulate"), layout.mark(folder, "contacts")]
+            found += [layout.mark(folder, "scatter")] if self.scattering else []
             for number in self.segments:
                 rules = ("segment", "segment_contacts")
                 found += [layout.mark(layout.segment(folder, number), rule) for rule in rules]
@@ -220,6 +224,24 @@ class Study:
         kept = {key: radius for key, radius in options.cutoffs_A.items() if key in keys}
         return options.model_copy(update={"cutoffs_A": kept})
 
+    def scattering_text(self, name: str) -> str:
+        """All that decides the scattering of a bottle, as canonical JSON; "" if none is asked for."""
+        if self.scattering is None:
+            return ""
+        options = self.describe_options(name)
+        classes = options.model_dump(mode="json", exclude={"top_shells", "agg_ii_from", "cutoff_shift_A"})
+        return canonical_json([self.scattering.computing.model_dump(mode="json"), classes])
+
+    def measured(self, name: str) -> dict[Path, MeasuredCurve]:
+        """Measured curves of a bottle, by the path of their file."""
+        if self.scattering is None:
+            return {}
+        return {self.path.parent / one.file: one for one in self.scattering.measured if one.formulation == name}
+
+    def scattering_files(self, name: str) -> list[str]:
+        """Names of the files in the folder of a replica that its description needs of the scattering stage."""
+        return [layout.SCATTERING, layout.mark(Path(), "scatter").name] if self.scattering else []
+
     def recipe_text(self, name: str) -> str:
         """``recipe`` as canonical JSON; a change of it composes and builds anew."""
         return canonical_json(self.recipe(name))
@@ -253,8 +275,13 @@ class Study:
         return {"frame_stride": self.analysis.frame_stride, **self.analysis.contacts.model_dump(mode="json")}
 
     def describe_text(self, name: str) -> str:
-        """``describe_options`` as canonical JSON; a change describes anew."""
-        return canonical_json(self.describe_options(name).model_dump(mode="json"))
+        """``describe_options`` as canonical JSON, and what is asked of scattering; a change describes anew."""
+        options = self.describe_options(name).model_dump(mode="json")
+        if self.scattering is None:
+            return canonical_json(options)
+        curves = [one.model_dump(mode="json") for one in self.measured(name).values()]
+        asked = self.scattering.computing.model_dump(mode="json")
+        return canonical_json({**options, "scattering": asked, "measured": curves})
 
 
 def read_options(path: str | Path) -> StudyFile:
@@ -304,6 +331,7 @@ def load_study(
         compositions={},
         protocol=file.protocol,
         transport=file.transport,
+        scattering=file.scattering,
         platform=file.platform,
         analysis=file.analysis,
         library=Library({}, {}),
@@ -322,6 +350,8 @@ def load_study(
             cutoff_keys(library, library.species),
             where=lambda key: f"{path}:{place(('analysis', 'cutoffs_A', key), lines)}",
         )
+    if file.scattering and only is None:
+        _check_measured(file.scattering, path, formulations)
     claims = tuple(path.parent / entry for entry in file.claims)
     if claims and only is None:
         known_claims(claims)
@@ -330,6 +360,9 @@ def load_study(
         if formulation.force_field in faults:
             raise faults[formulation.force_field]
         compositions[name] = composition_of(formulation, base, own, own_folder)
+    if file.scattering and only is None:
+        known = {*library.species, *(name for one in compositions.values() for name in one.counts)}
+        check_deuterated(file.scattering.deuterated, known, where=f"{path}:scattering.deuterated")
     return replace(study, compositions=compositions, library=library, claims=claims, own_sets=own)
 
 
@@ -349,6 +382,18 @@ def composition_of(formulation: Formulation, base: Library, own: Mapping[str, Ow
         released = chosen.extends if chosen else formulation.force_field
         check_chains(composition.chains, released, formulation.where("polymers"))
     return replace(composition, own_sets=str(folder)) if chosen else composition
+
+
+def _check_measured(asked: StudyScattering, path: Path, names: Iterable[str]) -> None:
+    """Refuse a measured curve of no bottle of the study, or that cannot be read."""
+    from lmbmd.analysis.scattering.measured import read_measured  # needs numpy, which most plans do not
+
+    for number, one in enumerate(asked.measured):
+        if one.formulation not in names:
+            what = f"'{one.formulation}' is no bottle of this study." if one.formulation else "it is of no bottle."
+            where = f"{path}:scattering.measured[{number}].formulation"
+            raise LmbmdError(what, where=where, remedy=nearest(one.formulation, names))
+        read_measured(one, path.parent)
 
 
 def _formulations(path: Path, file: StudyFile, lines: Lines, only: str | None) -> dict[str, Formulation]:

@@ -209,7 +209,13 @@ def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | No
     old, new = (
         dict(_flat(x)) for x in (made["options"], study.describe_options(run.formulation).model_dump(mode="json"))
     )
-    changes = differences(old, new) + differences({"method": made["stage"]}, {"method": stages.DESCRIBE})
+    asked = study.scattering.computing.model_dump(mode="json") if study.scattering else None
+    of_scattering = [dict(_flat({"scattering": one})) if one else {} for one in (made.get("scattering"), asked)]
+    changes = (
+        differences(old, new)
+        + differences(*of_scattering)
+        + differences({"method": made["stage"]}, {"method": stages.DESCRIBE})
+    )
     n_replicas = len(study.replicas(run.formulation))
     read = made.get("provenance", {}).get("inputs", {})
     before = {

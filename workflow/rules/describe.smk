@@ -14,6 +14,12 @@ rule describe:
             segment=STUDY.segments,
             file=["contacts.arrow", "run.json", *STUDY.segment_logs, ".segment_contacts"],
         ),
+        scattering=lambda wildcards: expand(
+            "results/{{formulation}}/{{temperature}}K/r{replica}/{file}",
+            replica=STUDY.replicas(wildcards.formulation),
+            file=STUDY.scattering_files(wildcards.formulation),
+        ),
+        measured=lambda wildcards: [str(path) for path in STUDY.measured(wildcards.formulation)],
         # Whole frames to cut shells out of. Not the trajectory: who deletes that has not asked for it to be run again.
         sample="results/{formulation}/{temperature}K/r1/sample.xtc",
     output:

@@ -250,6 +250,21 @@ def _measure(first: FirstShell, options: CompactnessOptions, replica: int, thres
     }
 
 
+def compact_clusters(
+    first: FirstShell, options: CompactnessOptions, replica: int, thresholds: CipaThresholds
+) -> np.ndarray:
+    """Which clusters of one frame are compact aggregates, by all criteria, (n_clusters,) bool.
+
+    The drawings are those of ``Compactness`` for the same frame and replica.
+    """
+    graph = first.graph
+    found = np.zeros(len(graph.size), bool)
+    if graph.size.max(initial=0) >= thresholds.min_ions:  # else nothing has to be drawn
+        packing, size = candidates(_measure(first, options, replica, thresholds)["clusters"][0.0], thresholds)
+        found[graph.n_centres > 0] = packing & size
+    return found
+
+
 def _clusters(first: FirstShell, volume: np.ndarray) -> dict[str, np.ndarray]:
     """Size, contacts, volume and shape of every cluster; ``volume`` (n_units,) in Å³."""
     shell, atoms, ions, graph = first.contacts, first.atoms, first.ions, first.graph

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME, Number, Whole
 
 #: What is scattered.
@@ -26,7 +28,7 @@ class MeasuredCurve(BaseModel):
         description="of its second column: an intensity, whose shape is compared, or a Faber–Ziman structure factor"
     )
     formulation: Annotated[str, Field(pattern=f"^({NAME})?$")] = Field(
-        "", description="of which bottle; by default of the only one"
+        "", description="of which bottle; a study must say it"
     )
 
 
@@ -49,6 +51,16 @@ class ScatteringOptions(BaseModel):
         (), description="species whose hydrogen is deuterium, for neutrons"
     )
     seed: Whole = Field(1, ge=0, description="of the draws")
+
+
+def check_deuterated(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Refuse a deuterated species that no box has.
+
+    Raises:
+        LmbmdError: naming the nearest that there is.
+    """
+    if unknown := [name for name in names if name not in known]:
+        raise LmbmdError(f"'{unknown[0]}' is no species here.", where=where, remedy=nearest(unknown[0], known))
 
 
 class StudyScattering(ScatteringOptions):

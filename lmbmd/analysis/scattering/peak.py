@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.ndimage import median_filter
 from scipy.optimize import curve_fit
 
 from lmbmd.analysis.scattering.curves import Curve
@@ -43,9 +44,9 @@ def prepeak(curve: Curve, without: Sequence[np.ndarray], below_per_A: float) -> 
 
     A point is a maximum if it is above a point to its left and one to its right beyond chance, by their errors and with
     Bonferroni's correction for all pairs of points. A Lorentzian on a constant is fitted between the lowest points to
-    both sides. If S is above what is to its right beyond chance at the smallest q, or falls from there on, the box cannot
-    see whether it has a maximum; one on q = 0 is then fitted (Ornstein and Zernike), and its length is given if it is
-    smaller than one over the smallest q.
+    both sides. Where the largest S is above what is to its right beyond chance, and not above what is to its left, the
+    box cannot see whether it is a maximum; one at q = 0 is then fitted (Ornstein and Zernike), and its length is given
+    if it is smaller than one over the smallest q.
 
     Args:
         curve: S(q) with its errors, in order of q.
@@ -113,9 +114,11 @@ def _fitted(function, q, value, error, without, window, start) -> list[Estimate]
     """Parameters of a fit, then the height over zero, with errors by leaving out groups; None if nothing fits."""
     if len(q[window]) <= len(start) or not without:
         return None
+    # Errors from a few blocks are noisy themselves: as weights they would draw the curve to points that are low by chance.
+    weights = median_filter(error[window], size=7, mode="nearest")
 
-    def parameters(y: np.ndarray, guess: Sequence[float]) -> np.ndarray:
-        found, _ = curve_fit(function, q[window], y[window], p0=guess, sigma=error[window], maxfev=5000)
+    def parameters(y: np.ndarray, guess: Sequence[float] | np.ndarray) -> np.ndarray:
+        found, _ = curve_fit(function, q[window], y[window], p0=guess, sigma=weights, maxfev=5000)
         found[-2] = abs(found[-2])  # the length; only its square is in the function
         return np.append(found, found[-1] + found[-3])
 

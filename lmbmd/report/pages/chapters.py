@@ -8,19 +8,31 @@ from typing import Any
 
 from lmbmd.analysis.features import followed
 from lmbmd.core.words import counted, listed
-from lmbmd.report.figures import chains, clusters, motion, over_time, pairs, scenes, shells, stills
+from lmbmd.report.figures import chains, clusters, motion, over_time, pairs, scattering, scenes, shells, stills
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
 from lmbmd.report.inputs import Results, StatePoint, feature_table
 from lmbmd.report.tables import chains as of_chains
 from lmbmd.report.tables import findings
 from lmbmd.report.tables import motion as moved
+from lmbmd.report.tables import scattering as of_scattering
 from lmbmd.report.tables.cells import Table
 from lmbmd.report.words import naming, narrative
 
 #: Topics whose notes are shown with the chapter they belong to, or in the verdict and summary.
 PLACED = frozenset(
-    {"convergence", "cutoff", "cluster", "box", "cipa", "composition", "statistics", "residence", "motion"}
+    {
+        "convergence",
+        "cutoff",
+        "cluster",
+        "box",
+        "cipa",
+        "composition",
+        "statistics",
+        "residence",
+        "motion",
+        "scattering",
+    }
 )
 
 
@@ -167,6 +179,23 @@ def _meso(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Cha
     )
 
 
+def _scattering(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "scattering",
+        "Scattering",
+        "What X-rays and neutrons would see: aggregates without any definition of a contact, but only those that are "
+        f"smaller than the box. {' '.join(point.notes('scattering'))}".strip(),
+        blocks(
+            _figures(scattering.structure(point), "medium", "scattering"),
+            _figures(scattering.beside(point), "medium", "scattering", "scattering-measured"),
+            table(of_scattering.numbers(point), "scattering"),
+        ),
+        (),
+        blocks(_figures(scattering.by_class(point), "medium", "scattering", "scattering-class")),
+        may_be_missing=True,
+    )
+
+
 def _chains(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "chains",
@@ -247,7 +276,7 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
     )
 
 
-CHAPTERS = (_composition, _shell, _pairs, _meso, _chains, _dynamics, _motion, _convergence)
+CHAPTERS = (_composition, _shell, _pairs, _meso, _scattering, _chains, _dynamics, _motion, _convergence)
 
 
 def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:

@@ -59,13 +59,28 @@ _NAMED = {
     "transference_nernst_einstein": "Transference (Nernst–Einstein)",
     "transference_barycentric": "Transference (barycentric)",
     "transference_solvent": "Transference (solvent-fixed)",
+    "scattering_smallest_q_per_A": "Smallest wave vector",
+    "low_q_structure": "S at the smallest wave vector",
+    "prepeak_q_per_A": "Pre-peak position",
+    "prepeak_height": "Pre-peak height",
+    "prepeak_length_A": "Pre-peak correlation length",
+    "scattering_r_factor": "R-factor of scattering",
     "conductivity_share": "Share of the conductivity",
     "activation_energy_kJ_mol": "Activation energy",
     "vtf_b_K": "VTF B",
     "vtf_t0_K": "VTF T₀",
     "vtf_log_prefactor": "VTF ln A",
 }
-_SUFFIXES = {"_g_cm3": "g/cm³", "_mol_L": "mol/L", "_per_ns": "1/ns", "_ps": "ps", "_ns": "ns", "_nm": "nm", "_A": "Å"}
+_SUFFIXES = {
+    "_g_cm3": "g/cm³",
+    "_mol_L": "mol/L",
+    "_per_ns": "1/ns",
+    "_per_A": "1/Å",
+    "_ps": "ps",
+    "_ns": "ns",
+    "_nm": "nm",
+    "_A": "Å",
+}
 _SUFFIXES |= {"_m2_s": "m²/s", "_S_m": "S/m", "_mPa_s": "mPa s", "_kJ_mol": "kJ/mol", "_K": "K"}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lmbmd.analysis.families import schemas
+from lmbmd.analysis.scattering.sums import Scattered
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import check_recorded, read_json
 from lmbmd.core.provenance import file_sha256
@@ -101,6 +102,8 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
             for replica in study.replicas(name):
                 run = layout.run(results, name, T, replica)
                 found.run(run, _OF_SIMULATE, "simulate", "contacts")
+                if study.scattering:
+                    found.folder(run, (layout.SCATTERING,), "scatter")
                 for number in study.segments:
                     names = (*_OF_SIMULATE, *_OF_START)
                     found.run(layout.segment(run, number), names, "segment", "segment_contacts")
@@ -135,6 +138,8 @@ def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
         point = layout.point(results, name, T)
         for replica in study.replicas(name):
             run = layout.run(results, name, T, replica)
+            if study.scattering:
+                Scattered.read(run / layout.SCATTERING)
             for folder in (run, *(layout.segment(run, number) for number in study.segments)):
                 _check_run(folder, has_rdf=folder == run)
         Described.read(point, schemas())
@@ -175,6 +180,7 @@ def _is_finished(study: Study, name: str, T: str, results: Path) -> bool:
         run = layout.run(results, *Run(name, T, replica))
         marks += [layout.mark(layout.box(results, name, replica), "build")]
         marks += [layout.mark(run, "simulate"), layout.mark(run, "contacts")]
+        marks += [layout.mark(run, "scatter")] if study.scattering else []
         for number in study.segments:
             folder = layout.segment(run, number)
             marks += [layout.mark(folder, "segment"), layout.mark(folder, "segment_contacts")]
@@ -188,6 +194,7 @@ def _settings(study: Study, root: Path) -> Iterator[Path]:
         "formulations": options.formulations,
         "claims": options.claims,
         "force_fields": (options.force_fields,),
+        "scattering.measured": tuple(one.file for one in options.scattering.measured) if options.scattering else (),
     }.items():
         for entry in entries:
             if Path(entry).is_absolute():
@@ -197,6 +204,7 @@ def _settings(study: Study, root: Path) -> Iterator[Path]:
     yield study.path
     yield from bottle_files(study.path)
     yield from study.claims
+    yield from (path for name in study.names for path in study.measured(name))
     used = {formulation.force_field for formulation in study.formulations.values()}
     for name in sorted(used & study.own_sets.keys()):
         yield from sorted(path for path in study.own_sets[name].folder.iterdir() if path.is_file())
