@@ -21,6 +21,10 @@ from lmbmd.analysis.features import features
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
+from lmbmd.analysis.scattering.asked import AskedScattering
+from lmbmd.analysis.scattering.measured import Measured
+from lmbmd.analysis.scattering.options import MeasuredCurve, ScatteringOptions
+from lmbmd.analysis.scattering.sums import Scattering
 from lmbmd.analysis.shells import cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.contacts import ContactList
@@ -69,8 +73,8 @@ def moving_liquid(counts, n_frames, seed=0, box=None, step=0.4):
     return atoms, frames
 
 
-def quick(runs, atoms, **options):
-    return describe(runs, atoms, DescribeOptions(compactness=QUICK, **options))
+def quick(runs, atoms, scattering=None, **options):
+    return describe(runs, atoms, DescribeOptions(compactness=QUICK, **options), scattering=scattering)
 
 
 def value(described, name, species=""):
@@ -443,11 +447,19 @@ def polymer():
     """Chains that walk as balls do, one of them with tethered anions, and a salt."""
     mixed = systems.Chain("P(EO-STFSI)", (chains.SPACER, chains.STFSI, chains.SPACER))
     counts = [(LI, 10), (FSI, 8), (chains.peo(5), 4), (mixed, 2)]
-    runs = []
+    runs, sums, rng = [], [], np.random.default_rng(1)
+    options = ScatteringOptions(q_max_per_A=1.0, n_blocks=3)
     for seed in range(2):
         atoms, frames = moving_liquid(counts, 12, seed)
         runs.append(find_contacts(frames, atoms))
-    return atoms, runs, quick(runs, atoms)
+        fold = Scattering(atoms, "Li", len(frames), options)
+        for one in frames:
+            fold.add(one, rng.integers(0, 4, atoms.n_units))
+        sums.append(fold.result())
+    said = MeasuredCurve(file="saxs.csv", radiation="xray", q_unit="1/Å", quantity="intensity")
+    q = np.linspace(0.4, 0.9, 20)
+    asked = AskedScattering(sums, options, [Measured(said, "saxs.csv", q, 1 + q, np.nan * q)])
+    return atoms, runs, quick(runs, atoms, scattering=asked)
 
 
 def test_a_box_with_chains_is_described_by_units_and_by_chains(polymer):
@@ -471,8 +483,8 @@ def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid, 
 
 
 def test_every_table_is_as_its_schema_says_and_every_schema_has_its_table(liquid, polymer):
-    of_chains = {name for name in schemas() if name.startswith("chain_")}
-    assert set(liquid[2].tables) == set(schemas()) - of_chains and set(polymer[2].tables) == set(schemas())
+    not_always = {name for name in schemas() if name.startswith(("chain_", "scattering"))}
+    assert set(liquid[2].tables) == set(schemas()) - not_always and set(polymer[2].tables) == set(schemas())
     for name, table in (*liquid[2].tables.items(), *polymer[2].tables.items()):
         schemas()[name].check(table)
 

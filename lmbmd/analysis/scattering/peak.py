@@ -114,7 +114,7 @@ def _fitted(function, q, value, error, without, window, start) -> list[Estimate]
     """Parameters of a fit, then the height over zero, with errors by leaving out groups; None if nothing fits."""
     if len(q[window]) <= len(start) or not without:
         return None
-    # Errors from a few blocks are noisy themselves: as weights they would draw the curve to points that are low by chance.
+    # Errors from a few blocks are noisy: as weights they would draw the curve to points that are low by chance.
     weights = median_filter(error[window], size=7, mode="nearest")
 
     def parameters(y: np.ndarray, guess: Sequence[float] | np.ndarray) -> np.ndarray:
