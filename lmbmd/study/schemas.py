@@ -72,7 +72,7 @@ def _shown(default: Any) -> str:
     if isinstance(default, BaseModel):
         given = default.model_dump(exclude_unset=True)
         return f"`{{{', '.join(f'{k}: {v}' for k, v in given.items())}}}`" if given else "see below"
-    if default in (None, "", {}):
+    if default in (None, "", {}, ()):
         return "none"
     return f"`{', '.join(f'{v:g}' for v in default)}`" if isinstance(default, tuple) else f"`{default}`"
 

@@ -38,7 +38,7 @@ class ScatteringOptions(BaseModel):
     model_config = FROZEN
 
     q_max_per_A: Number = Field(2.5, gt=0.1, le=20, description="largest wave vector")
-    q_bin_per_A: Number = Field(0.02, gt=0.001, le=0.5, description="width of the bins of |q|")
+    q_bin_per_A: Number = Field(0.02, gt=0.001, le=0.5, description="width of the bins of q")
     vectors_per_bin: Whole = Field(
         100,
         ge=10,
