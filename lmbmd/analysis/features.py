@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from lmbmd.analysis.convergence import LEAST_REPLICAS
-from lmbmd.analysis.dynamics.temperatures import Law, arrhenius, vtf
+from lmbmd.analysis.dynamics.temperatures import Kink, Law, arrhenius, kink, vtf
 from lmbmd.analysis.families import box_limited
 from lmbmd.core import rounding
 from lmbmd.core.errors import LmbmdError
-from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.data.described import Described, Descriptor, descriptor_frame
 from lmbmd.formulation.amounts import contents, parse_amount
 from lmbmd.numbers.doubt import Kind, described
 from lmbmd.numbers.estimate import Estimate
@@ -75,12 +76,20 @@ ROWS = (
 )
 
 #: Numbers of a bottle over all its temperatures: (name, unit, meaning). ``species`` says what changes with them.
-OVER_TEMPERATURES = (
+_LAWS = (
     ("activation_energy_kJ_mol", "kJ/mol", "E of the Arrhenius law, ln x = ln A ∓ E / (R T)"),
     ("vtf_b_K", "K", "B of the Vogel–Tammann–Fulcher law, ln x = ln A ∓ B / (T − T₀)"),
     ("vtf_t0_K", "K", "its T₀"),
     ("vtf_log_prefactor", "1", "its ln A, A in the unit of x"),
 )
+_GLASS = (
+    "glass_transition_K",
+    "K",
+    "of a bottle with chains, the temperature at which the specific volume begins to grow faster: where two lines meet",
+)
+OVER_TEMPERATURES = (*_LAWS, _GLASS)
+#: A descriptor that only a bottle with chains has.
+_OF_CHAINS = "end_to_end_A"
 #: What is followed over the temperatures: descriptor → (name in ``species``, whether it rises with temperature).
 FOLLOWED = {
     "self_diffusion_m2_s": ("diffusion", True),
@@ -169,7 +178,45 @@ def followed(bottle: pd.DataFrame) -> list[Followed]:
 
 def _over_temperatures(bottle: pd.DataFrame) -> list[pd.DataFrame]:
     """The rows of ``OVER_TEMPERATURES`` of a bottle; none if it has one temperature."""
-    return [_laws(one) for one in followed(bottle)]
+    glass = volumes(bottle)
+    return [*(_laws(one) for one in followed(bottle)), *([_glass(glass)] if glass else [])]
+
+
+class Volumes(NamedTuple):
+    """Densities of a bottle with chains at several temperatures, and the kink in its specific volume (cm³/g).
+
+    Attributes:
+        rows: of the feature table, one per temperature.
+        kink: fitted to those that can be relied on.
+    """
+
+    rows: pd.DataFrame
+    kink: Kink
+
+
+def volumes(bottle: pd.DataFrame) -> Volumes | None:
+    """The specific volume over the temperatures; None for one temperature, or without chains.
+
+    Args:
+        bottle: rows of the feature table of one formulation.
+    """
+    if not (bottle.name == _OF_CHAINS).any():
+        return None
+    rows = bottle[(bottle.name == "density_g_cm3") & bottle.temperature_K.notna()].sort_values("temperature_K")
+    if rows.temperature_K.nunique() < 2:
+        return None
+    known = [(float(row.temperature_K), usable(row)) for row in rows.itertuples(index=False)]
+    points = [(T, replace(x, value=1.0 / x.value, error=x.error / x.value**2)) for T, x in known if x and x.value > 0.0]
+    return Volumes(rows, kink(points))
+
+
+def _glass(one: Volumes) -> pd.DataFrame:
+    name, unit, meaning = _GLASS
+    number, used = one.kink.tg_K, ", ".join(map(rounding.exact, one.kink.temperatures_K))
+    known = number.n_effective, number.degrees_of_freedom
+    definition = meaning + (f"; fit over {used} K" if used else "")
+    row = described(name, "", number.value, number.error, unit, *known, definition, one.kink.doubt)
+    return _of_bottle([row], one.rows, one.kink.temperatures_K)
 
 
 def _laws(one: Followed) -> pd.DataFrame:
@@ -177,13 +224,18 @@ def _laws(one: Followed) -> pd.DataFrame:
     energy = one.arrhenius.activation_energy_kJ_mol
     numbers = (energy, one.vtf.b_K, one.vtf.t0_K, one.vtf.log_prefactor)
     rows = []
-    for (name, unit, meaning), law, number in zip(OVER_TEMPERATURES, laws, numbers, strict=True):
+    for (name, unit, meaning), law, number in zip(_LAWS, laws, numbers, strict=True):
         known = number.n_effective, number.degrees_of_freedom
         used = ", ".join(map(rounding.exact, law.temperatures_K))
         definition = f"{meaning}, for x the {one.rows.name.iloc[0]}; weighted fit" + (f" over {used} K" if used else "")
         rows.append(described(name, one.about, number.value, number.error, unit, *known, definition, law.doubt))
-    first, used = one.rows.iloc[0], one.rows[one.rows.temperature_K.isin(one.arrhenius.temperatures_K)]
-    said = set(used.verdict if len(used) else one.rows.verdict)
+    return _of_bottle(rows, one.rows, one.arrhenius.temperatures_K)
+
+
+def _of_bottle(rows: Sequence[Descriptor], points: pd.DataFrame, temperatures_K: Sequence[float]) -> pd.DataFrame:
+    """Rows about a bottle over its temperatures, with the worst verdict of the points that they are from."""
+    first, used = points.iloc[0], points[points.temperature_K.isin(temperatures_K)]
+    said = set(used.verdict if len(used) else points.verdict)
     worst = next((verdict for verdict in _VERDICTS if verdict in said), "unknown")
     return descriptor_frame(rows).assign(
         formulation=first.formulation,

@@ -74,6 +74,7 @@ class Kind(StrEnum):
     FEW_TEMPERATURES = "few_temperatures"
     NOT_ON_LINE = "not_on_line"
     NOT_BENT = "not_bent"
+    NO_KINK = "no_kink"
     # about what moves
     DAMPED = "damped"
     NO_TEMPERATURE = "no_temperature"
@@ -157,6 +158,7 @@ SENTENCES: dict[Kind, str] = {
     Kind.NO_RADIUS: "none: {because}",
     Kind.FEW_TEMPERATURES: "{n:g} temperatures with a value to rely on, {at:g} are needed",
     Kind.NOT_ON_LINE: "the values at {n:g} temperatures are further from the law than their errors allow",
+    Kind.NO_KINK: "within their errors {n:g} volumes have no kink with three or more on either side",
     Kind.NOT_BENT: "within their errors the values at {n:g} temperatures follow the Arrhenius law",
     Kind.NOT_DIFFUSIVE: "not diffusive yet, ⟨|Δr|²⟩ up to {at:.3g} ps grows as t^{low:.2f}: below {bound} at 95 %",
     Kind.DAMPED: "a friction of {n:g}/ps damps the motion",

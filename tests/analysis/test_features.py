@@ -73,3 +73,21 @@ def test_of_chains_their_units_are_counted_as_of_a_trajectory_that_has_no_recipe
     chains = {"names": {"A": "VDF", "B": "HFP"}, "sequences": ["AABA", "AAAB"]}
     assert _counts({"counts": {"Li": 2, "P": 2}, "chains": {"P": chains}}) == {"Li": 2, "VDF": 6, "HFP": 2}
     assert _counts({"counts": {"Li": 2, "DME": 9}}) == {"Li": 2, "DME": 9} and _counts({}) == {}
+
+
+def test_a_bottle_with_chains_has_its_glass_transition_and_one_without_has_none():
+    def melt(T, chains=True):
+        more = {"end_to_end_A__P": 30.0} if chains else {}
+        name, T, box, found = state(T, **more)
+        density = 1.0 / (0.85 + 2e-4 * (T - 250.0) + 4e-4 * max(T - 250.0, 0.0))
+        row = ("density_g_cm3", "", density, 1e-4, "g/cm³", 21.0, 20.0, "m", "d", *doubted(""))
+        rows = [*found.descriptors.itertuples(index=False, name=None), row]
+        described = pd.DataFrame(rows, columns=list(DESCRIPTOR_COLUMNS))
+        return name, T, box, Described(described, notes=found.notes, facts=found.facts)
+
+    temperatures = (160.0, 190.0, 220.0, 250.0, 280.0, 310.0, 340.0, 370.0)
+    row = over(*map(melt, temperatures)).xs("glass_transition_K").loc[""]
+    assert row.value == pytest.approx(250.0, abs=0.5) and (row.unit, row.n_effective, row.doubt) == ("K", 8.0, "")
+    assert "160, 190" in row.method and row.verdict == "long enough"
+    assert set(over(*map(melt, temperatures[:5])).doubt_kind) == {"few_temperatures"}
+    assert over(*(melt(T, chains=False) for T in temperatures)).empty

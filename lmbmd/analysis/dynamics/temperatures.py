@@ -1,10 +1,14 @@
-"""How a number changes with temperature: Arrhenius, and Vogel–Tammann–Fulcher. Theory: docs/theory/temperatures.md."""
+"""How a number changes with temperature: Arrhenius, Vogel–Tammann–Fulcher, and the kink of a glass transition.
+
+Theory: docs/theory/temperatures.md.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import stats
@@ -19,6 +23,11 @@ from lmbmd.numbers.estimate import DISAGREEMENT_LEVEL, Estimate, scaled
 LEAST_TEMPERATURES = 3
 #: Three parameters, and two points more, by which a wrong law can be seen.
 LEAST_TEMPERATURES_VTF = 5
+#: Four parameters, and on either side of the kink a line that is more than two points.
+LEAST_TEMPERATURES_KINK = 7
+_LEAST_ON_A_SIDE = 3
+#: A best kink so near to where it is no longer looked for lies beyond.
+_AT_AN_END_K = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,78 @@ class Law:
         """x by the law at these temperatures; NaN if nothing was fitted."""
         exponent = self.b_K.value / (temperature_K - self.t0_K.value)
         return np.exp(self.log_prefactor.value + (-exponent if self.rises else exponent))
+
+
+@dataclass(frozen=True)
+class Kink:
+    """v = c + a (T − Tg) below Tg and c + (a + b) (T − Tg) above it, with b > 0.
+
+    Attributes:
+        tg_K: where the two lines meet.
+        at_kink: c, in the unit of v.
+        below_per_K, above_per_K: the two slopes a and a + b.
+        doubt: why the numbers are missing or not to be relied on.
+        temperatures_K: those that were used.
+    """
+
+    tg_K: Estimate
+    at_kink: float
+    below_per_K: float
+    above_per_K: float
+    doubt: Doubt
+    temperatures_K: tuple[float, ...]
+
+    def at(self, temperature_K: np.ndarray) -> np.ndarray:
+        """v by the two lines; NaN if nothing was fitted."""
+        beyond = temperature_K - self.tg_K.value
+        return self.at_kink + np.where(beyond < 0.0, self.below_per_K, self.above_per_K) * beyond
+
+
+def kink(points: Sequence[tuple[float, Estimate]]) -> Kink:
+    """Two straight lines that meet, by least squares: the glass transition as the volume shows it.
+
+    Tg is looked for where at least three temperatures are on either side. All points count alike, with the root mean
+    square of their errors: weights that are themselves known from few samples make intervals too narrow. The error is
+    that of the law made linear at the minimum, widened where the points scatter more than their errors say. There is no
+    number if one line fits as well (by the 95 % quantile of F), if the best kink is at an end of that range, or if the
+    volume grows less above the kink.
+
+    Args:
+        points: temperature in K, and the specific volume there (any unit), with an error above zero.
+
+    Returns:
+        The lines; their numbers are NaN if fewer than ``LEAST_TEMPERATURES_KINK`` points are left, or without a kink.
+    """
+    kept = _sorted((t, x) for t, x in points if x.error > 0.0 and x.degrees_of_freedom > 0.0)
+    t, n = kept.temperature_K, len(kept.y)
+    shares = kept.error**2 / np.sum(kept.error**2)
+    error = math.sqrt(float(np.mean(kept.error**2)))
+    kept = replace(kept, error=np.full(n, error))
+    missing = Kink(_NONE, math.nan, math.nan, math.nan, SURE, tuple(t.tolist()))
+    if n < LEAST_TEMPERATURES_KINK:
+        return replace(missing, doubt=Doubt(Kind.FEW_TEMPERATURES, n=n, at=LEAST_TEMPERATURES_KINK))
+
+    def bent(tg: float) -> _Line:
+        return _fitted(kept, np.column_stack([np.ones(n), t - tg, np.maximum(t - tg, 0.0)]))
+
+    # The minimum may lie at any place between two temperatures: each interval is looked through.
+    edges = t[_LEAST_ON_A_SIDE - 1 : n - _LEAST_ON_A_SIDE + 1]
+    found = [
+        minimize_scalar(lambda tg: bent(tg).chi2, bounds=(a, b), method="bounded", options={"xatol": 1e-3})
+        for a, b in pairwise(edges)
+    ]
+    tg = float(min(found, key=lambda one: one.fun).x)
+    fit = bent(tg)
+    c, a, b = (float(x) for x in fit.parameters)
+    straight = _fitted(kept, np.column_stack([np.ones(n), t]))
+    design = np.column_stack([fit.design, -a - b * (t > tg)])  # the last: derivative by Tg
+    scale = max(1.0, fit.chi2 / (n - 4))
+    freedom = float(1.0 / np.sum(shares**2 / kept.freedom)) if scale == 1.0 else float(n - 4)
+    at_an_end = min(tg - edges[0], edges[-1] - tg) < _AT_AN_END_K
+    if at_an_end or b <= 0.0 or straight.chi2 - fit.chi2 < scale * 2.0 * stats.f.ppf(LEVEL, 2, freedom):
+        return replace(missing, doubt=Doubt(Kind.NO_KINK, n=n))
+    spread = error * math.sqrt(scale * float(np.linalg.inv(design.T @ design)[3, 3]))
+    return Kink(Estimate(tg, spread, float(n), freedom), c, a, a + b, kept.doubt_of(fit, 4), missing.temperatures_K)
 
 
 def has_logarithm(estimate: Estimate) -> bool:
@@ -121,7 +202,7 @@ _ZERO = Estimate(0.0, 0.0, math.nan, math.inf, "exact")
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """A straight line through y = ln x over ∓1 / (T − T₀), weighted."""
+    """A weighted fit of y, linear in its parameters, such as ln x over ∓1 / (T − T₀)."""
 
     design: np.ndarray
     parameters: np.ndarray
@@ -129,8 +210,8 @@ class _Line:
 
 
 @dataclass(frozen=True, eq=False)
-class _Logarithms:
-    """Logarithms of the values with their errors and the degrees of freedom of these."""
+class _Points:
+    """Values, or their logarithms, with their errors and the degrees of freedom of these."""
 
     temperature_K: np.ndarray
     y: np.ndarray
@@ -162,21 +243,25 @@ class _Logarithms:
         return [Estimate(float(v), float(e), n, float(f)) for v, e, f in zip(values, errors, freedom, strict=True)]
 
 
-def _usable(points: Sequence[tuple[float, Estimate]], least: int, rises: bool) -> tuple[_Logarithms, Law]:
+def _usable(points: Sequence[tuple[float, Estimate]], least: int, rises: bool) -> tuple[_Points, Law]:
     """The points that have a logarithm, and a law without numbers, whose doubt says if they are too few."""
-    kept = sorted(((t, x) for t, x in points if has_logarithm(x)), key=lambda point: point[0])
-    t, value, error, freedom = (
-        np.array([float(row[k]) for row in ((t, x.value, x.error, x.degrees_of_freedom) for t, x in kept)])
-        for k in range(4)
-    )
-    found = _Logarithms(t, np.log(value), error / value, freedom)
-    doubt = Doubt(Kind.FEW_TEMPERATURES, n=len(kept), at=least) if len(kept) < least else SURE
-    return found, Law(_NONE, _NONE, _NONE, doubt, tuple(t.tolist()), rises)
+    kept = _sorted((t, x) for t, x in points if has_logarithm(x))
+    found = _Points(kept.temperature_K, np.log(kept.y), kept.error / kept.y, kept.freedom)
+    doubt = Doubt(Kind.FEW_TEMPERATURES, n=len(kept.y), at=least) if len(kept.y) < least else SURE
+    return found, Law(_NONE, _NONE, _NONE, doubt, tuple(kept.temperature_K.tolist()), rises)
 
 
-def _line(points: _Logarithms, t0_K: float, rises: bool) -> _Line:
+def _sorted(points: Iterable[tuple[float, Estimate]]) -> _Points:
+    rows = sorted((t, x.value, x.error, x.degrees_of_freedom) for t, x in points)
+    return _Points(*(np.array([row[k] for row in rows], float) for k in range(4)))
+
+
+def _line(points: _Points, t0_K: float, rises: bool) -> _Line:
     slope = (-1.0 if rises else 1.0) / (points.temperature_K - t0_K)
-    design = np.column_stack([np.ones_like(slope), slope])
+    return _fitted(points, np.column_stack([np.ones_like(slope), slope]))
+
+
+def _fitted(points: _Points, design: np.ndarray) -> _Line:
     parameters = np.linalg.lstsq(design / points.error[:, None], points.y / points.error, rcond=None)[0]
     residual = (points.y - design @ parameters) / points.error
     return _Line(design, parameters, float(residual @ residual))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lmbmd.analysis.features import followed
+from lmbmd.analysis.features import followed, volumes
 from lmbmd.core.words import counted, listed
 from lmbmd.report.figures import chains, clusters, motion, over_time, pairs, scattering, scenes, shells, stills
 from lmbmd.report.figures.drawing import Drawing
@@ -244,17 +244,20 @@ def _motion(point: StatePoint, results: Results, colour: Mapping[str, str]) -> C
 
 
 def over_temperatures(results: Results, colour: Mapping[str, str]) -> Chapter | None:
-    """How the motion changes with temperature; None for a bottle at one temperature, or without motion."""
-    found = followed(feature_table([results]))
-    if not found:
+    """What changes with temperature: motion, and the volume where there are chains; None where neither is known."""
+    features = feature_table([results])
+    found, glass = followed(features), volumes(features)
+    if not found and not glass:
         return None
+    told = ["diffusion, conductivity and viscosity"] * bool(found) + ["the volume"] * bool(glass)
     return Chapter(
         "temperatures",
         "Over all temperatures",
-        "How diffusion, conductivity and viscosity change with temperature, by the values that can be relied on.",
+        f"How {' and '.join(told)} change with temperature, by the values that can be relied on.",
         blocks(
             _figures(motion.arrhenius(found, colour), "medium", "laws"),
             table(moved.laws([(results.title, one) for one in found]), "laws"),
+            _figures(chains.glass(glass) if glass else [], "medium", "glass"),
         ),
     )
 

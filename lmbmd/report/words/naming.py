@@ -70,6 +70,7 @@ _NAMED = {
     "vtf_b_K": "VTF B",
     "vtf_t0_K": "VTF T₀",
     "vtf_log_prefactor": "VTF ln A",
+    "glass_transition_K": "glass transition",
 }
 _SUFFIXES = {
     "_g_cm3": "g/cm³",

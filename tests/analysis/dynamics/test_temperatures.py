@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from lmbmd.analysis.dynamics.temperatures import arrhenius, has_logarithm, vtf
+from lmbmd.analysis.dynamics.temperatures import arrhenius, has_logarithm, kink, vtf
 from lmbmd.core.units import GAS_CONSTANT_KJ_MOL_K as R
 from lmbmd.numbers.compare import half_width
 from lmbmd.numbers.doubt import Kind
@@ -130,3 +130,60 @@ def test_intervals_of_a_bent_law_hold_the_truth_and_a_straight_one_is_seldom_cal
         assert 0.90 <= np.mean([covered(getattr(law, name), truth) for law in laws]) <= 0.98
     straight = [vtf(drawn(rng, MANY, lambda T: math.exp(5 - 2400.0 / T), 0.05, 10)) for _ in range(300)]
     assert np.mean([law.doubt.kind != Kind.NOT_BENT for law in straight]) < 0.07
+
+
+# ---- the kink of a glass transition
+
+
+def volume(tg, below=2e-4, more=4e-4):
+    return lambda T: 0.85 + below * (T - tg) + more * max(T - tg, 0.0)
+
+
+def scattered(rng, temperatures, law, error, freedom):
+    """Points about the law with one true error, each known from few samples."""
+    shown = error * np.sqrt(rng.chisquare(freedom, len(temperatures)) / freedom)
+    return [
+        (T, Estimate(law(T) + error * rng.normal(), e, freedom + 1, freedom))
+        for T, e in zip(temperatures, shown, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("tg", [241.0, 263.7, 310.0])
+def test_two_lines_that_meet_are_found_wherever_they_meet(tg):
+    temperatures = np.linspace(180.0, 380.0, 9)
+    law = volume(tg)
+    found = kink([(T, Estimate(law(T), 1e-6, 21.0, 20.0)) for T in temperatures[::-1]])
+    assert found.tg_K.value == pytest.approx(tg, abs=0.05) and found.at_kink == pytest.approx(0.85, abs=1e-4)
+    assert (found.below_per_K, found.above_per_K) == (pytest.approx(2e-4, rel=1e-2), pytest.approx(6e-4, rel=1e-2))
+    assert found.at(temperatures) == pytest.approx([law(T) for T in temperatures], abs=1e-5)
+    assert not found.doubt and found.temperatures_K == tuple(temperatures)
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "law", "kind"),
+    [
+        (np.linspace(180, 380, 6), volume(270.0), Kind.FEW_TEMPERATURES),
+        (np.linspace(180, 380, 9), volume(270.0, more=0.0), Kind.NO_KINK),
+        (np.linspace(180, 380, 9), volume(270.0, below=6e-4, more=-4e-4), Kind.NO_KINK),
+        (np.linspace(180, 380, 9), volume(370.0), Kind.NO_KINK),
+    ],
+)
+def test_without_a_kink_between_temperatures_there_is_no_number_and_the_reason(temperatures, law, kind):
+    """The last: a kink with one temperature above it is none that these points could show."""
+    rng = np.random.default_rng(3)
+    found = kink(scattered(rng, temperatures, law, 2e-3, 20.0))
+    assert math.isnan(found.tg_K.value) and found.doubt.kind is kind
+
+
+@pytest.mark.parametrize(("n", "error", "freedom"), [(7, 3e-4, 5.0), (9, 1e-3, 10.0), (12, 3e-3, 30.0)])
+def test_the_interval_of_the_kink_holds_the_truth(n, error, freedom):
+    rng, temperatures = np.random.default_rng(5), np.linspace(180.0, 420.0, n)
+    inside = shown = called = 0
+    for _ in range(150):
+        tg = 300.0 + rng.uniform(-24.0, 24.0)
+        found = kink(scattered(rng, temperatures, volume(tg), error, freedom)).tg_K
+        shown += math.isfinite(found.value)
+        inside += math.isfinite(found.value) and covered(found, tg)
+        straight = kink(scattered(rng, temperatures, volume(tg, more=0.0), error, freedom))
+        called += math.isfinite(straight.tg_K.value)
+    assert shown > 130 and 0.88 < inside / shown < 0.99 and called < 12
