@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class _Map(BaseModel):
     net_charge: int = Field(0, ge=-1000, le=1000)
     box: list[float | int] | None = Field(None, min_length=3, max_length=6)
     topology_box_is_wrong: bool = False
-    frame_interval_ps: float | int | None = Field(None, gt=0)
+    frame_interval_ps: float | int | None = Field(None, gt=0, le=1e9)
     clock_is_wrong: bool = False
 
 
@@ -224,6 +225,8 @@ def _check_names(counted: list[str], path: Path) -> None:
 
 def _box(given: list[float | int] | None, where: str) -> tuple[float, ...] | None:
     """Edges (Å) and angles (degrees) of a told box."""
+    from MDAnalysis.lib.mdamath import triclinic_vectors
+
     if given is None:
         return None
     if len(given) not in (3, 6):
@@ -231,8 +234,10 @@ def _box(given: list[float | int] | None, where: str) -> tuple[float, ...] | Non
             f"it has {len(given)} numbers.", where=where, remedy="Give 3 edges in Å, or 3 edges and 3 angles."
         )
     found = tuple(float(x) for x in (*given, *(90.0,) * (6 - len(given))))
-    if min(found[:3]) <= 0 or not all(0 < angle < 180 for angle in found[3:]):
-        raise LmbmdError(f"{list(given)} is no box.", where=where, remedy="Edges are positive (Å), angles below 180°.")
+    right = all(0 < edge < inf for edge in found[:3]) and all(0 < angle < 180 for angle in found[3:])
+    if not right or not triclinic_vectors(found).any():
+        remedy = "Edges are positive (Å), angles below 180° and such that three edges can meet at them."
+        raise LmbmdError(f"{list(given)} is no box.", where=where, remedy=remedy)
     return found
 
 

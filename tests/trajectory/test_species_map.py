@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import MDAnalysis as mda
@@ -296,3 +297,27 @@ def test_a_yaml_that_is_none_is_refused(tmp_path):
     (tmp_path / "s.yaml").write_text("centre: [", encoding="utf-8")
     with pytest.raises(LmbmdError, match=r"s\.yaml.*this is not YAML"):
         species_map.load(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["frame_interval_ps: .inf", "frame_interval_ps: .nan", "frame_interval_ps: 1.0e+308"]
+    + [
+        f"box: [{box}]"
+        for box in (".nan, 36, 36", ".inf, 36, 36", "36, 36, 36, 60, 60, 120", "36, 36, 36, 10, 10, 170")
+    ],
+)
+def test_an_interval_or_a_box_that_can_be_none_is_refused_at_once(tmp_path, line):
+    path = tmp_path / "map.yaml"
+    path.write_text(f"centre: LI\nspecies: {{LI: {{resname: LI}}}}\n{line}\n", encoding="utf-8")
+    with pytest.raises(LmbmdError, match=f"{line.split(':')[0]}.*(is out of range|is no box)"):
+        species_map.load(path)
+
+
+def test_the_graph_of_a_long_smiles_is_found_in_a_moment():
+    from lmbmd.trajectory.mapping.graphs import graph_of_smiles
+
+    started = time.perf_counter()
+    graph = graph_of_smiles("C" * 20_000, "map")
+    assert len(graph.bonds) == 60_001 and graph.bonds[0] == (0, 1)
+    assert time.perf_counter() - started < 10.0, "it was a minute, as the square of its length"
