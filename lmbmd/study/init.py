@@ -178,10 +178,15 @@ def init(folder: Path, answers: Answers) -> tuple[Study, list[str]]:
     new |= {where / f"{name}.yaml": text for name, text in bottles.items()}
     for path, text in new.items():
         write_text(path, text)
+    added = listed([path.relative_to(folder).as_posix() for path in new]) if new else "nothing"
     if kept:
-        added = listed([path.relative_to(folder).as_posix() for path in new]) if new else "nothing"
         remarks.append(f"added: {added}; left as it was: {listed(kept)}.")
-    return load_study(config), remarks
+    try:
+        return load_study(config), remarks
+    except LmbmdError as error:  # in what the user wrote: the rest is there all the same
+        raise LmbmdError(
+            error.what, where=error.where, remedy=f"{error.remedy or ''} Added: {added}.".strip()
+        ) from error
 
 
 def _config(folder: Path, answers: Answers) -> str:
@@ -297,8 +302,9 @@ def _name_of(folder: Path) -> str:
 def told(study: Study, remarks: Sequence[str]) -> str:
     """What was written and what to do next."""
     folder = study.path.parent.parent
+    size = f"{counted(len(study.names), 'bottle')}, {counted(len(study.runs()), 'run')}"
     boxes = [f"  {name}: {study.composition(name).n_atoms} atoms" for name in study.names]
-    lines = [f"{folder}: {counted(len(study.names), 'bottle')}, {counted(len(study.runs()), 'run')}", *boxes, *remarks]
+    lines = [f"{folder if folder.name else study.name}: {size}", *boxes, *remarks]
     steps = [
         *([] if folder.resolve() == Path.cwd() else [f"  cd {shlex.quote(str(folder))}"]),
         "  lmbmd check      # what would be run, and what it could not tell",

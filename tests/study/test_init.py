@@ -143,6 +143,19 @@ def test_bottles_of_the_catalogue_are_added_to_a_study_beside_its_own(tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_a_folder_of_ones_own_is_completed_also_if_a_bottle_cannot_be_composed_yet(tmp_path, monkeypatch):
+    write_study(tmp_path, "study: mine\nformulations: formulations\n", "lifsi-dme")
+    monkeypatch.chdir(tmp_path)
+    bottle = next((tmp_path / "config" / "formulations").iterdir())
+    good = bottle.read_text(encoding="utf-8")
+    bottle.write_text(f"{good}\nadditives: {{VC: 0.01 wt%}}\n", encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"Added: .*Snakefile") as caught:
+        init.init(Path(), Answers(()))
+    assert "VC" in caught.value.what and (tmp_path / "Snakefile").is_file()
+    bottle.write_text(good, encoding="utf-8")
+    assert init.told(*init.init(Path(), Answers(()))).startswith("mine: 1 bottle, 1 run")
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_an_entry_whose_molecule_a_set_of_ones_own_has_becomes_a_bottle_with_it(tmp_path, quick):
     """1,4-Benzoquinone is in no released set; `lmbmd parametrize` puts it beside the study's file."""
