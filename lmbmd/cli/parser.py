@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from lmbmd.cli import verbs
-from lmbmd.core.errors import LmbmdError, paragraph
+from lmbmd.core.errors import LmbmdError, nearest, paragraph
 from lmbmd.core.version import VERSION
 from lmbmd.core.words import shown
 from lmbmd.study import layout
@@ -104,8 +104,23 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
         return "" if isinstance(action, argparse._SubParsersAction) else super()._format_action(action)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest valid choice for a word that is none."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{shown(value)} is none. {nearest(str(value), action.choices)}")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        found, rest = super().parse_known_args(args, namespace)
+        if strange := next((one for one in rest if one.startswith("--")), None):
+            options = [one for one in self._option_string_actions if one.startswith("--")]
+            self.error(f"{shown(strange)} is no option. {nearest(strange.partition('=')[0], options)}")
+        return found, rest
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lmbmd",
         usage="lmbmd [-h] [--version] VERB …",
         description="How is Li⁺ solvated in this electrolyte, and does it form compact aggregates?",

@@ -38,7 +38,9 @@ def status_text(found: StudyStatus, states: Collection[State] = (), *, whole: bo
     if told:
         lines += ["", *_table(told)]
     if len(told) < len(runs):
-        lines += _wrapped(f"{counted(len(runs) - len(told), 'other run')}: `lmbmd status --all` lists every one.")
+        lines += _wrapped(
+            f"{counted(len(runs) - len(told), 'other run' if told else 'run')}: `lmbmd status --all` lists every one."
+        )
     lines += [f"{state}: {_MEANING[state]}" for state in found.counts if state in _MEANING]
     if any(run.is_changed for run in found.runs):
         lines += ["* simulated with other physics than the study asks for now: `lmbmd why NAME` says what differs"]

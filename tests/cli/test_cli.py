@@ -133,3 +133,18 @@ def test_a_shell_can_complete_the_verbs(shell, capsys):
         ask = "COMP_WORDS=(lmbmd sta); COMP_CWORD=1; _shtab_lmbmd; echo ${COMPREPLY[@]}"
         done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, encoding="utf-8", check=True)
         assert set(done.stdout.split()) == {"start", "status"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["anlyze"], "'anlyze' is none. Did you mean 'analyze'?"),
+        (["status", "--jsn"], "'--jsn' is no option. Did you mean '--json'?"),
+        (["analyze", "a.pdb", "--specis=x"], "'--specis=x' is no option. Did you mean '--species'?"),
+        (["completion", "bsh"], "'bsh' is none. Did you mean 'bash'?"),
+    ],
+)
+def test_a_word_that_is_no_verb_or_option_is_told_the_nearest(words, said, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2 and said in capsys.readouterr().err
