@@ -96,6 +96,13 @@ def make_box(folder: Path, counts: dict[str, int], n_frames: int, seed: int = 1)
     _write_identity(folder, names, shapes, masses, start % edge, edge)
 
 
+def frames_of(folder: Path, atoms, stop: int | None = None):
+    """The frames of such a box. Its molecules lie over one another, which ``read_frames`` refuses."""
+    from lmbmd.trajectory.frames import opened, timed
+
+    return timed(opened(folder / "box.xtc", atoms), 1.0, True).part(0, stop)
+
+
 def _write_identity(folder, names, shapes, masses, positions, edge) -> None:
     """The topology for the peers and the atom table for lmbmd."""
     import MDAnalysis as mda
@@ -152,10 +159,9 @@ def decoding(folder: Path, stop: int) -> str:
 
 def lmbmd(folder: Path, stop: int) -> str:
     from lmbmd.analysis.scan.contacts import run_contacts
-    from lmbmd.trajectory import read_frames
 
     atoms = AtomTable.read(folder / "atoms.parquet")
-    frames = read_frames(folder / "box.xtc", atoms, stop=stop)
+    frames = frames_of(folder, atoms, stop)
     contacts, rdf = run_contacts(frames, atoms, folder / "c.arrow", folder / "rdf.npz", progress=False)
     size = (folder / "c.arrow").stat().st_size / contacts.n_frames / 1024
     return f"{len(rdf.pairs)} RDFs to 10 Å, contacts to 5 Å, files ({size:.0f} KiB/frame)"

@@ -23,7 +23,7 @@ for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 import numpy as np  # noqa: E402
 
-from benchmarks.analysis import make_box  # noqa: E402
+from benchmarks.analysis import frames_of, make_box  # noqa: E402
 
 COUNTS = {"FSI": 500, "DME": 600}
 #: Å along each axis and frame.
@@ -105,7 +105,6 @@ def main() -> None:
     from lmbmd.analysis.scan.contacts import run_contacts
     from lmbmd.data.atoms import AtomTable
     from lmbmd.data.contacts import ContactFile
-    from lmbmd.trajectory import read_frames
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2000)
@@ -115,7 +114,7 @@ def main() -> None:
         make_box(folder, COUNTS, few)
         atoms = AtomTable.read(folder / "atoms.parquet")
         search = lambda stop: run_contacts(  # noqa: E731
-            read_frames(folder / "box.xtc", atoms, stop=stop), atoms, folder / "c", folder / "r", progress=False
+            frames_of(folder, atoms, stop), atoms, folder / "c", folder / "r", progress=False
         )
         one = next(iter(search(2)[0]))
         path, places = walking(one, atoms, n_frames)

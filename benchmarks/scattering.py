@@ -22,7 +22,7 @@ for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 import numpy as np  # noqa: E402
 
-from benchmarks.analysis import make_box  # noqa: E402
+from benchmarks.analysis import frames_of, make_box  # noqa: E402
 
 COUNTS = {"FSI": 60, "DME": 72, "TTE": 184}
 
@@ -32,7 +32,6 @@ def main() -> None:
     from lmbmd.analysis.scattering.options import ScatteringOptions
     from lmbmd.analysis.scattering.sums import Scattering
     from lmbmd.data.atoms import AtomTable
-    from lmbmd.trajectory import read_frames
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=10)
@@ -43,7 +42,7 @@ def main() -> None:
         folder = Path(name)
         make_box(folder, {s: n * options.scale for s, n in COUNTS.items()}, options.frames + 1)
         atoms = AtomTable.read(folder / "atoms.parquet")
-        frames = list(read_frames(folder / "box.xtc", atoms))[1:]
+        frames = list(frames_of(folder, atoms))[1:]
         chosen = ScatteringOptions(vectors_per_bin=options.most or 10**9)
         rng = np.random.default_rng(1)
         ions = np.array([s.charge != 0 for s in atoms.species])[atoms.unit_species]
