@@ -16,6 +16,7 @@ from lmbmd.analysis.dynamics.segments import PressureSeries, Segment
 from lmbmd.analysis.liquid_account import density_g_cm3
 from lmbmd.analysis.options import AnalysisOptions
 from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scan.options import check_pairs
 from lmbmd.analysis.scattering.asked import AskedScattering
 from lmbmd.analysis.scattering.measured import read_measured
 from lmbmd.analysis.scattering.options import StudyScattering, check_deuterated
@@ -95,6 +96,8 @@ def analyze(
     window = Window(begin_ps, end_ps, every_ps)
     opened = [open_foreign(one, species_map, window) for one in sources]
     atoms = opened[0][0]
+    named = {*(s.name for s in atoms.species), *atoms.sites}
+    check_pairs(chosen.more_rdfs, named, where="analysis options:more_rdfs")
     if asked:
         names = {s.name for s in atoms.species} | set(atoms.chains)
         check_deuterated(asked.deuterated, names, where=f"{_SCATTERING}:deuterated")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from lmbmd.analysis.options import AnalysisOptions, DescribeOptions
+from lmbmd.analysis.scan.options import check_pairs
 from lmbmd.analysis.scattering.options import MeasuredCurve, StudyScattering, check_deuterated
 from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, NAME
@@ -272,7 +273,7 @@ class Study:
 
     def contacts_facts(self) -> dict[str, Any]:
         """Options of the contacts stage as plain data."""
-        return {"frame_stride": self.analysis.frame_stride, **self.analysis.contacts.model_dump(mode="json")}
+        return {"frame_stride": self.analysis.frame_stride, **self.analysis.contacts.facts()}
 
     def describe_text(self, name: str) -> str:
         """``describe_options`` as canonical JSON, and what is asked of scattering; a change describes anew."""
@@ -352,6 +353,10 @@ def load_study(
         )
     if file.scattering and only is None:
         _check_measured(file.scattering, path, formulations)
+    sites = {f"{s.name}:{site}" for s in library.species.values() for site in s.sites}
+    polymers = {name for one in formulations.values() for name in one.polymers} if file.analysis.more_rdfs else set()
+    if only is None and not polymers:  # units of a chain have names that the library does not have
+        check_pairs(file.analysis.more_rdfs, sites | set(library.species), where=f"{path}:analysis.more_rdfs")
     claims = tuple(path.parent / entry for entry in file.claims)
     if claims and only is None:
         known_claims(claims)

@@ -19,7 +19,7 @@ import numpy as np
 
 from lmbmd.analysis.scan import kernels
 from lmbmd.analysis.scan.options import ContactOptions
-from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum
+from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum, named_atoms
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import file_sha256
@@ -67,7 +67,7 @@ class Search:
     """The search of one box, prepared once and applied to its frames."""
 
     def __init__(self, atoms: AtomTable, options: ContactOptions) -> None:
-        self.atoms, self.options, self.pairs = atoms, options, RdfPairs.of(atoms)
+        self.atoms, self.options, self.pairs = atoms, options, RdfPairs.of(atoms, options.more_rdfs)
         # Rows of one array hold all atoms, then the mass centres of all units. Points around a centre are the
         # donor sites, which can make contacts, then the mass centres.
         mass_centre = len(atoms) + np.arange(atoms.n_units)
@@ -80,10 +80,21 @@ class Search:
         self._anion_unit = np.flatnonzero(np.isin(atoms.unit_species, self.pairs.anion_species))
         self._anion = mass_centre[self._anion_unit]
         self._anion_label = _rank(atoms.unit_species[self._anion_unit], self.pairs.anion_species)
+        # Pairs that were asked for: rows of both, and the unit of each.
+        self._more = [(self._rows(one), self._rows(other)) for one, other in self.pairs.more]
         self._mass, self._charge = atoms.mass_amu.astype(float), atoms.charge_e.astype(float)
         self._unit_mass = np.add.reduceat(self._mass, atoms.first_atom_of_unit[:-1])
         self._whole = np.empty((len(atoms) + atoms.n_units, 3))
-        self._work = kernels.workspace(len(self._point))
+        most = max([len(self._point), *(len(rows) for _, (rows, _) in self._more)])
+        self._work = kernels.workspace(most)
+
+    def _rows(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of what is named, mass centres or atoms, and the unit of each."""
+        atoms, chosen = self.atoms, named_atoms(self.atoms, name)
+        if chosen is not None:
+            return chosen, atoms.unit[chosen].astype(np.int64)
+        units = np.flatnonzero(atoms.unit_species == atoms.species_index(name))
+        return len(atoms) + units, units
 
     def __call__(self, frame: Frame) -> FrameScan:
         """Search one frame.
@@ -152,7 +163,16 @@ class Search:
             around_anions,
             self._work,
         )
-        counts = np.concatenate([h.reshape(-1, options.n_bins) for h in (around_centres, around_anions)])
+        counted = [h.reshape(-1, options.n_bins) for h in (around_centres, around_anions)]
+        for (query, query_unit), (point, unit) in self._more:
+            histogram = np.zeros((1, 1, options.n_bins), np.int64)
+            zeros = np.zeros(len(query), np.int64), np.zeros(len(point), np.int64)
+            kernels.search(
+                *(whole, query, zeros[0], query_unit, point, zeros[1], unit, 0, box, inverse, reach, 0.0),
+                *(options.bins_per_A, _grid(cell.widths_A, reach, len(point)), histogram, self._work),
+            )
+            counted.append(histogram[0])
+        counts = np.concatenate(counted)
         return FrameScan(
             frame.index,
             frame.time_ps,
@@ -235,7 +255,9 @@ def _empty_rdf(atoms: AtomTable, options: ContactOptions, n_frames: int) -> RdfS
     """
     if n_frames < 1:
         raise LmbmdError("there is no frame to analyse.", remedy="Check the trajectory.")
-    return RdfSum(RdfPairs.of(atoms), options.n_bins, options.bins_per_A, min(options.n_blocks, n_frames))
+    return RdfSum(
+        RdfPairs.of(atoms, options.more_rdfs), options.n_bins, options.bins_per_A, min(options.n_blocks, n_frames)
+    )
 
 
 def _block(i: int, n_frames: int, n_blocks: int) -> int:
@@ -280,7 +302,7 @@ def run_contacts(
     options = options or ContactOptions()
     n, size = len(frames), _part_size(len(atoms))
     parts = [(first, min(first + size, n)) for first in range(0, n, size)]
-    header = {"search_radius_A": options.search_radius_A, "options": options.model_dump(), **(header or {})}
+    header = {"search_radius_A": options.search_radius_A, "options": options.facts(), **(header or {})}
     if rdf_path is None:
         options = options.model_copy(update={"rdf_radius_A": options.search_radius_A})
     total = _empty_rdf(atoms, options, n)

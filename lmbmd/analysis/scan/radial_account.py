@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lmbmd.analysis.family import Account, Family, Findings, Setting
+from lmbmd.analysis.scan.rdf import RdfPairs
 from lmbmd.analysis.shells.coordination import ligand_species
-from lmbmd.analysis.shells.cutoffs import NUMBERS, Basis, Cutoff, Cutoffs
+from lmbmd.analysis.shells.cutoffs import NUMBERS, Basis, Cutoff, Cutoffs, first_peak
 from lmbmd.analysis.shells.separation import SecondShellMolecules
 from lmbmd.analysis.shells.valley import DRAWINGS
 from lmbmd.core.errors import LmbmdError
+from lmbmd.data.described import Descriptor
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
 from lmbmd.numbers.doubt import COLUMNS as DOUBT
@@ -141,7 +143,23 @@ def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[d
 def _account(found: Findings) -> Account:
     setting = found.setting
     beyond = found.of(SecondShellMolecules)
-    return radial_account(setting.rdfs, setting.cutoffs, setting.second, beyond, setting.centre)
+    account = radial_account(setting.rdfs, setting.cutoffs, setting.second, beyond, setting.centre)
+    return replace(account, rows=[*account.rows, *_asked_for(setting)])
+
+
+def _asked_for(setting: Setting) -> list[Descriptor]:
+    """Peaks of the pairs of the option ``more_rdfs``."""
+    rdf, usual, rows = pooled_rdf(setting.rdfs), set(RdfPairs.of(setting.atoms).labels), []
+    for one, other in (pair for pair in rdf.pairs if pair not in usual):
+        peak = first_peak(rdf, setting.atoms, one, other)
+        why, name = peak.why or Doubt(Kind.NO_PAIR), f"{one} {other}"
+        read = [
+            Estimate(x, float("nan"), float("nan"), source="read off the mean curve")
+            for x in (peak.peak_A, peak.peak_g)
+        ]
+        rows.append(descriptor("rdf_peak_A", name, read[0], "Å", "first maximum of g(r)", why))
+        rows.append(descriptor("rdf_peak_g", name, read[1], "1", "height of the first maximum", why))
+    return rows
 
 
 def _begin(setting: Setting, replica: int) -> SecondShellMolecules:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class RdfPairs:
         partners: every donor site, then every species (its molecules' mass centres).
         anion_species: rows and columns of the second histogram, anions' mass centres around each other.
         n_centres, n_anions: number of molecules in each row.
+        more: other pairs that were asked for, each with a histogram of its own; their numbers are ``n_more``.
         n_partners: (rows, columns) number of partners that one member of the row can have, itself excluded.
     """
 
@@ -34,10 +36,18 @@ class RdfPairs:
     n_anions: np.ndarray
     n_partners: np.ndarray
     n_anion_partners: np.ndarray
+    more: tuple[tuple[str, str], ...] = ()
+    n_more: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, atoms: AtomTable) -> RdfPairs:
-        """The pairs of a box: every centre species with every site and every species, anions with anions."""
+    def of(cls, atoms: AtomTable, more: Sequence[str] = ()) -> RdfPairs:
+        """The pairs of a box: every centre species with every site and every species, anions with anions.
+
+        Args:
+            atoms: the box.
+            more: other pairs, each as ``"FSI DME.H"``; one of which the box has no member, or that is among the above,
+                is left out.
+        """
         names = tuple(s.name for s in atoms.species)
         n_species = np.bincount(atoms.unit_species, minlength=len(names))
         n_sites = np.bincount(atoms.site_id[atoms.site_id >= 0], minlength=len(atoms.sites))
@@ -48,7 +58,7 @@ class RdfPairs:
             n_partners[row, len(atoms.sites) + s] -= 1
         n_anions = n_species[list(anion_species)]
         n_anion_partners = np.tile(n_anions, (len(anion_species), 1)) - np.eye(len(anion_species), dtype=int)
-        return cls(
+        found = cls(
             centre_species,
             anion_species,
             names,
@@ -58,6 +68,13 @@ class RdfPairs:
             n_partners,
             n_anion_partners,
         )
+        known, sizes = set(found.labels), {}
+        for one, other in (text.split() for text in more):
+            numbers = _count(atoms, one), _count(atoms, other)
+            if all(numbers) and (one, other) not in known:
+                own = other == one or other.startswith((f"{one}.", f"{one}:"))
+                sizes[one, other] = numbers[0], numbers[1] - own * numbers[1] // numbers[0]
+        return replace(found, more=tuple(sizes), n_more=tuple(sizes.values()))
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -66,7 +83,25 @@ class RdfPairs:
         return (
             *((self.names[c], partner) for c in self.centre_species for partner in self.partners),
             *((a, b) for a in anions for b in anions),
+            *self.more,
         )
+
+
+def named_atoms(atoms: AtomTable, name: str) -> np.ndarray | None:
+    """Atoms of a site (``"DME:O_ether"``) or of an element of a species (``"NO3.N"``), int64; None for a species."""
+    if name in atoms.sites:
+        return np.flatnonzero(atoms.site_id == atoms.sites.index(name))
+    species, dot, element = name.rpartition(".")
+    names = [s.name for s in atoms.species]
+    if not dot or species not in names:
+        return np.empty(0, np.int64) if ":" in name or name not in names else None
+    return np.flatnonzero((atoms.species_id == names.index(species)) & (atoms.element == element))
+
+
+def _count(atoms: AtomTable, name: str) -> int:
+    """How many members of what is named the box has."""
+    chosen = named_atoms(atoms, name)
+    return atoms.count(name) if chosen is None else len(chosen)
 
 
 @dataclass
@@ -132,9 +167,15 @@ class RdfSum:
         """
         pairs, filled = self.pairs, self.frames > 0
         centres = np.concatenate(
-            [np.repeat(pairs.n_centres, len(pairs.partners)), np.repeat(pairs.n_anions, len(pairs.n_anions))]
+            [
+                np.repeat(pairs.n_centres, len(pairs.partners)),
+                np.repeat(pairs.n_anions, len(pairs.n_anions)),
+                [one for one, _ in pairs.n_more],
+            ]
         )
-        partners = np.concatenate([pairs.n_partners.ravel(), pairs.n_anion_partners.ravel()])
+        partners = np.concatenate(
+            [pairs.n_partners.ravel(), pairs.n_anion_partners.ravel(), [other for _, other in pairs.n_more]]
+        )
         edges = np.arange(self.n_bins + 1) / self.bins_per_A
         shell = 4.0 / 3.0 * np.pi * np.diff(edges**3)
         frames = self.frames[filled]

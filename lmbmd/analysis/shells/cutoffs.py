@@ -482,6 +482,11 @@ def first_shell_cutoffs(
     return Cutoffs.of(rows, atoms)
 
 
+def first_peak(rdf: Rdf, atoms: AtomTable, centre: str, partner: str) -> Cutoff:
+    """The first significant maximum of any pair, wherever it is; what is said of an edge after it is of no use."""
+    return _from_rdf(first_minimum, rdf, atoms, centre, partner, (0.1, rdf.reach_A), float("nan"))
+
+
 def second_shell_cutoffs(rdf: Rdf, atoms: AtomTable, centre: str) -> tuple[Cutoff, ...]:
     """Edges of the second shell round ``centre`` of every species that has a donor site, by mass centres.
 

@@ -57,12 +57,14 @@ def rdf_of(point: StatePoint, colour: Mapping[str, str], centre: str, partner: s
     match = None if cutoffs is None else of(cutoffs)
     cutoff = None if match is None or match.empty else match.iloc[0]
     pair = of(point.described.tables["rdf"]).sort_values("r_A")
-    low, high = SITE_RANGE_A if ":" in partner else SPECIES_RANGE_A
+    is_atom, is_element = ":" in partner, "." in partner
+    low, high = SITE_RANGE_A if is_atom else SPECIES_RANGE_A
     shown = pair[(pair.r_A >= low) & (pair.r_A <= high)]
     r, g, band, cn = (shown[column].to_numpy(float) for column in ("r_A", "g", "g_error", "cn"))
     band = np.nan_to_num(band)
-    ink = colour.get(partner.partition(":")[0], MUTED)
-    title = f"{naming.species(centre)} – {naming.site(partner)}" + ("" if ":" in partner else ", mass centres")
+    ink = colour.get(partner.partition(":")[0].rpartition(".")[0] or partner.partition(":")[0], MUTED)
+    told = naming.site(partner.replace(".", ":")) if is_element else naming.site(partner)
+    title = f"{naming.species(centre)} – {told}" + ("" if is_atom or is_element else ", mass centres")
     figure, ax = axes(SMALL, on)
     right = ax.twinx()
     ax.fill_between(r, g - band, g + band, color=ink, alpha=0.22, linewidth=0)
