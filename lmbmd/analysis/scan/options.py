@@ -38,12 +38,12 @@ def check_pairs(pairs: Sequence[str], known: Collection[str], where: str) -> Non
     Raises:
         LmbmdError: naming the nearest that there is.
     """
-    for text in pairs:
-        for name in text.split():
+    for pair in pairs:
+        for name in pair.split():
             species, dot, element = name.rpartition(".")
             if name not in known and not (dot and species in known and element.isalpha()):
                 raise LmbmdError(
-                    f"'{name}' of the pair '{text}' is no species, site or element of a species.",
+                    f"'{name}' of the pair '{pair}' is no species, site or element of a species.",
                     where=where,
                     remedy=nearest(name, known),
                 )

@@ -69,7 +69,7 @@ class RdfPairs:
             n_anion_partners,
         )
         known, sizes = set(found.labels), {}
-        for one, other in (text.split() for text in more):
+        for one, other in (pair.split() for pair in more):
             numbers = _count(atoms, one), _count(atoms, other)
             if all(numbers) and (one, other) not in known:
                 own = other == one or other.startswith((f"{one}.", f"{one}:"))
