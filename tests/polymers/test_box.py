@@ -82,7 +82,7 @@ def test_the_charges_of_a_unit_do_not_depend_on_how_it_is_written() -> None:
     assert piece_of(written, ("A", "A", "A")).key == piece_of(PEO, ("A", "A", "A")).key
 
 
-@pytest.mark.parametrize("name", ["PEO", "PTHF", "PDOL", "PVDF", "PVDF_HFP", "PAN"])
+@pytest.mark.parametrize("name", sorted(known_polymers()))
 def test_the_charges_that_are_said_to_come_with_lmbmd_do(name: str) -> None:
     polymer = known_polymers()[name]
     units = polymer.unit if isinstance(polymer.unit, dict) else {name: polymer.unit}
