@@ -49,6 +49,7 @@ _ARGUMENTS: dict[str, tuple[Any, str]] = {
     "temperature_K": (Real, "one number for all replicas"),
     "friction_per_ps": (Real, "one number for all replicas"),
     "scattering": (Mapping, "a dict of options, {} for the defaults"),
+    "measured_in": (_FILE, "a folder, as text or a Path"),
     "pressure": ((*_FILE, list, tuple), "a file, or a list with one for each replica"),
 }
 #: Those that may be left out, and are None then.

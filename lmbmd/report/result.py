@@ -267,11 +267,15 @@ class Result(Mapping[tuple[str, str], Number]):
         """Residence correlation functions of the partners of the centre.
 
         Args:
-            correlation: ``"continuous"`` (until a contact first breaks) or ``"intermittent"`` (whether it is there
-                again, too).
+            correlation: ``"continuous"`` (until a contact first breaks), ``"intermittent"`` (whether it is there again,
+                too) or, where the analysis ignores short breaks, ``"mended"``.
             ax: to draw on; a new figure if not given.
+
+        Raises:
+            LmbmdError: if there is no such correlation, or no table of them.
         """
-        if correlation not in (known := ("continuous", "intermittent")):
+        table = self.point.table("residence_curves")
+        if table is not None and correlation not in (known := list(dict.fromkeys(table.correlation))):
             raise LmbmdError(f"{correlation!r} is no residence correlation.", remedy=nearest(str(correlation), known))
         return self._drawn(lambda on: over_time.residence(self._quoted, self._colours, on, correlation), ax)
 
@@ -332,6 +336,7 @@ def analyze(
     friction_per_ps: float | None = None,
     pressure: File | Sequence[File] = (),
     scattering: Mapping[str, Any] | None = None,
+    measured_in: File = "",
 ) -> Result:
     """Describe a trajectory of any program: shells, speciation, clusters, CIPA, lifetimes and motion.
 
@@ -350,6 +355,7 @@ def analyze(
         friction_per_ps: of its thermostat, if that was a Langevin thermostat: a large one is doubted.
         pressure: the pressure tensor over time (``PressureSeries``), one file per replica, for the viscosity.
         scattering: as the section ``scattering`` of a study (``{}``: its defaults), for X-ray and neutron scattering.
+        measured_in: the folder that files of measured curves are named from; by default the current one.
 
     Returns:
         Its numbers by name, tables, plots and the page.
@@ -372,6 +378,7 @@ def analyze(
             friction_per_ps=friction_per_ps,
             pressure=pressure,
             scattering=scattering,
+            measured_in=measured_in,
         )
         if out:
             return Result(write_analysis(out), Path(out))

@@ -56,6 +56,7 @@ def test_what_is_finished_by_now_is_compared_and_the_rest_is_told(compared, tmp_
     (tmp_path / compared[0].name).mkdir()
     (tmp_path / compared[0].name / "report.html").touch()
     page = write_index(tmp_path, compared, (), standing()).read_text("utf-8")
+    assert "lmbmd · comparison · study a study" in page
     section = page[page.index('id="unfinished"') : page.index('id="comparison"')]
     assert "1 waiting, 1 producing, 1 analysed and 1 reported" in section
     (name,) = two

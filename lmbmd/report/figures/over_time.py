@@ -20,6 +20,9 @@ _STATE = {
     "potential_kJ_mol": ("Potential energy", "potential energy (MJ/mol)"),
 }
 
+#: Residence correlations whose names do not say what they are.
+_CORRELATIONS = {"mended": "Short breaks ignored"}
+
 
 def running(point: StatePoint) -> list[Drawing]:
     """Each watched quantity as it would be told had the run been stopped earlier, with its error band."""
@@ -51,7 +54,7 @@ def running(point: StatePoint) -> list[Drawing]:
 
 
 def residence(point: StatePoint, colour: Mapping[str, str], on: On = Figure, only: str = "") -> list[Drawing]:
-    """Continuous and intermittent residence correlation functions, one panel each, or one of the two."""
+    """Residence correlation functions, a panel for each kind that there is, or for one of them."""
     table = point.table("residence_curves")
     if table is None:
         return []
@@ -74,10 +77,11 @@ def residence(point: StatePoint, colour: Mapping[str, str], on: On = Figure, onl
         ax.text(1, np.exp(-1) + 0.015, "1/e ", color=MUTED, fontsize=8, ha="right", transform=ax.get_yaxis_transform())
         ax.set(xlabel=f"time ({unit})", ylabel="C(t)", ylim=(0, 1.03))
         ax.set_xlim(0, float(curves.t_ps.max() / scale) or 1)
-        titled(ax, str(correlation).capitalize(), 4)
-        alt = f"{str(correlation).capitalize()} residence correlation: " + "; ".join(words)
+        title = _CORRELATIONS.get(str(correlation), str(correlation).capitalize())
+        titled(ax, title, 4)
+        alt = f"{title}, residence correlation: " + "; ".join(words)
         name = f"{point.label}-residence-{naming.slug(correlation)}"
-        drawings.append(Drawing(name, f"{str(correlation).capitalize()} residence", alt, "", curves, figure))
+        drawings.append(Drawing(name, f"Residence: {title.lower()}", alt, "", curves, figure))
     return drawings
 
 

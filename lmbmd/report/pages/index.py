@@ -100,6 +100,7 @@ def index_page(
     claims: ClaimsSummary | None = None,
     lacking: Unfinished | None = None,
     without_page: Collection[str] = (),
+    study: str = "",
 ) -> str:
     """The comparison as one self-contained HTML page; it links to ``<formulation>/report.html``.
 
@@ -109,6 +110,7 @@ def index_page(
         claims: what to say about claims; nothing if not given.
         lacking: what is not finished yet; nothing is said of it if not given.
         without_page: names of formulations whose report is not made yet.
+        study: its name, if the results are of one.
     """
     text, digest = script("sort.js", "index.js", "plots.js")
     numbers = feature_table(results) if table is None else table
@@ -141,6 +143,7 @@ def index_page(
             over=laws(over, several=True),
             lacking=lacking,
             without_page=without_page,
+            study=study,
             data=embedded(data),
             script=text,
             script_hash=digest,
@@ -272,5 +275,8 @@ def write_index(
     lacking = unfinished(results, standing) if standing else None
     pages = {one.name: layout.bottle(folder, one.name) / "report.html" for one in results}
     without_page = [name for name, page in pages.items() if standing and not page.exists()]
-    write_text(folder / "index.html", index_page(results, found, summary, lacking, without_page))
+    write_text(
+        folder / "index.html",
+        index_page(results, found, summary, lacking, without_page, standing.study if standing else ""),
+    )
     return folder / "index.html"
