@@ -7,7 +7,7 @@ docs/theory/descriptors.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from lmbmd.core.progress import Progress
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 
 #: Temperatures nearer to each other than this are one, K.
@@ -62,6 +63,7 @@ def describe(
     progress: bool = True,
     motion: Sequence[Segment] = (),
     scattering: AskedScattering | None = None,
+    sample: Iterable[Frame] = (),
 ) -> Described:
     """Describe a state point from the contacts and RDFs of its replicas.
 
@@ -77,6 +79,7 @@ def describe(
         motion: where motion is read from, in order of replica; if none are given, from the runs themselves, of which
             then neither temperature nor thermostat is known.
         scattering: what the scattering stage found, if it was asked for.
+        sample: whole frames of the first run (``trajectory.sample``), for the dipoles of molecules.
 
     Returns:
         descriptors (docs/theory/descriptors.md), the tables behind the figures, notes, and facts (centre, options,
@@ -109,6 +112,7 @@ def describe(
         recipe=composition,
         segments=segments,
         scattering=scattering,
+        sample=sample,
     )
     families = [family(name) for name in FAMILIES]
     uncertain = [row for row in cutoffs.rows if row.is_uncertain]

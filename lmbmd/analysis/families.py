@@ -34,6 +34,7 @@ FAMILIES = (
     "dynamics.motion",
     "liquid",
     "scan.permittivity",
+    "scan.dipole",
 )
 #: What is said over all families together: sensitivity, errors, convergence.
 OVERALL = "convergence"

@@ -5,7 +5,7 @@ The families are listed in ``lmbmd.analysis.families``; how to add one is in doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +20,7 @@ from lmbmd.analysis.shells.cutoffs import Cutoff, Cutoffs
 from lmbmd.core.units import PS_PER_NS
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.described import Descriptor
+from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.doubt import Doubt, Kind, described
 
@@ -62,6 +63,7 @@ class Setting:
         recipe: what was asked for, if known.
         segments: where motion is read from: one for each replica of families that are ``of_motion``.
         scattering: what the scattering stage found, if it was asked for.
+        sample: whole frames that were kept of the first replica.
     """
 
     atoms: AtomTable
@@ -74,6 +76,7 @@ class Setting:
     recipe: Recipe | None = None
     segments: tuple[Segment, ...] = ()
     scattering: AskedScattering | None = None
+    sample: Iterable[Frame] = ()
 
     @property
     def shifts_A(self) -> tuple[float, float]:

@@ -137,7 +137,8 @@ def analyze(
             for n, ((_, frames), (contacts, _)) in enumerate(zip(opened, runs, strict=True), start=1)
         ]
         found = AskedScattering(sums, asked.computing, curves)
-    described = describe(runs, atoms, describing, motion=motion, scattering=found)
+    sample = Sample(runs[0][0], len(atoms))
+    described = describe(runs, atoms, describing, motion=motion, scattering=found, sample=sample)
     trajectory = ", ".join(frames.name for _, frames in opened)
     stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
     told = {
@@ -150,8 +151,7 @@ def analyze(
     }
     described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
     atoms.write(folder / "atoms.parquet")
-    first = runs[0][0]
-    snapshots = export_snapshots(first, Sample(first, len(atoms)), atoms, described, folder / "snapshots")
+    snapshots = export_snapshots(runs[0][0], sample, atoms, described, folder / "snapshots")
     described.write(folder, snapshots)
     return described
 

@@ -366,7 +366,8 @@ def describe(options: argparse.Namespace) -> None:
             [read_measured(one, study.path.parent) for one in curves.values()],
         )
         inputs |= sums | {f"measured {path.name}": path for path in curves}
-    described = describe(runs, atoms, chosen, composition, motion=motion, scattering=scattering)
+    sample = Sample(ContactFile(replicas[0]), len(atoms))
+    described = describe(runs, atoms, chosen, composition, motion=motion, scattering=scattering, sample=sample)
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     for folder in at.values():
         name = f"{folder.parent.name}/{folder.name}"
@@ -375,7 +376,6 @@ def describe(options: argparse.Namespace) -> None:
     title = study.formulation(composition.formulation).title
     facts = {**described.facts, "title": title, "provenance": provenance.stamp(stages.DESCRIBE, inputs)}
     described = replace(described, facts=facts)
-    sample = Sample(ContactFile(replicas[0]), len(atoms))
     snapshots = export_snapshots(runs[0][0], sample, atoms, described, options.folder / "snapshots")
     described.write(options.folder, snapshots)
 

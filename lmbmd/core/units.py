@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: Å per bohr, and kJ/mol per hartree (CODATA 2018).
 BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
+#: Debye per e Å: 10¹⁰ c e in SI units, with c = 299,792,458 m/s and e = 1.602176634e-19 C (exact, SI 2019).
+DEBYE_PER_E_A = 1e-10 * 1.602176634e-19 * 299792458 / 1e-21
 #: Avogadro constant in 1/mol (exact, SI 2019).
 AVOGADRO_PER_MOL = 6.02214076e23
 #: Å per nm.

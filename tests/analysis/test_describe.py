@@ -73,8 +73,9 @@ def moving_liquid(counts, n_frames, seed=0, box=None, step=0.4):
     return atoms, frames
 
 
-def quick(runs, atoms, scattering=None, **options):
-    return describe(runs, atoms, DescribeOptions(compactness=QUICK, **options), scattering=scattering)
+def quick(runs, atoms, scattering=None, sample=(), **options):
+    chosen = DescribeOptions(compactness=QUICK, **options)
+    return describe(runs, atoms, chosen, scattering=scattering, sample=sample)
 
 
 def value(described, name, species=""):
@@ -475,7 +476,11 @@ def test_a_box_with_chains_is_described_by_units_and_by_chains(polymer):
 def test_every_descriptor_is_documented_and_every_documented_one_exists(liquid, polymer):
     text = (Path(__file__).parents[2] / "docs/theory/descriptors.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `([a-zA-Z0-9_.]+)` \| [^|]* \| ([^|]*) \|", text, flags=re.M))
-    every = pd.concat([liquid[2].descriptors, polymer[2].descriptors])
+    atoms, frames = moving_liquid([(LI, 4), (FSI, 4), (DME, 5)], 12, 0)
+    charge = np.where(atoms.element == "O", 0.0, atoms.charge_e)
+    charge[np.flatnonzero(atoms.species_id == atoms.species_index("DME"))] = np.tile([0.5, -0.5, 0, 0, 0, 0], 5)
+    polar = quick([find_contacts(frames, atoms)], replace(atoms, charge_e=charge), sample=frames)
+    every = pd.concat([liquid[2].descriptors, polymer[2].descriptors, polar.descriptors])
     emitted = dict(zip(every.name, every.unit, strict=True))
     assert set(documented) == set(emitted)
     for name, unit in emitted.items():

@@ -81,6 +81,7 @@ _SUFFIXES = {
     "_ns": "ns",
     "_nm": "nm",
     "_A": "Å",
+    "_D": "D",
 }
 _SUFFIXES |= {"_m2_s": "m²/s", "_S_m": "S/m", "_mPa_s": "mPa s", "_kJ_mol": "kJ/mol", "_K": "K"}
 
