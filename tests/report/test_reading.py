@@ -11,6 +11,8 @@ from browser import examine, needs_chromium
 from pages import Document, load
 
 from lmbmd.report.figures.glance import glance
+from lmbmd.report.figures.palette import colours
+from lmbmd.report.pages.index import index_page
 from lmbmd.report.pages.page import formulation_page
 from lmbmd.report.words import narrative
 from lmbmd.report.words.methods import paragraph
@@ -42,6 +44,15 @@ def test_the_bars_at_a_glance_are_the_numbers_of_the_tables(results):
     short = report_inputs.too_short(results).state_points[0]
     told = glance(short, narrative.headlines(short, results), {})[-1]
     assert "with an error bar" not in told.alt
+
+
+def test_numbers_about_the_centre_have_no_line_in_its_ink_which_a_dark_page_would_hide(results):
+    centre = colours(results.roles)["Li"]
+    html = formulation_page(results).html
+    cards = html[html.index('<dl class="headlines">') : html.index("</dl>", html.index('<dl class="headlines">'))]
+    assert "border-color" in cards and "self-diffusion of Li⁺" in cards and centre not in cards
+    table = index_page([results])
+    assert 'height="6"' in table and f'height="6" fill="{centre}"' not in table
 
 
 def test_the_methods_are_those_of_the_records_and_cite_what_the_bibliography_has(results):

@@ -36,6 +36,11 @@ class Headline:
     centre: str = ""
 
     @property
+    def drawn_as(self) -> str:
+        """The species whose colour it has: that of a partner in the shell or of a free molecule, else none."""
+        return self.species if self.group in ("cn", "free") else ""
+
+    @property
     def scale(self) -> str:
         """Numbers with the same scale may be drawn along one axis."""
         return f"{self.group} {self.unit}"
