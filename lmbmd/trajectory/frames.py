@@ -347,6 +347,8 @@ def _unknown(frames: Frames) -> str | None:
         return why
     if len(frames) < 2 or frames.interval_ps is not None:
         return None
+    if not is_xtc and (frames.source.ts.has_velocities or frames.source.ts.has_forces):
+        return None  # positions without a clock have none: the times are those of the simulation
     with frames.stated() as stated:
         try:
             return clock.only_numbers(frames.numbers[:2], [stated(0), stated(1)])

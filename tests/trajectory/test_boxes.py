@@ -150,6 +150,16 @@ def test_a_box_of_its_own_in_which_molecules_lie_over_one_another_is_not_that_of
         edges(at, tmp_path, CYANIDE)
 
 
+def test_a_box_of_its_own_may_hold_molecules_placed_at_random(tmp_path):
+    at = liquid()
+    at[:2] = at[2:4] + 0.3  # 12 of 375 atoms, as in boxes made for a test
+    u = universe(at)
+    u.dimensions = [20.0] * 3 + [90] * 3
+    u.atoms.write(str(tmp_path / "random.trr"))
+    u.load_new(str(tmp_path / "random.trr"))
+    assert edges(u, tmp_path, CYANIDE) == [pytest.approx([20.0] * 3)]
+
+
 def test_clashes_are_found_over_the_boundary_of_an_oblique_box():
     from lmbmd.data.cell import with_images
 

@@ -829,7 +829,7 @@ def test_frames_of_velocities_only_are_named_with_the_step_to_take(tmp_path):
     x = np.array([row[4] for row in SALTY.rows], np.float32) / 10
     with TRRFile(str(path), "w") as out:
         for k in range(6):
-            out.write(x if k % 3 == 0 else None, x, None, np.eye(3, dtype=np.float32) * 2.6, 500 * k, float(k), 0.0, n)
+            out.write(x if k % 3 == 0 else None, x, None, np.eye(3, dtype=np.float32) * 2.6, k, float(k), 0.0, n)
     from lmbmd.trajectory.foreign import open_foreign
 
     (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
