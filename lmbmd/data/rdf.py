@@ -15,7 +15,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing, told
 
 #: What reading a damaged archive of arrays may raise; each array has a checksum of its own there.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     ValueError,
     KeyError,
@@ -89,7 +89,7 @@ class Rdf:
                 reach_A = float(data["reach_A"])
             if g.shape != (len(frames), len(pairs), len(edges) - 1) or count.shape != g.shape:
                 raise ValueError("its arrays do not fit each other")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise LmbmdError(
                 f"this is no RDF file, or a damaged one ({told(error)}).",
                 where=str(path),

@@ -16,6 +16,8 @@ import report_inputs
 
 from lmbmd.analysis.families import schemas
 from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scattering.options import ScatteringOptions
+from lmbmd.analysis.scattering.sums import Scattered, Scattering
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
@@ -29,12 +31,14 @@ READ: dict[str, Callable[[Path], Any]] = {
     "atoms.parquet": lambda path: vars(AtomTable.read(path)),
     "contacts.arrow": lambda path: [ContactFile(path).header, *(vars(frame) for frame in ContactFile(path))],
     "rdf.npz": lambda path: vars(Rdf.read(path)),
+    "scattering.npz": lambda path: vars(Scattered.read(path)),
     "sample.xtc": lambda path: [vars(frame) for frame in Sample(ContactFile(path.with_name("contacts.arrow")), 115)],
     "point/described.json": lambda path: read_point(path.parent),
     "point/tables/cn.csv": lambda path: read_point(path.parents[1]),
     "point/descriptors.parquet": lambda path: read_point(path.parent),
 }
 STAGE = {"atoms.parquet": "build", "contacts.arrow": "contacts", "rdf.npz": "contacts", "sample.xtc": "contacts"}
+STAGE["scattering.npz"] = "scattering"
 
 
 def read_point(folder: Path) -> Any:
@@ -60,6 +64,10 @@ def files(tmp_path_factory) -> Path:
     atoms.write(folder / "atoms.parquet")
     result = folder / "contacts.arrow", folder / "rdf.npz"
     run_contacts(frames, atoms, *result, progress=False, sample_path=folder / "sample.xtc")
+    fold = Scattering(atoms, "Li", 3, ScatteringOptions(q_max_per_A=1.0))
+    for one in frames.part(0, 3):
+        fold.add(one, np.zeros(atoms.n_units, int))
+    fold.result().write(folder / "scattering.npz")
     report_inputs.described(report_inputs.BOTTLES["lifsi-dme"], rng).write(folder / "point")
     return folder
 

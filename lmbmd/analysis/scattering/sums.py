@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from lmbmd.core.files import replacing, told
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import DAMAGE
 
 #: What a molecule or an ion is part of; of a cluster of two and more ions, whether it is a compact aggregate.
 CLASSES = ("solvent", "alone", "cluster", "compact")
@@ -97,16 +96,7 @@ class Scattered:
                 raise ValueError("its arrays do not fit each other")
             if not all(np.isfinite(one).all() for one in arrays.values()):
                 raise ValueError("it holds what is no number")
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            IndexError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except (*DAMAGE, IndexError, AttributeError) as error:
             raise LmbmdError(
                 f"this is no file of scattering, or a damaged one ({told(error)}).",
                 where=str(Path(path)),
