@@ -274,9 +274,10 @@ def _recipe_changes(study: Study, formulation: str, results: Path) -> list[str]:
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested tables as (``"counts.Li"``, number) pairs."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    if not pairs:
+    """Nested tables as (``"counts.Li"``, number) pairs; an empty one says nothing."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if pairs is None:
         yield name, value
+        return
     for key, inner in pairs:
         yield from _flat(inner, f"{name}.{key}" if name else str(key))
