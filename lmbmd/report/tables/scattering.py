@@ -31,5 +31,5 @@ def numbers(point: StatePoint) -> Table | None:
         )
         for row in rows.itertuples(index=False)
     )
-    caption = "What scattering sees at small q. Without a contact being defined."
+    caption = "What scattering sees at small q, where no contact is defined."
     return Table(caption, ("quantity", "of", "value ± error", "unit"), shown, headers=2) if shown else None
