@@ -31,7 +31,8 @@ def _line(ax: Axes, rows: pd.DataFrame, ink: str, label: str, value: str = "s") 
 
 def _highest(rows: pd.DataFrame) -> str:
     top = rows.loc[rows.s.idxmax()]
-    return f"{rounding.number(float(top.s), float(top.s_error))} at {top.q_per_A:.2f} 1/Å"
+    error = float(top.s_error)
+    return f"{rounding.number(float(top.s), error, np.isfinite(error))} at {top.q_per_A:.2f} 1/Å"
 
 
 def structure(point: StatePoint, on: On = Figure) -> list[Drawing]:
