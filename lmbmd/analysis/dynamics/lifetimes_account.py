@@ -172,6 +172,8 @@ def lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames:
         if not outcome or outcome.kind is Kind.NO_CROSSING:
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
             integral, integral_error, freedom = _number(long, together, origins, replica)
+    departures = float(sum(c.departures for _, c in found))
+    few = Doubt(Kind.FEW_LOSSES, n=departures) if departures < RELIABLE_N_EFFECTIVE else SURE
     row = {
         "centre": first.centre,
         "partner": first.partner,
@@ -179,14 +181,15 @@ def lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames:
         "correlation": first.kind,
         "tau_ps": tau,
         "error": tau_error,
-        **outcome_columns(outcome, "decayed"),
+        **outcome_columns(outcome or few, "decayed", tau, tau_error),
         "integral_ps": integral,
         "integral_error": integral_error,
         "random": random,
         "tolerance_ps": first.tolerance_ps,
-        "departures": float(sum(c.departures for _, c in found)),
+        "departures": departures,
         "jackknife_freedom": freedom,
-        "doubt": outcome,
+        "doubt": outcome or few,
+        "few": few,
     }
     points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
     curve = pd.DataFrame({"t_ps": time[points], "c": c[points], "c_error": c_error[points]})
@@ -254,7 +257,8 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
     )
     if row["state"] in ("CIP", "AGG"):
         return [time]
-    no_integral = why if why and why.kind is not Kind.NO_CROSSING else Doubt(Kind.FLAT_TAIL)
+    there = why.kind in (Kind.NO_CROSSING, Kind.FEW_LOSSES) or not why
+    no_integral = Doubt(Kind.FLAT_TAIL) if there else why
     integral = described(
         f"{name}_integral_{row['correlation']}_ps",
         species,
@@ -264,7 +268,7 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         events,
         freedom_of(row["integral_error"], row["jackknife_freedom"], events),
         f"integral of the excess over C at random ({row['random']:.2g}); {definition}",
-        SURE if np.isfinite(row["integral_ps"]) else no_integral,
+        row["few"] if np.isfinite(row["integral_ps"]) else no_integral,
     )
     return [time, integral]
 
@@ -374,7 +378,7 @@ def _run_length(rows: list[dict], run_ps: float, atoms: AtomTable, several: bool
         if np.isnan(tau) and np.isfinite(row["integral_ps"]):
             tau, error, which = row["integral_ps"], row["integral_error"], "integral"
         method = f"length of the shortest run over the intermittent residence time ({which})"
-        why = row["doubt"] if np.isnan(tau) else SURE
+        why = row["doubt"] if np.isnan(tau) else row["few"]
         species, events = _named(row, several), row["departures"]
         times, times_error = run_ps / tau, run_ps * error / tau**2
         known = events, freedom_of(times_error, row["jackknife_freedom"], events)

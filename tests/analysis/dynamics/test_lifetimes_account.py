@@ -237,6 +237,20 @@ def test_losses_of_one_centre_alone_tell_no_error():
     assert time.method.endswith("; no error: all losses are in one group of centres")
 
 
+@pytest.mark.parametrize(("n_pairs", "kind"), [(4, "few_losses"), (40, "")])
+def test_a_decay_time_of_fewer_than_ten_losses_has_an_error_that_is_not_relied_on(n_pairs, kind):
+    """As the exchange rate's: two groups of few pairs may agree by chance, with an error of nothing."""
+    atoms = atom_table((LI, 40), (FSI, 40))
+    frames = [[(c, ("FSI", c), 0) for c in range(n_pairs) if t < 40 + 13 * (c % 3)] for t in range(200)]
+    account = lifetimes_account([fold(atoms, frames, 2.0)], atoms)
+    named = {d.name: d for d in account.rows if d.species == "FSI"}
+    names = ("residence_time_continuous_ps", "residence_integral_continuous_ps", "run_length_in_residence_times")
+    for time in (named[name] for name in names):
+        assert np.isfinite(time.value) and time.doubt_kind == kind and time.n_effective == n_pairs
+    shown = row(account.tables["residence"], correlation="continuous")
+    assert (shown.outcome == "decayed") == (not kind) and shown.outcome_kind == kind
+
+
 def test_run_length_is_counted_in_residence_times_of_anions_only():
     atoms = atom_table((LI, 30), (FSI, 30), (DME, 1))
     on = two_state(np.random.default_rng(17), (30, 400), 0.02, 0.1)
