@@ -106,10 +106,13 @@ def test_an_installed_lmbmd_does_not_change_its_own_files(tmp_path, monkeypatch,
     assert "Say where the results go with --out FOLDER" in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_unknown_part_lists_those_that_there_are(capsys):
+@pytest.mark.parametrize(
+    ("part", "said"), [("liquid", "Did you mean 'liquids'?"), ("xyzzy", f"Valid: {', '.join(sorted(PARTS))}.")]
+)
+def test_an_unknown_part_is_told_the_nearest_or_those_that_there_are(capsys, part, said):
     with pytest.raises(SystemExit):
-        main(["validate", "liquid"])
-    assert "'time-step'" in capsys.readouterr().err
+        main(["validate", part])
+    assert said in capsys.readouterr().err
 
 
 def test_every_part_tells_its_own_options(capsys):
