@@ -137,7 +137,7 @@ class Composition:
         cations = sum(n for s, n in self.counts.items() if self.charges[s] > 0)
         rows: list[tuple[str, str, float, str]] = []
         for i in self.ingredients:
-            n = sum(map(len, self.chains[i.name].sequences)) if i.name in self.chains else i.units
+            n = self.chains[i.name].n_units if i.name in self.chains else i.units
             rows.append((i.name, "count", float(n), "1"))
             rows.append((i.name, "molarity", 1000 * n / AVOGADRO_PER_MOL / volume_cm3, "mol/L"))
             if solvent_g:

@@ -57,6 +57,11 @@ class Estimate:
         return bool(np.isfinite(self.error)) and self.n_effective >= self.needed
 
 
+def read_off(value: float) -> Estimate:
+    """A number that is read off a mean curve, which tells no error."""
+    return Estimate(value, float("nan"), float("nan"), source="read off the mean curve")
+
+
 def estimate_mean(series: Sequence[np.ndarray]) -> Estimate:
     """Mean over frames and replicas, with its standard error.
 

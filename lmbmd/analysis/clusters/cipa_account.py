@@ -28,7 +28,7 @@ from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import COLUMNS as DOUBT
 from lmbmd.numbers.doubt import SURE, Doubt, Kind, descriptor, doubt, entry, told
 from lmbmd.numbers.doubt import described as told_row
-from lmbmd.numbers.estimate import Estimate, estimate_mean
+from lmbmd.numbers.estimate import Estimate, estimate_mean, read_off
 
 #: Where the first centre–centre peak is looked for, and the width of the Gaussian that smooths g(r), Å.
 PEAK_WINDOW_A, SMOOTHING_A = (3.0, 9.0), 0.3
@@ -233,11 +233,10 @@ def _information_rows(measured: Sequence[CompactnessResult], shell_A: float) -> 
     rows.append(_row("spacing n^(−1/3) at the local density", spacing, "Å", null=(random, np.nan), null_model="bulk"))
     position, height, null_height = _first_peak(measured)
     nan = float("nan")
-    read = lambda value: Estimate(value, nan, nan, source="read off the mean curve")  # noqa: E731
-    rows.append(_row("first cation–cation peak, position", read(position), "Å"))
+    rows.append(_row("first cation–cation peak, position", read_off(position), "Å"))
     for m, model in enumerate(NULL_MODELS):
         null = (null_height[m], nan)
-        rows.append(_row("first cation–cation peak, height", read(height), "1", null=null, null_model=model))
+        rows.append(_row("first cation–cation peak, height", read_off(height), "1", null=null, null_model=model))
     return rows
 
 

@@ -173,7 +173,7 @@ def lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames:
             long = lambda a, b: integral_time_ps(time[usable], (a / b)[usable], random)  # noqa: E731
             integral, integral_error, freedom = _number(long, together, origins, replica)
     departures = float(sum(c.departures for _, c in found))
-    few = Doubt(Kind.FEW_LOSSES, n=departures) if departures < RELIABLE_N_EFFECTIVE else SURE
+    few = _few(departures)
     row = {
         "centre": first.centre,
         "partner": first.partner,
@@ -188,7 +188,7 @@ def lifetime(found: list[tuple[int, Correlation]], interval_ps: float, n_frames:
         "tolerance_ps": first.tolerance_ps,
         "departures": departures,
         "jackknife_freedom": freedom,
-        "doubt": outcome or few,
+        "doubt": outcome,
         "few": few,
     }
     points = np.unique(np.rint(np.geomspace(1, usable.sum(), MAX_POINTS)).astype(int)) - 1
@@ -204,6 +204,11 @@ def _number(
     """``jackknife`` of a statistic that is one number."""
     value, error, freedom = jackknife(statistic, *counts)
     return float(value), float(error), freedom
+
+
+def _few(events: float) -> Doubt:
+    """The doubt about an error that rests on fewer than ten events."""
+    return Doubt(Kind.FEW_LOSSES, n=events) if events < RELIABLE_N_EFFECTIVE else SURE
 
 
 def _outcome(time_ps: np.ndarray, c: np.ndarray, excess: np.ndarray) -> Doubt:
@@ -253,12 +258,11 @@ def _time_descriptors(row: dict, several: bool) -> list[Descriptor]:
         events,
         freedom_of(row["error"], row["jackknife_freedom"], events),
         f"1/e time; {definition}",
-        why,
+        why or row["few"],
     )
     if row["state"] in ("CIP", "AGG"):
         return [time]
-    there = why.kind in (Kind.NO_CROSSING, Kind.FEW_LOSSES) or not why
-    no_integral = Doubt(Kind.FLAT_TAIL) if there else why
+    no_integral = why if why and why.kind is not Kind.NO_CROSSING else Doubt(Kind.FLAT_TAIL)
     integral = described(
         f"{name}_integral_{row['correlation']}_ps",
         species,
@@ -362,7 +366,7 @@ def rate_and_time(
     with np.errstate(invalid="ignore", divide="ignore"):
         rate, rate_error, _ = _number(np.divide, losses, observed_ns, replica)
         time, time_error, freedom = _number(np.divide, bound_ps, losses, replica)
-    why = Doubt(Kind.FEW_LOSSES, n=total) if total < RELIABLE_N_EFFECTIVE else SURE
+    why = _few(total)
     outcome = why if np.isfinite(time_error) else Doubt(Kind.ONE_GROUP)
     return RateAndTime(rate, rate_error, why, time, time_error, outcome, total, freedom)
 

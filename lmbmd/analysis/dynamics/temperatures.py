@@ -103,12 +103,12 @@ def kink(points: Sequence[tuple[float, Estimate]]) -> Kink:
     """
     kept = _sorted((t, x) for t, x in points if x.error > 0.0 and x.degrees_of_freedom > 0.0)
     t, n = kept.temperature_K, len(kept.y)
-    shares = kept.error**2 / np.sum(kept.error**2)
-    error = math.sqrt(float(np.mean(kept.error**2)))
-    kept = replace(kept, error=np.full(n, error))
     missing = Kink(_NONE, math.nan, math.nan, math.nan, SURE, tuple(t.tolist()))
     if n < LEAST_TEMPERATURES_KINK:
         return replace(missing, doubt=Doubt(Kind.FEW_TEMPERATURES, n=n, at=LEAST_TEMPERATURES_KINK))
+    shares = kept.error**2 / np.sum(kept.error**2)
+    error = math.sqrt(float(np.mean(kept.error**2)))
+    kept = replace(kept, error=np.full(n, error))
 
     def bent(tg: float) -> _Line:
         return _fitted(kept, np.column_stack([np.ones(n), t - tg, np.maximum(t - tg, 0.0)]))

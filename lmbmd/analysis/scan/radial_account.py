@@ -20,7 +20,7 @@ from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.curve import estimate_curve
 from lmbmd.numbers.doubt import COLUMNS as DOUBT
 from lmbmd.numbers.doubt import Doubt, Kind, descriptor, doubt, told
-from lmbmd.numbers.estimate import Estimate, estimate_mean
+from lmbmd.numbers.estimate import Estimate, estimate_mean, read_off
 
 
 def pooled_rdf(rdfs: Sequence[Rdf]) -> Rdf:
@@ -89,13 +89,10 @@ def radial_account(
         centre: the primary species.
     """
     rows = []
-    read = lambda value: Estimate(value, float("nan"), float("nan"), source="read off the mean curve")  # noqa: E731
     for row in cutoffs.rows:
         if row.centre == centre:
-            why = row.why or Doubt(Kind.NO_PAIR)
             rows += [
-                descriptor("rdf_peak_A", row.partner, read(row.peak_A), "Å", "first maximum of g(r)", why),
-                descriptor("rdf_peak_g", row.partner, read(row.peak_g), "1", "height of the first maximum", why),
+                *_peak(row, row.partner),
                 descriptor("cutoff_A", row.partner, _radius(row), "Å", f"first-shell cut-off: {row.rule}"),
             ]
     for row in second:
@@ -114,11 +111,20 @@ def radial_account(
     return Account(rows, {"rdf": rdf_table(rdfs), "cutoffs": table}, _fallback_notes(cutoffs.rows, second))
 
 
+def _peak(row: Cutoff, name: str) -> list[Descriptor]:
+    """The first maximum of a pair's g(r), or why there is none."""
+    why = row.why or Doubt(Kind.NO_PAIR)
+    return [
+        descriptor("rdf_peak_A", name, read_off(row.peak_A), "Å", "first maximum of g(r)", why),
+        descriptor("rdf_peak_g", name, read_off(row.peak_g), "1", "height of the first maximum", why),
+    ]
+
+
 def _radius(row: Cutoff) -> Estimate:
     """A cut-off, with its error where the valley is broad and noisy."""
     if row.is_uncertain:
         return Estimate(row.cutoff_A, row.error_A, float(DRAWINGS), DRAWINGS - 1.0, source="drawings")
-    return Estimate(row.cutoff_A, float("nan"), float("nan"), source="read off the mean curve")
+    return read_off(row.cutoff_A)
 
 
 def _fallback_notes(first: Sequence[Cutoff], second: Sequence[Cutoff]) -> list[dict[str, str]]:
@@ -151,14 +157,7 @@ def _asked_for(setting: Setting) -> list[Descriptor]:
     """Peaks of the pairs of the option ``more_rdfs``."""
     rdf, usual, rows = pooled_rdf(setting.rdfs), set(RdfPairs.of(setting.atoms).labels), []
     for one, other in (pair for pair in rdf.pairs if pair not in usual):
-        peak = first_peak(rdf, setting.atoms, one, other)
-        why, name = peak.why or Doubt(Kind.NO_PAIR), f"{one} {other}"
-        read = [
-            Estimate(x, float("nan"), float("nan"), source="read off the mean curve")
-            for x in (peak.peak_A, peak.peak_g)
-        ]
-        rows.append(descriptor("rdf_peak_A", name, read[0], "Å", "first maximum of g(r)", why))
-        rows.append(descriptor("rdf_peak_g", name, read[1], "1", "height of the first maximum", why))
+        rows += _peak(first_peak(rdf, setting.atoms, one, other), f"{one} {other}")
     return rows
 
 

@@ -17,7 +17,7 @@ from lmbmd.analysis.scattering.sums import CLASSES, WEIGHTS
 from lmbmd.core.words import counted
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import descriptor
-from lmbmd.numbers.estimate import Estimate
+from lmbmd.numbers.estimate import Estimate, read_off
 
 
 def scattering_account(asked: AskedScattering, centre: str) -> Account:
@@ -39,10 +39,17 @@ def scattering_account(asked: AskedScattering, centre: str) -> Account:
         is_intensity = measured.said.quantity == "intensity"
         curve = curves.intensity_per_cm(radiation) if is_intensity else curves.faber_ziman(radiation)
         found = beside(measured, curve)
-        r = Estimate(found.r_factor, float("nan"), float("nan"), source="read off the mean curve")
         method = f"Σ|measured − computed| / Σ|measured{'' if is_intensity else ' − 1'}| of {measured.name}"
         method += f", the computed intensity times {found.scale:.3g}" if is_intensity else ""
-        rows.append(descriptor("scattering_r_factor", f"{_name(radiation, centre)} {measured.name}", r, "1", method))
+        rows.append(
+            descriptor(
+                "scattering_r_factor",
+                f"{_name(radiation, centre)} {measured.name}",
+                read_off(found.r_factor),
+                "1",
+                method,
+            )
+        )
         seen = found.measured
         laid.append(
             pd.DataFrame(

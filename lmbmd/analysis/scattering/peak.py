@@ -13,7 +13,7 @@ from scipy.optimize import curve_fit
 from lmbmd.analysis.scattering.curves import Curve
 from lmbmd.numbers.curve import leave_one_out_error
 from lmbmd.numbers.doubt import SURE, Doubt, Kind
-from lmbmd.numbers.estimate import Estimate
+from lmbmd.numbers.estimate import Estimate, read_off
 
 #: A point must be above others by so much that chance does it to any of all pairs of points with this probability.
 LEVEL = 0.01
@@ -76,9 +76,8 @@ def prepeak(curve: Curve, without: Sequence[np.ndarray], below_per_A: float) -> 
     start = (q[top], value[top] - value[window].min(), 4.0 / (q[last] - q[first]), value[window].min())
     fits = _fitted(_lorentzian, q, value, error, [one[low] for one in without], window, start)
     if fits is None or not q[first] < fits[0].value < q[last] or not _resolved(fits[2].value, q[window]):
-        read = Estimate(float(q[top]), float("nan"), float("nan"), source="read off the mean curve")
         height = Estimate(float(value[top]), float(error[top]), float(len(without)), len(without) - 1.0)
-        return Peak(read, height, why_length=Doubt(Kind.UNRESOLVED))
+        return Peak(read_off(float(q[top])), height, why_length=Doubt(Kind.UNRESOLVED))
     position, _, length, _, height = fits
     return Peak(position, height, length)
 
@@ -107,7 +106,7 @@ def _lorentzian(q: np.ndarray, at: float, height: float, length: float, base: fl
 
 
 def _at_zero(q: np.ndarray, height: float, length: float, base: float) -> np.ndarray:
-    return base + height / (1 + (length * q) ** 2)
+    return _lorentzian(q, 0.0, height, length, base)
 
 
 def _fitted(function, q, value, error, without, window, start) -> list[Estimate] | None:  # type: ignore[no-untyped-def]

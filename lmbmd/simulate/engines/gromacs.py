@@ -21,7 +21,7 @@ import numpy as np
 from lmbmd.box.build import build_box
 from lmbmd.box.formats.gromacs import gromacs_files
 from lmbmd.box.read import Box, read_box
-from lmbmd.core.units import ANGSTROM3_PER_CM3, AVOGADRO_PER_MOL
+from lmbmd.core.units import ANGSTROM3_PER_CM3, ANGSTROM_PER_NM, AVOGADRO_PER_MOL, DEBYE_PER_E_A
 from lmbmd.data.library import Species
 from lmbmd.data.systemxml import read_system
 from lmbmd.data.terms import nonbonded_force
@@ -35,7 +35,7 @@ SETTLE_PS, SETTLE_STEP_FS, SETTLE_SAMPLE_PS, SETTLE_BAROSTAT_PS = 20.0, 2.0, 0.4
 EWALD_TOLERANCE, DRIFT_KJ_MOL_PS = 1e-5, 0.0005
 #: A small box of molecules with flexible bonds breathes with the barostat, and heats, if this is as short as usual.
 BAROSTAT_PS = 10.0
-DEBYE_PER_E_NM = 48.0320471
+DEBYE_PER_E_NM = DEBYE_PER_E_A * ANGSTROM_PER_NM
 #: Iterations and order of LINCS. One iteration heats 4 fs and heavy hydrogens: DMC by 50 kJ/mol per ps in 1,000 atoms,
 #: 2 K at a friction of 1/ps; AN bursts without friction.
 LINCS = 2, 6

@@ -13,7 +13,7 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.words import listed
 from lmbmd.data.bonds import bare_molecule, hill_formula
 from lmbmd.formulation.polymers.units import n_atoms, read_unit
-from lmbmd.trajectory.mapping.graphs import read_smarts
+from lmbmd.trajectory.mapping.graphs import first_atoms
 from lmbmd.trajectory.mapping.molecules import components, grouped
 from lmbmd.trajectory.species_map import UnitEntry
 
@@ -344,15 +344,10 @@ def sites_of_unit(unit: Chem.Mol, smarts: str, where: str) -> list[int]:
     Raises:
         LmbmdError: if the SMARTS cannot be read.
     """
-    from rdkit import Chem
-
-    pattern = read_smarts(smarts, where)
-    firsts = {match[0] for match in unit.GetSubstructMatches(pattern, uniquify=False, maxMatches=100_000)}
-    ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in unit.GetBonds()]
+    bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in unit.GetBonds()]
     # The two attachment points differ: the chain grows from one to the other.
     names = [
         {0: "He" if a.GetAtomMapNum() == 1 else "Ne"}.get(a.GetAtomicNum(), a.GetSymbol()) for a in unit.GetAtoms()
     ]
-    alike = list(Chem.CanonicalRankAtoms(bare_molecule(names, ends), breakTies=False))
-    kinds = {alike[i] for i in firsts}
-    return [i for i, a in enumerate(unit.GetAtoms()) if a.GetAtomicNum() > 1 and alike[i] in kinds]
+    found = first_atoms(unit, smarts, names, bonds, where)
+    return [i for i in found if unit.GetAtomWithIdx(i).GetAtomicNum() > 1]

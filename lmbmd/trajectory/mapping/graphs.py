@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lmbmd.core.errors import LmbmdError
@@ -49,11 +50,19 @@ def same_graph(one: Graph, other: Graph) -> bool:
     return bool(bare_molecule(*one[:2]).HasSubstructMatch(bare_molecule(*other[:2])))
 
 
-def read_smarts(smarts: str, where: str) -> Any:
-    """The query of a site's SMARTS.
+def first_atoms(
+    molecule: Any, smarts: str, elements: Sequence[str], bonds: Iterable[tuple[int, int]], where: str
+) -> list[int]:
+    """Atoms that are the first of a SMARTS in a molecule, and all that its bare graph cannot tell from these.
+
+    Args:
+        molecule: with bond orders, for RDKit.
+        smarts: of a site.
+        elements, bonds: what a topology knows of it, in the same order of atoms.
+        where: the site in the species map.
 
     Raises:
-        LmbmdError: if it cannot be read.
+        LmbmdError: if the SMARTS cannot be read.
     """
     from rdkit import Chem, rdBase
 
@@ -65,7 +74,11 @@ def read_smarts(smarts: str, where: str) -> Any:
             where=where,
             remedy=f"Give an element (O), a SMARTS ([O]=C), or atom names as a list: [{smarts}].",
         )
-    return pattern
+    firsts = {match[0] for match in molecule.GetSubstructMatches(pattern, uniquify=False, maxMatches=100_000)}
+    # A topology has no bond orders: the two oxygens of PO2F2- are alike in it, though O=P names one of them.
+    alike = Chem.CanonicalRankAtoms(bare_molecule(elements, bonds), breakTies=False)
+    kinds = {alike[i] for i in firsts}
+    return [i for i, kind in enumerate(alike) if kind in kinds]
 
 
 def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[int]:
@@ -75,11 +88,9 @@ def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[in
     Raises:
         LmbmdError: if the SMARTS cannot be read, or the molecule of the topology is not that of the SMILES.
     """
-    from rdkit import Chem
-
-    pattern = read_smarts(smarts, where)
     template = _parsed(smiles, where)
     wanted = graph_of_smiles(smiles, where)
+    found = first_atoms(template, smarts, wanted.elements, wanted.bonds, where)
     if not graph.bonds and wanted.bonds:
         raise LmbmdError(
             "the topology has no bonds to match a SMARTS on.",
@@ -93,8 +104,4 @@ def matched_atoms(graph: Graph, smiles: str, smarts: str, where: str) -> list[in
             remedy="Mend the SMILES, or give atom names as a list.",
         )
     place = bare_molecule(*graph[:2]).GetSubstructMatch(bare_molecule(*wanted[:2]))
-    firsts = {found[0] for found in template.GetSubstructMatches(pattern, uniquify=False, maxMatches=100_000)}
-    # A topology has no bond orders: the two oxygens of PO2F2- are alike in it, though O=P names one of them.
-    alike = Chem.CanonicalRankAtoms(bare_molecule(*wanted[:2]), breakTies=False)
-    kinds = {alike[i] for i in firsts}
-    return sorted(place[i] for i in range(len(alike)) if alike[i] in kinds)
+    return sorted(place[i] for i in found)
