@@ -188,7 +188,7 @@ def potential(
         LmbmdError: if PySCF is not installed, or a wave function does not converge.
     """
     try:
-        from pyscf import dft, gto, scf
+        from pyscf import dft, gto, scf, solvent
     except ImportError as error:
         raise LmbmdError(
             "RESP needs PySCF, which is not installed.",
@@ -203,11 +203,9 @@ def potential(
     alone = dft.RKS(molecule, xc="pbe0").density_fit()
     alone.grids.level = GRID_LEVEL
     densities = [_density(alone)]
-    immersed = alone.PCM()
-    immersed.with_solvent.method = "C-PCM"
-    immersed.with_solvent.eps = permittivity
-    immersed.with_solvent.lebedev_order = SURFACE_ORDER
-    densities.append(_density(immersed, densities[0]))
+    dielectric = _dielectric(molecule)
+    dielectric.method, dielectric.eps, dielectric.lebedev_order = "C-PCM", permittivity, SURFACE_ORDER
+    densities.append(_density(solvent.PCM(alone, dielectric), densities[0]))
     return _seen_from(molecule, 0.5 * (densities[0] + densities[1]), points)
 
 
@@ -220,15 +218,43 @@ def _density(field: Any, guess: np.ndarray | None = None) -> np.ndarray:
     return np.asarray(field.make_rdm1())
 
 
+def _dielectric(molecule: Any) -> Any:
+    """PySCF's polarisable continuum, which keeps the integrals of its surface instead of making them in every cycle."""
+    from pyscf import df, gto, lib
+    from pyscf.solvent import pcm
+
+    class Dielectric(pcm.PCM):
+        """Those of pairs of orbitals, each pair once, with the charges of the surface: (n_pairs, n_points)."""
+
+        def build(self, ng: int | None = None) -> None:
+            super().build(ng)
+            places, exponents = self.surface["grid_coords"], self.surface["charge_exp"]
+            charges = gto.fakemol_for_charges(places, expnt=exponents**2)
+            self.integrals = df.incore.aux_e2(self.mol, charges, intor="int3c2e_sph", aosym="s2ij")
+
+        def _get_v(self, dms: np.ndarray) -> np.ndarray:
+            return _both_halves(np.asarray(dms)) @ self.integrals
+
+        def _get_vmat(self, q: np.ndarray) -> np.ndarray:
+            return -lib.unpack_tril((self.integrals @ q.reshape(-1, self.integrals.shape[1]).T).T)
+
+    return Dielectric(molecule)
+
+
+def _both_halves(densities: np.ndarray) -> np.ndarray:
+    """Weight of each pair of orbitals (n, n_pairs) of symmetric density matrices (n, n_orbitals, n_orbitals)."""
+    i, j = np.tril_indices(densities.shape[-1])
+    return densities[:, i, j] * np.where(i == j, 1.0, 2.0)
+
+
 def _seen_from(molecule: Any, density: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Potential (hartree per e) of nuclei and electrons at ``points`` (Å)."""
     from pyscf import df, gto
 
-    places = points / BOHR_A
+    places, weights = points / BOHR_A, _both_halves(density[None])[0]
     found = np.empty(len(places))
     for start in range(0, len(places), BLOCK):
-        block = places[start : start + BLOCK]
-        integrals = df.incore.aux_e2(molecule, gto.fakemol_for_charges(block))
-        found[start : start + BLOCK] = -np.einsum("ijp,ij->p", integrals, density)
+        charges = gto.fakemol_for_charges(places[start : start + BLOCK])
+        found[start : start + BLOCK] = -weights @ df.incore.aux_e2(molecule, charges, aosym="s2ij")
     nuclei = np.linalg.norm(places[:, None] - molecule.atom_coords()[None], axis=2)
     return found + (molecule.atom_charges() / nuclei).sum(1)
