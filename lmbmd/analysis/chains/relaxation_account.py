@@ -13,7 +13,7 @@ from lmbmd.analysis.dynamics.lifetimes_account import OUTCOME, across_runs, free
 from lmbmd.analysis.family import Account, Family, Findings
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Descriptor
-from lmbmd.numbers.doubt import SURE, Doubt, Kind, described
+from lmbmd.numbers.doubt import Doubt, Kind, described
 
 #: Of what the correlation functions are, by name and order.
 _MEANING = {
@@ -27,6 +27,8 @@ _NAMES = {
     ("unit_vector", "P2"): "unit_vector_p2",
     ("end_to_end", "P1"): "end_to_end",
 }
+#: What is said of directions where of contacts it is something else: they turn, and each is a sample by itself.
+_SAID_OF = {Kind.NOT_RESOLVED: Kind.TURNED, Kind.FEW_LOSSES: Kind.FEW_SAMPLES}
 
 
 def relaxation_account(results: Sequence[tuple[float, int, tuple[Correlation, ...]]]) -> Account:
@@ -51,9 +53,8 @@ def relaxation_account(results: Sequence[tuple[float, int, tuple[Correlation, ..
     table, curves = [], []
     for found in across_runs([each for _, _, each in results], ("partner", "state", "kind")):
         row, curve = lifetime(found, interval, shortest)
-        if row["doubt"].kind is Kind.NOT_RESOLVED:
-            turned = replace(row["doubt"], kind=Kind.TURNED)
-            row |= {"doubt": turned, **outcome_columns(turned, "")}
+        row |= {key: replace(row[key], kind=_SAID_OF.get(row[key].kind, row[key].kind)) for key in ("doubt", "few")}
+        row |= outcome_columns(row["doubt"] or row["few"], "decayed", row["tau_ps"], row["error"])
         key = row["state"], row["correlation"]
         rows += _descriptors(row, _NAMES[key], _MEANING[key])
         table.append({**row, "chain": row["partner"], "vector": row["state"], "order": row["correlation"]})
@@ -78,7 +79,7 @@ def _descriptors(row: dict, name: str, meaning: str) -> list[Descriptor]:
     )
     rows = []
     for what, value, error, kind, doubt in parts:
-        found = SURE if value == value else doubt
+        found = row["few"] if value == value else doubt
         known = row["departures"], freedom_of(error, row["jackknife_freedom"], row["departures"])
         rows.append(described(what, row["partner"], value, error, "ps", *known, f"{kind} of {meaning}", found))
     return rows

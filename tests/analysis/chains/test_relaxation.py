@@ -119,3 +119,17 @@ def test_frames_off_the_beat_are_refused():
         fold.add(systems.first(atoms, one))
     with pytest.raises(LmbmdError, match="comes 6 ps after"):
         fold.result()
+
+
+@pytest.mark.parametrize(("n_chains", "ends", "bonds"), [(4, "few_samples", ""), (2, "few_samples", "few_samples"), (12, "", "")])
+def test_relaxation_times_of_fewer_than_ten_vectors_have_errors_that_are_not_relied_on(n_chains, ends, bonds):
+    """As the decay times of fewer than ten contacts: few groups may agree by chance, with an error of nothing."""
+    atoms = systems.atom_table((LI, 1), (systems.Chain("C", (EO,) * 4), n_chains))
+    found = relaxed(atoms, turning(np.random.default_rng(6), 600, 3 * n_chains, 5.0))
+    for name, kind in {"end_to_end": ends, "unit_vector_p1": bonds, "unit_vector_p2": bonds}.items():
+        for one in (row(found, f"{name}_time_ps"), row(found, f"{name}_integral_ps")):
+            assert np.isfinite(one.value) and one.doubt_kind == kind, (one.name, one.doubt_kind)
+    table = found.tables["chain_relaxation"].set_index(["vector", "order"])
+    told = table.loc[("end_to_end", "P1")]
+    assert told.outcome_kind == ends and (told.outcome == "decayed") == (not ends)
+    assert not ends or told.outcome == f"error not reliable ({n_chains:.1f} independent samples)"
