@@ -129,6 +129,22 @@ def test_selectivity_compares_shells_with_the_box(small):
     assert value(d, "anion_selectivity", "FSI/NO3") == pytest.approx((6 / 3) / (3 / 1))
 
 
+def test_no_name_or_value_depends_on_the_order_of_species():
+    """A pair is named alike in the study of one bottle and in another's map, or they could not be compared."""
+    frame = [(0, ("FSI", 0), 1), (0, ("EC", 0), 0), (1, ("NO3", 0), 0), (1, ("DME", 0), 0), (1, ("FSI", 0), 2)]
+    told = []
+    for order in ([LI, FSI, NO3, DME, EC], [LI, EC, DME, NO3, FSI]):
+        atoms = systems.atom_table(*((one, 2) for one in order))
+        found = quick(by_hand(atoms, [frame, []], [frame, frame]), atoms)
+        rows = found.descriptors
+        told.append(dict(zip(zip(rows.name, rows.species, strict=True), rows.value, strict=True)))
+        told[-1] |= dict(found.tables["shells"][["label", "fraction"]].to_numpy())
+    assert told[0].keys() == told[1].keys() and {("anion_selectivity", "FSI/NO3"), "DME1 FSI1 NO31"} < told[0].keys()
+    of_contacts = ("anion_cn", "solvent_cn", "shell_fraction", "anion_enrichment", "anion_selectivity", "denticity")
+    for name in (name for name in told[0] if isinstance(name, str) or name[0] in of_contacts):
+        assert told[0][name] == pytest.approx(told[1][name], nan_ok=True), name
+
+
 def test_free_and_bridging_molecules_are_shares_of_their_species(small):
     _, _, d = small
     assert value(d, "free_anion_fraction", "FSI") == pytest.approx((3 * 2 / 3 + 1) / 4)

@@ -121,7 +121,9 @@ class _Motion:
 
     @property
     def ions(self) -> list[str]:
-        return [name for name, charge in zip(self.names, self.charge, strict=True) if charge]
+        """Cations first, then by name, so that the names of pairs do not depend on the order of species."""
+        charged = [(charge < 0, name) for name, charge in zip(self.names, self.charge, strict=True) if charge]
+        return [name for _, name in sorted(charged)]
 
     def current(self, name: str) -> np.ndarray:
         """Weights of the species' displacements that make the current of one ion species, barycentric."""

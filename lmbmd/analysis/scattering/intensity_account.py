@@ -120,7 +120,7 @@ def _totals(curves: Curves) -> pd.DataFrame:
 
 def _parts(curves: Curves) -> pd.DataFrame:
     """Parts by species and by class, of each pair of them."""
-    species = list(dict.fromkeys(name for name, _ in curves.parts))
+    species = sorted({name for name, _ in curves.parts})
     present = {name for _, name in curves.parts}
     sides: dict[str, dict[str, Sequence[int]]] = {
         "species": {s: [k for k, part in enumerate(curves.parts) if part[0] == s] for s in species},

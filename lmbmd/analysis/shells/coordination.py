@@ -27,9 +27,13 @@ def kind(species: SpeciesInfo) -> str:
 
 
 def ligand_species(atoms: AtomTable) -> np.ndarray:
-    """Indices of the species that can sit in a shell (all but cations), in the order in which shells name them."""
+    """Indices of the species that can sit in a shell (all but cations), in the order in which shells name them.
+
+    By kind, then by name: not by the order of the recipe or map, or one shell would have two names.
+    """
     kinds = [kind(s) for s in atoms.species]
-    return np.array([k for which in LIGAND_KINDS for k, this in enumerate(kinds) if this == which], np.int64)
+    found = [k for k, this in enumerate(kinds) if this in LIGAND_KINDS]
+    return np.array(sorted(found, key=lambda k: (LIGAND_KINDS.index(kinds[k]), atoms.species[k].name)), np.int64)
 
 
 def ligand_columns(atoms: AtomTable) -> np.ndarray:

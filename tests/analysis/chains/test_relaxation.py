@@ -121,7 +121,9 @@ def test_frames_off_the_beat_are_refused():
         fold.result()
 
 
-@pytest.mark.parametrize(("n_chains", "ends", "bonds"), [(4, "few_samples", ""), (2, "few_samples", "few_samples"), (12, "", "")])
+@pytest.mark.parametrize(
+    ("n_chains", "ends", "bonds"), [(4, "few_samples", ""), (2, "few_samples", "few_samples"), (12, "", "")]
+)
 def test_relaxation_times_of_fewer_than_ten_vectors_have_errors_that_are_not_relied_on(n_chains, ends, bonds):
     """As the decay times of fewer than ten contacts: few groups may agree by chance, with an error of nothing."""
     atoms = systems.atom_table((LI, 1), (systems.Chain("C", (EO,) * 4), n_chains))

@@ -93,6 +93,17 @@ def test_self_diffusion_is_that_of_the_walks(independent):
         assert rows["msd_exponent", species.name].error < 0.2
 
 
+def test_pairs_of_ions_are_named_cation_first_whatever_the_order_of_species():
+    rng = np.random.default_rng(2)
+    atoms = systems.atom_table((FSI, 8), (LI, 8), (DME, 16))
+    rows, said = account(atoms, [motion(atoms, start(rng, atoms) + walk(rng, 200, per_molecule(atoms)), segment=NVT)])
+    pairs = {species for name, species in rows if name == "onsager_barycentric_S_m"}
+    assert pairs == {"Li|Li", "Li|FSI", "FSI|FSI"}
+    assert set(zip(*(said.tables["onsager"][side] for side in ("first", "second")), strict=True)) == {
+        tuple(pair.split("|")) for pair in pairs
+    }
+
+
 def test_conductivity_and_onsager_coefficients_are_those_of_the_walks(independent):
     _, rows, _, (cross, own, _) = independent
     factor = conductivity_S_m(1.0, EDGE_A**3, T_K)

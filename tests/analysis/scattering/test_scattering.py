@@ -11,7 +11,9 @@ from systems import DME, FSI, LI, atom_table
 
 from lmbmd.analysis.scan.contacts import find_contacts
 from lmbmd.analysis.scan.options import ContactOptions
+from lmbmd.analysis.scattering.asked import AskedScattering
 from lmbmd.analysis.scattering.curves import Curves
+from lmbmd.analysis.scattering.intensity_account import scattering_account
 from lmbmd.analysis.scattering.lengths import form_factor, neutron_length_fm
 from lmbmd.analysis.scattering.options import ScatteringOptions
 from lmbmd.analysis.scattering.sums import CLASSES, Scattered, Scattering
@@ -109,6 +111,16 @@ def test_the_parts_sum_to_the_total_and_a_file_keeps_all(tmp_path):
     for weight in ("xray", "neutron", "centres"):
         parts = [curves.part(weight, [a], [b]).value for a in curves.everything for b in curves.everything if a <= b]
         assert np.sum(parts, axis=0) == pytest.approx(curves.structure(weight).value, rel=1e-9)
+
+
+def test_pairs_of_species_in_the_table_do_not_depend_on_the_order_of_species():
+    rng, told = np.random.default_rng(4), []
+    for order in ((LI, FSI, DME), (DME, FSI, LI)):
+        atoms = atom_table(*((one, 2) for one in order))
+        one = scattered(atoms, [(rng.uniform(0, 20, (len(atoms), 3)), TRICLINIC)], q_max_per_A=1.0)
+        table = scattering_account(AskedScattering([one], ScatteringOptions()), "Li").tables["scattering_parts"]
+        told.append(set(map(tuple, table.loc[table.kind == "species", ["first", "second"]].to_numpy())))
+    assert told[0] == told[1] and ("DME", "Li") in told[0]
 
 
 @pytest.mark.parametrize("weight", ["xray", "neutron", "centres"])
