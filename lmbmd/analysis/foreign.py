@@ -24,6 +24,7 @@ from lmbmd.analysis.scattering.run import scatter
 from lmbmd.analysis.snapshots import export_snapshots
 from lmbmd.core import provenance, stages
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import filling
 from lmbmd.core.validation import is_a, validated
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
@@ -77,7 +78,8 @@ def analyze(
     """What ``lmbmd.analyze`` computes, with its arguments; without the page.
 
     Writes contacts.arrow, rdf.npz and sample.xtc, of each of several replicas into a folder r1, r2 …, and
-    atoms.parquet, the descriptors, the tables and the snapshots into ``out``, which is made if it is not there.
+    atoms.parquet, the descriptors, the tables and the snapshots into ``out``, which is made if it is not there. If it
+    raises, nothing is written, and what lay there is as it was.
 
     Raises:
         LmbmdError: naming the file, key, frame or atom and the remedy.
@@ -118,41 +120,41 @@ def analyze(
             "centre": chosen.centre or species_map.centres[0],
         }
     )
-    folder, runs = Path(out), []
-    for number, (_, frames) in enumerate(opened, start=1):
-        place = folder / f"r{number}" if len(opened) > 1 else folder
-        place.mkdir(parents=True, exist_ok=True)
-        files = place / "contacts.arrow", place / "rdf.npz"
-        runs.append(run_contacts(frames, atoms, *files, chosen.contacts, workers=workers, sample_path=place / SAMPLE))
-    motion = [
-        Segment(contacts, number, **facts)
-        for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
-    ]
-    found = None
-    if asked:
-        sums = [
-            scatter(
-                frames, contacts, [rdf for _, rdf in runs], atoms, describing.centre, asked.computing, describing, n
-            )
-            for n, ((_, frames), (contacts, _)) in enumerate(zip(opened, runs, strict=True), start=1)
+    runs = []
+    with filling(out) as folder:
+        for number, (_, frames) in enumerate(opened, start=1):
+            place = folder / f"r{number}" if len(opened) > 1 else folder
+            files = place / "contacts.arrow", place / "rdf.npz", chosen.contacts
+            runs.append(run_contacts(frames, atoms, *files, workers=workers, sample_path=place / SAMPLE))
+        motion = [
+            Segment(contacts, number, **facts)
+            for number, ((contacts, _), facts) in enumerate(zip(runs, facts_of, strict=True), start=1)
         ]
-        found = AskedScattering(sums, asked.computing, curves)
-    sample = Sample(runs[0][0], len(atoms))
-    described = describe(runs, atoms, describing, motion=motion, scattering=found, sample=sample)
-    trajectory = ", ".join(frames.name for _, frames in opened)
-    stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
-    told = {
-        "title": title or Path(files_of(opened[0][1])[0]).name,
-        "temperature_K": temperature_K,
-        "friction_per_ps": friction_per_ps,
-        "species_map": species_map.model_dump(mode="json", exclude_defaults=True),
-        "runs": [_read(frames, contacts) for (_, frames), (contacts, _) in zip(opened, runs, strict=True)],
-        "box": _box(atoms, runs[0][0].frame(0).volume_A3),
-    }
-    described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
-    atoms.write(folder / "atoms.parquet")
-    snapshots = export_snapshots(runs[0][0], sample, atoms, described, folder / "snapshots")
-    described.write(folder, snapshots)
+        found = None
+        if asked:
+            sums = [
+                scatter(
+                    frames, contacts, [rdf for _, rdf in runs], atoms, describing.centre, asked.computing, describing, n
+                )
+                for n, ((_, frames), (contacts, _)) in enumerate(zip(opened, runs, strict=True), start=1)
+            ]
+            found = AskedScattering(sums, asked.computing, curves)
+        sample = Sample(runs[0][0], len(atoms))
+        described = describe(runs, atoms, describing, motion=motion, scattering=found, sample=sample)
+        trajectory = ", ".join(frames.name for _, frames in opened)
+        stamp = provenance.stamp(stages.DESCRIBE, {}, trajectory=trajectory)
+        told = {
+            "title": title or Path(files_of(opened[0][1])[0]).name,
+            "temperature_K": temperature_K,
+            "friction_per_ps": friction_per_ps,
+            "species_map": species_map.model_dump(mode="json", exclude_defaults=True),
+            "runs": [_read(frames, contacts) for (_, frames), (contacts, _) in zip(opened, runs, strict=True)],
+            "box": _box(atoms, runs[0][0].frame(0).volume_A3),
+        }
+        described = replace(described, facts={**described.facts, "analysed": told, "provenance": stamp})
+        atoms.write(folder / "atoms.parquet")
+        snapshots = export_snapshots(runs[0][0], sample, atoms, described, folder / "snapshots")
+    described.write(out, [Path(out) / path.relative_to(folder) for path in snapshots])
     return described
 
 

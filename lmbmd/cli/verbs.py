@@ -456,23 +456,24 @@ def export(options: argparse.Namespace) -> None:
     from lmbmd.box.export import export
     from lmbmd.box.pdb import residue_names
     from lmbmd.box.read import built_of
-    from lmbmd.core.files import write_text
+    from lmbmd.core.files import filling, write_text
     from lmbmd.data.atoms import AtomTable
     from lmbmd.formulation.composition import Composition
     from lmbmd.trajectory import open_universe
     from lmbmd.trajectory.mapping.draft import map_of
 
-    print(*export(options.folder, options.to, options.out), sep="\n")
-    built = built_of(options.folder)
-    atoms, recipe = AtomTable.read(built / "atoms.parquet"), built.parent / "composition.json"
-    told: dict[str, Any] = {"resnames": residue_names(atoms)}
-    if options.to == "lammps":
-        told = {"types": open_universe(options.out / "data.lmp").atoms.types}
-        if atoms.chains and recipe.is_file():
-            chains = Composition.read(recipe).chains.values()
-            told["units"] = {chain.names[x]: smiles for chain in chains for x, smiles in chain.units.items()}
-    write_text(options.out / "species.yaml", map_of(atoms, **told))
-    print(options.out / "species.yaml")
+    with filling(options.out) as folder:
+        files = export(options.folder, options.to, folder)
+        built = built_of(options.folder)
+        atoms, recipe = AtomTable.read(built / "atoms.parquet"), built.parent / "composition.json"
+        told: dict[str, Any] = {"resnames": residue_names(atoms)}
+        if options.to == "lammps":
+            told = {"types": open_universe(folder / "data.lmp").atoms.types}
+            if atoms.chains and recipe.is_file():
+                chains = Composition.read(recipe).chains.values()
+                told["units"] = {chain.names[x]: smiles for chain in chains for x, smiles in chain.units.items()}
+        write_text(folder / "species.yaml", map_of(atoms, **told))
+    print(*(options.out / path.name for path in (*files, folder / "species.yaml")), sep="\n")
 
 
 def validate(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import errno
 import glob
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,13 +40,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     # The suffix is kept: writers such as matplotlib choose the format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _forget_abandoned(path)
-        yield partial
-        with open(partial, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-        sync_folder(path.parent)
+        with _folder(path.parent), _removing(partial):
+            _forget_abandoned(path)
+            yield partial
+            with open(partial, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(partial, path)
+            sync_folder(path.parent)
     except OSError as error:
         ours = {str(place) for place in (partial, *partial.parents)}
         named = str(partial) in str(error)  # Arrow has the name in its message only
@@ -57,9 +58,50 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             where=str(path),
             remedy="Check that the folder exists, is writable and has space left.",
         ) from error
+
+
+@contextmanager
+def _removing(partial: Path) -> Iterator[None]:
+    """Remove a file at the end, if it is still there: it may have been renamed, or could never be made."""
+    try:
+        yield
     finally:
-        with suppress(OSError):  # it was renamed, or could never be made
+        with suppress(OSError):
             partial.unlink()
+
+
+@contextmanager
+def filling(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give an empty folder inside ``folder``, which is made; on success its files become those of ``folder``.
+
+    On failure it goes, and so do the folders that were made for it: what ``folder`` held stays as it was.
+    """
+    folder = Path(folder)
+    partial = folder / f".{os.getpid()}.partial"
+    with _folder(folder):
+        try:
+            partial.mkdir()
+            yield partial
+            written = [path for path in partial.rglob("*") if path.is_file()]
+            for path in sorted(written, key=lambda path: path.stat().st_mtime_ns):  # in the order in which they were
+                place = folder / path.relative_to(partial)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder; folders that were made for it and in which nothing is at the end go again."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):  # from the innermost on
+            for place in made:
+                place.rmdir()
 
 
 def _forget_abandoned(path: Path) -> None:

@@ -85,6 +85,26 @@ def test_a_wrong_species_map_is_one_paragraph(files, capsys, change, said):
     assert not (files / "out" / "described.json").exists()
 
 
+def test_a_refusal_that_comes_late_leaves_nothing_new_and_an_earlier_analysis_as_it_was(files, capsys):
+    universe = mda.Universe(files / "topology.pdb", files / "traj.xtc")
+    with mda.Writer(str(files / "bad.trr"), len(universe.atoms)) as writer:
+        for step in universe.trajectory:
+            last = step.frame == len(universe.trajectory) - 1
+            universe.atoms.positions = universe.atoms.positions + (np.nan if last else 0.0)
+            writer.write(universe.atoms)
+    asked = ["analyze", files / "topology.pdb", files / "traj.xtc", "--species", files / "species.yaml"]
+    replicas = [*asked[:3], files / "bad.trr", "--as", "replicas", *asked[3:]]
+    there = sorted(files.iterdir())
+    for out in ("out", "deep/in/out"):  # the first replica has been read whole by then
+        assert main([*map(str, replicas), "--out", str(files / out)]) == 2
+        assert "frame" in capsys.readouterr().err
+        assert [path for path in files.rglob("*") if path not in there and not path.name.startswith(".bad")] == []
+    assert main([*map(str, asked), "--out", str(files / "out")]) == 0
+    before = {path: path.read_bytes() for path in (files / "out").rglob("*") if path.is_file()}
+    assert main([*map(str, asked[:2]), str(files / "bad.trr"), *map(str, asked[3:]), "--out", str(files / "out")]) == 2
+    assert {path: path.read_bytes() for path in (files / "out").rglob("*") if path.is_file()} == before
+
+
 def test_an_unknown_analysis_option_names_the_nearest(files):
     with pytest.raises(LmbmdError, match="search_radius_A"):
         lmbmd.analyze((files / "topology.pdb", files / "traj.xtc"), EXACT_MAP, options={"search_radius": 4.0})

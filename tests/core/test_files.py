@@ -9,7 +9,7 @@ import os
 import pytest
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.files import check_recorded, read_json, replacing, sealed, write_text
+from lmbmd.core.files import check_recorded, filling, read_json, replacing, sealed, write_text
 from lmbmd.core.provenance import file_sha256
 
 
@@ -36,6 +36,29 @@ def test_a_file_that_cannot_be_read_inside_the_block_is_not_called_one_that_cann
     with pytest.raises(FileNotFoundError, match="source"), replacing(tmp_path / "file.txt") as partial:
         partial.write_text((tmp_path / "source").read_text(encoding="utf-8"), encoding="utf-8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_made_for_what_fails_go_again_and_those_that_were_there_stay(tmp_path):
+    (tmp_path / "there").mkdir()
+    for folder in ("there/a/b", "there", "c"):
+        with pytest.raises(ValueError, match="late"), replacing(tmp_path / folder / "file.txt") as partial:
+            partial.write_text("half", encoding="utf-8")
+            raise ValueError("late")
+        with pytest.raises(ValueError, match="late"), filling(tmp_path / folder) as place:
+            write_text(place / "r1" / "file.txt", "half")
+            raise ValueError("late")
+        assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+def test_a_folder_that_is_filled_keeps_what_else_is_in_it(tmp_path):
+    write_text(tmp_path / "out" / "r1" / "old.txt", "old")
+    write_text(tmp_path / "out" / "r1" / "new.txt", "old")
+    with filling(tmp_path / "out") as place:
+        write_text(place / "r1" / "new.txt", "new")
+        write_text(place / "record.json", "{}")
+        assert (tmp_path / "out" / "r1" / "new.txt").read_text(encoding="utf-8") == "old"
+    found = {str(p.relative_to(tmp_path / "out")): p.read_text() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"r1/old.txt": "old", "r1/new.txt": "new", "record.json": "{}"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG])
