@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import report_inputs
+from pages import Document
 
 from lmbmd.report.inputs import load_results
 from lmbmd.report.pages.index import index_page, unfinished, write_index
@@ -65,6 +66,14 @@ def test_what_is_finished_by_now_is_compared_and_the_rest_is_told(compared, tmp_
     assert "4.25 of 20" in section and "298.15" not in section and "failed" not in section
     assert f"{compared[0].name}/report.html" in page
     assert f"{name}/report.html" not in page and "its page is not made yet" in page
+
+
+def test_one_state_point_is_not_offered_to_be_compared_with_itself(compared):
+    """Neither a pair, nor trends, nor a front, and no script that would look for them; two have all of these."""
+    alone, both = (Document(index_page(results)) for results in (compared[:1], compared))
+    words = ("Two side by side", "Trends", "Trade-offs", "Pareto", "to sort", "Sort by")
+    assert all(word in both.text for word in words) and not any(word in alone.text for word in words)
+    assert alone.tables and "<script" not in index_page(compared[:1]) and "<button" not in index_page(compared[:1])
 
 
 def test_a_failed_job_is_told_with_what_to_do_and_escaped(compared):

@@ -73,20 +73,20 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
     an upper bound, the sum of theirs.
 
     Args:
-        results: of every formulation, in the order of the table.
+        results: of every formulation, in the order of the table; two state points or more.
         features: their feature table.
 
     Returns:
         ``points``: the state points, with ``cells`` of [number, value, error, doubt], where number and doubt are
         places in ``numbers`` and ``doubts`` (0: none) and what is missing is null. Numbers of a run that is too short
-        have no error to compare them by. A number that one of several
-        state points alone has is left out: there is nothing to compare it with. ``pairs``: see ``_pairs``.
+        have no error to compare them by. A number that one state point alone
+        has is left out: there is nothing to compare it with. ``pairs``: see ``_pairs``.
     """
     pairs = [(one, point) for one in results for point in one.state_points]
     rows = features[~features.name.isin((*_LEFT_OUT, *(name for name, _, _ in OVER_TEMPERATURES)))]
     rows = pd.concat([rows, free_solvent(features)], ignore_index=True)
     often = rows.groupby(["name", "species"], sort=False).size()
-    keys = [key for key, n in often.items() if n > 1 or len(pairs) == 1]
+    keys = [key for key, n in often.items() if n > 1]
     place = {key: k for k, key in enumerate(keys)}
     units = {(row.name, row.species): row.unit for row in rows.itertuples(index=False)}
     short = rows.verdict.isin(TOO_SHORT) & ((rows.error.abs() > 0) | (rows.doubt_kind != "")) & rows.value.notna()
@@ -112,7 +112,7 @@ def comparison(results: Sequence[Results], features: pd.DataFrame) -> dict[str, 
         for n, s in keys
     ]
     points = [_facts(*pair) | {"cells": of} for pair, of in zip(pairs, cells, strict=True)]
-    compared = _pairs(keys, *found) if 1 < len(pairs) <= PAIRS_UP_TO else None
+    compared = _pairs(keys, *found) if len(pairs) <= PAIRS_UP_TO else None
     return {"points": points, "numbers": numbers, "doubts": list(doubts), "axes": AXES, "pairs": compared}
 
 

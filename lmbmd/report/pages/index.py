@@ -112,9 +112,10 @@ def index_page(
         without_page: names of formulations whose report is not made yet.
         study: its name, if the results are of one.
     """
-    text, digest = script("sort.js", "index.js", "plots.js")
     numbers = feature_table(results) if table is None else table
-    data = comparison(results, numbers) if results else {"points": []}
+    several = sum(len(one.state_points) for one in results) > 1  # there is something to compare, and to sort
+    text, digest = script("sort.js", "index.js", "plots.js") if several else ("", "")
+    data = comparison(results, numbers) if several else {"points": []}
     for point in data["points"]:
         if point["name"] in without_page:
             point["href"] = "#comparison"
@@ -131,6 +132,7 @@ def index_page(
         .get_template("index.html.j2")
         .render(
             rows=rows,
+            several=several,
             heading=_heading(results, len(rows)),
             groups=[group for group in GROUPS if any(row.groups[group[0]] for row in rows)],
             colour=palette.colours(roles),

@@ -112,7 +112,7 @@ for (const id of ["sort-number", "sort-down"]) byId(id).addEventListener("input"
 // --- two state points side by side ---------------------------------------------------------------------------------
 for (const id of ["pair-a", "pair-b"]) fillSelect(byId(id), DATA.points.map((_, i) => i), (i) => titleOf(DATA.points[i]));
 const partner = DATA.points.findIndex((p, i) => i > 0 && p.T === DATA.points[0].T);
-byId("pair-b").value = partner > 0 ? partner : Math.min(1, DATA.points.length - 1);
+byId("pair-b").value = partner > 0 ? partner : 1;
 function forest(d) {
   if (d.error === null || (!d.error && !d.tested)) return "";
   const x = (t) => 60 + 5 * Math.max(-11, Math.min(11, t)), q = d.half;
@@ -133,7 +133,7 @@ function showPair() {
   list = list.filter((row) => row.d.place > 0);
   const told = list.filter((row) => row.d.judged).length, can = list.filter((row) => row.d.tested).length;
   if (only) list = list.filter((row) => row.d.judged);
-  const words = DATA.pairs || N < 2 ? [] : [`This page has too many state points (${N}) to hold a test of every pair.`];
+  const words = DATA.pairs ? [] : [`This page has too many state points (${N}) to hold a test of every pair.`];
   if (a === b) words.push("A and B are the same state point.");
   if (a !== b && (a.T === null || b.T === null)) words.push("Whether they have the same temperature is not known.");
   else if (a.T !== b.T) words.push(`Their temperatures differ: ${kelvin(a.T)} and ${kelvin(b.T)}.`);
