@@ -13,6 +13,7 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/contacts.smk"
 include: "workflow/rules/segments.smk"
 include: "workflow/rules/scatter.smk"
+include: "workflow/rules/quantum.smk"
 include: "workflow/rules/describe.smk"
 include: "workflow/rules/report.smk"
 

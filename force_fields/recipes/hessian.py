@@ -22,6 +22,7 @@ from rdkit import Chem
 from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
 from lmbmd.forcefield.parametrize.molecules import embedded
 from lmbmd.forcefield.parametrize.quantum import resp, xtb
+from lmbmd.quantum.xtb import relax
 
 #: A bond of a regular start geometry, Å; it is optimised.
 START_A = 1.7
@@ -45,7 +46,7 @@ def main() -> None:
     known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {"smiles": args.smiles}
     if "x_gfn2" not in known:
         starts = [ideal(args.shape, graph, START_A)] if args.shape else embedded(graph, args.conformers)
-        rough = min((xtb.relax(xtb.of(graph), x, **ROUGH) for x in starts), key=lambda found: found[0])[1]
+        rough = min((relax(xtb.of(graph), x, **ROUGH) for x in starts), key=lambda found: found[0])[1]
         keep(args.out, known, x_gfn2=xtb.fine_minimum(graph, rough).tolist())
     if args.only_resp or args.method == "gfn2":
         keep(args.out, known, x=known["x_gfn2"], method="GFN2-xTB")

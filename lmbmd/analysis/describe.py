@@ -30,6 +30,7 @@ from lmbmd.data.contacts import Contacts, FrameContacts
 from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
+from lmbmd.quantum.run import Energies
 
 #: Temperatures nearer to each other than this are one, K.
 SAME_K = 0.5
@@ -63,6 +64,7 @@ def describe(
     progress: bool = True,
     motion: Sequence[Segment] = (),
     scattering: AskedScattering | None = None,
+    energies: Sequence[Energies] = (),
     sample: Iterable[Frame] = (),
 ) -> Described:
     """Describe a state point from the contacts and RDFs of its replicas.
@@ -79,6 +81,7 @@ def describe(
         motion: where motion is read from, in order of replica; if none are given, from the runs themselves, of which
             then neither temperature nor thermostat is known.
         scattering: what the scattering stage found, if it was asked for.
+        energies: what the quantum stage found of each replica, if it was asked for.
         sample: whole frames of the first run (``trajectory.sample``), for the dipoles of molecules.
 
     Returns:
@@ -112,6 +115,7 @@ def describe(
         recipe=composition,
         segments=segments,
         scattering=scattering,
+        energies=tuple(energies),
         sample=sample,
     )
     families = [family(name) for name in FAMILIES]
@@ -154,6 +158,7 @@ def describe(
             {"frames": len(time), "sampled_ns": ns} for time, ns in zip(found.time_ps, found.sampled_ns, strict=True)
         ],
         **({"scattering": scattering.options.model_dump(mode="json")} if scattering else {}),
+        **({"quantum": energies[0].facts["options"]} if energies else {}),
     }
     return Described(
         descriptor_frame([row for account in accounts for row in account.rows]),

@@ -28,6 +28,7 @@ FAMILIES = (
     "clusters.components",
     "clusters.cipa",
     "scattering.intensity",
+    "energies.shells",
     "dynamics.lifetimes",
     "chains.hops",
     "chains.relaxation",

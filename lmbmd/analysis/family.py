@@ -23,6 +23,7 @@ from lmbmd.data.described import Descriptor
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
 from lmbmd.numbers.doubt import Doubt, Kind, described
+from lmbmd.quantum.run import Energies
 
 Result = TypeVar("Result", covariant=True)
 #: A quantity frame by frame: one array per replica.
@@ -63,6 +64,7 @@ class Setting:
         recipe: what was asked for, if known.
         segments: where motion is read from: one for each replica of families that are ``of_motion``.
         scattering: what the scattering stage found, if it was asked for.
+        energies: what the quantum stage found of each replica, if it was asked for.
         sample: whole frames that were kept of the first replica.
     """
 
@@ -76,6 +78,7 @@ class Setting:
     recipe: Recipe | None = None
     segments: tuple[Segment, ...] = ()
     scattering: AskedScattering | None = None
+    energies: tuple[Energies, ...] = ()
     sample: Iterable[Frame] = ()
 
     @property

@@ -173,7 +173,7 @@ def pick_shells(shells: Iterable[FirstShell], atoms: AtomTable, centre: str, lab
         if len(distance) == len(mean[label]):
             score = float(((distance - mean[label]) ** 2).sum())
             if label not in best or score < best[label][0]:
-                best[label] = score, _shell_pick(shell, atoms, label, number)
+                best[label] = score, shell_pick(shell, atoms, label, number)
     ranks = {label: rank for rank, label in enumerate(labels, start=1)}
     return [_renamed(best[label][1], f"shell-{ranks[label]}") for label in labels if label in best]
 
@@ -195,7 +195,7 @@ def _instances(
                 yield contacts, label, np.sort(distance).astype(float), int(number)
 
 
-def _shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int) -> Pick:
+def shell_pick(shell: FrameContacts, atoms: AtomTable, label: str, number: int) -> Pick:
     """The centre and the units of its shell, each where the contact's edge says it is."""
     row = slice(shell.offsets[number], shell.offsets[number + 1])
     molecules, first = np.unique(atoms.unit[shell.atom[row]], return_index=True)

@@ -288,6 +288,17 @@ def _add_stages(verb: Add) -> None:
     sub.add_argument("replica", type=int, help="its number")
     _add_files(sub, composition="composition.json", atoms=_ATOMS, trajectory="trajectory.xtc")
 
+    words = "draw some shells of each class from one replica, for energies"
+    sub = verb("draw", words, study=True)
+    sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
+    sub.add_argument("replica", type=int, help="its number")
+    _add_files(sub, composition="composition.json", atoms=_ATOMS, trajectory="trajectory.xtc")
+
+    sub = verb("quantum", "energies of the shells that were drawn from one replica", study=True)
+    sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
+    sub.add_argument("replica", type=int, help="its number")
+    sub.add_argument("--workers", type=int, default=1, help="processes at once")
+
     sub = verb("describe", "shells, speciation, clusters, CIPA and lifetimes of one state point", study=True)
     sub.add_argument("folder", type=Path, help="results/FORMULATION/TEMPERATUREK")
     _add_files(sub, composition="composition.json", atoms=_ATOMS)

@@ -297,37 +297,85 @@ def why(options: argparse.Namespace) -> None:
 
 
 def scatter(options: argparse.Namespace) -> None:
-    from lmbmd.analysis.describe import primary_centre
     from lmbmd.analysis.scattering.run import scatter
+    from lmbmd.study import layout
+
+    study, name = _asked(options, "scattering")
+    asked = study.scattering.computing
+    found = scatter(*_once_more(options, study, name), asked, study.describe_options(name), options.replica)
+    found.write(layout.replica_of(options.folder, options.replica) / layout.SCATTERING)
+
+
+def draw(options: argparse.Namespace) -> None:
+    from lmbmd.analysis.energies.draw import draw
+    from lmbmd.study import layout
+
+    study, name = _asked(options, "quantum")
+    chosen = study.describe_options(name)
+    found = draw(*_once_more(options, study, name), study.quantum, chosen, options.replica)
+    found.write(layout.replica_of(options.folder, options.replica) / layout.SHELLS)
+
+
+def _asked(options: argparse.Namespace, section: str) -> tuple[Any, str]:
+    """The study with the bottle of a composition, and that bottle's name; refused if it has not got a section."""
+    from lmbmd.formulation.composition import Composition
+    from lmbmd.study.study import load_study
+
+    name = Composition.read(options.composition).formulation
+    study = load_study(options.study, only=name)
+    if getattr(study, section) is None:
+        raise _not_asked(options, section)
+    return study, name
+
+
+def _not_asked(options: argparse.Namespace, section: str) -> LmbmdError:
+    what = f"the study does not ask for {section}."
+    return LmbmdError(what, where=str(options.study), remedy=f"Add the section '{section}: {{}}'.")
+
+
+def _once_more(options: argparse.Namespace, study: Any, name: str) -> tuple[Any, Any, Any, Any, Any]:
+    """What a second pass over a replica takes: frames, contacts, RDFs, atoms and centre."""
+    from lmbmd.analysis.describe import primary_centre
     from lmbmd.core.files import check_recorded
     from lmbmd.data.atoms import AtomTable
     from lmbmd.data.contacts import ContactFile
     from lmbmd.data.rdf import Rdf
-    from lmbmd.formulation.composition import Composition
     from lmbmd.study import layout
-    from lmbmd.study.study import load_study
     from lmbmd.trajectory import read_frames
 
-    name = Composition.read(options.composition).formulation
-    study = load_study(options.study, only=name)
-    if study.scattering is None:
-        what = "the study does not ask for scattering."
-        raise LmbmdError(what, where=str(options.study), remedy="Add the section 'scattering: {}'.")
-    atoms, chosen = AtomTable.read(options.atoms), study.describe_options(name)
+    atoms = AtomTable.read(options.atoms)
     check_recorded(options.trajectory, "run.json", "Restore it from a copy, or delete it: it is published again.")
     replicas = layout.contacts(options.folder, study.replicas(name))
     folder = layout.replica_of(options.folder, options.replica)
-    found = scatter(
+    return (
         read_frames(options.trajectory, atoms, step=study.analysis.frame_stride),
         ContactFile(folder / "contacts.arrow"),
         [Rdf.read(path.with_name("rdf.npz")) for path in replicas],
         atoms,
-        primary_centre(atoms, chosen.centre),
-        study.scattering.computing,
-        chosen,
-        options.replica,
+        primary_centre(atoms, study.describe_options(name).centre),
     )
-    found.write(folder / layout.SCATTERING)
+
+
+def quantum(options: argparse.Namespace) -> None:
+    from lmbmd.quantum.drawn import Drawn
+    from lmbmd.quantum.run import compute, nothing
+    from lmbmd.study import layout
+    from lmbmd.study.study import read_options
+
+    asked = read_options(options.study).quantum
+    if asked is None:
+        raise _not_asked(options, "quantum")
+    folder = layout.replica_of(options.folder, options.replica)
+    drawn = Drawn.read(folder / layout.SHELLS)
+    jobs = layout.quantum_jobs(layout.WORK, options.folder.parent.name, layout.temperature_of(options.folder))
+    try:
+        found = compute(drawn, asked, jobs, options.workers)
+    except LmbmdError as error:  # an outcome: it must not take the other chapters with it
+        found = nothing(drawn, asked, error)
+    found.write(folder / layout.ENERGIES)
+    if found.why_not:
+        again = "To try again: snakemake --forcerun quantum"
+        print(f"Energies of shells were not computed: {found.why_not}\n{again}", file=sys.stderr)
 
 
 def describe(options: argparse.Namespace) -> None:
@@ -342,6 +390,7 @@ def describe(options: argparse.Namespace) -> None:
     from lmbmd.data.contacts import ContactFile
     from lmbmd.data.rdf import Rdf
     from lmbmd.formulation.composition import Composition
+    from lmbmd.quantum.run import Energies
     from lmbmd.study import layout
     from lmbmd.study.study import SEGMENT_INPUT, load_study
     from lmbmd.trajectory.sample import Sample
@@ -366,8 +415,15 @@ def describe(options: argparse.Namespace) -> None:
             [read_measured(one, study.path.parent) for one in curves.values()],
         )
         inputs |= sums | {f"measured {path.name}": path for path in curves}
+    energies = []
+    if study.quantum:
+        of_shells = {f"energies {path.parent.name}": path.with_name(layout.ENERGIES) for path in replicas}
+        energies = [Energies.read(path) for path in of_shells.values()]
+        inputs |= of_shells
     sample = Sample(ContactFile(replicas[0]), len(atoms))
-    described = describe(runs, atoms, chosen, composition, motion=motion, scattering=scattering, sample=sample)
+    described = describe(
+        runs, atoms, chosen, composition, motion=motion, scattering=scattering, energies=energies, sample=sample
+    )
     inputs |= {f"contacts {path.parent.name}": path for path in replicas}
     for folder in at.values():
         name = f"{folder.parent.name}/{folder.name}"

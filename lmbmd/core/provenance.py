@@ -13,7 +13,20 @@ from typing import Any
 
 from lmbmd.core.version import VERSION
 
-_PACKAGES = ("numpy", "scipy", "numba", "MDAnalysis", "openmm", "packmol", "rdkit", "pandas", "pyarrow", "snakemake")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "MDAnalysis",
+    "openmm",
+    "packmol",
+    "rdkit",
+    "pandas",
+    "pyarrow",
+    "snakemake",
+    "tblite",
+    "pyscf",
+)
 
 
 def sha256_of(data: bytes) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 RESULTS, WORK, LOGS = Path("results"), Path("work"), Path("logs")
 #: What the scattering stage writes into the folder of a replica's run.
 SCATTERING = "scattering.npz"
+#: What the draw stage and the quantum stage write there.
+SHELLS, ENERGIES = "shells.json", "energies.json"
 
 
 def bottle(results: Path, formulation: str) -> Path:
@@ -57,6 +59,11 @@ def replica_of(folder: Path, replica: int | str) -> Path:
 def segment(run_folder: Path, number: int | str) -> Path:
     """Folder of a transport segment in that of its replica's run, below ``results`` or ``work``."""
     return run_folder / f"t{number}"
+
+
+def quantum_jobs(work: Path, formulation: str, temperature: str) -> Path:
+    """Folder of the finished jobs of quantum chemistry of a state point, named by what they computed."""
+    return point(work, formulation, temperature) / "quantum"
 
 
 def contacts(folder: Path, replicas: Iterable[int]) -> list[Path]:

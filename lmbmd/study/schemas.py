@@ -18,6 +18,7 @@ from lmbmd.analysis.scattering.options import MeasuredCurve, StudyScattering
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
 from lmbmd.formulation.polymers.entry import Polymer
+from lmbmd.quantum.options import QuantumOptions
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import Anneal, Protocol, Transport
 from lmbmd.study.study import StudyFile
@@ -33,6 +34,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "analysis": AnalysisOptions,
     "scattering": StudyScattering,
     "measured": MeasuredCurve,
+    "quantum": QuantumOptions,
     "cipa": CipaThresholds,
     "compactness": CompactnessOptions,
 }

@@ -28,6 +28,7 @@ from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.titles import title_of
 from lmbmd.literature.claims import known_claims, shipped_files
+from lmbmd.quantum.options import QuantumOptions
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import PRESSURE, STATE, Protocol, Transport
 from lmbmd.study import layout
@@ -58,6 +59,7 @@ class StudyFile(BaseModel):
     platform: PlatformOptions = PlatformOptions()
     analysis: AnalysisOptions = AnalysisOptions()
     scattering: StudyScattering | None = Field(None, description="X-ray and neutron scattering; see below")
+    quantum: QuantumOptions | None = Field(None, description="energies of shells; see below")
     force_fields: str = Field(FOLDER, description="the folder of parameter sets of your own (docs/parametrize.md)")
     claims: _OneOrMany = Field((), description="claim files, judged beside the shipped ones (docs/claims.md)")
 
@@ -102,6 +104,7 @@ class Study:
     library: Library
     transport: Transport | None = None
     scattering: StudyScattering | None = None
+    quantum: QuantumOptions | None = None
     claims: tuple[Path, ...] = ()
     own_sets: Mapping[str, OwnSet] = field(default_factory=dict)
 
@@ -153,6 +156,7 @@ class Study:
             folder = layout.run(layout.RESULTS, *run)
             found += [layout.mark(folder, "simulate"), layout.mark(folder, "contacts")]
             found += [layout.mark(folder, "scatter")] if self.scattering else []
+            found += [layout.mark(folder, rule) for rule in ("draw", "quantum") if self.quantum]
             for number in self.segments:
                 rules = ("segment", "segment_contacts")
                 found += [layout.mark(layout.segment(folder, number), rule) for rule in rules]
@@ -243,6 +247,23 @@ class Study:
         """Names of the files in the folder of a replica that its description needs of the scattering stage."""
         return [layout.SCATTERING, layout.mark(Path(), "scatter").name] if self.scattering else []
 
+    def draw_text(self, name: str) -> str:
+        """All that decides which shells of a bottle are drawn, as canonical JSON; "" if energies are not asked for."""
+        if self.quantum is None:
+            return ""
+        options = self.describe_options(name)
+        classes = options.model_dump(mode="json", exclude={"top_shells", "cipa", "compactness", "cutoff_shift_A"})
+        return canonical_json([self.quantum.model_dump(mode="json", include={"shells_per_class", "seed"}), classes])
+
+    def quantum_text(self) -> str:
+        """What is computed of the drawn shells, as canonical JSON; "" if nothing is asked for."""
+        return canonical_json(self.quantum.model_dump(mode="json")) if self.quantum else ""
+
+    @property
+    def quantum_files(self) -> list[str]:
+        """Names of the files in the folder of a replica that its description needs of the quantum stage."""
+        return [layout.ENERGIES, layout.mark(Path(), "quantum").name] if self.quantum else []
+
     def recipe_text(self, name: str) -> str:
         """``recipe`` as canonical JSON; a change of it composes and builds anew."""
         return canonical_json(self.recipe(name))
@@ -276,8 +297,10 @@ class Study:
         return {"frame_stride": self.analysis.frame_stride, **self.analysis.contacts.facts()}
 
     def describe_text(self, name: str) -> str:
-        """``describe_options`` as canonical JSON, and what is asked of scattering; a change describes anew."""
+        """``describe_options`` as canonical JSON, and what is asked of other stages; a change describes anew."""
         options = self.describe_options(name).model_dump(mode="json")
+        if self.quantum:
+            options |= {"quantum": self.quantum.model_dump(mode="json")}
         if self.scattering is None:
             return canonical_json(options)
         curves = [one.model_dump(mode="json") for one in self.measured(name).values()]
@@ -333,6 +356,7 @@ def load_study(
         protocol=file.protocol,
         transport=file.transport,
         scattering=file.scattering,
+        quantum=file.quantum,
         platform=file.platform,
         analysis=file.analysis,
         library=Library({}, {}),

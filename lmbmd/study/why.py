@@ -211,9 +211,12 @@ def _description_changes(study: Study, run: Run, folder: Path) -> list[str] | No
     )
     asked = study.scattering.computing.model_dump(mode="json") if study.scattering else None
     of_scattering = [dict(_flat({"scattering": one})) if one else {} for one in (made.get("scattering"), asked)]
+    of_quantum = study.quantum.model_dump(mode="json") if study.quantum else None
+    quantum = [dict(_flat({"quantum": one})) if one else {} for one in (made.get("quantum"), of_quantum)]
     changes = (
         differences(old, new)
         + differences(*of_scattering)
+        + differences(*quantum)
         + differences({"method": made["stage"]}, {"method": stages.DESCRIBE})
     )
     n_replicas = len(study.replicas(run.formulation))

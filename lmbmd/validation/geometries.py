@@ -20,7 +20,7 @@ from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.forcefield.parametrize.quantum.xtb import gfn2, relax
+from lmbmd.quantum.xtb import gfn2, relax
 from lmbmd.validation.plan import SET, repository
 
 FILE = "recipes/geometries.json"

@@ -22,7 +22,7 @@ from rdkit import Chem
 from lmbmd.data.library import load_library
 from lmbmd.data.terms import nonbonded_force
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.forcefield.parametrize.quantum.xtb import gfn2, relax
+from lmbmd.quantum.xtb import gfn2, relax
 from lmbmd.validation.pairs import vacuum_system
 from lmbmd.validation.plan import SET
 

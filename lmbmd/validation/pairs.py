@@ -23,12 +23,13 @@ from rdkit import Chem
 from lmbmd.core.files import write_text
 from lmbmd.core.progress import counted
 from lmbmd.core.provenance import canonical_json, sha256_of
-from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
+from lmbmd.core.units import HARTREE_KJ_MOL
 from lmbmd.data.library import load_library
 from lmbmd.data.terms import NativeForces, read_terms
 from lmbmd.forcefield.mixing import GEOMETRIC, mix_geometrically
 from lmbmd.forcefield.parameters import ParameterSet, load_set
-from lmbmd.forcefield.parametrize.quantum.xtb import Surface, gfn2, relax
+from lmbmd.quantum import dft as pbe0
+from lmbmd.quantum.xtb import gfn2, relax
 from lmbmd.validation.plan import SET, WORK, place
 from lmbmd.validation.results import PAIR, Row
 
@@ -115,24 +116,6 @@ def bindings(parameters: ParameterSet, species: str, scales: Sequence[float]) ->
 # ---- against quantum chemistry
 
 
-def pbe0(numbers: np.ndarray, charge: int, basis: str = "def2-svp") -> Surface:
-    """PBE0, doi:10.1063/1.478522, with density fitting."""
-    from pyscf import dft, gto  # the extra "validation"
-
-    last: list[np.ndarray] = []  # the density of the step before, to start from
-
-    def surface(x: np.ndarray) -> tuple[float, np.ndarray]:
-        atoms = [(int(z), tuple(r)) for z, r in zip(numbers, x, strict=True)]
-        method = dft.RKS(gto.M(atom=atoms, unit="bohr", charge=charge, basis=basis, verbose=0), xc="pbe0").density_fit()
-        energy = method.kernel(dm0=last[0] if last else None)
-        last[:] = [method.make_rdm1()]
-        return energy, method.nuc_grad_method().kernel() if len(numbers) > 1 and basis == "def2-svp" else np.zeros_like(
-            x
-        )
-
-    return surface
-
-
 def by_force_field(parameters: ParameterSet, species: str, pair: list, alone: list) -> dict:
     """Binding energy at the full and the scaled charge of the ion, and donors."""
     scale = parameters.default_ion_charge_scale
@@ -158,11 +141,11 @@ def by_quantum_chemistry(parameters: ParameterSet, species: str, pair: list, alo
         "gfn2_donors": donors(position, elements),
     }
     if dft:  # relaxed in a small basis, energies in a larger one
-        _, position = relax(pbe0(with_li, 1), position, force=1e-3)
-        _, free_position = relax(pbe0(numbers, 0), free_position, force=1e-3)
+        _, position = relax(pbe0.surface(with_li, 1), position, force=1e-3)
+        _, free_position = relax(pbe0.surface(numbers, 0), free_position, force=1e-3)
         parts = ((with_li, 1, position, 1), (numbers, 0, free_position, -1), (li, 1, centre, -1))
-        energies = [sign * pbe0(z, q, "def2-tzvp")(x / BOHR_A)[0] for z, q, x, sign in parts]
-        row |= {"pbe0_kJ_mol": HARTREE_KJ_MOL * sum(energies), "pbe0_donors": donors(position, elements)}
+        energies = [sign * pbe0.solve(z, x, q, "def2-tzvp").energy_kJ_mol for z, q, x, sign in parts]
+        row |= {"pbe0_kJ_mol": sum(energies), "pbe0_donors": donors(position, elements)}
     return row
 
 

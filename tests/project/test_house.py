@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lmbmd"
 #: From the ground up: a room imports from rooms before it. docs/architecture.md has the same list.
 ROOMS = (
-    *("core", "data", "numbers", "formulation", "forcefield", "box", "simulate", "trajectory", "analysis"),
-    *("quantum", "literature", "study", "validation", "report", "cli"),
+    *("core", "data", "numbers", "quantum", "formulation", "forcefield", "box", "simulate", "trajectory", "analysis"),
+    *("literature", "study", "validation", "report", "cli"),
 )
 #: The files beside the rooms may import every room, and no room imports them.
 TOP = len(ROOMS)

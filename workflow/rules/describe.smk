@@ -19,6 +19,11 @@ rule describe:
             replica=STUDY.replicas(wildcards.formulation),
             file=STUDY.scattering_files(wildcards.formulation),
         ),
+        energies=lambda wildcards: expand(
+            "results/{{formulation}}/{{temperature}}K/r{replica}/{file}",
+            replica=STUDY.replicas(wildcards.formulation),
+            file=STUDY.quantum_files,
+        ),
         measured=lambda wildcards: [str(path) for path in STUDY.measured(wildcards.formulation)],
         # Whole frames to cut shells out of. Not the trajectory: who deletes that has not asked for it to be run again.
         sample="results/{formulation}/{temperature}K/r1/sample.xtc",

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import sys
-import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +17,7 @@ from lmbmd.analysis.scan.rdf import RdfPairs, RdfSum, named_atoms
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import file_sha256
+from lmbmd.core.workers import shared
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.cell import Cell
 from lmbmd.data.contacts import (
@@ -352,44 +347,5 @@ def _scan_parts(
 ) -> Iterator[tuple[list[dict[str, Any]], RdfSum]]:
     """Parts in order, scanned here or by several processes that are never more than a few parts ahead."""
     n = len(frames)
-    if workers <= 1:
-        yield from (_scan_part(frames.part(a, b), a, b, n, search) for a, b in parts)
-        return
-    # Fresh processes: forking one that has threads (numba, Arrow) can deadlock.
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
-        waiting: deque = deque()
-        try:
-            for a, b in parts:
-                waiting.append(pool.submit(_scan_part, frames.part(a, b), a, b, n, search))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise LmbmdError(
-                f"one of {workers} worker processes died, probably for want of memory.",
-                where=frames.name,
-                remedy="Use fewer workers.",
-            ) from error
-        except BaseException:  # a signal, or a reader who has enough: do not wait for what nobody wants
-            for child in multiprocessing.active_children():
-                if child not in others:
-                    child.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """In a worker: end when the process that started it is gone, however it was killed; a Ctrl-C is the parent's."""
-
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=watch, daemon=True).start()
+    arguments = ((frames.part(a, b), a, b, n, search) for a, b in parts)
+    return shared(_scan_part, arguments, workers, frames.name)

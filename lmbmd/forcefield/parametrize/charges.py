@@ -19,6 +19,7 @@ from lmbmd.core.provenance import canonical_json, sha256_of
 from lmbmd.forcefield.parametrize import ambertools, chemistry
 from lmbmd.forcefield.parametrize.molecules import SEED, equivalence
 from lmbmd.forcefield.parametrize.quantum import resp, xtb
+from lmbmd.quantum.xtb import relax
 
 METHODS = ("am1bcc", "resp")
 #: Conformers that are tried: in MMFF94, and of an anion, which MMFF94 may not know, in GFN2-xTB.
@@ -190,7 +191,7 @@ def conformers(molecule: Chem.Mol, most: int | None = None) -> Ensemble:
         ]
     surface, energies = xtb.of(molecule), []
     for conformer in molecule.GetConformers():
-        energy, positions = xtb.relax(surface, conformer.GetPositions())
+        energy, positions = relax(surface, conformer.GetPositions())
         conformer.SetPositions(positions)
         energies.append(energy / KCAL)
     return molecule, energies
@@ -223,7 +224,7 @@ def places_of(
     if not is_relaxed:
         return places
     surface = xtb.of(molecule)
-    return [xtb.relax(surface, x)[1] for x in places]
+    return [relax(surface, x)[1] for x in places]
 
 
 def symmetrised(molecule: Chem.Mol, raw: np.ndarray) -> list[Decimal]:

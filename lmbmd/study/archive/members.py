@@ -17,6 +17,7 @@ from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.rdf import Rdf
 from lmbmd.formulation.composition import Composition
+from lmbmd.quantum.run import Energies
 from lmbmd.simulate.protocol import RECORD, TRAJECTORY, load_spec, read_record
 from lmbmd.study import layout
 from lmbmd.study.starts import STARTED, check_start
@@ -104,6 +105,9 @@ def members(study: Study, results: Path = layout.RESULTS) -> Listed:
                 found.run(run, _OF_SIMULATE, "simulate", "contacts")
                 if study.scattering:
                     found.folder(run, (layout.SCATTERING,), "scatter")
+                if study.quantum:
+                    found.folder(run, (layout.SHELLS,), "draw")
+                    found.folder(run, (layout.ENERGIES,), "quantum")
                 for number in study.segments:
                     names = (*_OF_SIMULATE, *_OF_START)
                     found.run(layout.segment(run, number), names, "segment", "segment_contacts")
@@ -140,6 +144,8 @@ def check(study: Study, listed: Listed, results: Path = layout.RESULTS) -> None:
             run = layout.run(results, name, T, replica)
             if study.scattering:
                 Scattered.read(run / layout.SCATTERING)
+            if study.quantum:
+                Energies.read(run / layout.ENERGIES)
             for folder in (run, *(layout.segment(run, number) for number in study.segments)):
                 _check_run(folder, has_rdf=folder == run)
         Described.read(point, schemas())
@@ -181,6 +187,7 @@ def _is_finished(study: Study, name: str, T: str, results: Path) -> bool:
         marks += [layout.mark(layout.box(results, name, replica), "build")]
         marks += [layout.mark(run, "simulate"), layout.mark(run, "contacts")]
         marks += [layout.mark(run, "scatter")] if study.scattering else []
+        marks += [layout.mark(run, rule) for rule in ("draw", "quantum") if study.quantum]
         for number in study.segments:
             folder = layout.segment(run, number)
             marks += [layout.mark(folder, "segment"), layout.mark(folder, "segment_contacts")]

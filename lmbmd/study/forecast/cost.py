@@ -176,5 +176,7 @@ def jobs(study: Study, names: list[str]) -> dict[str, int]:
         per_run |= dict.fromkeys(("segment", "segment_contacts"), len(runs) * len(study.segments))
     if study.scattering:
         per_run["scatter"] = len(runs)
+    if study.quantum:
+        per_run |= dict.fromkeys(("draw", "quantum"), len(runs))
     per_formulation = dict.fromkeys(("compose", "report"), len(names))
     return {**per_formulation, "build": len(boxes), **per_run, "describe": len(points), "index": 1}

@@ -21,6 +21,7 @@ from rdkit import Chem
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import BOHR_A
 from lmbmd.forcefield.parametrize.molecules import equivalence
+from lmbmd.quantum.dft import both_halves, dielectric
 
 #: Singh and Kollman's radii, J. Comput. Chem. 1984, 5, 129 (10.1002/jcc.540050204), Å.
 RADII_A = {
@@ -41,7 +42,7 @@ WEAK, STRONG, TIGHTNESS_E = 0.0005, 0.001, 0.1
 CONVERGED_E = 1e-7
 BLOCK = 500
 #: Of the mean potential. A finer grid (level 3) and surface (302 points) change the dipole of DMC by 0.05 %.
-BASIS_OF_MEAN, GRID_LEVEL, SURFACE_ORDER = "def2-tzvp", 1, 17
+BASIS_OF_MEAN, GRID_LEVEL = "def2-tzvp", 1
 #: Of the mean field, hartree.
 ENERGY_CONVERGED = 1e-8
 
@@ -203,9 +204,7 @@ def potential(
     alone = dft.RKS(molecule, xc="pbe0").density_fit()
     alone.grids.level = GRID_LEVEL
     densities = [_density(alone)]
-    dielectric = _dielectric(molecule)
-    dielectric.method, dielectric.eps, dielectric.lebedev_order = "C-PCM", permittivity, SURFACE_ORDER
-    densities.append(_density(solvent.PCM(alone, dielectric), densities[0]))
+    densities.append(_density(solvent.PCM(alone, dielectric(molecule, permittivity)), densities[0]))
     return _seen_from(molecule, 0.5 * (densities[0] + densities[1]), points)
 
 
@@ -218,40 +217,11 @@ def _density(field: Any, guess: np.ndarray | None = None) -> np.ndarray:
     return np.asarray(field.make_rdm1())
 
 
-def _dielectric(molecule: Any) -> Any:
-    """PySCF's polarisable continuum, which keeps the integrals of its surface instead of making them in every cycle."""
-    from pyscf import df, gto, lib
-    from pyscf.solvent import pcm
-
-    class Dielectric(pcm.PCM):
-        """Those of pairs of orbitals, each pair once, with the charges of the surface: (n_pairs, n_points)."""
-
-        def build(self, ng: int | None = None) -> None:
-            super().build(ng)
-            places, exponents = self.surface["grid_coords"], self.surface["charge_exp"]
-            charges = gto.fakemol_for_charges(places, expnt=exponents**2)
-            self.integrals = df.incore.aux_e2(self.mol, charges, intor="int3c2e_sph", aosym="s2ij")
-
-        def _get_v(self, dms: np.ndarray) -> np.ndarray:
-            return _both_halves(np.asarray(dms)) @ self.integrals
-
-        def _get_vmat(self, q: np.ndarray) -> np.ndarray:
-            return -lib.unpack_tril((self.integrals @ q.reshape(-1, self.integrals.shape[1]).T).T)
-
-    return Dielectric(molecule)
-
-
-def _both_halves(densities: np.ndarray) -> np.ndarray:
-    """Weight of each pair of orbitals (n, n_pairs) of symmetric density matrices (n, n_orbitals, n_orbitals)."""
-    i, j = np.tril_indices(densities.shape[-1])
-    return densities[:, i, j] * np.where(i == j, 1.0, 2.0)
-
-
 def _seen_from(molecule: Any, density: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Potential (hartree per e) of nuclei and electrons at ``points`` (Å)."""
     from pyscf import df, gto
 
-    places, weights = points / BOHR_A, _both_halves(density[None])[0]
+    places, weights = points / BOHR_A, both_halves(density[None])[0]
     found = np.empty(len(places))
     for start in range(0, len(places), BLOCK):
         charges = gto.fakemol_for_charges(places[start : start + BLOCK])

@@ -1,0 +1,155 @@
+"""Shells drawn from a run for quantum chemistry: some of each class, spread over its frames.
+
+Theory: docs/theory/energies.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmbmd.analysis.clusters.ions import ions_of
+from lmbmd.analysis.first_shell import FirstShell, first_shell
+from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.scan.radial_account import pooled_rdf
+from lmbmd.analysis.shells.coordination import compositions, ligand_columns, ligand_species, shell_label
+from lmbmd.analysis.shells.cutoffs import first_shell_cutoffs
+from lmbmd.analysis.snapshots import cut_out, shell_pick
+from lmbmd.core import stages
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.provenance import derived_seed
+from lmbmd.data.atoms import AtomTable
+from lmbmd.data.contacts import ContactFile
+from lmbmd.data.frames import Frame
+from lmbmd.data.rdf import Rdf
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.trajectory.frames import Frames
+from lmbmd.trajectory.parts import Joined
+
+
+def shell_classes(first: FirstShell, agg_ii_from: int) -> np.ndarray:
+    """The place in ``CLASSES`` of every centre's shell, (n_centres,) int64.
+
+    An anion in a shell touches this centre and perhaps others; of all anions in the shell the one that touches most
+    centres decides: none is SSIP, one centre CIP, two to ``agg_ii_from`` − 1 AGG-I, more AGG-II.
+    """
+    pairs, ions = first.pairs, first.ions
+    anion = ions.node[pairs.unit] - ions.n_centres
+    centre, anion = pairs.centre[anion >= 0], anion[anion >= 0]
+    touched = np.zeros(ions.n_centres, np.int64)
+    if len(anion):
+        np.maximum.at(touched, centre, np.bincount(anion)[anion])
+    return np.searchsorted([1, 2, agg_ii_from], touched, side="right")
+
+
+def spread(n: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """``wanted`` of ``n`` things in order: one at random from each of as many stretches; all where there are fewer.
+
+    Every one is as likely to be drawn as any other, to within 1/n: the stretches differ in length by one at most.
+    """
+    if n <= wanted:
+        return np.arange(n)
+    edges = np.linspace(0, n, wanted + 1).round().astype(int)
+    return np.array([rng.integers(a, b) for a, b in itertools.pairwise(edges)])
+
+
+def draw(
+    frames: Frames | Joined,
+    contacts: ContactFile,
+    rdfs: Sequence[Rdf],
+    atoms: AtomTable,
+    centre: str,
+    options: QuantumOptions,
+    describing: DescribeOptions,
+    replica: int = 1,
+) -> Drawn:
+    """Shells of one replica, some of each class, cut out whole.
+
+    The class of every shell in every frame is counted first; then from each class ``options.shells_per_class`` are
+    drawn (``spread``), seeded by ``options.seed`` and the number of the replica.
+
+    Args:
+        frames: the trajectory, as the contacts stage read it.
+        contacts: what that stage found in it.
+        rdfs: of all replicas, from which the cut-offs are read as ``describe`` reads them.
+        atoms: who the atoms are.
+        centre: the primary species.
+        options: how many, and the seed.
+        describing: cut-offs, and where AGG-II begins.
+        replica: its number.
+
+    Returns:
+        with ``why_not`` where the box has chains, which cannot be cut out whole.
+
+    Raises:
+        LmbmdError: if the trajectory is not the one that contacts were found in.
+    """
+    if atoms.chains:
+        why = (
+            f"Li⁺ is held by units of chains ({', '.join(atoms.chains)}), which cannot be cut out whole. Ask for "
+            "energies of shells in a study of bottles without polymers."
+        )
+        return Drawn(centre, np.zeros((0, len(CLASSES)), int), (), why.replace("Li⁺", centre), stages.DRAW)
+    cutoffs = first_shell_cutoffs(
+        pooled_rdf(rdfs), atoms, describing.cutoffs_A, describing.cutoff_window_A, describing.cutoff_fallback_A
+    )
+    ions = ions_of(atoms)
+    primary = np.flatnonzero(atoms.species_id[atoms.centres] == atoms.species_index(centre))
+    found = np.array(
+        [shell_classes(first_shell(full, cutoffs, atoms, ions), describing.agg_ii_from)[primary] for full in contacts]
+    ).reshape(-1, len(primary))
+    if len(frames) != len(found):
+        raise LmbmdError(
+            f"the trajectory has {len(frames)} frames, and contacts were found in {len(found)}.",
+            where=frames.name,
+            remedy="Run the contacts stage again.",
+        )
+    names = [atoms.species[k].name for k in ligand_species(atoms)]
+    shells = []
+    for place, kind in enumerate(CLASSES):
+        where, who = np.nonzero(found == place)
+        rng = np.random.default_rng(derived_seed("draw", options.seed, replica, kind))
+        for rank, k in enumerate(spread(len(where), options.shells_per_class, rng).tolist(), start=1):
+            number, (frame,) = int(primary[who[k]]), frames.part(int(where[k]), int(where[k]) + 1)
+            full = contacts.frame(int(where[k]))
+            _check_same(frame, full.time_ps, frames.name)
+            first = first_shell(full, cutoffs, atoms, ions)
+            label = shell_label(
+                compositions(first.pairs, ligand_columns(atoms), len(atoms.centres), len(names))[number], names
+            )
+            shells.append(_shell(f"{kind}-{rank}", kind, label, first, frame, atoms, number))
+    counts = np.array([np.bincount(row, minlength=len(CLASSES)) for row in found], int)
+    return Drawn(centre, counts.reshape(-1, len(CLASSES)), tuple(shells), "", stages.DRAW)
+
+
+def _shell(
+    name: str, kind: str, label: str, first: FirstShell, frame: Frame, atoms: AtomTable, number: int
+) -> DrawnShell:
+    pick = shell_pick(first.contacts, atoms, label, number)
+    index, x = cut_out(pick, frame, atoms)
+    place = {atom: k for k, atom in enumerate(index.tolist())}
+    species = [atoms.species[k] for k in atoms.unit_species[pick.units]]
+    sizes = np.diff(atoms.first_atom_of_unit)[pick.units].tolist()
+    return DrawnShell(
+        name,
+        label,
+        kind,
+        frame.index,
+        frame.time_ps,
+        tuple(Molecule(one.name, int(n), one.charge) for one, n in zip(species, sizes, strict=True)),
+        tuple(str(e) for e in atoms.element[index]),
+        x,
+        tuple((place[a], place[b]) for a, b in pick.contacts.tolist()),
+    )
+
+
+def _check_same(frame: Frame, time_ps: float, name: str) -> None:
+    if abs(frame.time_ps - time_ps) > 1e-3 + 1e-6 * abs(time_ps):
+        raise LmbmdError(
+            f"this frame is of {frame.time_ps:g} ps, and contacts were found at {time_ps:g} ps.",
+            where=f"{name}, frame {frame.index}",
+            remedy="Run the contacts stage again.",
+        )

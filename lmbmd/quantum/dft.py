@@ -1,0 +1,135 @@
+"""PBE0 (10.1063/1.478522), density-fitted, through PySCF, which is optional; in vacuum or in a dielectric (C-PCM)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
+from lmbmd.quantum.solution import DEBYE_PER_AU, HARTREE_EV, NotConverged, Solution, about_mass_centre, lowdin
+from lmbmd.quantum.xtb import Surface
+
+#: Points of the dielectric's surface on each sphere, as PySCF counts Lebedev's orders.
+SURFACE_ORDER = 17
+#: Numbers of the kept integrals of the surface; beyond, PySCF makes them anew in every cycle. 4 GB.
+MOST_INTEGRALS = 5 * 10**8
+
+
+def modules() -> SimpleNamespace:
+    """PySCF's parts.
+
+    Raises:
+        LmbmdError: if it is not installed.
+    """
+    try:
+        from pyscf import dft, gto, solvent
+    except ImportError as error:
+        raise LmbmdError(
+            "PySCF, which computes PBE0, is not installed.",
+            remedy="Install it: pip install 'lmbmd[quantum]' (there is none for Windows).",
+        ) from error
+    return SimpleNamespace(dft=dft, gto=gto, solvent=solvent)
+
+
+def _molecule(numbers: np.ndarray, positions_A: np.ndarray, charge: int, basis: str) -> Any:
+    atoms = [(int(z), tuple(r)) for z, r in zip(numbers, positions_A.tolist(), strict=True)]
+    try:
+        return modules().gto.M(
+            atom=atoms, unit="Angstrom", charge=charge, basis=basis, verbose=0, ecp=basis if numbers.max() > 36 else {}
+        )
+    except (RuntimeError, KeyError) as error:  # PySCF's for an element that the basis has not
+        raise LmbmdError(
+            f"PySCF cannot set up {basis} for these elements ({' '.join(str(error).split())[:120]}).",
+            remedy="Use the method 'gfn2' for this bottle.",
+        ) from error
+
+
+def solve(
+    numbers: np.ndarray,
+    positions_A: np.ndarray,
+    charge: int,
+    basis: str = "def2-svp",
+    permittivity: float | None = None,
+) -> Solution:
+    """Energy, orbitals and dipole of a closed shell by PBE0.
+
+    Args:
+        numbers: (n,) atomic numbers.
+        positions_A: (n, 3).
+        charge: e.
+        basis: as PySCF calls it; its fit of densities goes with it.
+        permittivity: of a conductor-like polarisable continuum (C-PCM, 10.1021/jp9716997); in vacuum if None.
+
+    Raises:
+        LmbmdError: if PySCF is not installed, or the basis lacks an element.
+        NotConverged: if the field does not become self-consistent.
+    """
+    molecule = _molecule(numbers, about_mass_centre(numbers, positions_A), charge, basis)
+    field = modules().dft.RKS(molecule, xc="pbe0").density_fit()
+    if permittivity is not None:
+        field = modules().solvent.PCM(field, dielectric(molecule, permittivity))
+    energy = field.kernel()
+    if not field.converged:
+        raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+    atom = np.repeat(np.arange(len(numbers)), np.diff(molecule.aoslice_by_atom()[:, 2:], axis=1).ravel())
+    return Solution(
+        HARTREE_KJ_MOL * float(energy),
+        HARTREE_EV * np.asarray(field.mo_energy),
+        int(np.sum(field.mo_occ > 0)),
+        lowdin(np.asarray(field.mo_coeff), molecule.intor("int1e_ovlp"), atom, len(numbers)),
+        np.asarray(field.dip_moment(unit="Debye", verbose=0), float) * (DEBYE_PER_AU / 2.541746),
+    )
+
+
+def surface(numbers: np.ndarray, charge: int, basis: str = "def2-svp") -> Surface:
+    """PBE0 of these atomic numbers: energy (hartree) and gradient (hartree/bohr)."""
+    last: list[np.ndarray] = []  # the density of the step before, to start from
+
+    def at(x: np.ndarray) -> tuple[float, np.ndarray]:
+        field = modules().dft.RKS(_molecule(numbers, x * BOHR_A, charge, basis), xc="pbe0").density_fit()
+        energy = field.kernel(dm0=last[0] if last else None)
+        last[:] = [field.make_rdm1()]
+        return energy, field.nuc_grad_method().kernel() if len(numbers) > 1 else np.zeros_like(x)
+
+    return at
+
+
+def dielectric(molecule: Any, permittivity: float) -> Any:
+    """PySCF's polarisable continuum, which keeps the integrals of its surface instead of making them in every cycle."""
+    from pyscf import df, gto, lib
+    from pyscf.solvent import pcm
+
+    class Dielectric(pcm.PCM):
+        """Those of pairs of orbitals, each pair once, with the charges of the surface: (n_pairs, n_points)."""
+
+        def build(self, ng: int | None = None) -> None:
+            super().build(ng)
+            places, exponents = self.surface["grid_coords"], self.surface["charge_exp"]
+            n = self.mol.nao
+            self.integrals = None
+            if n * (n + 1) // 2 * len(places) <= MOST_INTEGRALS:
+                charges = gto.fakemol_for_charges(places, expnt=exponents**2)
+                self.integrals = df.incore.aux_e2(self.mol, charges, intor="int3c2e_sph", aosym="s2ij")
+
+        def _get_v(self, dms: np.ndarray) -> np.ndarray:
+            if self.integrals is None:
+                return super()._get_v(dms)
+            return both_halves(np.asarray(dms)) @ self.integrals
+
+        def _get_vmat(self, q: np.ndarray) -> np.ndarray:
+            if self.integrals is None:
+                return super()._get_vmat(q)
+            return -lib.unpack_tril((self.integrals @ q.reshape(-1, self.integrals.shape[1]).T).T)
+
+    found = Dielectric(molecule)
+    found.method, found.eps, found.lebedev_order = "C-PCM", permittivity, SURFACE_ORDER
+    return found
+
+
+def both_halves(densities: np.ndarray) -> np.ndarray:
+    """Weight of each pair of orbitals (n, n_pairs) of symmetric density matrices (n, n_orbitals, n_orbitals)."""
+    i, j = np.tril_indices(densities.shape[-1])
+    return densities[:, i, j] * np.where(i == j, 1.0, 2.0)

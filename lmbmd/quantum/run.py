@@ -1,0 +1,285 @@
+"""All energies of the shells of one replica: jobs over several processes, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmbmd.core import stages
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import damaged, read_json, sealed, write_text
+from lmbmd.core.progress import Progress
+from lmbmd.core.provenance import canonical_json, sha256_of, versions
+from lmbmd.core.workers import shared
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, refusal
+from lmbmd.quantum.energies import free_molecule, relaxed, shell_energies
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.solution import NotConverged, solver
+
+_REMEDY = "Compute them again: 'snakemake --forcerun quantum'."
+#: Of so many drawn geometries of a species the free molecule's minimum is looked for.
+FREE_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of computing all numbers of a shell.
+
+    Attributes:
+        method: ``"gfn2"`` or ``"pbe0"``.
+        basis: of PBE0; "" for GFN2-xTB.
+        permittivity: of the dielectric; None in vacuum.
+        geometry: ``"sampled"`` or ``"relaxed"``.
+    """
+
+    method: str
+    basis: str
+    permittivity: float | None
+    geometry: str
+
+    @property
+    def name(self) -> str:
+        """As files and tables have it: ``"gfn2/vacuum/sampled"``."""
+        medium = "vacuum" if self.permittivity is None else f"ε {self.permittivity:g}"
+        method = f"{self.method}-{self.basis}" if self.basis else self.method
+        return f"{method}/{medium}/{self.geometry}"
+
+
+def variants(options: QuantumOptions, method: str | None = None) -> list[Variant]:
+    """What is computed of every shell; with another method, what of those that are compared."""
+    chosen = method or options.method
+    basis = options.basis if chosen == "pbe0" else ""
+    media = [None] if options.permittivity is None else [None, options.permittivity]
+    geometries = ["sampled", "relaxed"] if options.relaxed and method is None else ["sampled"]
+    return [Variant(chosen, basis, medium, geometry) for geometry in geometries for medium in media]
+
+
+@dataclass(frozen=True, eq=False)
+class Energies:
+    """What was computed of one replica.
+
+    Attributes:
+        centre: the species of the ions.
+        counts: (n_frames, 4) ions of each class in every frame of the run.
+        shells: of each drawn shell its name, label, class (``kind``), frame, time_ps, and ``found``: by the name of the
+            variant what ``shell_energies`` gives, or ``why_not``.
+        free: by the name of the variant and the species what ``free_molecule`` gives, or ``why_not``.
+        primary: the name of the variant that became descriptors.
+        why_not: why nothing could be computed; "" if it was.
+        facts: options, stage and versions.
+    """
+
+    centre: str
+    counts: np.ndarray
+    shells: tuple[Mapping[str, Any], ...]
+    free: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    primary: str
+    why_not: str
+    facts: Mapping[str, Any]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """As sealed JSON."""
+        data = {
+            **self.facts,
+            "centre": self.centre,
+            "counts": self.counts.tolist(),
+            "shells": list(self.shells),
+            "free": self.free,
+            "primary": self.primary,
+            "why_not": self.why_not,
+        }
+        write_text(path, json.dumps(sealed(_without_nan(data)), ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Energies:
+        """What ``write`` wrote.
+
+        Raises:
+            LmbmdError: if it cannot be read, is none, or was edited.
+        """
+        data = read_json(path, what="file of energies of shells", remedy=_REMEDY, is_sealed=True)
+        try:
+            shells = tuple(data.pop("shells"))
+            if not all({"name", "label", "kind", "frame", "found"} <= set(shell) for shell in shells):
+                raise ValueError("one of its shells lacks an entry")
+            return cls(
+                str(data.pop("centre")),
+                np.array(data.pop("counts"), int).reshape(-1, len(CLASSES)),
+                shells,
+                data.pop("free"),
+                str(data.pop("primary")),
+                str(data.pop("why_not")),
+                data,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(Path(path), "file of energies of shells", error, _REMEDY) from error
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not np.isfinite(data) else data
+
+
+def compute(
+    drawn: Drawn, options: QuantumOptions, cache: str | os.PathLike[str], workers: int = 1, progress: bool = True
+) -> Energies:
+    """Energies of every drawn shell, in every variant that was asked for.
+
+    Each job leaves a file in ``cache``, named by a hash of all that decides its result, as soon as it is done: who is
+    killed repeats nothing that was finished, and a change of the options only what it concerns. A shell that does not
+    converge has ``why_not`` instead of numbers, and is counted.
+
+    Args:
+        drawn: the shells.
+        options: what is computed.
+        cache: a folder.
+        workers: processes.
+        progress: say how far it is.
+
+    Raises:
+        LmbmdError: if a program is not installed, or a file cannot be written.
+    """
+    first = variants(options)
+    jobs = [(shell, variant) for variant in first for shell in drawn.shells]
+    if options.dft_per_class and options.method != "pbe0":
+        few = _first_of_each(drawn.shells, options.dft_per_class)
+        jobs += [(shell, variant) for variant in variants(options, "pbe0") for shell in few]
+    used = list(dict.fromkeys(variant for _, variant in jobs))
+    facts = {
+        "stage": stages.QUANTUM,
+        "options": options.model_dump(mode="json"),
+        "drawn_by": drawn.stage,
+        "versions": {key: value for key, value in versions().items() if key in ("lmbmd", "tblite", "pyscf")},
+    }
+    if drawn.why_not or not jobs:
+        why = drawn.why_not or "no shell was drawn"
+        return Energies(drawn.centre, drawn.counts, (), {}, first[0].name, why, facts)
+    for variant in used:
+        solver(variant.method)  # refuses what is not installed, before anything begins
+    starts = _free_starts(drawn.shells)
+    plain = [("shell", shell.plain(), asdict(variant)) for shell, variant in jobs]
+    plain += [("free", one, asdict(variant)) for variant in used for one in starts]
+    found = list(_kept(plain, Path(cache), workers, progress))
+    of_shell: dict[str, dict[str, Any]] = {shell.name: {} for shell in drawn.shells}
+    for (shell, variant), one in zip(jobs, found, strict=False):
+        of_shell[shell.name][variant.name] = one
+    free: dict[str, dict[str, Any]] = {}
+    names = [(variant.name, one["species"]) for variant in used for one in starts]
+    for (name, species), one in zip(names, found[len(jobs) :], strict=True):
+        free.setdefault(name, {})[species] = one
+    shells = tuple(
+        {
+            "name": shell.name,
+            "label": shell.label,
+            "kind": shell.kind,
+            "frame": shell.frame,
+            "time_ps": shell.time_ps,
+            "found": of_shell[shell.name],
+        }
+        for shell in drawn.shells
+    )
+    return Energies(drawn.centre, drawn.counts, shells, free, first[0].name, "", facts)
+
+
+def nothing(drawn: Drawn, options: QuantumOptions, why: LmbmdError) -> Energies:
+    """The outcome of a computation that could not begin."""
+    facts = {"stage": stages.QUANTUM, "options": options.model_dump(mode="json"), "drawn_by": drawn.stage}
+    return Energies(drawn.centre, drawn.counts, (), {}, variants(options)[0].name, refusal(why), facts)
+
+
+def _first_of_each(shells: Sequence[DrawnShell], n: int) -> list[DrawnShell]:
+    """Of each class ``n`` shells, spread over those that were drawn."""
+    found = []
+    for kind in CLASSES:
+        mine = [shell for shell in shells if shell.kind == kind]
+        if mine:
+            places = np.unique(np.linspace(0, len(mine) - 1, min(n, len(mine))).round().astype(int))
+            found += [mine[k] for k in places.tolist()]
+    return found
+
+
+def _free_starts(shells: Sequence[DrawnShell]) -> list[dict[str, Any]]:
+    """Elements and geometries of one molecule of each species."""
+    found: dict[str, dict[str, Any]] = {}
+    for shell in shells:
+        for molecule, span in zip(shell.molecules, shell.atoms, strict=True):
+            if span.start == 0:
+                continue
+            one = found.setdefault(
+                molecule.species,
+                {
+                    "species": molecule.species,
+                    "charge_e": molecule.charge_e,
+                    "element": [shell.element[i] for i in span],
+                    "starts": [],
+                },
+            )
+            if len(one["starts"]) < FREE_STARTS:
+                one["starts"].append(np.round(shell.xyz_A[list(span)], 3).tolist())
+    return list(found.values())
+
+
+def _kept(
+    jobs: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], cache: Path, workers: int, progress: bool
+) -> Iterator[dict[str, Any]]:
+    """The result of each job: from the cache, or computed and put there."""
+    paths = [cache / f"{sha256_of(canonical_json([stages.QUANTUM, *job]).encode())[:32]}.json" for job in jobs]
+    known = {k: found for k, path in enumerate(paths) if (found := _cached(path)) is not None}
+    # One job may stand for several: equal shells have equal paths.
+    todo = {path: job for k, (job, path) in enumerate(zip(jobs, paths, strict=True)) if k not in known}
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores, not threads
+    computed: dict[Path, dict[str, Any]] = {}
+    with Progress(sys.stderr if progress else None) as bar:
+        bar.begin("energies of shells", len(jobs), done=len(known), unit="jobs")
+        arguments = ((*job, str(path)) for path, job in todo.items())
+        for path, result in zip(todo, shared(_job, arguments, workers, str(cache), apart=True), strict=True):
+            computed[path] = result
+            bar.at(len(known) + len(computed))
+    for k, path in enumerate(paths):
+        yield known[k] if k in known else computed[path]
+
+
+def _cached(path: Path) -> dict[str, Any] | None:
+    """A kept result; None if there is none, or it is damaged: then it is computed again."""
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path, what="result", remedy="", is_sealed=True)
+    except LmbmdError:
+        return None
+    return found
+
+
+def _job(kind: str, data: Mapping[str, Any], variant: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """One result, written where it is kept."""
+    chosen = Variant(**variant)
+    solve = solver(chosen.method, chosen.permittivity, chosen.basis or "def2-svp")
+    try:
+        if kind == "free":
+            places = [np.array(x) for x in data["starts"]]
+            found: dict[str, Any] = free_molecule(data["element"], places, data["charge_e"], solve, chosen.permittivity)
+        else:
+            shell = DrawnShell.from_plain(data)
+            x = relaxed(shell, chosen.permittivity) if chosen.geometry == "relaxed" else None
+            found = shell_energies(shell, solve, x)
+            if x is not None:
+                found["xyz_A"] = np.round(x, 3).tolist()
+    except NotConverged as error:
+        found = {"why_not": str(error)}
+    except LmbmdError as error:
+        found = {"why_not": refusal(error)}
+    except (ArithmeticError, ValueError) as error:  # of a library, with numbers that it cannot use
+        found = {"why_not": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    found = _without_nan(found)
+    write_text(path, json.dumps(sealed(found), ensure_ascii=False) + "\n")
+    return found
