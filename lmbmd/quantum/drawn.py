@@ -20,7 +20,7 @@ CLASSES = ("SSIP", "CIP", "AGG-I", "AGG-II")
 _REMEDY = "Draw the shells again: 'lmbmd draw', or delete the file and run the workflow."
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Molecule:
     """One molecule of a drawn shell: its species, number of atoms and charge in e."""
 

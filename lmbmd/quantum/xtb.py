@@ -33,7 +33,7 @@ def calculator_class() -> Any:
         from tblite.interface import Calculator
     except ImportError as error:
         raise LmbmdError(
-            "tblite, which computes GFN2-xTB, is not installed.", remedy="Install it: 'pip install tblite'."
+            "tblite, which computes GFN2-xTB, is not installed.", remedy="Install it: pip install 'lmbmd[quantum]'."
         ) from error
     return Calculator
 

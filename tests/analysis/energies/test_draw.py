@@ -1,0 +1,157 @@
+"""Shells drawn by class: the classes by a slow twin, the draw fair, seeded and spread, the shells whole."""
+
+from __future__ import annotations
+
+import chains
+import numpy as np
+import pytest
+import systems
+from boxes import SKEWED
+from systems import DME, FSI, LI
+
+from lmbmd.analysis.clusters.ions import ions_of
+from lmbmd.analysis.energies.draw import draw, shell_classes, spread
+from lmbmd.analysis.first_shell import first_shell
+from lmbmd.analysis.options import DescribeOptions
+from lmbmd.analysis.scan.contacts import run_contacts
+from lmbmd.analysis.scan.radial_account import pooled_rdf
+from lmbmd.analysis.shells.cutoffs import first_shell_cutoffs
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.frames import Frame
+from lmbmd.quantum.drawn import CLASSES, Drawn
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.trajectory import read_frames
+
+RADIUS_A = 4.0
+
+
+def test_the_class_is_that_of_the_anion_which_touches_most_ions():
+    """By hand: bare, with solvent, a pair, two anions of its own, an anion of two, one of three."""
+    atoms = systems.atom_table((LI, 9), (FSI, 6), (DME, 1))
+    contacts = [(1, ("DME", 0), 0), (2, ("FSI", 0), 0), (3, ("FSI", 1), 0), (3, ("FSI", 2), 0)]
+    contacts += [(4, ("FSI", 3), 0), (5, ("FSI", 3), 1), *((k, ("FSI", 4), k - 6) for k in (6, 7, 8))]
+    contacts += [(8, ("FSI", 5), 0)]
+    shell = systems.first(atoms, systems.frame(atoms, contacts))
+    wanted = ["SSIP", "SSIP", "CIP", "CIP", "AGG-I", "AGG-I", "AGG-II", "AGG-II", "AGG-II"]
+    assert [CLASSES[k] for k in shell_classes(shell, 3)] == wanted
+    assert [CLASSES[k] for k in shell_classes(shell, 4)] == [w.replace("AGG-II", "AGG-I") for w in wanted]
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(0, 5), (3, 5), (5, 5), (17, 5), (100, 20)])
+def test_a_draw_is_without_repetition_and_over_the_whole_length(n, wanted):
+    found = spread(n, wanted, np.random.default_rng(1))
+    assert len(found) == min(n, wanted) and (np.diff(found) > 0).all()
+    if n > wanted:
+        assert found[0] < -(-n // wanted) and found[-1] >= n - -(-n // wanted)
+
+
+def test_every_shell_is_as_likely_to_be_drawn():
+    """4000 draws of 4 of 10: each 1600 times, ± 31, were all stretches equally long; 2 and 3 are 1/2 and 1/3."""
+    rng = np.random.default_rng(2)
+    times = np.bincount(np.concatenate([spread(10, 4, rng) for _ in range(4000)]), minlength=10)
+    assert times.sum() == 16000 and 1333 - 160 < times.min() and times.max() < 2000 + 160
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Forty frames of molecules strewn at random but apart, wrapped into a skewed cell, with their contacts."""
+    from MDAnalysis.lib.formats.libmdaxdr import XTCFile
+
+    folder, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(4)
+    atoms = systems.atom_table((LI, 12), (FSI, 12), (DME, 12))
+    shape = rng.normal(0, 0.9, (len(atoms), 3)) * (np.diff(atoms.first_atom)[atoms.molecule] > 1)[:, None]
+    with XTCFile(str(folder / "t.xtc"), "w") as file:
+        for i in range(40):
+            inside = strewn(rng, atoms, shape)
+            positions = (inside - np.floor(inside)) @ SKEWED / 10
+            file.write(positions.astype(np.float32), (SKEWED / 10).astype(np.float32), i, 2.0 * i, 1e3)
+    frames = read_frames(folder / "t.xtc", atoms)
+    contacts, rdf = run_contacts(frames, atoms, folder / "contacts.arrow", folder / "rdf.npz", progress=False)
+    describing = DescribeOptions(cutoffs_A=dict.fromkeys(atoms.sites, RADIUS_A))
+    return atoms, frames, contacts, rdf, describing, shape
+
+
+def strewn(rng, atoms, shape):
+    """Fractional coordinates of molecules at random places, none with an atom within 1.2 Å of another's."""
+    placed = np.empty((0, 3))
+    for k in range(atoms.n_molecules):
+        body = shape[atoms.first_atom[k] : atoms.first_atom[k + 1]] @ np.linalg.inv(SKEWED)
+        while True:
+            new = body + rng.uniform(0, 1, 3)
+            apart = new[:, None] - placed[None]
+            if np.linalg.norm((apart - np.rint(apart)) @ SKEWED, axis=2).min(initial=9.0) > 1.2:
+                break
+        placed = np.vstack([placed, new])
+    return placed
+
+
+def drawn(run, **options) -> Drawn:
+    atoms, frames, contacts, rdf, describing, _ = run
+    return draw(frames, contacts, [rdf], atoms, "Li", QuantumOptions(**options), describing)
+
+
+def test_shells_are_whole_and_what_their_contacts_say(run, tmp_path):
+    atoms, _, _, _, _, shape = run
+    found = drawn(run, shells_per_class=6)
+    assert found.counts.shape == (40, 4) and (found.counts.sum(axis=1) == 12).all()
+    assert {shell.kind for shell in found.shells} == {k for k, n in zip(CLASSES, found.counts.sum(0), strict=True) if n}
+    lengths = {
+        name: sorted(
+            np.linalg.norm(shape[a + 1] - shape[a])
+            for u in systems.molecules(atoms, name)
+            for a in range(atoms.first_atom_of_unit[u], atoms.first_atom_of_unit[u + 1] - 1)
+        )
+        for name in ("FSI", "DME")
+    }
+    for shell in found.shells:
+        assert shell.molecules[0].species == "Li" and len(shell.element) == len(shell.xyz_A)
+        touched = {next(k for k, a in enumerate(shell.atoms) if donor in a) for _, donor in shell.contacts}
+        assert touched == set(range(1, len(shell.molecules)))  # every molecule is there for a contact
+        for ion, donor in shell.contacts:
+            assert ion == 0 and np.linalg.norm(shell.xyz_A[donor]) <= RADIUS_A + 0.02
+        assert (shell.kind == "SSIP") == all(m.charge_e >= 0 for m in shell.molecules)
+        for molecule, span in zip(shell.molecules[1:], shell.atoms[1:], strict=True):
+            bonds = np.linalg.norm(np.diff(shell.xyz_A[list(span)], axis=0), axis=1)
+            near = np.abs(bonds[:, None] - np.array(lengths[molecule.species])).min(axis=1)
+            assert near.max() < 0.03  # a molecule torn by the boundary would have a bond of many Å
+    found.write(tmp_path / "shells.json")
+    again = Drawn.read(tmp_path / "shells.json")
+    assert [s.plain() for s in again.shells] == [s.plain() for s in found.shells]
+    assert (again.counts == found.counts).all()
+
+
+def test_the_counts_are_those_of_every_frame_by_itself(run):
+    atoms, _, contacts, rdf, describing, _ = run
+    cutoffs = first_shell_cutoffs(pooled_rdf([rdf]), atoms, describing.cutoffs_A)
+    counts = []
+    for full in contacts:
+        shell = first_shell(full, cutoffs, atoms, ions_of(atoms))
+        of_anion: dict[int, set[int]] = {}
+        for centre, unit in zip(shell.pairs.centre.tolist(), shell.pairs.unit.tolist(), strict=True):
+            if atoms.species[atoms.unit_species[unit]].charge < 0:
+                of_anion.setdefault(unit, set()).add(centre)
+        most = [max((len(c) for c in of_anion.values() if k in c), default=0) for k in range(12)]
+        counts.append([most.count(0), most.count(1), most.count(2), sum(m > 2 for m in most)])
+    assert (drawn(run, shells_per_class=1).counts == counts).all()
+
+
+def test_the_draw_is_seeded_and_spread_over_the_run(run):
+    one, same, other = (drawn(run, shells_per_class=5, seed=s) for s in (1, 1, 2))
+    assert [s.plain() for s in one.shells] == [s.plain() for s in same.shells]
+    assert [s.plain() for s in one.shells] != [s.plain() for s in other.shells]
+    times = [s.time_ps for s in one.shells if s.kind == "SSIP"]
+    assert len(times) == 5 and times == sorted(times) and times[-1] - times[0] > 30
+
+
+def test_chains_are_refused_in_words(run):
+    _, frames, contacts, rdf, describing, _ = run
+    atoms = systems.atom_table((LI, 4), (FSI, 4), (chains.peo(5), 2))
+    found = draw(frames, contacts, [rdf], atoms, "Li", QuantumOptions(), describing)
+    assert found.shells == () and "units of chains (PEO)" in found.why_not
+
+
+def test_another_trajectory_is_refused(run):
+    atoms, frames, contacts, rdf, describing, _ = run
+    with pytest.raises(LmbmdError, match=r"39 frames.*contacts were found in 40"):
+        draw(frames.part(0, 39), contacts, [rdf], atoms, "Li", QuantumOptions(), describing)
+    assert isinstance(next(iter(frames.part(0, 1))), Frame)

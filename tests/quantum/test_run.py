@@ -1,0 +1,145 @@
+"""Jobs of quantum chemistry: kept one by one, resumed after a kill, and every failure an outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from quantum_shells import drawn, waters
+
+from lmbmd.core.errors import LmbmdError
+from lmbmd.core.validation import validated
+from lmbmd.quantum.drawn import Drawn
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.run import Energies, compute, nothing, variants
+
+OPTIONS = QuantumOptions(permittivity=7.2)
+
+
+def shells(n: int):
+    return drawn([waters([1.85 + 0.01 * k] * 4, f"SSIP-{k}") for k in range(n)])
+
+
+def same(one: Energies, other: Energies) -> bool:
+    return (one.shells, one.free, one.why_not) == (other.shells, other.free, other.why_not)
+
+
+@pytest.fixture
+def needs_tblite():
+    pytest.importorskip("tblite", reason="the extra 'quantum' is not installed")
+
+
+def test_what_was_computed_is_kept_and_only_what_is_new_is_computed(tmp_path, needs_tblite):
+    first = compute(shells(2), QuantumOptions(), tmp_path / "jobs", progress=False)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "jobs").iterdir()}
+    assert len(kept) == 3  # two shells and the free molecule
+    again = compute(shells(3), OPTIONS, tmp_path / "jobs", workers=2, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert len(list((tmp_path / "jobs").iterdir())) == 8  # one shell more, and the dielectric: 2 × (3 + 1)
+    assert again.shells[0]["found"]["gfn2/vacuum/sampled"] == first.shells[0]["found"]["gfn2/vacuum/sampled"]
+    again.write(tmp_path / "energies.json")
+    assert same(Energies.read(tmp_path / "energies.json"), again)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_whole(tmp_path, needs_tblite):
+    """Killed by force while it computes: what was done is not done again, and the result is that of one go."""
+    shells(30).write(tmp_path / "shells.json")
+    program = (
+        "from lmbmd.quantum.run import compute; from lmbmd.quantum.drawn import Drawn; from lmbmd.quantum.options "
+        "import QuantumOptions\n"
+        "if __name__ == '__main__': compute(Drawn.read('shells.json'), QuantumOptions(permittivity=7.2), 'jobs')"
+    )
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path, stderr=subprocess.PIPE)
+    jobs = tmp_path / "jobs"
+    for _ in range(600):
+        if jobs.is_dir() and len(list(jobs.glob("[!.]*.json"))) > 3:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    time.sleep(1.0)  # the worker ends with its parent
+    kept = {path: path.stat().st_mtime_ns for path in jobs.glob("[!.]*.json")}
+    assert 3 < len(kept) < 62
+    resumed = compute(Drawn.read(tmp_path / "shells.json"), OPTIONS, jobs, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert same(resumed, compute(shells(30), OPTIONS, tmp_path / "other", workers=2, progress=False))
+
+
+@pytest.mark.slow
+def test_a_damaged_result_is_computed_again(tmp_path, needs_tblite):
+    whole = compute(shells(1), QuantumOptions(), tmp_path, progress=False)
+    for path in tmp_path.iterdir():
+        path.write_text(path.read_text("utf-8").replace("-", "+", 1), encoding="utf-8")
+    assert same(compute(shells(1), QuantumOptions(), tmp_path, progress=False), whole)
+
+
+def test_a_shell_that_does_not_converge_is_an_outcome_and_the_others_have_numbers(tmp_path, needs_tblite):
+    some = drawn([waters([1.9]), waters([1.9, 100.0], "SSIP-2")])
+    good, bad = compute(some, QuantumOptions(), tmp_path, progress=False).shells
+    assert "not converged" in bad["found"]["gfn2/vacuum/sampled"]["why_not"]
+    assert good["found"]["gfn2/vacuum/sampled"]["binding_kJ_mol"] < -100
+
+
+def test_an_element_that_the_method_lacks_is_an_outcome(tmp_path, needs_tblite):
+    strange = replace(waters([1.9]), element=("Am", "O", "H", "H"))
+    (one,) = compute(drawn([strange]), QuantumOptions(), tmp_path, progress=False).shells
+    assert "no parameters for element 95" in one["found"]["gfn2/vacuum/sampled"]["why_not"]
+
+
+def test_nothing_drawn_is_an_outcome(tmp_path):
+    chains = Drawn("Li", drawn([]).counts[:0], (), "Li is held by units of chains (PEO).")
+    found = compute(chains, QuantumOptions(), tmp_path / "jobs", progress=False)
+    assert "chains (PEO)" in found.why_not and not (tmp_path / "jobs").exists()
+    found.write(tmp_path / "energies.json")
+    assert same(Energies.read(tmp_path / "energies.json"), found)
+
+
+def test_a_missing_program_stops_before_anything_begins_and_can_be_kept_as_an_outcome(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tblite.interface", None)
+    with pytest.raises(LmbmdError) as stopped:
+        compute(shells(1), QuantumOptions(), tmp_path, progress=False)
+    found = nothing(shells(1), QuantumOptions(), stopped.value)
+    assert "pip install 'lmbmd[quantum]'" in found.why_not and found.shells == ()
+
+
+def test_an_unknown_back_end_is_refused_with_those_that_there_are():
+    with pytest.raises(LmbmdError, match=r"(?s)quantum.*method.*orca.*gfn2.*pbe0"):
+        validated(QuantumOptions, {"method": "orca"}, path=Path("quantum"), lines={})
+
+
+def test_an_edited_file_of_drawn_shells_is_refused(tmp_path):
+    path = tmp_path / "shells.json"
+    shells(1).write(path)
+    assert Drawn.read(path).shells[0].contacts == shells(1).shells[0].contacts
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"charge_e": 1', '"charge_e": 2', 1), encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"changed or damaged since it was written.*Draw the shells again"):
+        Drawn.read(path)
+    data = json.loads(text)
+    data["shells"][0]["xyz_A"].pop()
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(LmbmdError, match="no file of drawn shells"):
+        Drawn.read(path)
+
+
+def test_what_is_computed_of_each_shell_follows_from_the_options():
+    chosen = QuantumOptions(permittivity=7.2, relaxed=True)
+    assert [one.name for one in variants(chosen)] == [
+        "gfn2/vacuum/sampled",
+        "gfn2/ε 7.2/sampled",
+        "gfn2/vacuum/relaxed",
+        "gfn2/ε 7.2/relaxed",
+    ]
+    assert [one.name for one in variants(chosen, "pbe0")] == [
+        "pbe0-def2-svp/vacuum/sampled",
+        "pbe0-def2-svp/ε 7.2/sampled",
+    ]

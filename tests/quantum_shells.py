@@ -1,0 +1,105 @@
+"""Small shells of waters and other molecules round an ion, and results of quantum chemistry made up for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.run import Energies, variants
+
+#: Å, the oxygen at the origin, the hydrogens away from −y.
+WATER = np.array([[0.0, 0.0, 0.0], [0.757, 0.586, 0.0], [-0.757, 0.586, 0.0]])
+LITHIUM = Molecule("Li", 1, 1)
+
+
+def turned(rng: np.random.Generator) -> np.ndarray:
+    """A random rotation."""
+    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
+    q *= np.sign(np.diag(r))
+    return q if np.linalg.det(q) > 0 else -q
+
+
+def waters(
+    distances_A: Sequence[float], name: str = "SSIP-1", kind: str = "SSIP", ion: str = "Li", charge_e: int = 1
+) -> DrawnShell:
+    """An ion and up to four waters whose oxygens are so far from it, along the corners of a tetrahedron."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5
+    places = [np.zeros((1, 3))]
+    for corner, far in zip(corners, distances_A, strict=False):
+        side = np.cross(corner, [0.3, 0.9, -0.2])
+        side /= np.linalg.norm(side)
+        places.append(WATER @ np.array([side, corner, np.cross(side, corner)]) + far * corner)
+    n = len(places) - 1
+    return DrawnShell(
+        name,
+        f"H2O{n}" if n else "bare",
+        kind,
+        n,
+        0.0,
+        (Molecule(ion, 1, charge_e), *[Molecule("H2O", 3, 0)] * n),
+        (ion, *("O", "H", "H") * n),
+        np.vstack(places),
+        tuple((0, 1 + 3 * k) for k in range(n)),
+    )
+
+
+def made_up(rng: np.random.Generator, shells: int = 6, failed: int = 1, dft: bool = True) -> Energies:
+    """What the quantum stage could have found of shells of DME and FSI."""
+    options = QuantumOptions(dft_per_class=1 if dft else 0, permittivity=7.0)
+    names = [variant.name for variant in variants(options)]
+    names += [variant.name for variant in variants(options, "pbe0")] if dft else []
+    found = []
+    for kind in CLASSES:
+        for k in range(shells):
+            members = ["DME", "DME"] if kind == "SSIP" else ["DME", "FSI"]
+            numbers = {}
+            for name in names:
+                molecules = [
+                    {
+                        "species": s,
+                        "removal_kJ_mol": rng.normal(150, 20),
+                        "interaction_kJ_mol": rng.normal(-500 if s == "FSI" else -250, 20),
+                        "homo_eV": rng.normal(-14, 0.2),
+                        "lumo_eV": rng.normal(-6, 0.2),
+                    }
+                    for s in members
+                ]
+                numbers[name] = {
+                    "energy_kJ_mol": rng.normal(-1e5, 10),
+                    "binding_kJ_mol": rng.normal(-600, 30),
+                    "nonadditivity_kJ_mol": rng.normal(60, 10),
+                    "homo_eV": rng.normal(-13, 0.2),
+                    "lumo_eV": rng.normal(-7, 0.2),
+                    "dipole_D": abs(rng.normal(8, 2)),
+                    "molecules": molecules,
+                }
+            if kind == "CIP" and k < failed:
+                numbers[names[0]] = {"why_not": "SCF not converged in 250 cycles"}
+            found.append(
+                {
+                    "name": f"{kind}-{k + 1}",
+                    "label": "DME2" if kind == "SSIP" else "DME1 FSI1",
+                    "kind": kind,
+                    "frame": 3 * k,
+                    "time_ps": 6.0 * k,
+                    "found": numbers,
+                }
+            )
+    free = {
+        name: {
+            s: {"energy_kJ_mol": -1e4, "homo_eV": -11.0, "lumo_eV": 1.0 if s == "DME" else 3.0, "dipole_D": 1.5}
+            for s in ("DME", "FSI")
+        }
+        for name in names
+    }
+    counts = rng.multinomial(10, [0.4, 0.3, 0.2, 0.1], size=3 * shells)
+    return Energies("Li", counts, tuple(found), free, names[0], "", {"options": options.model_dump(mode="json")})
+
+
+def drawn(shells: Sequence[DrawnShell]) -> Drawn:
+    """A file of them, each class as frequent as it was drawn."""
+    counts = np.array([[sum(s.kind == kind for s in shells) for kind in CLASSES]])
+    return Drawn("Li", counts, tuple(shells), "", "draw/test")
