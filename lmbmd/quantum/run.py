@@ -237,7 +237,8 @@ def _kept(
     known = {k: found for k, path in enumerate(paths) if (found := _cached(path)) is not None}
     # One job may stand for several: equal shells have equal paths.
     todo = {path: job for k, (job, path) in enumerate(zip(jobs, paths, strict=True)) if k not in known}
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores, not threads
+    # Processes share the cores, not threads: these, of which a workflow asks for as many as cores, would wait spinning.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     computed: dict[Path, dict[str, Any]] = {}
     with Progress(sys.stderr if progress else None) as bar:
         bar.begin("energies of shells", len(jobs), done=len(known), unit="jobs")

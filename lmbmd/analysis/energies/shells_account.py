@@ -61,7 +61,7 @@ def energies_account(replicas: Sequence[Energies]) -> Account:
     first = replicas[0]
     if whys := list(dict.fromkeys(one.why_not for one in replicas if one.why_not)):
         return Account(
-            notes=[{"topic": "energies", "text": f"Energies of shells were not computed: {why}"} for why in whys]
+            notes=[{"topic": "quantum", "text": f"Energies of shells were not computed: {why}"} for why in whys]
         )
     names = list(dict.fromkeys(name for one in replicas for shell in one.shells for name in shell["found"]))
     rows, summary, single = [], [], []

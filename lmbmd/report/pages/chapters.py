@@ -8,11 +8,23 @@ from typing import Any
 
 from lmbmd.analysis.features import followed, volumes
 from lmbmd.core.words import counted, listed
-from lmbmd.report.figures import chains, clusters, motion, over_time, pairs, scattering, scenes, shells, stills
+from lmbmd.report.figures import (
+    chains,
+    clusters,
+    energies,
+    motion,
+    over_time,
+    pairs,
+    scattering,
+    scenes,
+    shells,
+    stills,
+)
 from lmbmd.report.figures.drawing import Drawing
 from lmbmd.report.figures.scenes import Scene
 from lmbmd.report.inputs import Results, StatePoint, feature_table
 from lmbmd.report.tables import chains as of_chains
+from lmbmd.report.tables import energies as of_energies
 from lmbmd.report.tables import findings
 from lmbmd.report.tables import motion as moved
 from lmbmd.report.tables import scattering as of_scattering
@@ -32,6 +44,7 @@ PLACED = frozenset(
         "residence",
         "motion",
         "scattering",
+        "energies",
     }
 )
 
@@ -196,6 +209,27 @@ def _scattering(point: StatePoint, results: Results, colour: Mapping[str, str]) 
     )
 
 
+def _energies(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
+    return Chapter(
+        "energies",
+        "Energies of shells",
+        "How strongly the ion is held, what it costs to take one molecule out, and how levels move: quantum "
+        f"chemistry of shells that were cut out of the run. {' '.join(point.notes('energies'))}".strip(),
+        blocks(
+            _figures(energies.by_class(point), "medium", "energies"),
+            table(of_energies.numbers(point), "energies"),
+        ),
+        (),
+        blocks(
+            _figures(energies.levels(point), "medium", "levels", "energies-levels"),
+            table(of_energies.drawn(point), "energies-drawn"),
+            table(of_energies.variants(point), "energies-variants"),
+            table(of_energies.compared(point), "energies-compared"),
+        ),
+        may_be_missing=True,
+    )
+
+
 def _chains(point: StatePoint, results: Results, colour: Mapping[str, str]) -> Chapter:
     return Chapter(
         "chains",
@@ -279,7 +313,7 @@ def _convergence(point: StatePoint, results: Results, colour: Mapping[str, str])
     )
 
 
-CHAPTERS = (_composition, _shell, _pairs, _meso, _scattering, _chains, _dynamics, _motion, _convergence)
+CHAPTERS = (_composition, _shell, _pairs, _meso, _scattering, _energies, _chains, _dynamics, _motion, _convergence)
 
 
 def blocks(*given: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:

@@ -65,6 +65,19 @@ _NAMED = {
     "prepeak_height": "Pre-peak height",
     "prepeak_length_A": "Pre-peak correlation length",
     "scattering_r_factor": "R-factor of scattering",
+    "shell_binding_kJ_mol": "Binding of the ion",
+    "shell_nonadditivity_kJ_mol": "Non-additivity of the binding",
+    "shell_homo_eV": "HOMO of the shell",
+    "shell_lumo_eV": "LUMO of the shell",
+    "shell_dipole_D": "Dipole of the shell",
+    "removal_energy_kJ_mol": "Taking a molecule out",
+    "ion_interaction_kJ_mol": "Interaction with the ion",
+    "homo_shift_eV": "HOMO shift in the shell",
+    "lumo_shift_eV": "LUMO shift in the shell",
+    "free_homo_eV": "HOMO of the free molecule",
+    "free_lumo_eV": "LUMO of the free molecule",
+    "free_dipole_D": "Dipole of the free molecule",
+    "energies_failed_fraction": "Shells without energies",
     "conductivity_share": "Share of the conductivity",
     "activation_energy_kJ_mol": "Activation energy",
     "vtf_b_K": "VTF B",
@@ -83,7 +96,7 @@ _SUFFIXES = {
     "_A": "Å",
     "_D": "D",
 }
-_SUFFIXES |= {"_m2_s": "m²/s", "_S_m": "S/m", "_mPa_s": "mPa s", "_kJ_mol": "kJ/mol", "_K": "K"}
+_SUFFIXES |= {"_m2_s": "m²/s", "_S_m": "S/m", "_mPa_s": "mPa s", "_kJ_mol": "kJ/mol", "_eV": "eV", "_K": "K"}
 
 
 def quantity(name: str) -> str:
