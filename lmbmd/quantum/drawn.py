@@ -17,7 +17,7 @@ from lmbmd.core.files import damaged, read_json, sealed, write_text
 
 #: Classes of shells, by the anion in it that touches most centres: none, one that touches this centre alone, …
 CLASSES = ("SSIP", "CIP", "AGG-I", "AGG-II")
-_REMEDY = "Draw the shells again: 'lmbmd draw', or delete the file and run the workflow."
+_REMEDY = "Run the draw stage again."
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lmbmd.quantum.energies import free_molecule, relaxed, shell_energies
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.solution import NotConverged, solver
 
-_REMEDY = "Compute them again: 'snakemake --forcerun quantum'."
+_REMEDY = "Run the quantum stage again."
 #: Of so many drawn geometries of a species the free molecule's minimum is looked for.
 FREE_STARTS = 3
 

@@ -15,8 +15,8 @@ from lmbmd.core.errors import LmbmdError
 HARTREE_EV, DEBYE_PER_AU = 27.211386245988, 2.5417464519
 
 
-class NotConverged(Exception):
-    """The self-consistent field of some atoms has not converged: an outcome, no mistake of anybody."""
+class NotConverged(LmbmdError):
+    """The self-consistent field of some atoms has not converged: of a shell an outcome, which is counted."""
 
 
 @dataclass(frozen=True, eq=False)

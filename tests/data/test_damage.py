@@ -12,6 +12,7 @@ from typing import Any
 import boxes
 import numpy as np
 import pytest
+import quantum_shells
 import report_inputs
 
 from lmbmd.analysis.families import schemas
@@ -23,6 +24,8 @@ from lmbmd.data.atoms import AtomTable
 from lmbmd.data.contacts import ContactFile
 from lmbmd.data.described import Described
 from lmbmd.data.rdf import Rdf
+from lmbmd.quantum.drawn import Drawn
+from lmbmd.quantum.run import Energies
 from lmbmd.trajectory import read_frames
 from lmbmd.trajectory.sample import Sample
 
@@ -32,13 +35,15 @@ READ: dict[str, Callable[[Path], Any]] = {
     "contacts.arrow": lambda path: [ContactFile(path).header, *(vars(frame) for frame in ContactFile(path))],
     "rdf.npz": lambda path: vars(Rdf.read(path)),
     "scattering.npz": lambda path: vars(Scattered.read(path)),
+    "shells.json": lambda path: [shell.plain() for shell in Drawn.read(path).shells],
+    "energies.json": lambda path: vars(Energies.read(path)),
     "sample.xtc": lambda path: [vars(frame) for frame in Sample(ContactFile(path.with_name("contacts.arrow")), 115)],
     "point/described.json": lambda path: read_point(path.parent),
     "point/tables/cn.csv": lambda path: read_point(path.parents[1]),
     "point/descriptors.parquet": lambda path: read_point(path.parent),
 }
 STAGE = {"atoms.parquet": "build", "contacts.arrow": "contacts", "rdf.npz": "contacts", "sample.xtc": "contacts"}
-STAGE["scattering.npz"] = "scattering"
+STAGE |= {"scattering.npz": "scattering", "shells.json": "draw", "energies.json": "quantum"}
 
 
 def read_point(folder: Path) -> Any:
@@ -68,6 +73,8 @@ def files(tmp_path_factory) -> Path:
     for one in frames.part(0, 3):
         fold.add(one, np.zeros(atoms.n_units, int))
     fold.result().write(folder / "scattering.npz")
+    quantum_shells.drawn([quantum_shells.waters([1.9, 2.0])]).write(folder / "shells.json")
+    quantum_shells.made_up(rng).write(folder / "energies.json")
     report_inputs.described(report_inputs.BOTTLES["lifsi-dme"], rng).write(folder / "point")
     return folder
 

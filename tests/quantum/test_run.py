@@ -122,7 +122,7 @@ def test_an_edited_file_of_drawn_shells_is_refused(tmp_path):
     assert Drawn.read(path).shells[0].contacts == shells(1).shells[0].contacts
     text = path.read_text("utf-8")
     path.write_text(text.replace('"charge_e": 1', '"charge_e": 2', 1), encoding="utf-8")
-    with pytest.raises(LmbmdError, match=r"changed or damaged since it was written.*Draw the shells again"):
+    with pytest.raises(LmbmdError, match=r"changed or damaged since it was written.*Run the draw stage again"):
         Drawn.read(path)
     data = json.loads(text)
     data["shells"][0]["xyz_A"].pop()
