@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmbmd.core.version import VERSION as __version__
+from lmbmd.core.provenance import VERSION as __version__
 
 if TYPE_CHECKING:
     from lmbmd.report.result import analyze, read, read_all

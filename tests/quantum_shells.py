@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
+from lmbmd.quantum.methods import variants
 from lmbmd.quantum.options import QuantumOptions
-from lmbmd.quantum.run import Energies, variants
+from lmbmd.quantum.run import Energies
 
 #: Å, the oxygen at the origin, the hydrogens away from −y.
 WATER = np.array([[0.0, 0.0, 0.0], [0.757, 0.586, 0.0], [-0.757, 0.586, 0.0]])
@@ -49,8 +50,8 @@ def waters(
 def made_up(rng: np.random.Generator, shells: int = 6, failed: int = 1, dft: bool = True) -> Energies:
     """What the quantum stage could have found of shells of DME and FSI."""
     options = QuantumOptions(dft_per_class=1 if dft else 0, permittivity=7.0)
-    names = [variant.name for variant in variants(options)]
-    names += [variant.name for variant in variants(options, "pbe0")] if dft else []
+    every = [*variants(options), *(variants(options, "pbe0") if dft else ())]
+    names = [variant.key for variant in every]
     found = []
     for kind in CLASSES:
         for k in range(shells):
@@ -96,7 +97,9 @@ def made_up(rng: np.random.Generator, shells: int = 6, failed: int = 1, dft: boo
         for name in names
     }
     counts = rng.multinomial(10, [0.4, 0.3, 0.2, 0.1], size=3 * shells)
-    return Energies("Li", counts, tuple(found), free, names[0], "", {"options": options.model_dump(mode="json")})
+    return Energies(
+        "Li", counts, tuple(found), free, {v.key: v for v in every}, "", {"options": options.model_dump(mode="json")}
+    )
 
 
 def drawn(shells: Sequence[DrawnShell]) -> Drawn:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from lmbmd.cli import verbs
 from lmbmd.core.errors import LmbmdError, nearest, paragraph
-from lmbmd.core.version import VERSION
+from lmbmd.core.provenance import VERSION
 from lmbmd.core.words import shown
 from lmbmd.study import layout
 from lmbmd.validation import PARTS

@@ -11,8 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lmbmd.core.version import VERSION
 
+def _installed() -> str:
+    try:
+        return metadata.version("lmbmd")
+    except metadata.PackageNotFoundError:  # a copy of the source that was never installed
+        return "0+unknown"
+
+
+#: The last tag, plus the commits since. Results say which version made them; it reruns nothing.
+VERSION = _installed()
 _PACKAGES = (
     "numpy",
     "scipy",

@@ -20,45 +20,13 @@ from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
 from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, refusal
 from lmbmd.quantum.energies import free_molecule, relaxed, shell_energies
+from lmbmd.quantum.methods import Variant, variants
 from lmbmd.quantum.options import QuantumOptions
-from lmbmd.quantum.solution import NotConverged, solver
+from lmbmd.quantum.solution import NotConverged
 
 _REMEDY = "Run the quantum stage again."
 #: Of so many drawn geometries of a species the free molecule's minimum is looked for.
 FREE_STARTS = 3
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way of computing all numbers of a shell.
-
-    Attributes:
-        method: ``"gfn2"`` or ``"pbe0"``.
-        basis: of PBE0; "" for GFN2-xTB.
-        permittivity: of the dielectric; None in vacuum.
-        geometry: ``"sampled"`` or ``"relaxed"``.
-    """
-
-    method: str
-    basis: str
-    permittivity: float | None
-    geometry: str
-
-    @property
-    def name(self) -> str:
-        """As files and tables have it: ``"gfn2/vacuum/sampled"``."""
-        medium = "vacuum" if self.permittivity is None else f"ε {self.permittivity:g}"
-        method = f"{self.method}-{self.basis}" if self.basis else self.method
-        return f"{method}/{medium}/{self.geometry}"
-
-
-def variants(options: QuantumOptions, method: str | None = None) -> list[Variant]:
-    """What is computed of every shell; with another method, what of those that are compared."""
-    chosen = method or options.method
-    basis = options.basis if chosen == "pbe0" else ""
-    media = [None] if options.permittivity is None else [None, options.permittivity]
-    geometries = ["sampled", "relaxed"] if options.relaxed and method is None else ["sampled"]
-    return [Variant(chosen, basis, medium, geometry) for geometry in geometries for medium in media]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +36,10 @@ class Energies:
     Attributes:
         centre: the species of the ions.
         counts: (n_frames, 4) ions of each class in every frame of the run.
-        shells: of each drawn shell its name, label, class (``kind``), frame, time_ps, and ``found``: by the name of the
+        shells: of each drawn shell its name, label, class (``kind``), frame, time_ps, and ``found``: by the key of the
             variant what ``shell_energies`` gives, or ``why_not``.
-        free: by the name of the variant and the species what ``free_molecule`` gives, or ``why_not``.
-        primary: the name of the variant that became descriptors.
+        free: by the key of the variant and the species what ``free_molecule`` gives, or ``why_not``.
+        variants: by their keys; the first became descriptors.
         why_not: why nothing could be computed; "" if it was.
         facts: options, stage and versions.
     """
@@ -80,7 +48,7 @@ class Energies:
     counts: np.ndarray
     shells: tuple[Mapping[str, Any], ...]
     free: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    primary: str
+    variants: Mapping[str, Variant]
     why_not: str
     facts: Mapping[str, Any]
 
@@ -92,7 +60,7 @@ class Energies:
             "counts": self.counts.tolist(),
             "shells": list(self.shells),
             "free": self.free,
-            "primary": self.primary,
+            "variants": {key: asdict(one) for key, one in self.variants.items()},
             "why_not": self.why_not,
         }
         write_text(path, json.dumps(sealed(_without_nan(data)), ensure_ascii=False) + "\n")
@@ -114,7 +82,7 @@ class Energies:
                 np.array(data.pop("counts"), int).reshape(-1, len(CLASSES)),
                 shells,
                 data.pop("free"),
-                str(data.pop("primary")),
+                {key: Variant(**one) for key, one in data.pop("variants").items()},
                 str(data.pop("why_not")),
                 data,
             )
@@ -163,18 +131,18 @@ def compute(
     }
     if drawn.why_not or not jobs:
         why = drawn.why_not or "no shell was drawn"
-        return Energies(drawn.centre, drawn.counts, (), {}, first[0].name, why, facts)
+        return Energies(drawn.centre, drawn.counts, (), {}, {}, why, facts)
     for variant in used:
-        solver(variant.method)  # refuses what is not installed, before anything begins
+        variant.solver()  # refuses what is not installed, before anything begins
     starts = _free_starts(drawn.shells)
     plain = [("shell", shell.plain(), asdict(variant)) for shell, variant in jobs]
     plain += [("free", one, asdict(variant)) for variant in used for one in starts]
     found = list(_kept(plain, Path(cache), workers, progress))
     of_shell: dict[str, dict[str, Any]] = {shell.name: {} for shell in drawn.shells}
     for (shell, variant), one in zip(jobs, found, strict=False):
-        of_shell[shell.name][variant.name] = one
+        of_shell[shell.name][variant.key] = one
     free: dict[str, dict[str, Any]] = {}
-    names = [(variant.name, one["species"]) for variant in used for one in starts]
+    names = [(variant.key, one["species"]) for variant in used for one in starts]
     for (name, species), one in zip(names, found[len(jobs) :], strict=True):
         free.setdefault(name, {})[species] = one
     shells = tuple(
@@ -188,13 +156,13 @@ def compute(
         }
         for shell in drawn.shells
     )
-    return Energies(drawn.centre, drawn.counts, shells, free, first[0].name, "", facts)
+    return Energies(drawn.centre, drawn.counts, shells, free, {one.key: one for one in used}, "", facts)
 
 
 def nothing(drawn: Drawn, options: QuantumOptions, why: LmbmdError) -> Energies:
     """The outcome of a computation that could not begin."""
     facts = {"stage": stages.QUANTUM, "options": options.model_dump(mode="json"), "drawn_by": drawn.stage}
-    return Energies(drawn.centre, drawn.counts, (), {}, variants(options)[0].name, refusal(why), facts)
+    return Energies(drawn.centre, drawn.counts, (), {}, {}, refusal(why), facts)
 
 
 def _first_of_each(shells: Sequence[DrawnShell], n: int) -> list[DrawnShell]:
@@ -264,7 +232,7 @@ def _cached(path: Path) -> dict[str, Any] | None:
 def _job(kind: str, data: Mapping[str, Any], variant: Mapping[str, Any], path: str) -> dict[str, Any]:
     """One result, written where it is kept."""
     chosen = Variant(**variant)
-    solve = solver(chosen.method, chosen.permittivity, chosen.basis or "def2-svp")
+    solve = chosen.solver()
     try:
         if kind == "free":
             places = [np.array(x) for x in data["starts"]]

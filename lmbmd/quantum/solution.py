@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from rdkit import Chem
@@ -61,26 +60,6 @@ def _topmost(energy: np.ndarray, share: np.ndarray) -> float:
 
 #: From atomic numbers (n,), positions (n, 3) in Å and charge in e to a solution.
 Solve = Callable[[np.ndarray, np.ndarray, int], Solution]
-
-#: What a method is called, and where it was published.
-TITLES = {"gfn2": ("GFN2-xTB", "10.1021/acs.jctc.8b01176"), "pbe0": ("PBE0", "10.1063/1.478522")}
-
-
-def solver(method: str, permittivity: float | None = None, basis: str = "def2-svp") -> Solve:
-    """A method in vacuum, or in a dielectric.
-
-    Raises:
-        LmbmdError: if its program is not installed.
-    """
-    if method == "gfn2":
-        from lmbmd.quantum import xtb
-
-        xtb.calculator_class()
-        return partial(xtb.solve, permittivity=permittivity)
-    from lmbmd.quantum import dft
-
-    dft.modules()
-    return partial(dft.solve, basis=basis, permittivity=permittivity)
 
 
 def atomic_numbers(elements: Sequence[str], where: str = "") -> np.ndarray:

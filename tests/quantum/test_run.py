@@ -17,8 +17,9 @@ from quantum_shells import drawn, waters
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.validation import validated
 from lmbmd.quantum.drawn import Drawn
+from lmbmd.quantum.methods import variants
 from lmbmd.quantum.options import QuantumOptions
-from lmbmd.quantum.run import Energies, compute, nothing, variants
+from lmbmd.quantum.run import Energies, compute, nothing
 
 OPTIONS = QuantumOptions(permittivity=7.2)
 
@@ -43,7 +44,9 @@ def test_what_was_computed_is_kept_and_only_what_is_new_is_computed(tmp_path, ne
     again = compute(shells(3), OPTIONS, tmp_path / "jobs", workers=2, progress=False)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert len(list((tmp_path / "jobs").iterdir())) == 8  # one shell more, and the dielectric: 2 × (3 + 1)
-    assert again.shells[0]["found"]["gfn2/vacuum/sampled"] == first.shells[0]["found"]["gfn2/vacuum/sampled"]
+    assert (
+        again.shells[0]["found"]["GFN2-xTB, vacuum, sampled"] == first.shells[0]["found"]["GFN2-xTB, vacuum, sampled"]
+    )
     again.write(tmp_path / "energies.json")
     assert same(Energies.read(tmp_path / "energies.json"), again)
 
@@ -85,14 +88,14 @@ def test_a_damaged_result_is_computed_again(tmp_path, needs_tblite):
 def test_a_shell_that_does_not_converge_is_an_outcome_and_the_others_have_numbers(tmp_path, needs_tblite):
     some = drawn([waters([1.9]), waters([1.9, 100.0], "SSIP-2")])
     good, bad = compute(some, QuantumOptions(), tmp_path, progress=False).shells
-    assert "not converged" in bad["found"]["gfn2/vacuum/sampled"]["why_not"]
-    assert good["found"]["gfn2/vacuum/sampled"]["binding_kJ_mol"] < -100
+    assert "not converged" in bad["found"]["GFN2-xTB, vacuum, sampled"]["why_not"]
+    assert good["found"]["GFN2-xTB, vacuum, sampled"]["binding_kJ_mol"] < -100
 
 
 def test_an_element_that_the_method_lacks_is_an_outcome(tmp_path, needs_tblite):
     strange = replace(waters([1.9]), element=("Am", "O", "H", "H"))
     (one,) = compute(drawn([strange]), QuantumOptions(), tmp_path, progress=False).shells
-    assert "no parameters for element 95" in one["found"]["gfn2/vacuum/sampled"]["why_not"]
+    assert "no parameters for element 95" in one["found"]["GFN2-xTB, vacuum, sampled"]["why_not"]
 
 
 def test_nothing_drawn_is_an_outcome(tmp_path):
@@ -133,13 +136,13 @@ def test_an_edited_file_of_drawn_shells_is_refused(tmp_path):
 
 def test_what_is_computed_of_each_shell_follows_from_the_options():
     chosen = QuantumOptions(permittivity=7.2, relaxed=True)
-    assert [one.name for one in variants(chosen)] == [
-        "gfn2/vacuum/sampled",
-        "gfn2/ε 7.2/sampled",
-        "gfn2/vacuum/relaxed",
-        "gfn2/ε 7.2/relaxed",
+    assert [one.key for one in variants(chosen)] == [
+        "GFN2-xTB, vacuum, sampled",
+        "GFN2-xTB, ε = 7.2, sampled",
+        "GFN2-xTB, vacuum, relaxed",
+        "GFN2-xTB, ε = 7.2, relaxed",
     ]
-    assert [one.name for one in variants(chosen, "pbe0")] == [
+    assert [one.key for one in variants(chosen, "pbe0")] == [
         "pbe0-def2-svp/vacuum/sampled",
         "pbe0-def2-svp/ε 7.2/sampled",
     ]

@@ -16,8 +16,8 @@ from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, shares
 from lmbmd.quantum.drawn import CLASSES
 from lmbmd.quantum.energies import OF_MOLECULE, OF_SHELL
+from lmbmd.quantum.methods import Variant
 from lmbmd.quantum.run import Energies
-from lmbmd.quantum.solution import TITLES
 
 
 class Quantity(NamedTuple):
@@ -49,6 +49,8 @@ FREE = {
     "lumo_eV": Quantity("free_lumo_eV", "eV", "lowest empty orbital of the free molecule"),
     "dipole_D": Quantity("free_dipole_D", "D", "size of the dipole moment of the free molecule about its mass centre"),
 }
+#: Columns that tell how a number was computed.
+_VARIANT = ("method", "medium", "geometry")
 assert set(SHELL) == set(OF_SHELL) and set(MOLECULE) == set(OF_MOLECULE)
 
 
@@ -63,26 +65,28 @@ def energies_account(replicas: Sequence[Energies]) -> Account:
         return Account(
             notes=[{"topic": "quantum", "text": f"Energies of shells were not computed: {why}"} for why in whys]
         )
-    names = list(dict.fromkeys(name for one in replicas for shell in one.shells for name in shell["found"]))
+    every = {key: variant for one in replicas for key, variant in one.variants.items()}
+    primary = next(iter(first.variants))
     rows, summary, single = [], [], []
-    for name in names:
-        found = _of_variant(replicas, name)
+    for name, variant in every.items():
+        found = _of_variant(replicas, name, variant)
         summary += found.summary
         single += found.single
-        if name == first.primary:
+        if name == primary:
             rows = found.rows
     counts = [one.counts for one in replicas]
     tables = {
         "energies": _table(summary, ("variant", "kind", "quantity", "species", "value", "error", "unit")),
         "energies_shells": pd.DataFrame(
-            single, columns=["variant", "replica", "shell", "label", "kind", "weight", "species", "quantity", "value"]
+            single,
+            columns=[*_VARIANT, "replica", "shell", "label", "kind", "weight", "species", "quantity", "value"],
         ),
-        "energies_drawn": _drawn(replicas, names, counts),
+        "energies_drawn": _drawn(replicas, every, counts),
     }
-    compared = _compared(tables["energies_shells"], first.primary, [n for n in names if n != first.primary])
+    compared = _compared(tables["energies_shells"])
     if len(compared):
         tables["energies_compared"] = compared
-    return Account(rows, tables, [{"topic": "energies", "text": _told(replicas, first.primary)}])
+    return Account(rows, tables, [{"topic": "energies", "text": _told(replicas, primary, first.variants[primary])}])
 
 
 class _Found(NamedTuple):
@@ -91,8 +95,8 @@ class _Found(NamedTuple):
     single: list[tuple]
 
 
-def _of_variant(replicas: Sequence[Energies], name: str) -> _Found:
-    centre, title = replicas[0].centre, _title(name)
+def _of_variant(replicas: Sequence[Energies], name: str, variant: Variant) -> _Found:
+    centre, title = replicas[0].centre, _title(variant)
     counts = [one.counts for one in replicas]
     share = np.concatenate(counts).sum(axis=0) / max(np.concatenate(counts).sum(), 1)
     free = _free(replicas, name)
@@ -111,13 +115,13 @@ def _of_variant(replicas: Sequence[Energies], name: str) -> _Found:
         whole = weighted(samples, counts)
         definition = f"{quantity.definition}; {title}, weighted by class"
         rows.append(descriptor(quantity.name, species, whole, quantity.unit, definition, nothing))
-        summary.append((name, "all", quantity.name, species, whole, quantity.unit))
+        summary.append((*_spelt(variant), "all", quantity.name, species, whole, quantity.unit))
         for c, kind in enumerate(CLASSES):
             if per_class[c]:
                 one = of_class(samples, c)
                 if np.isnan(one.value):
                     continue
-                summary.append((name, kind, quantity.name, species, one, quantity.unit))
+                summary.append((*_spelt(variant), kind, quantity.name, species, one, quantity.unit))
                 if by_class:
                     definition = f"{quantity.definition}; {title}, in {kind}"
                     rows.append(descriptor(quantity.name, kind, one, quantity.unit, definition))
@@ -159,7 +163,7 @@ def _of_variant(replicas: Sequence[Energies], name: str) -> _Found:
     for number, shells in enumerate(done, start=1):
         for s in shells:
             c = CLASSES.index(s["kind"])
-            head = (name, number, s["name"], s["label"], s["kind"], share[c] / per_class[c])
+            head = (*_spelt(variant), number, s["name"], s["label"], s["kind"], share[c] / per_class[c])
             numbers = s["found"][name]
             single += [(*head, centre, q.name, _number(numbers[key])) for key, q in SHELL.items()]
             for m in numbers["molecules"]:
@@ -196,13 +200,16 @@ def _free(replicas: Sequence[Energies], name: str) -> dict[str, dict[str, float]
     return found
 
 
-def _title(name: str) -> str:
+def _title(variant: Variant) -> str:
     """A variant in words: ``"GFN2-xTB in vacuum, as sampled"``."""
-    method, medium, geometry = name.split("/")
-    kind, _, basis = method.partition("-")
-    words = f"{TITLES[kind][0]}{f'/{basis}' if basis else ''} in "
-    words += "vacuum" if medium == "vacuum" else f"a dielectric of {medium}"
-    return words + (", as sampled" if geometry == "sampled" else ", relaxed with the donors' distances kept")
+    medium = "vacuum" if variant.permittivity is None else f"a dielectric of {variant.medium}"
+    relaxed = "as sampled" if variant.geometry == "sampled" else "relaxed with the donors' distances kept"
+    return f"{variant.title} in {medium}, {relaxed}"
+
+
+def _spelt(variant: Variant) -> tuple[str, str, str]:
+    """The columns ``_VARIANT``."""
+    return variant.title, variant.medium, variant.geometry
 
 
 def _table(rows: Sequence[tuple], columns: Sequence[str]) -> pd.DataFrame:
@@ -213,12 +220,12 @@ def _table(rows: Sequence[tuple], columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(spelt, columns=[*columns, "doubt", "doubt_kind", "doubt_n"])
 
 
-def _drawn(replicas: Sequence[Energies], names: Sequence[str], counts: Sequence[np.ndarray]) -> pd.DataFrame:
+def _drawn(replicas: Sequence[Energies], variants: Mapping[str, Variant], counts: Sequence[np.ndarray]) -> pd.DataFrame:
     """Of each variant and class: its share in the run, and how many shells were drawn and computed."""
     total = max((int(c[0].sum()) for c in counts if len(c)), default=0)
     of_kind = shares(counts, total)
     rows = []
-    for name in names:
+    for name, variant in variants.items():
         for c, kind in enumerate(CLASSES):
             found = [
                 s["found"][name] for one in replicas for s in one.shells if s["kind"] == kind and name in s["found"]
@@ -226,19 +233,20 @@ def _drawn(replicas: Sequence[Energies], names: Sequence[str], counts: Sequence[
             whys = [f["why_not"] for f in found if "why_not" in f]
             why = "; ".join(dict.fromkeys(whys))
             value, error = (of_kind[c].value, of_kind[c].error) if of_kind else (float("nan"), float("nan"))
-            rows.append((name, kind, value, error, len(found), len(found) - len(whys), why))
-    return pd.DataFrame(rows, columns=["variant", "kind", "share", "share_error", "drawn", "computed", "why_not"])
+            rows.append((*_spelt(variant), kind, value, error, len(found), len(found) - len(whys), why))
+    return pd.DataFrame(rows, columns=[*_VARIANT, "kind", "share", "share_error", "drawn", "computed", "why_not"])
 
 
-def _compared(single: pd.DataFrame, primary: str, others: Sequence[str]) -> pd.DataFrame:
-    """Of the shells that two variants have: the mean of (other − first), its error, and how alike they rank."""
+def _compared(single: pd.DataFrame) -> pd.DataFrame:
+    """Of the shells that a variant shares with the first: the mean of (it − first), its error, and how alike they rank."""
     rows = []
     keys = ["replica", "shell", "species", "quantity"]
     # Several molecules of a species in one shell are told apart by their order.
-    numbered = single.assign(nth=single.groupby(["variant", *keys]).cumcount())
-    one = numbered[numbered.variant == primary].set_index([*keys, "nth"]).value
-    for name in others:
-        other = numbered[numbered.variant == name].set_index([*keys, "nth"]).value
+    numbered = single.assign(nth=single.groupby([*_VARIANT, *keys]).cumcount())
+    first, *others = numbered.groupby(list(_VARIANT), sort=False)
+    one = first[1].set_index([*keys, "nth"]).value
+    for spelt, table in others:
+        other = table.set_index([*keys, "nth"]).value
         both = pd.concat([one, other], axis=1, keys=["one", "other"], join="inner").dropna().reset_index()
         for (species, quantity), pair in both.groupby(["species", "quantity"], sort=False):
             difference = (pair.other - pair.one).to_numpy(float)
@@ -246,28 +254,18 @@ def _compared(single: pd.DataFrame, primary: str, others: Sequence[str]) -> pd.D
             varies = len(pair) > 2 and pair.one.std() > 0 and pair.other.std() > 0
             r = float(np.corrcoef(pair.one, pair.other)[0, 1]) if varies else float("nan")
             rms = float(np.sqrt(np.mean(difference**2)))
-            rows.append((primary, name, quantity, species, len(pair), mean.value, mean.error, rms, r))
-    columns = [
-        "first",
-        "second",
-        "quantity",
-        "species",
-        "number",
-        "difference",
-        "difference_error",
-        "rms",
-        "correlation",
-    ]
+            rows.append((*spelt, quantity, species, len(pair), mean.value, mean.error, rms, r))
+    columns = [*_VARIANT, "quantity", "species", "number", "difference", "difference_error", "rms", "correlation"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _told(replicas: Sequence[Energies], primary: str) -> str:
+def _told(replicas: Sequence[Energies], primary: str, variant: Variant) -> str:
     shells = [s for one in replicas for s in one.shells if primary in s["found"]]
     failed = [s for s in shells if "why_not" in s["found"][primary]]
     counts = np.concatenate([one.counts for one in replicas]).sum(axis=0)
     seen = {s["kind"] for s in shells if s not in failed}
     unseen = sum(int(counts[c]) for c, kind in enumerate(CLASSES) if kind not in seen) / max(int(counts.sum()), 1)
-    text = f"{counted(len(shells), 'shell')} of {counted(len(replicas), 'replica')} were computed by {_title(primary)}."
+    text = f"{counted(len(shells), 'shell')} of {counted(len(replicas), 'replica')} were computed by {_title(variant)}."
     if failed:
         text += f" {len(failed)} of them did not converge and are left out."
     if unseen > 0:

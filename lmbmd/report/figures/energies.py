@@ -20,8 +20,9 @@ def _first(point: StatePoint) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     single, means = point.table("energies_shells"), point.table("energies")
     if single is None or means is None or single.empty:
         return None
-    first = str(means.variant.iloc[0])
-    return single[single.variant == first], means[means.variant == first]
+    by = ["method", "medium", "geometry"]
+    first = tuple(means.iloc[0][by])
+    return tuple(table[(table[by] == first).all(axis=1)] for table in (single, means))  # type: ignore[return-value]
 
 
 def by_class(point: StatePoint, on: On = Figure) -> list[Drawing]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from lmbmd.report.inputs import StatePoint, doubt_of
@@ -28,12 +30,9 @@ NUMBERS = {
 _OF_VARIANTS = ("shell_binding_kJ_mol", "removal_energy_kJ_mol", "shell_homo_eV", "shell_lumo_eV")
 
 
-def variant(name: str) -> str:
-    """A way of computing as printed: ``"GFN2-xTB, vacuum, as sampled"``."""
-    method, medium, geometry = name.split("/")
-    kind, _, basis = method.partition("-")
-    title = {"gfn2": "GFN2-xTB", "pbe0": "PBE0"}[kind] + (f"/{basis}" if basis else "")
-    return f"{title}, {medium.replace('ε ', 'ε = ')}, {'as sampled' if geometry == 'sampled' else geometry}"
+def variant(row: Any) -> str:
+    """How a row was computed, as printed: ``"GFN2-xTB, vacuum, sampled"``."""
+    return f"{row.method}, {row.medium}, {row.geometry}"
 
 
 def about(name: str) -> str:
@@ -66,7 +65,7 @@ def drawn(point: StatePoint) -> Table | None:
         return None
     shown = tuple(
         (
-            Cell(variant(str(row.variant))),
+            Cell(variant(row)),
             Cell(str(row.kind)),
             value(row.share, existing(row.share_error)),
             value(row.drawn),
@@ -82,14 +81,14 @@ def drawn(point: StatePoint) -> Table | None:
 def variants(point: StatePoint) -> Table | None:
     """The main numbers in every medium, geometry and method; None if there is but one."""
     found = point.table("energies")
-    if found is None or found.variant.nunique() < 2:
+    if found is None or len(found.groupby(["method", "medium", "geometry"])) < 2:
         return None
     rows = found[(found.kind == "all") & found.quantity.isin(_OF_VARIANTS)]
     shown = tuple(
         (
             Cell(naming.quantity(str(row.quantity)), NUMBERS[str(row.quantity)]),
             Cell(about(str(row.species))),
-            Cell(variant(str(row.variant))),
+            Cell(variant(row)),
             value(row.value, existing(row.error) if row.error == row.error else row.error, doubt_of(row)),
             unit(str(row.unit)),
         )
@@ -110,7 +109,7 @@ def compared(point: StatePoint) -> Table | None:
         (
             Cell(naming.labelled(str(row.quantity)), NUMBERS[str(row.quantity)]),
             Cell(about(str(row.species))),
-            Cell(f"{variant(str(row.second))} minus {variant(str(row.first))}"),
+            Cell(variant(row)),
             value(row.difference, None if pd.isna(row.difference_error) else float(row.difference_error)),
             value(row.rms),
             value(row.correlation),
@@ -118,6 +117,6 @@ def compared(point: StatePoint) -> Table | None:
         )
         for row in found.itertuples(index=False)
     )
-    caption = "The same shells computed in two ways: mean and root mean square of the difference, and correlation."
-    columns = ("quantity", "of", "difference of", "mean ± error", "r.m.s.", "correlation", "number")
+    caption = "The same shells in another way, minus the first: mean and root mean square, and their correlation."
+    columns = ("quantity", "of", "by", "mean ± error", "r.m.s.", "correlation", "number")
     return Table(caption, columns, shown, headers=3)

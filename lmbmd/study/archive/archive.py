@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import replacing
-from lmbmd.core.version import VERSION
+from lmbmd.core.provenance import VERSION
 from lmbmd.core.words import counted, size_text
 from lmbmd.simulate.protocol import RECORD, TRAJECTORY, read_record
 from lmbmd.study.archive import crate
