@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmbmd.quantum.xtb import BOHR_A, Surface
+from lmbmd.core.units import BOHR_A
+from lmbmd.quantum.xtb import Surface
 
 #: Of the numerical Hessian, bohr.
 STEP_BOHR = 0.01

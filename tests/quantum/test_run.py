@@ -22,6 +22,7 @@ from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.run import Energies, compute, nothing
 
 OPTIONS = QuantumOptions(permittivity=7.2)
+VACUUM = "GFN2-xTB, vacuum, sampled"
 
 
 def shells(n: int):
@@ -44,9 +45,7 @@ def test_what_was_computed_is_kept_and_only_what_is_new_is_computed(tmp_path, ne
     again = compute(shells(3), OPTIONS, tmp_path / "jobs", workers=2, progress=False)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert len(list((tmp_path / "jobs").iterdir())) == 8  # one shell more, and the dielectric: 2 × (3 + 1)
-    assert (
-        again.shells[0]["found"]["GFN2-xTB, vacuum, sampled"] == first.shells[0]["found"]["GFN2-xTB, vacuum, sampled"]
-    )
+    assert again.shells[0]["found"][VACUUM] == first.shells[0]["found"][VACUUM]
     again.write(tmp_path / "energies.json")
     assert same(Energies.read(tmp_path / "energies.json"), again)
 
@@ -88,14 +87,14 @@ def test_a_damaged_result_is_computed_again(tmp_path, needs_tblite):
 def test_a_shell_that_does_not_converge_is_an_outcome_and_the_others_have_numbers(tmp_path, needs_tblite):
     some = drawn([waters([1.9]), waters([1.9, 100.0], "SSIP-2")])
     good, bad = compute(some, QuantumOptions(), tmp_path, progress=False).shells
-    assert "not converged" in bad["found"]["GFN2-xTB, vacuum, sampled"]["why_not"]
-    assert good["found"]["GFN2-xTB, vacuum, sampled"]["binding_kJ_mol"] < -100
+    assert "not converged" in bad["found"][VACUUM]["why_not"]
+    assert good["found"][VACUUM]["binding_kJ_mol"] < -100
 
 
 def test_an_element_that_the_method_lacks_is_an_outcome(tmp_path, needs_tblite):
     strange = replace(waters([1.9]), element=("Am", "O", "H", "H"))
     (one,) = compute(drawn([strange]), QuantumOptions(), tmp_path, progress=False).shells
-    assert "no parameters for element 95" in one["found"]["GFN2-xTB, vacuum, sampled"]["why_not"]
+    assert "no parameters for element 95" in one["found"][VACUUM]["why_not"]
 
 
 def test_nothing_drawn_is_an_outcome(tmp_path):
@@ -143,6 +142,6 @@ def test_what_is_computed_of_each_shell_follows_from_the_options():
         "GFN2-xTB, ε = 7.2, relaxed",
     ]
     assert [one.key for one in variants(chosen, "pbe0")] == [
-        "pbe0-def2-svp/vacuum/sampled",
-        "pbe0-def2-svp/ε 7.2/sampled",
+        "PBE0/def2-svp, vacuum, sampled",
+        "PBE0/def2-svp, ε = 7.2, sampled",
     ]

@@ -12,6 +12,7 @@ from lmbmd.analysis.energies.weighted import Sample, of_class, weighted
 from lmbmd.analysis.family import Account, Family, Findings
 from lmbmd.core.words import counted
 from lmbmd.data.described import Descriptor
+from lmbmd.numbers.doubt import COLUMNS as DOUBT
 from lmbmd.numbers.doubt import Doubt, Kind, descriptor, entry
 from lmbmd.numbers.estimate import Estimate, estimate_mean, shares
 from lmbmd.quantum.drawn import CLASSES
@@ -76,7 +77,7 @@ def energies_account(replicas: Sequence[Energies]) -> Account:
             rows = found.rows
     counts = [one.counts for one in replicas]
     tables = {
-        "energies": _table(summary, ("variant", "kind", "quantity", "species", "value", "error", "unit")),
+        "energies": _table(summary),
         "energies_shells": pd.DataFrame(
             single,
             columns=[*_VARIANT, "replica", "shell", "label", "kind", "weight", "species", "quantity", "value"],
@@ -212,12 +213,14 @@ def _spelt(variant: Variant) -> tuple[str, str, str]:
     return variant.title, variant.medium, variant.geometry
 
 
-def _table(rows: Sequence[tuple], columns: Sequence[str]) -> pd.DataFrame:
+def _table(rows: Sequence[tuple]) -> pd.DataFrame:
     """Summary rows with the estimate spelt out."""
-    spelt = [
-        (v, kind, q, s, *entry(estimate)[:2], unit, *entry(estimate)[2:]) for v, kind, q, s, estimate, unit in rows
-    ]
-    return pd.DataFrame(spelt, columns=[*columns, "doubt", "doubt_kind", "doubt_n"])
+    spelt = []
+    for *head, estimate, unit in rows:
+        value, error, *doubt = entry(estimate)
+        spelt.append((*head, value, error, unit, *doubt))
+    columns = [*_VARIANT, "kind", "quantity", "species", "value", "error", "unit", *DOUBT]
+    return pd.DataFrame(spelt, columns=columns)
 
 
 def _drawn(replicas: Sequence[Energies], variants: Mapping[str, Variant], counts: Sequence[np.ndarray]) -> pd.DataFrame:
@@ -238,7 +241,7 @@ def _drawn(replicas: Sequence[Energies], variants: Mapping[str, Variant], counts
 
 
 def _compared(single: pd.DataFrame) -> pd.DataFrame:
-    """Of the shells that a variant shares with the first: the mean of (it − first), its error, and how alike they rank."""
+    """Of the shells that a variant shares with the first: the mean difference, its error, and how alike they rank."""
     rows = []
     keys = ["replica", "shell", "species", "quantity"]
     # Several molecules of a species in one shell are told apart by their order.

@@ -22,7 +22,7 @@ def _first(point: StatePoint) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         return None
     by = ["method", "medium", "geometry"]
     first = tuple(means.iloc[0][by])
-    return tuple(table[(table[by] == first).all(axis=1)] for table in (single, means))  # type: ignore[return-value]
+    return tuple(table[(table[by] == first).all(axis=1)] for table in (single, means))
 
 
 def by_class(point: StatePoint, on: On = Figure) -> list[Drawing]:
