@@ -21,8 +21,8 @@ def _first(point: StatePoint) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     if single is None or means is None or single.empty:
         return None
     by = ["method", "medium", "geometry"]
-    first = tuple(means.iloc[0][by])
-    return tuple(table[(table[by] == first).all(axis=1)] for table in (single, means))
+    first = means.iloc[0][by]
+    return tuple(table[table[by].eq(first).all(axis=1)] for table in (single, means))
 
 
 def by_class(point: StatePoint, on: On = Figure) -> list[Drawing]:

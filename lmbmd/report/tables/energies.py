@@ -69,7 +69,7 @@ def drawn(point: StatePoint) -> Table | None:
             Cell(str(row.kind)),
             value(row.share, existing(row.share_error)),
             value(row.drawn),
-            value(row.computed, remark=str(row.why_not)) if row.computed else Cell("0", remark=str(row.why_not)),
+            Cell(f"{row.computed:.0f}", remark=str(row.why_not), numeric=True),
         )
         for row in found.itertuples(index=False)
         if row.drawn or row.share

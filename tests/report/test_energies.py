@@ -1,0 +1,64 @@
+"""The chapter of energies: there where they were asked for, with every number defined; and failures are told."""
+
+from __future__ import annotations
+
+import numpy as np
+from quantum_shells import made_up
+
+from lmbmd.analysis.energies.shells_account import energies_account
+from lmbmd.analysis.families import definitions, schemas
+from lmbmd.core.errors import LmbmdError
+from lmbmd.data.described import Described, descriptor_frame
+from lmbmd.quantum.drawn import Drawn
+from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.run import nothing
+from lmbmd.report.inputs import StatePoint
+from lmbmd.report.pages.chapters import CHAPTERS, PLACED, _energies
+from lmbmd.report.tables import energies as tables
+
+
+def point(replicas) -> StatePoint:
+    account = energies_account(replicas) if replicas else None
+    rows, found, notes = (account.rows, account.tables, tuple(account.notes)) if account else ([], {}, ())
+    for name, table in found.items():
+        schemas()[name].check(table)
+    return StatePoint(298.15, Described(descriptor_frame(rows), dict(found), notes, {"centre": "Li"}, schemas()))
+
+
+def test_energies_have_a_chapter_with_figures_tables_and_what_failed():
+    rng = np.random.default_rng(1)
+    chapter = _energies(point([made_up(rng, failed=2), made_up(rng, failed=0)]), None, {})
+    drawings = [d for block in chapter.every_block for d in block.get("drawings", ())]
+    assert len(drawings) == 3 and all(d.alt and d.title and d.svg for d in drawings)
+    assert "48 shells of 2 replicas were computed by GFN2-xTB in vacuum, as sampled. 2 of them" in chapter.lead
+    shown = {block["key"]: block["table"] for block in chapter.every_block if "table" in block}
+    assert set(shown) == {"energies", "energies-drawn", "energies-variants", "energies-compared"}
+    assert {row[0].definition for row in shown["energies"].rows} <= set(definitions())
+    named = {(row[0].text, row[1].text) for row in shown["energies"].rows}
+    assert {
+        ("Binding of the ion", "CIP"),
+        ("Taking a molecule out", "FSI⁻"),
+        ("HOMO shift in the shell", "DME"),
+    } <= named
+    (cip,) = [row for row in shown["energies-drawn"].rows if (row[0].text, row[1].text) == (PRIMARY, "CIP")]
+    assert (cip[3].text, cip[4].text) == ("12", "10") and "SCF not converged" in cip[4].remark
+    assert any(row[2].text.startswith("PBE0/def2-svp, vacuum") for row in shown["energies-compared"].rows)
+    assert all(block["definition"] in definitions() for block in chapter.every_block if "definition" in block)
+    assert set(tables.NUMBERS.values()) <= set(definitions())
+
+
+PRIMARY = "GFN2-xTB, vacuum, sampled"
+
+
+def test_what_could_not_be_computed_is_told_among_the_remarks():
+    drawn = Drawn("Li", np.zeros((1, 4), int), ())
+    error = LmbmdError("tblite is not installed.", remedy="Install it: pip install 'lmbmd[quantum]'.")
+    found = point([nothing(drawn, QuantumOptions(), error)])
+    assert not _energies(found, None, {}).every_block
+    (note,) = found.described.notes
+    assert note["topic"] not in PLACED and "pip install 'lmbmd[quantum]'" in note["text"]
+
+
+def test_without_energies_there_is_no_such_chapter():
+    assert not _energies(point([]), None, {}).every_block
+    assert _energies in CHAPTERS
