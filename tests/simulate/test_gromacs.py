@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import openmm
+import pandas as pd
 import pytest
 from runs import assert_complete
 from toy import FREE, NOSE_HOOVER, SMALL, relaxed_run, simulate_elsewhere, simulate_here, write_run, write_spec
@@ -285,6 +286,18 @@ def test_a_row_of_the_pressure_is_the_mean_since_the_row_before(tmp_path):
 
 
 @needs_gromacs
+@pytest.mark.slow
+def test_gromacs_heats_holds_and_cools(tmp_path):
+    """The thermostat is so strong that the temperature of each picosecond is the ramp's; fifty rows are averaged."""
+    protocol = {"timestep_fs": 2.0, "friction_per_ps": 20.0, "state_interval_ps": 0.02, "barostat_interval": 50}
+    anneal = {"temperature_K": 500.0, "heat_ns": 2e-3, "hold_ns": 1e-3, "cool_ns": 2e-3}
+    run = relaxed_run(tmp_path / "run", counts=SMALL, edge_A=17.0, anneal=anneal, **protocol)
+    simulate_here(run, engine="gromacs")
+    found = pd.read_csv(run / "out" / "equilibration.csv").temperature_K.to_numpy()[:250].reshape(5, 50).mean(1)
+    # Some 200 degrees of freedom: a row scatters by a tenth, and the thermostat forgets in a twentieth of a picosecond.
+    assert found == pytest.approx([350, 450, 500, 450, 350], abs=30)
+
+
 @pytest.mark.slow
 def test_checkpoints_are_rarer_where_each_costs_a_slow_start_of_mdrun(tmp_path, monkeypatch):
     """As if mdrun took an hour to start: beside those that end a stage, which always come, there is none."""

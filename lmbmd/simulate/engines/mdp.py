@@ -109,11 +109,13 @@ def settings(spec: RunSpec, stretch: Stretch, box: Box, seed: int) -> str:
         ]
     if first != last:
         begin_ps, end_ps = (step * stretch.step_as * 1e-6 for step in (stretch.begin, stretch.end))
+        # grompp wants a first point at time 0, wherever the stretch begins.
+        points = [(0.0, first)] * (begin_ps > 0) + [(begin_ps, first), (end_ps, last)]
         lines += [
             "annealing = single",
-            "annealing-npoints = 2",
-            f"annealing-time = {begin_ps!r} {end_ps!r}",
-            f"annealing-temp = {first!r} {last!r}",
+            f"annealing-npoints = {len(points)}",
+            f"annealing-time = {' '.join(repr(time) for time, _ in points)}",
+            f"annealing-temp = {' '.join(repr(temperature) for _, temperature in points)}",
         ]
     return "\n".join([*lines, ""])
 
