@@ -534,7 +534,7 @@ def test_where_a_claim_points_to_energies_of_single_pairs_they_are_in_that_order
         "lipf6-fec-dec-1m-c1": ["EC", "FEC", "DFEC"],
         "etfa-low-t-c1": ["EC", "DMC", "ETFA"],
     }
-    assert {claim.id for claim in SHIPPED if "in vacuum, which are in this order" in claim.why} == set(order)
+    assert {claim.id for claim in SHIPPED if "in vacuum, which are in this order" in claim.note} == set(order)
     for names in order.values():
         for kind in (0, 1):
             found = [energies[name][kind] for name in names]
