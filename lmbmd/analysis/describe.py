@@ -157,7 +157,7 @@ def describe(
         "replicas": [
             {"frames": len(time), "sampled_ns": ns} for time, ns in zip(found.time_ps, found.sampled_ns, strict=True)
         ],
-        **({"scattering": scattering.options.model_dump(mode="json")} if scattering else {}),
+        **({"scattering": scattering.options.facts()} if scattering else {}),
         **({"quantum": energies[0].facts["options"]} if energies else {}),
     }
     return Described(

@@ -187,10 +187,12 @@ class Volumes(NamedTuple):
 
     Attributes:
         rows: of the feature table, one per temperature.
+        table: temperature_K, volume_cm3_g, error_cm3_g (NaN: not to be relied on) and doubt of each.
         kink: fitted to those that can be relied on.
     """
 
     rows: pd.DataFrame
+    table: pd.DataFrame
     kink: Kink
 
 
@@ -205,9 +207,22 @@ def volumes(bottle: pd.DataFrame) -> Volumes | None:
     rows = bottle[(bottle.name == "density_g_cm3") & bottle.temperature_K.notna()].sort_values("temperature_K")
     if rows.temperature_K.nunique() < 2:
         return None
-    known = [(float(row.temperature_K), usable(row)) for row in rows.itertuples(index=False)]
-    points = [(T, replace(x, value=1.0 / x.value, error=x.error / x.value**2)) for T, x in known if x and x.value > 0.0]
-    return Volumes(rows, kink(points))
+    known = [found if found and found.value > 0.0 else None for found in map(usable, rows.itertuples(index=False))]
+    density, error = rows.value.to_numpy(float), np.array([one.error if one else np.nan for one in known])
+    table = pd.DataFrame(
+        {
+            "temperature_K": rows.temperature_K.to_numpy(float),
+            "volume_cm3_g": 1.0 / density,
+            "error_cm3_g": error / density**2,
+            "doubt": rows.doubt.to_list(),
+        }
+    )
+    each = zip(known, table.itertuples(index=False), strict=True)
+    return Volumes(
+        rows,
+        table,
+        kink([(t.temperature_K, replace(one, value=t.volume_cm3_g, error=t.error_cm3_g)) for one, t in each if one]),
+    )
 
 
 def _glass(one: Volumes) -> pd.DataFrame:

@@ -133,12 +133,10 @@ def analyze(
         found = None
         if asked:
             sums = [
-                scatter(
-                    frames, contacts, [rdf for _, rdf in runs], atoms, describing.centre, asked.computing, describing, n
-                )
+                scatter(frames, contacts, [rdf for _, rdf in runs], atoms, describing.centre, asked, describing, n)
                 for n, ((_, frames), (contacts, _)) in enumerate(zip(opened, runs, strict=True), start=1)
             ]
-            found = AskedScattering(sums, asked.computing, curves)
+            found = AskedScattering(sums, asked, curves)
         sample = Sample(runs[0][0], len(atoms))
         described = describe(runs, atoms, describing, motion=motion, scattering=found, sample=sample)
         trajectory = ", ".join(frames.name for _, frames in opened)

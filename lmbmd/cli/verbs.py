@@ -411,7 +411,7 @@ def describe(options: argparse.Namespace) -> None:
         curves = study.measured(composition.formulation)
         scattering = AskedScattering(
             [Scattered.read(path) for path in sums.values()],
-            study.scattering.computing,
+            study.scattering,
             [read_measured(one, study.path.parent) for one in curves.values()],
         )
         inputs |= sums | {f"measured {path.name}": path for path in curves}

@@ -235,7 +235,7 @@ class Study:
             return ""
         options = self.describe_options(name)
         classes = options.model_dump(mode="json", exclude={"top_shells", "agg_ii_from", "cutoff_shift_A"})
-        return canonical_json([self.scattering.computing.model_dump(mode="json"), classes])
+        return canonical_json([self.scattering.facts(), classes])
 
     def measured(self, name: str) -> dict[Path, MeasuredCurve]:
         """Measured curves of a bottle, by the path of their file."""
@@ -304,8 +304,7 @@ class Study:
         if self.scattering is None:
             return canonical_json(options)
         curves = [one.model_dump(mode="json") for one in self.measured(name).values()]
-        asked = self.scattering.computing.model_dump(mode="json")
-        return canonical_json({**options, "scattering": asked, "measured": curves})
+        return canonical_json({**options, "scattering": self.scattering.facts(), "measured": curves})
 
 
 def read_options(path: str | Path) -> StudyFile:

@@ -23,6 +23,12 @@ _MANY, _FILLED = 100, 0.3
 #: A file's own box may be that of a start with bad contacts: in one of molecules placed at random 4 % of the atoms were
 #: so near. In one of half the length a tenth is.
 _CLASHING = 0.05
+#: What to do about a box that the species map tells, and about one that the file has.
+_TELL = "Tell the box of this run, in Å; its lengths may be in another unit."
+_WRITE = (
+    "The file's box is not that of its positions, or atoms and species are mixed up: write the trajectory with the box "
+    "that the run had."
+)
 #: Two statements of one box differ by no more than this share of an edge, and by this angle: one was rounded.
 _ROUNDED, _ROUNDED_DEG = 2e-3, 0.1
 
@@ -102,34 +108,38 @@ def unlike(stated: np.ndarray, told_A: np.ndarray) -> str:
 _UNITS = {0.1: "is it in nm? it must be in Å", 10.0: "ten times as long: was it in Å before it was multiplied?"}
 
 
-def check_filled(frame: Frame, atoms: AtomTable, where: str, is_told: bool) -> None:
-    """Refuse a box in which molecules lie over one another, or a told one of which they fill a corner.
+def check_filled(frame: Frame, where: str) -> None:
+    """Refuse a box, told by a species map, of which all atoms lie in a corner: it is that of another run or unit.
 
-    It is that of another run or unit. A file's own box may be larger than what is in it (a droplet), and may have
-    some atoms too close.
+    A file's own box may be larger than what is in it (a droplet).
+
+    Args:
+        frame: the first one.
+        where: the frame, for the message.
+    """
+    cell = Cell(frame.box).reduced
+    extent = np.ptp(frame.positions.astype(float) @ cell.inverse_per_A, axis=0)
+    if len(frame.positions) >= _MANY and (extent < _FILLED).all():
+        raise LmbmdError(
+            f"all {len(frame.positions)} atoms lie within {' × '.join(f'{x:.1f}' for x in extent * cell.widths_A)} Å "
+            f"of a box of {words(frame.box)}.",
+            where=where,
+            remedy=_TELL,
+        )
+
+
+def check_apart(frame: Frame, atoms: AtomTable, where: str, is_told: bool) -> None:
+    """Refuse a box in which molecules lie over one another: it is that of another run or unit.
 
     Args:
         frame: the first one, in the order of ``atoms``.
         atoms: who every atom is.
         where: the frame, for the message.
-        is_told: whether the species map states the box.
+        is_told: whether the species map states the box; a file's own may have some atoms too close.
     """
+    most, remedy = (0.0, _TELL) if is_told else (_CLASHING, _WRITE)
     cell = Cell(frame.box).reduced
     fraction = frame.positions.astype(float) @ cell.inverse_per_A
-    remedy = (
-        "Tell the box of this run, in Å; its lengths may be in another unit."
-        if is_told
-        else "The file's box is not that of its positions, or atoms and species are mixed up: write the trajectory "
-        "with the box that the run had."
-    )
-    extent = np.ptp(fraction, axis=0)
-    if is_told and len(fraction) >= _MANY and (extent < _FILLED).all():
-        raise LmbmdError(
-            f"all {len(fraction)} atoms lie within {' × '.join(f'{x:.1f}' for x in extent * cell.widths_A)} Å of a box "
-            f"of {words(frame.box)}.",
-            where=where,
-            remedy=remedy,
-        )
     points, owner = with_images(fraction - np.floor(fraction), _CLASH_A / cell.widths_A)
     tree = cKDTree(points @ cell.vectors_A)
     # The nearest few suffice, and atoms that all lie at one point cost no more.
@@ -138,7 +148,7 @@ def check_filled(frame: Frame, atoms: AtomTable, where: str, is_told: bool) -> N
     apart_A, near = apart_A[atom, place], owner[near[atom, place]]
     other = atoms.molecule[atom] != atoms.molecule[near]
     clashing = len(np.unique(atom[other]))
-    if clashing <= (0 if is_told else _CLASHING * len(fraction)):
+    if clashing <= most * len(fraction):
         return
     nearest = np.flatnonzero(other)[np.argmin(apart_A[other])]
     i, j = atom[nearest], near[nearest]

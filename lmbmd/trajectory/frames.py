@@ -305,8 +305,11 @@ def checked(frames: Frames, atoms: AtomTable) -> Frames:
     first, *second = itertools.islice(frames, 2)
     if second and frames.interval_ps is None:
         clock.plausible(first.time_ps, second[0].time_ps, frames.name)
-    _check_bonds(first, atoms, frames.name, 0.0 if frames.box_A is not None else _MOST_BROKEN)
-    boxes.check_filled(first, atoms, f"{frames.name}, frame {first.index}", frames.box_A is not None)
+    where, is_told = f"{frames.name}, frame {first.index}", frames.box_A is not None
+    _check_bonds(first, atoms, frames.name, 0.0 if is_told else _MOST_BROKEN)
+    if is_told:
+        boxes.check_filled(first, where)
+    boxes.check_apart(first, atoms, where, is_told)
     return replace(frames, first_volume_A3=first.volume_A3)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -52,6 +52,10 @@ class ScatteringOptions(BaseModel):
     )
     seed: Whole = Field(1, ge=0, description="of the draws")
 
+    def facts(self) -> dict[str, Any]:
+        """What decides the computation, as plain data: without measured curves, which are only drawn beside."""
+        return self.model_dump(mode="json", include=set(ScatteringOptions.model_fields))
+
 
 def check_deuterated(names: Iterable[str], known: Iterable[str], where: str) -> None:
     """Refuse a deuterated species that no box has.
@@ -67,8 +71,3 @@ class StudyScattering(ScatteringOptions):
     """The section ``scattering`` of a study."""
 
     measured: tuple[MeasuredCurve, ...] = Field((), description="measured curves; see below")
-
-    @property
-    def computing(self) -> ScatteringOptions:
-        """Those of the computation; a measured curve is only drawn beside."""
-        return ScatteringOptions(**{key: getattr(self, key) for key in ScatteringOptions.model_fields})

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from lmbmd.analysis.features import Volumes, usable
+from lmbmd.analysis.features import Volumes
 from lmbmd.core import rounding
 from lmbmd.report.figures.drawing import (
     ERROR_BAR,
@@ -130,15 +130,13 @@ def _last(rows: pd.DataFrame) -> str:
 
 def glass(found: Volumes) -> list[Drawing]:
     """Specific volume over temperature, with the two lines whose kink is the glass transition."""
-    rows, kink = found.rows, found.kink
-    known = np.array([usable(row) is not None for row in rows.itertuples(index=False)])
-    t, density = rows.temperature_K.to_numpy(float), rows.value.to_numpy(float)
-    volume, error = 1.0 / density, np.where(known, rows.error.to_numpy(float), np.nan) / density**2
+    table, kink = found.table, found.kink
     figure, ax = axes(MEDIUM)
-    ax.errorbar(t, volume, yerr=error, fmt="none", **ERROR_BAR)
-    for sure, fill in ((True, INK), (False, "white")):
-        ax.plot(t[known == sure], volume[known == sure], "o", color=INK, markerfacecolor=fill, markersize=5)
-    along = np.linspace(t.min(), t.max(), 200)
+    ax.errorbar(table.temperature_K, table.volume_cm3_g, yerr=table.error_cm3_g, fmt="none", **ERROR_BAR)
+    known = table.error_cm3_g.notna()
+    for rows, fill in ((table[known], INK), (table[~known], "white")):
+        ax.plot(rows.temperature_K, rows.volume_cm3_g, "o", color=INK, markerfacecolor=fill, markersize=5)
+    along = np.linspace(table.temperature_K.min(), table.temperature_K.max(), 200)
     ax.plot(along, kink.at(along), color=INK, linewidth=1.2)
     ax.set(xlabel="T (K)", ylabel="specific volume (cm³/g)", title="Volume and temperature")
     number = kink.tg_K
@@ -146,7 +144,4 @@ def glass(found: Volumes) -> list[Drawing]:
     said = told if math.isfinite(number.value) else str(kink.doubt)
     alt = f"Specific volume over temperature: {said}."
     caption = f"{said[0].upper()}{said[1:]}. Open: a density in doubt, which is not fitted."
-    data = pd.DataFrame(
-        {"temperature_K": t, "volume_cm3_g": volume, "error_cm3_g": error, "doubt": rows.doubt.to_list()}
-    )
-    return [Drawing("temperatures-volume", "Volume and temperature", alt, caption, data, figure)]
+    return [Drawing("temperatures-volume", "Volume and temperature", alt, caption, table, figure)]
