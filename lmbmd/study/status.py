@@ -289,7 +289,8 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     record = _finished(files.results / folder / RECORD)
     is_same = record is not None and _physics(record["spec"], record.get("stage")) == _physics(asked, stages.SIMULATE)
     if record and is_same and is_done and record[LENGTH] >= protocol.production_ns:
-        state, failure = _analysis(files, run, contacts, folder)
+        read = [contacts, "scatter"] if study.scattering and segment is None else [contacts]
+        state, failure = _analysis(files, run, read, folder)
         return RunStatus(**facts, **_of_record(record), state=state, failure=failure)
     work = files.work / folder
     header = checkpoint.peek(work)
@@ -322,10 +323,15 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     return RunStatus(**facts, state=state, failure=failure)
 
 
-def _analysis(files: _Files, run: Run, contacts: str, folder: Path) -> tuple[State, Failure | None]:
-    """How far the analysis of a finished simulation is: of its contacts, its state point and its formulation."""
+def _analysis(files: _Files, run: Run, read: Sequence[str], folder: Path) -> tuple[State, Failure | None]:
+    """How far the analysis of a finished simulation is: its own, that of its state point and of its formulation.
+
+    Args:
+        read: the rules that read its trajectory, in their order.
+        folder: of the run, below ``results``.
+    """
     jobs = (
-        (contacts, folder, State.SIMULATED),
+        *((rule, folder, State.SIMULATED) for rule in read),
         ("describe", layout.point(Path(), run.formulation, run.temperature), State.SIMULATED),
         ("report", layout.bottle(Path(), run.formulation), State.ANALYSED),
     )

@@ -30,8 +30,8 @@ CODES = (0, 2)
 
 
 def files_of(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of every file."""
-    return {path: (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*") if not path.is_dir()}
+    """Size and time of every file, and every folder."""
+    return {p: (0, 0) if p.is_dir() else (p.lstat().st_size, p.lstat().st_mtime_ns) for p in folder.rglob("*")}
 
 
 def call(arguments: list[str]) -> tuple[int | str, str, LmbmdError | None]:

@@ -165,6 +165,7 @@ COMMANDS = (
     "simulate --spec s.json --system x.xml --start x.pdb --atoms a --work out/w --out out/o --threads 1",
     "contacts --atoms a.parquet --trajectory t.xtc --contacts out/c.arrow --rdf out/r.npz --workers 1",
     "describe results/lifsi-dme/298.15K --composition c.json --atoms a.parquet",
+    "scatter results/lifsi-dme/298.15K 1 --composition c.json --atoms a.parquet --trajectory t.xtc",
     "report lifsi-dme --results results",
     "index --results results",
     "why lifsi-dme 298.15 1 --results results --work work",
@@ -279,6 +280,10 @@ CONTACTS = (
     "contacts --atoms results/b/r1/atoms.parquet --trajectory results/b/298.15K/r1/trajectory.xtc "
     "--contacts out/c.arrow --rdf out/r.npz"
 )
+SCATTER = (
+    "scatter results/b/298.15K 1 --composition results/b/composition.json --atoms results/b/r1/atoms.parquet "
+    "--trajectory results/b/298.15K/r1/trajectory.xtc"
+)
 DESCRIBE = "describe results/b/298.15K --composition results/b/composition.json --atoms results/b/r1/atoms.parquet"
 
 
@@ -289,6 +294,7 @@ def runs(rng: random.Random, here: Path) -> tuple[str, list[str]]:
             ["export", "results/b/r1", "--to", rng.choice(("gromacs", "lammps")), "--out", "out"],
             ["export", "results/b/298.15K/r1", "--to", rng.choice(("gromacs", "lammps")), "--out", "out"],
             CONTACTS.split(),
+            SCATTER.split(),
             DESCRIBE.split(),
             ["why", "b"],
             ["build", "results/b/composition.json", "--out", "out"],
@@ -297,7 +303,14 @@ def runs(rng: random.Random, here: Path) -> tuple[str, list[str]]:
     near = {
         "export": ("r1/system.xml", "r1/atoms.parquet", "r1/start.pdb", "298.15K/r1/final.pdb", "298.15K/r1/spec.json"),
         "contacts": ("r1/atoms.parquet", "298.15K/r1/trajectory.xtc"),
-        "describe": ("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
+        "scatter": (
+            *("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
+            *("298.15K/r1/trajectory.xtc", "../../config/config.yaml"),
+        ),
+        "describe": (
+            *("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
+            *["298.15K/r1/scattering.npz"] * 2,
+        ),
         "why": ("298.15K/r1/run.json", "composition.json", "r1/system.xml", "298.15K/described.json"),
         "build": ("composition.json",),
     }
@@ -341,6 +354,7 @@ SOUND: dict[str, list[list[str]]] = {
         ["export", "results/b/r1", "--to", "gromacs", "--out", "out"],
         ["export", "results/b/298.15K/r1", "--to", "lammps", "--out", "out"],
         CONTACTS.split(),
+        SCATTER.split(),
         DESCRIBE.split(),
         ["report", "b"],
         ["why", "b"],

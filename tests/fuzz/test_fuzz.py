@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import report_inputs
 import toy
-from kinds import SOUND, WORLD
+from kinds import SCATTER, SOUND, WORLD
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.cli.parser import main
@@ -48,7 +48,7 @@ MANY = {
     "maps": 500,
     "trajectories": 1200,
     "results": 150,
-    "runs": 250,
+    "runs": 300,
     "simulations": 200,
 }
 MAP = """\
@@ -69,6 +69,7 @@ elements: {"1": Li, "2": N, "3": O, "4": C, "5": H}
 """
 TIMED = MAP + "frame_interval_ps: 1\n"
 MAPS = {"map": MAP, "numbered": NUMBERED, "timed": TIMED, "boxed": TIMED + "box: [20, 20, 20]\n"}
+SCATTERED = "scattering: {q_max_per_A: 0.6, frames: 4, n_blocks: 2, deuterated: [DME]}"
 BOTTLE = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 6}\n"
 
 
@@ -151,7 +152,7 @@ def built() -> None:
 
     Path("config/formulations").mkdir(parents=True)
     text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
-    Path("config/config.yaml").write_text(text.replace("claims: claims.yaml", ""), encoding="utf-8")
+    Path("config/config.yaml").write_text(text.replace("claims: claims.yaml", SCATTERED), encoding="utf-8")
     Path("config/formulations/b.yaml").write_text(BOTTLE, encoding="utf-8")
     box, run = Path("results/b/r1"), Path("results/b/298.15K/r1")
     assert main(["compose", "b", "--out", "results/b/composition.json"]) == 0
@@ -172,6 +173,7 @@ def built() -> None:
     files = ["--contacts", str(run / "contacts.arrow"), "--rdf", str(run / "rdf.npz")]
     atoms = ["--atoms", str(box / "atoms.parquet")]
     assert main(["contacts", *atoms, "--trajectory", str(run / "trajectory.xtc"), *files]) == 0
+    assert main(SCATTER.split()) == 0
     assert main(["describe", str(run.parent), "--composition", "results/b/composition.json", *atoms]) == 0
     assert main(["report", "b"]) == 0
 

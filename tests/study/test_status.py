@@ -181,6 +181,36 @@ def test_a_failure_of_any_stage_is_that_of_its_runs(runs, rule):
     assert not look(runs).failures, "its last job succeeded"
 
 
+@pytest.fixture
+def scattered(runs) -> Runs:
+    """The same with scattering, of which the first run is finished in every respect."""
+    with open("config/config.yaml", "a", encoding="utf-8") as file:
+        file.write("scattering: {}\n")
+    runs = Runs(runs.folder, load_study("config/config.yaml", composed=False))
+    runs.finished(runs.study.runs()[0])
+    layout.mark(layout.run(layout.RESULTS, *runs.study.runs()[0]), "scatter").touch()
+    return runs
+
+
+def test_scattering_is_a_stage_between_contacts_and_numbers(scattered):
+    run = scattered.study.runs()[0]
+    folder = layout.run(Path(), *run)
+    assert first(scattered).state == State.REPORTED
+    layout.mark(layout.RESULTS / folder, "scatter").unlink()
+    assert first(scattered).state == State.SIMULATED
+    note = pend(scattered, "scatter", folder)
+    assert first(scattered).state == State.ANALYSING
+    note.unlink()
+    log = layout.log(layout.LOGS, "scatter", folder)
+    log.parent.mkdir(parents=True)
+    log.write_text("lmbmd scatter: rdf.npz: it is damaged. Run the contacts stage again.\n", encoding="utf-8")
+    found = look(scattered)
+    assert found.runs[0].state == State.FAILED and found.counts[State.FAILED] == 1
+    (failure,) = found.failures
+    assert (failure.rule, failure.job) == ("scatter", folder.as_posix()) and failure.why.startswith("rdf.npz")
+    assert f"scatter of {folder.as_posix()}: rdf.npz: it is damaged" in " ".join(status_text(found).split())
+
+
 def pend(runs: Runs, rule: str, folder: Path, *, alive: bool = True) -> Path:
     """What Snakemake notes of a job that it has submitted."""
     notes = runs.folder / ".snakemake"
