@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -31,6 +33,18 @@ _WRITE = (
 )
 #: Two statements of one box differ by no more than this share of an edge, and by this angle: one was rounded.
 _ROUNDED, _ROUNDED_DEG = 2e-3, 0.1
+
+
+def stated(reader: Any, step: Any) -> np.ndarray | None:
+    """(3, 3) lattice vectors (Å) of the frame that a reader of MDAnalysis is at; None or zeros if it states none.
+
+    MDAnalysis takes the tilt factors of a GSD file for cosines of angles, which they are of a rectangular box only.
+    """
+    found, part = step.triclinic_dimensions, getattr(reader, "active_reader", reader)
+    if part.format != "GSD" or found is None or np.allclose(step.dimensions[3:], 90.0, atol=1e-4):
+        return None if found is None else np.array(found, float)
+    x, y, z, xy, xz, yz = np.asarray(part._file[part._frame].configuration.box, float)
+    return np.array([[x, 0.0, 0.0], [xy * y, y, 0.0], [xz * z, yz * z, z]])
 
 
 def check(box: np.ndarray, n_atoms: int, first_volume_A3: float | None, where: str) -> None:

@@ -130,6 +130,8 @@ def steps(reader: Any) -> np.ndarray:
         return np.concatenate(parts) if all(map(len, parts)) else np.empty(0, int)
     if kind == "LAMMPSDUMP":
         return np.array(list(_dump_steps(reader)), int)
+    if kind == "GSD":
+        return np.array(list(_gsd_steps(reader)), int)
     counted = reader._particle_group["position"].get("step") if kind == "H5MD" else None
     return np.empty(0, int) if counted is None or len(counted.shape) != 1 else np.array(counted, int)
 
@@ -146,6 +148,15 @@ def _dump_steps(reader: Any) -> Iterator[int]:
                 yield int(np.int64(int(file.readline())))
             except (ValueError, OverflowError):
                 return
+
+
+def _gsd_steps(reader: Any) -> Iterator[int]:
+    """The step of every frame, without its atoms; one that is that of the first frame is not written again."""
+    file, name, first = reader._file.file, "configuration/step", 0
+    for k in range(reader.n_frames):
+        found = int(file.read_chunk(frame=k, name=name)[0]) if file.chunk_exists(frame=k, name=name) else first
+        first = first if k else found
+        yield found
 
 
 def usual_gap(found: np.ndarray, name: str) -> int:

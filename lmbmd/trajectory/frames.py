@@ -166,9 +166,15 @@ def _reader_frames(frames: Frames) -> Iterator[tuple[int, float, np.ndarray, np.
                 raise _unreadable(frames, number, error) from error
             if not step.has_positions:
                 raise _without_positions(reader, frames, number)
-            box = step.triclinic_dimensions
+            if reader.format == "TNG" and step.time < _NOT_READ_PS:
+                raise LmbmdError(
+                    "the frame was not found: MDAnalysis reads only TNG files that begin with step 0.",
+                    where=f"{frames.name}, frame {number}",
+                    remedy="Write it as XTC: gmx trjconv -f run.tng -o run.xtc.",
+                )
+            box = boxes.stated(reader, step)
             time_ps = frames.time_ps(number, float(step.time), step.data.get("step"))
-            box = header_box if box is None else np.array(box, float)
+            box = header_box if box is None else box
             yield number, time_ps, np.array(step.positions, np.float32), box
     finally:
         reader.close()
@@ -220,6 +226,8 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+#: The time of a frame of a TNG file that is not there is -1 s, its box and its positions are whatever the memory held.
+_NOT_READ_PS = -1e11
 #: What to do about a file of text that is not text in the encoding of this shell.
 _NO_TEXT = (
     "Set PYTHONUTF8=1 in the environment if the file is UTF-8; if it is not, make it so, as in "

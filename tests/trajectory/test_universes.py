@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 import warnings
 
@@ -13,7 +15,8 @@ from sheets import CHLORIDE, ION, MAP, MEOH, SALTY, Sheet, dump, trajectory
 
 from lmbmd.cli.parser import main
 from lmbmd.core.errors import LmbmdError
-from lmbmd.trajectory import open_universe
+from lmbmd.data.cell import Cell
+from lmbmd.trajectory import boxes, open_universe
 from lmbmd.trajectory.foreign import open_foreign
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -146,6 +149,86 @@ def test_without_h5py_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(LmbmdError, match=r"needs h5py, which is not installed\. pip install h5py"):
         open_universe(topology, tmp_path / "t.h5md")
+
+
+@pytest.mark.slow
+def test_a_tng_file_of_gromacs_has_its_times_and_its_box(tmp_path):
+    pytest.importorskip("pytng", reason="needs pytng")
+    if not (gmx := shutil.which("gmx")):
+        pytest.skip("GROMACS (gmx) is not installed")
+    grid = [(x, y, z) for x in range(5) for y in range(5) for z in range(4)]
+    lines = [
+        f"{k + 1:5d}{'LI   ' if k < 50 else 'CL   '}{'LI' if k < 50 else 'CL':>5s}{k + 1:5d}"
+        + "".join(f"{0.5 * x + 0.2:8.3f}" for x in point)
+        for k, point in enumerate(grid)
+    ]
+    (tmp_path / "conf.gro").write_text("\n".join(["salt", "100", *lines, "   2.60000   2.60000   2.60000", ""]))
+    (tmp_path / "topol.top").write_text(
+        "[ defaults ]\n1 2 no 1 1\n[ atomtypes ]\nLI 6.94 0 A 0.3 0.5\nCL 35.45 0 A 0.3 0.5\n"
+        "[ moleculetype ]\nLI 1\n[ atoms ]\n1 LI 1 LI LI 1 0.8\n"
+        "[ moleculetype ]\nCL 1\n[ atoms ]\n1 CL 1 CL CL 1 -0.8\n"
+        "[ system ]\nx\n[ molecules ]\nLI 50\nCL 50\n"
+    )
+    (tmp_path / "md.mdp").write_text(
+        "integrator = md\ndt = 0.001\nnsteps = 40\nnstxout-compressed = 10\n"
+        "rlist = 1.0\nrvdw = 1.0\nrcoulomb = 1.0\ncoulombtype = Reaction-Field\n"
+    )
+    for command in (
+        "grompp -f md.mdp -c conf.gro -p topol.top -o run.tpr -maxwarn 5",
+        "mdrun -s run.tpr -x run.tng -nt 1",
+    ):
+        subprocess.run([gmx, *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "map.yaml").write_text(
+        "centre: Li\nspecies:\n  Li: {resname: LI}\n  Cl: {resname: CL, role: anion, charge: -1, sites: {Cl: Cl}}\n"
+        "elements: {LI: Li, CL: Cl}\n"
+    )
+    source = (tmp_path / "conf.gro", tmp_path / "run.tng")
+    frames = list(open_foreign(source, tmp_path / "map.yaml")[1])
+    assert [frame.time_ps for frame in frames] == pytest.approx([0.0, 0.01, 0.02, 0.03, 0.04], abs=1e-6)
+    assert frames[-1].box == pytest.approx(np.eye(3) * 26.0)
+
+
+def gsd_file(path, steps, tilt=(0.0, 0.0, 0.0)):
+    """The salty box as HOOMD writes it: positions about the origin, a tilted box as three factors."""
+    hoomd = pytest.importorskip("gsd.hoomd", reason="needs gsd")
+    box, at = np.full(3, 26.0), np.array([row[4] for row in SALTY.rows], np.float32)
+    with hoomd.open(str(path), "w") as file:
+        for step in steps:
+            frame = hoomd.Frame()
+            frame.configuration.step, frame.configuration.box = step, [*box, *tilt]
+            frame.particles.N, frame.particles.position = len(at), at - 13
+            file.append(frame)
+
+
+def test_a_tilted_box_of_hoomd_is_that_of_its_tilt_factors(tmp_path):
+    """MDAnalysis takes them for cosines: a box of 26³ Å³ would have lost a tenth of its volume."""
+    topology, _ = trajectory(tmp_path, "t.xtc")
+    gsd_file(tmp_path / "t.gsd", (0, 500), (0.4, 0.2, -0.1))
+    (tmp_path / "map.yaml").write_text(MAP + "frame_interval_ps: 5\n", encoding="utf-8")
+    expected = np.array([[26, 0, 0], [0.4 * 26, 26, 0], [0.2 * 26, -0.1 * 26, 26]])
+    for source in (tmp_path / "t.gsd", [tmp_path / "t.gsd"]):
+        for frame in open_foreign((topology, source), tmp_path / "map.yaml")[1]:
+            assert frame.box == pytest.approx(expected, abs=1e-4)
+            assert Cell(frame.box).volume_A3 == pytest.approx(26.0**3)
+    chained = mda.Universe(str(topology), [str(tmp_path / "t.gsd")] * 2)
+    chained.trajectory[3]
+    assert boxes.stated(chained.trajectory, chained.trajectory.ts) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("steps", "times"),
+    [((0, 500, 1000, 1500), [0, 5, 10, 15]), ((0, 10, 510, 1010), None), ((7, 507, 1007, 2007), [0, 5, 10, 20])],
+)
+def test_frames_of_hoomd_are_counted_by_their_steps(tmp_path, steps, times):
+    """A GSD file has no time, and a frame may be missing or come at an odd step."""
+    topology, _ = trajectory(tmp_path, "t.xtc")
+    gsd_file(tmp_path / "t.gsd", steps)
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    with pytest.raises(LmbmdError, match="a GSD file does not state it"):
+        open_foreign((topology, tmp_path / "t.gsd"), tmp_path / "map.yaml")
+    (tmp_path / "map.yaml").write_text(MAP + "frame_interval_ps: 5\n", encoding="utf-8")
+    found = [frame.time_ps for frame in open_foreign((topology, tmp_path / "t.gsd"), tmp_path / "map.yaml")[1]]
+    assert found == (times or pytest.approx([0, 0.1, 5.1, 10.1]))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError, nearest
+from lmbmd.trajectory import boxes
 from lmbmd.trajectory.mapping import molecules as who
 from lmbmd.trajectory.mapping.elements import (
     UNITED_AMU,
@@ -245,10 +246,12 @@ def _unless_shared(charge: np.ndarray, keeper: np.ndarray | None, drop: np.ndarr
 def _placed(universe: Any, real: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Positions of the atoms, Å, in the frame at hand, and its box as lengths and angles; None for unknown."""
     from MDAnalysis.exceptions import NoDataError
+    from MDAnalysis.lib.mdamath import triclinic_box
 
     try:
         step = universe.trajectory.ts
-        return np.asarray(step.positions, np.float32)[real], step.dimensions
+        box = boxes.stated(universe.trajectory, step)
+        return np.asarray(step.positions, np.float32)[real], None if box is None else triclinic_box(*box)
     except (NoDataError, AttributeError):
         return None, None
 
