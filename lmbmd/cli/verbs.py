@@ -301,7 +301,7 @@ def scatter(options: argparse.Namespace) -> None:
     from lmbmd.study import layout
 
     study, name = _asked(options, "scattering")
-    asked = study.scattering.computing
+    asked = study.scattering
     found = scatter(*_once_more(options, study, name), asked, study.describe_options(name), options.replica)
     found.write(layout.replica_of(options.folder, options.replica) / layout.SCATTERING)
 

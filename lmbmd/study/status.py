@@ -272,7 +272,7 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     """One run; of a segment, ``run`` is the replica that it is of."""
     none = Path()
     folder = layout.run(none, *run) if segment is None else layout.segment(layout.run(none, *run), segment)
-    simulate, contacts = ("simulate", "contacts") if segment is None else ("segment", "segment_contacts")
+    simulate, readers = ("simulate", study.readers) if segment is None else ("segment", ("segment_contacts",))
     asked = study.spec(*run, segment)
     protocol = study.transport.protocol(study.protocol) if segment and study.transport else study.protocol
     ramp = protocol.anneal
@@ -289,8 +289,7 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     record = _finished(files.results / folder / RECORD)
     is_same = record is not None and _physics(record["spec"], record.get("stage")) == _physics(asked, stages.SIMULATE)
     if record and is_same and is_done and record[LENGTH] >= protocol.production_ns:
-        read = [contacts, "scatter"] if study.scattering and segment is None else [contacts]
-        state, failure = _analysis(files, run, read, folder)
+        state, failure = _analysis(files, run, readers, folder)
         return RunStatus(**facts, **_of_record(record), state=state, failure=failure)
     work = files.work / folder
     header = checkpoint.peek(work)
@@ -323,15 +322,15 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     return RunStatus(**facts, state=state, failure=failure)
 
 
-def _analysis(files: _Files, run: Run, read: Sequence[str], folder: Path) -> tuple[State, Failure | None]:
+def _analysis(files: _Files, run: Run, readers: Sequence[str], folder: Path) -> tuple[State, Failure | None]:
     """How far the analysis of a finished simulation is: its own, that of its state point and of its formulation.
 
     Args:
-        read: the rules that read its trajectory, in their order.
+        readers: the rules that work on it, in their order.
         folder: of the run, below ``results``.
     """
     jobs = (
-        *((rule, folder, State.SIMULATED) for rule in read),
+        *((rule, folder, State.SIMULATED) for rule in readers),
         ("describe", layout.point(Path(), run.formulation, run.temperature), State.SIMULATED),
         ("report", layout.bottle(Path(), run.formulation), State.ANALYSED),
     )

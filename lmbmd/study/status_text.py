@@ -19,7 +19,7 @@ _MEANING = {
     State.QUEUED: "given to the batch system, or about to begin",
     State.STOPPED: "kept at its last checkpoint; `snakemake` goes on from there",
     State.SIMULATED: "finished, and not analysed yet",
-    State.ANALYSING: "its contacts, scattering, numbers or page are being made, or wait for that in a queue",
+    State.ANALYSING: "its contacts, scattering, energies, numbers or page are being made, or wait for that in a queue",
 }
 #: Of these a long list is shortened to their number.
 _QUIET = (State.WAITING, State.SIMULATED, State.ANALYSED, State.REPORTED)

@@ -141,6 +141,11 @@ class Study:
         """Every simulation of the study."""
         return [Run(f, T, r) for f in self.names for T in self.temperatures(f) for r in self.replicas(f)]
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Rules that work on each finished production before it is described, in their order."""
+        return ("contacts", *["scatter"] * bool(self.scattering), *["draw", "quantum"] * bool(self.quantum))
+
     def marks(self) -> list[str]:
         """The marks of every job of the study, which Snakemake asks for: one that is missing is a job that failed."""
         found = [layout.mark(layout.RESULTS, "index")]
@@ -154,9 +159,7 @@ class Study:
                 found.append(layout.mark(layout.point(layout.RESULTS, name, temperature), "describe"))
         for run in self.runs():
             folder = layout.run(layout.RESULTS, *run)
-            found += [layout.mark(folder, "simulate"), layout.mark(folder, "contacts")]
-            found += [layout.mark(folder, "scatter")] if self.scattering else []
-            found += [layout.mark(folder, rule) for rule in ("draw", "quantum") if self.quantum]
+            found += [layout.mark(folder, rule) for rule in ("simulate", *self.readers)]
             for number in self.segments:
                 rules = ("segment", "segment_contacts")
                 found += [layout.mark(layout.segment(folder, number), rule) for rule in rules]

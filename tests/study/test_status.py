@@ -181,34 +181,31 @@ def test_a_failure_of_any_stage_is_that_of_its_runs(runs, rule):
     assert not look(runs).failures, "its last job succeeded"
 
 
-@pytest.fixture
-def scattered(runs) -> Runs:
-    """The same with scattering, of which the first run is finished in every respect."""
+@pytest.mark.parametrize(("section", "rule"), [("scattering", "scatter"), ("quantum", "draw"), ("quantum", "quantum")])
+def test_what_is_asked_for_beside_contacts_is_a_stage_of_its_own(runs, section, rule):
     with open("config/config.yaml", "a", encoding="utf-8") as file:
-        file.write("scattering: {}\n")
-    runs = Runs(runs.folder, load_study("config/config.yaml", composed=False))
-    runs.finished(runs.study.runs()[0])
-    layout.mark(layout.run(layout.RESULTS, *runs.study.runs()[0]), "scatter").touch()
-    return runs
-
-
-def test_scattering_is_a_stage_between_contacts_and_numbers(scattered):
-    run = scattered.study.runs()[0]
+        file.write(f"{section}: {{}}\n")
+    asked = Runs(runs.folder, load_study("config/config.yaml", composed=False))
+    run = asked.study.runs()[0]
     folder = layout.run(Path(), *run)
-    assert first(scattered).state == State.REPORTED
-    layout.mark(layout.RESULTS / folder, "scatter").unlink()
-    assert first(scattered).state == State.SIMULATED
-    note = pend(scattered, "scatter", folder)
-    assert first(scattered).state == State.ANALYSING
+    asked.finished(run)
+    assert first(asked).state == State.SIMULATED
+    for one in asked.study.readers:
+        layout.mark(layout.RESULTS / folder, one).touch()
+    assert first(asked).state == State.REPORTED
+    layout.mark(layout.RESULTS / folder, rule).unlink()
+    assert first(asked).state == State.SIMULATED
+    note = pend(asked, rule, folder)
+    assert first(asked).state == State.ANALYSING
     note.unlink()
-    log = layout.log(layout.LOGS, "scatter", folder)
+    log = layout.log(layout.LOGS, rule, folder)
     log.parent.mkdir(parents=True)
-    log.write_text("lmbmd scatter: rdf.npz: it is damaged. Run the contacts stage again.\n", encoding="utf-8")
-    found = look(scattered)
+    log.write_text(f"lmbmd {rule}: rdf.npz: it is damaged. Run the contacts stage again.\n", encoding="utf-8")
+    found = look(asked)
     assert found.runs[0].state == State.FAILED and found.counts[State.FAILED] == 1
     (failure,) = found.failures
-    assert (failure.rule, failure.job) == ("scatter", folder.as_posix()) and failure.why.startswith("rdf.npz")
-    assert f"scatter of {folder.as_posix()}: rdf.npz: it is damaged" in " ".join(status_text(found).split())
+    assert (failure.rule, failure.job) == (rule, folder.as_posix()) and failure.why.startswith("rdf.npz")
+    assert f"{rule} of {folder.as_posix()}: rdf.npz: it is damaged" in " ".join(status_text(found).split())
 
 
 def pend(runs: Runs, rule: str, folder: Path, *, alive: bool = True) -> Path:

@@ -185,9 +185,7 @@ def _is_finished(study: Study, name: str, T: str, results: Path) -> bool:
     for replica in study.replicas(name):
         run = layout.run(results, *Run(name, T, replica))
         marks += [layout.mark(layout.box(results, name, replica), "build")]
-        marks += [layout.mark(run, "simulate"), layout.mark(run, "contacts")]
-        marks += [layout.mark(run, "scatter")] if study.scattering else []
-        marks += [layout.mark(run, rule) for rule in ("draw", "quantum") if study.quantum]
+        marks += [layout.mark(run, rule) for rule in ("simulate", *study.readers)]
         for number in study.segments:
             folder = layout.segment(run, number)
             marks += [layout.mark(folder, "segment"), layout.mark(folder, "segment_contacts")]
