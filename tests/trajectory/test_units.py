@@ -285,6 +285,9 @@ def test_a_branched_chain_a_ring_and_a_unit_in_pieces_are_refused(torn, links, s
     u.add_TopologyAttr("bonds", [b for b in ((2 * k, 2 * k + 1) for k in range(n)) if b != torn] + links)
     with pytest.raises(LmbmdError, match=said):
         mapped(u, {"units": {"KA": {"resname": "EO", "sites": {}}}, "formula": "C6O6"})
+    if not torn:  # what the message advises
+        atoms, _ = mapped(u, {"resname": "EO", "role": "solvent", "formula": "C6O6", "sites": {"O": "O"}})
+        assert not atoms.chains and atoms.n_molecules == 3
 
 
 @pytest.mark.slow

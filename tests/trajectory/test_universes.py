@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import warnings
+from contextlib import closing
 
 import MDAnalysis as mda
 import MDAnalysis.transformations as change
@@ -149,6 +151,52 @@ def test_without_h5py_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(LmbmdError, match=r"needs h5py, which is not installed\. pip install h5py"):
         open_universe(topology, tmp_path / "t.h5md")
+
+
+def dms(path, cell=True):
+    """The salty box as Desmond keeps it."""
+    columns = "id, anum, name, x, y, z, vx, vy, vz, resname, resid, chain, segid, mass, charge"
+    number = {"Li": (3, 6.94), "Cl": (17, 35.45), "O": (8, 15.999), "C": (6, 12.011), "H": (1, 1.008)}
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"create table particle ({columns})")
+        file.execute("create table bond (p0, p1, 'order')")
+        for k, (residue, name, element, atom, x) in enumerate(SALTY.rows):
+            anum, mass = number[element]
+            row = (k, anum, atom, *map(float, x), 0.0, 0.0, 0.0, name, residue, "A", "A", mass, 0.0)
+            file.execute(f"insert into particle values ({', '.join('?' * 15)})", row)
+        file.executemany("insert into bond values (?, ?, 1)", [(int(a), int(b)) for a, b in SALTY.bonds])
+        if cell:
+            file.execute("create table global_cell (id, x, y, z)")
+            rows = [(1, 26.0, 0.0, 0.0), (2, 10.4, 26.0, 0.0), (3, 5.2, -2.6, 26.0)]
+            file.executemany("insert into global_cell values (?, ?, ?, ?)", rows)
+        file.commit()
+    return path
+
+
+def test_atoms_and_box_of_a_dms_file_are_those_that_it_states(tmp_path):
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    atoms, frames = open_foreign(dms(tmp_path / "t.dms"), tmp_path / "map.yaml")
+    (frame,) = frames
+    assert Cell(frame.box).volume_A3 == pytest.approx(26.0**3) and atoms.count("MeOH") == 6
+    assert atoms.element.tolist() == [row[2] for row in SALTY.rows]
+    assert frame.positions == pytest.approx(np.array([row[4] for row in SALTY.rows]), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["t.pqr", "t.coor", "t.namdbin"])
+def test_files_without_a_box_need_one_to_be_told(tmp_path, name):
+    pdb = SALTY.pdb(tmp_path / "t.pdb", conect=SALTY.bonds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        universe = mda.Universe(str(pdb))
+        universe.add_TopologyAttr("charges", np.zeros(len(universe.atoms)))
+        universe.add_TopologyAttr("radii", np.ones(len(universe.atoms)))
+        universe.atoms.write(str(tmp_path / name), file_format="NAMDBIN" if name != "t.pqr" else "PQR")
+    (tmp_path / "map.yaml").write_text(MAP, encoding="utf-8")
+    with pytest.raises(LmbmdError, match=r"there is no periodic box.*species map \(box\)"):
+        open_foreign((pdb, tmp_path / name), tmp_path / "map.yaml")
+    (tmp_path / "map.yaml").write_text(MAP + "box: [26, 26, 26]\n", encoding="utf-8")
+    (frame,) = open_foreign((pdb, tmp_path / name), tmp_path / "map.yaml")[1]
+    assert frame.positions == pytest.approx(universe.atoms.positions, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -115,8 +115,8 @@ def _row(topology: Topology, units: Sequence[Unit], links: np.ndarray, where: st
         raise LmbmdError(
             f"residue {topology.resname[atom]} {topology.resid[atom]} {what}.",
             where=f"{where}.units",
-            remedy="Units are counted along chains without branches; give such a molecule the role 'solvent', with "
-            "which it counts as one.",
+            remedy="Units are counted along chains without branches. Give such a molecule the role 'solvent' and no "
+            "'units': it then counts as one.",
         )
     row, before = [min(tails, key=lambda k: units[k].atoms[0])], -1
     while onward := [k for k in beside[row[-1]] if k != before]:
@@ -333,7 +333,7 @@ def _join_ends(
                 f"{topology.describe(int(atoms[0]))}) {what}.",
                 where=f"{where}.units",
                 remedy="Add the unit that they are, also where one stands the other way round; chains with branches "
-                "are counted whole, with the role 'solvent'.",
+                "are counted whole, with the role 'solvent' and no 'units'.",
             )
         unit_of[group] = beside[0]
 
