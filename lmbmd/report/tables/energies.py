@@ -95,7 +95,7 @@ def variants(point: StatePoint) -> Table | None:
         for quantity in _OF_VARIANTS
         for row in rows[rows.quantity == quantity].sort_values("species", kind="stable").itertuples(index=False)
     )
-    caption = "The same in each medium and geometry, and by each method. PBE0 has seen fewer shells: compare below."
+    caption = "The same in each medium and geometry, and by each method; compared on the same shells below."
     return Table(caption, ("quantity", "of", "by", "value ± error", "unit"), shown, headers=3)
 
 
