@@ -42,7 +42,10 @@ class Seeds(BaseModel):
 
 
 class Anneal(BaseModel):
-    """Heat, hold and cool before equilibration, for viscous and concentrated liquids; linear ramps."""
+    """Heat, hold and cool before equilibration, for viscous and concentrated liquids; linear ramps.
+
+    Each takes a whole number of ``state_interval_ps``, rounded up.
+    """
 
     model_config = FROZEN
 
@@ -117,6 +120,15 @@ class Protocol(BaseModel):
     @property
     def state_steps(self) -> int:
         return _whole(self.state_interval_ps, _PS) // self.step_as
+
+    @property
+    def anneal_steps(self) -> tuple[int, int, int]:
+        """Steps of heating, holding and cooling; each ends with a row of the state log."""
+        if self.anneal is None:
+            return 0, 0, 0
+        times_ns = self.anneal.heat_ns, self.anneal.hold_ns, self.anneal.cool_ns
+        heat, hold, cool = (-(-self.steps_in_ns(t) // self.state_steps) * self.state_steps for t in times_ns)
+        return heat, hold, cool
 
     @property
     def production_steps(self) -> int:

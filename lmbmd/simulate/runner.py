@@ -177,13 +177,12 @@ class Runner:
         if self.spec.anneal is None:
             return
         ramp = self.spec.anneal
-        heat, hold, cool = (self.spec.steps_in_ns(t) for t in (ramp.heat_ns, ramp.hold_ns, ramp.cool_ns))
-        corners = np.cumsum([0, heat, hold, cool])
+        corners = np.cumsum([0, *self.spec.anneal_steps])
         temperatures = [self.spec.temperature_K, ramp.temperature_K, ramp.temperature_K, self.spec.temperature_K]
         self._begin("anneal", int(corners[-1]))
         while self.state.step < corners[-1]:
             # Of the row that is walked to, so that it depends on the step alone and not on where a run was killed.
-            target = min(self._next(self.spec.state_steps), int(corners[-1]))
+            target = self._next(self.spec.state_steps)
             corner = int(corners[np.searchsorted(corners, self.state.step, side="right")])
             ramp_K = [float(np.interp(step, corners, temperatures)) for step in (self.state.step, corner)]
             self._look_ahead(corner, rows=self.spec.state_steps, temperatures_K=(ramp_K[0], ramp_K[1]))
@@ -198,7 +197,7 @@ class Runner:
             self._settle()
             return
         least, most = (self.spec.steps_in_ns(t) for t in (self.spec.equilibration_ns, self.spec.max_equilibration_ns))
-        offset = self._annealing_steps()
+        offset = sum(self.spec.anneal_steps)
         look_every = max(5, least // self.spec.state_steps // 10)
         rows = [r for r in self._logs["equilibrate"].read() if r.step > offset]
         self._begin("equilibrate", least)
@@ -249,10 +248,6 @@ class Runner:
                 self._trajectory.append(shot.positions_nm, shot.box_nm)
             if self.state.step < self.spec.production_steps:
                 self._attend()
-
-    def _annealing_steps(self) -> int:
-        ramp = self.spec.anneal
-        return sum(self.spec.steps_in_ns(t) for t in (ramp.heat_ns, ramp.hold_ns, ramp.cool_ns)) if ramp else 0
 
     # ---- steps
 

@@ -275,8 +275,7 @@ def _run(files: _Files, study: Study, run: Run, segment: int | None) -> RunStatu
     simulate, readers = ("simulate", study.readers) if segment is None else ("segment", ("segment_contacts",))
     asked = study.spec(*run, segment)
     protocol = study.transport.protocol(study.protocol) if segment and study.transport else study.protocol
-    ramp = protocol.anneal
-    annealing_ns = ramp.heat_ns + ramp.hold_ns + ramp.cool_ns if ramp else 0.0
+    annealing_ns = 1e-3 * protocol.time_ps(sum(protocol.anneal_steps))
     facts: dict[str, Any] = {
         "formulation": run.formulation,
         "temperature": run.temperature,

@@ -124,18 +124,13 @@ def cost_of(study: Study, name: str, speed: Speed) -> Cost:
 def steps_of_run(spec: RunSpec) -> tuple[int, int]:
     """Time steps from softening to the end of the production, with the shortest and the longest equilibration."""
     soften = sum(count for step_as, count in SOFT_STEPS if step_as < spec.step_as)
-    fixed = soften + _anneal_steps(spec) + spec.production_steps
+    fixed = soften + sum(spec.anneal_steps) + spec.production_steps
     return fixed + spec.steps_in_ns(spec.equilibration_ns), fixed + spec.steps_in_ns(spec.max_equilibration_ns)
 
 
 def pressure_steps(spec: RunSpec) -> float:
     """Time steps that take as long as all pressure tensors of a segment, with OpenMM."""
     return PRESSURE_STEPS * (spec.production_steps // spec.pressure_steps) if spec.pressure_steps else 0.0
-
-
-def _anneal_steps(spec: RunSpec) -> int:
-    ramp = spec.anneal
-    return sum(spec.steps_in_ns(t) for t in (ramp.heat_ns, ramp.hold_ns, ramp.cool_ns)) if ramp else 0
 
 
 def donor_sites(composition: Composition) -> int:
@@ -156,7 +151,7 @@ def run_disk(composition: Composition, spec: RunSpec, n_sites: int, analysis: An
     density = n_sites / composition.box_edge_A**3
     n_contacts = CROWDING * centres * density * 4 / 3 * pi * analysis.search_radius_A**3
     of_frame = CONTACTS_MOLECULE * molecules + CONTACTS_CENTRE * centres + CONTACT * n_contacts
-    equilibration_steps = _anneal_steps(spec) + spec.steps_in_ns(spec.max_equilibration_ns)
+    equilibration_steps = sum(spec.anneal_steps) + spec.steps_in_ns(spec.max_equilibration_ns)
     rows = (spec.production_steps + equilibration_steps) / spec.state_steps
     tensors = spec.production_steps / spec.pressure_steps if spec.pressure_steps else 0
     return Disk(
