@@ -299,6 +299,7 @@ def test_gromacs_heats_holds_and_cools(tmp_path):
     assert found == pytest.approx([350, 450, 500, 450, 350], abs=30)
 
 
+@needs_gromacs
 @pytest.mark.slow
 def test_checkpoints_are_rarer_where_each_costs_a_slow_start_of_mdrun(tmp_path, monkeypatch):
     """As if mdrun took an hour to start: beside those that end a stage, which always come, there is none."""
