@@ -177,7 +177,7 @@ SENTENCES: dict[Kind, str] = {
     Kind.BOX_CANNOT_SEE: "the box cannot see it: S(q) does not fall again down to the smallest q, {at:.3f}/Å",
     Kind.NO_PEAK: "no peak stands out of the errors below {at:.2f}/Å",
     Kind.UNRESOLVED: "no Lorentzian that is wider than the wave vectors are apart fits between the minima",
-    Kind.NO_ENERGY: "none of {n:g} calculations has a result",
+    Kind.NO_ENERGY: "none of {n:g} calculations has this number",
     Kind.NO_PAIR: "no pair was ever found",
     Kind.NO_CENTRE_PAIR: "there is no pair",
     Kind.NO_RDF: "there is no RDF of this pair",

@@ -84,7 +84,7 @@ def energies_account(replicas: Sequence[Energies]) -> Account:
         ),
         "energies_drawn": _drawn(replicas, every, counts),
     }
-    compared = _compared(tables["energies_shells"])
+    compared = _compared(tables["energies_shells"], _spelt(first.variants[primary]))
     if len(compared):
         tables["energies_compared"] = compared
     return Account(rows, tables, [{"topic": "energies", "text": _told(replicas, primary, first.variants[primary])}])
@@ -240,15 +240,18 @@ def _drawn(replicas: Sequence[Energies], variants: Mapping[str, Variant], counts
     return pd.DataFrame(rows, columns=[*_VARIANT, "kind", "share", "share_error", "drawn", "computed", "why_not"])
 
 
-def _compared(single: pd.DataFrame) -> pd.DataFrame:
+def _compared(single: pd.DataFrame, first: tuple[str, str, str]) -> pd.DataFrame:
     """Of the shells that a variant shares with the first: the mean difference, its error, and how alike they rank."""
     rows = []
+    columns = [*_VARIANT, "quantity", "species", "number", "difference", "difference_error", "rms", "correlation"]
     keys = ["replica", "shell", "species", "quantity"]
     # Several molecules of a species in one shell are told apart by their order.
     numbered = single.assign(nth=single.groupby([*_VARIANT, *keys]).cumcount())
-    first, *others = numbered.groupby(list(_VARIANT), sort=False)
-    one = first[1].set_index([*keys, "nth"]).value
-    for spelt, table in others:
+    others = dict(tuple(numbered.groupby(list(_VARIANT), sort=False)))
+    if first not in others:  # none of its shells has energies
+        return pd.DataFrame(columns=columns)
+    one = others.pop(first).set_index([*keys, "nth"]).value
+    for spelt, table in others.items():
         other = table.set_index([*keys, "nth"]).value
         both = pd.concat([one, other], axis=1, keys=["one", "other"], join="inner").dropna().reset_index()
         for (species, quantity), pair in both.groupby(["species", "quantity"], sort=False):
@@ -258,7 +261,6 @@ def _compared(single: pd.DataFrame) -> pd.DataFrame:
             r = float(np.corrcoef(pair.one, pair.other)[0, 1]) if varies else float("nan")
             rms = float(np.sqrt(np.mean(difference**2)))
             rows.append((*spelt, quantity, species, len(pair), mean.value, mean.error, rms, r))
-    columns = [*_VARIANT, "quantity", "species", "number", "difference", "difference_error", "rms", "correlation"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -270,7 +272,7 @@ def _told(replicas: Sequence[Energies], primary: str, variant: Variant) -> str:
     unseen = sum(int(counts[c]) for c, kind in enumerate(CLASSES) if kind not in seen) / max(int(counts.sum()), 1)
     text = f"{counted(len(shells), 'shell')} of {counted(len(replicas), 'replica')} were computed by {_title(variant)}."
     if failed:
-        text += f" {len(failed)} of them did not converge and are left out."
+        text += f" {len(failed)} of them have no energies and are left out."
     if unseen > 0:
         text += f" No shell stands for {100 * unseen:.2g} % of the ions."
     return text

@@ -77,3 +77,19 @@ def test_where_nothing_converged_there_is_a_reason_instead_of_a_number():
     rows = {row.name: row for row in energies_account([one]).rows if row.species == "Li"}
     assert np.isnan(rows["shell_binding_kJ_mol"].value) and rows["shell_binding_kJ_mol"].doubt_kind == "no_energy"
     assert rows["energies_failed_fraction"].value == 1.0
+
+
+def test_where_no_variant_has_energies_there_is_nothing_to_compare():
+    one = made_up(np.random.default_rng(9))
+    for shell in one.shells:
+        shell["found"] = {name: {"why_not": "SCF not converged in 250 cycles"} for name in shell["found"]}
+    account = energies_account([one])
+    assert "energies_compared" not in account.tables and account.tables["energies_shells"].empty
+
+
+def test_nothing_is_compared_with_a_first_variant_that_failed():
+    """And not with the next one, which is in another medium."""
+    one = made_up(np.random.default_rng(10))
+    for shell in one.shells:
+        shell["found"][KEY] = {"why_not": "SCF not converged in 250 cycles"}
+    assert "energies_compared" not in energies_account([one]).tables
