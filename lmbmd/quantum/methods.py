@@ -54,6 +54,17 @@ class Variant:
         return partial(dft.solve, basis=self.basis, permittivity=self.permittivity)
 
 
+def check_installed(options: QuantumOptions) -> None:
+    """Refuse options for which a program is missing.
+
+    Raises:
+        LmbmdError: naming it.
+    """
+    xtb.calculator_class()  # whatever the method is: for the minima of free molecules and of relaxed shells
+    if options.method == "pbe0" or options.dft_per_class:
+        dft.modules()
+
+
 def variants(options: QuantumOptions, method: str | None = None) -> list[Variant]:
     """What is computed of every shell; with another method, what of those that are compared."""
     chosen = method or options.method

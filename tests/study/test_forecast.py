@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -439,6 +440,26 @@ def test_few_replicas_are_warned_of(tmp_path, replicas, seen):
     assert (warned(study, "replicas") == {"tiny": str(replicas)}) == seen
 
 
+def test_what_energies_of_shells_lack_is_warned_of(tmp_path, monkeypatch):
+    asked = "quantum: {dft_per_class: 1}\n"
+    assert warned(study_of(tmp_path, tiny=TINY), "energies") is None
+    monkeypatch.setitem(sys.modules, "tblite.interface", None)
+    study = study_of(tmp_path, asked, tiny=TINY)
+    assert warned(study, "energies", "tblite, which computes GFN2-xTB, is not installed here") == {}
+    monkeypatch.setitem(sys.modules, "tblite.interface", SimpleNamespace(Calculator=None))
+    monkeypatch.setitem(sys.modules, "pyscf", None)
+    assert warned(study, "energies", "PySCF, which computes PBE0, is not installed here") == {}
+    monkeypatch.setitem(sys.modules, "pyscf", SimpleNamespace(dft=None, gto=None, solvent=None))
+    assert warned(study, "energies") is None
+
+
+def test_energies_of_a_bottle_with_chains_are_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tblite.interface", SimpleNamespace(Calculator=None))
+    peo = "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PEO: {amount: 20 mol parts, units: 20}\nsize: {chains: 6}\n"
+    study = study_of(tmp_path, "quantum: {}\n", tiny=TINY, peo=peo)
+    assert warned(study, "energies") == {"peo": "PEO"}
+
+
 def test_a_disk_without_room_is_warned_of(tmp_path):
     later = tmp_path / "not" / "yet"
     assert disk_caution(1.0, later) == []
@@ -491,11 +512,15 @@ def test_estimate_prints_a_table_with_units_or_pure_json(tmp_path, capsys, monke
     assert "memory MB" in lines[0] and "CPU core hours" in lines[0] and "ns/day" in lines[0]
     assert [line.split()[0] for line in lines[1:3]] == ["other", "tiny"]
     assert lines[3].startswith("in all")
+    assert "energies of shells" not in " ".join(lines)
     assert main([*command, "--json", "tiny"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert [c["formulation"] for c in data["formulations"]] == ["tiny"]
     assert data["hours"] == data["formulations"][0]["hours"]
     assert data["jobs"]["simulate"] == data["runs"] == 1
+    study_of(tmp_path, PROTOCOL % (10, "") + "quantum: {}\n", tiny=TINY)
+    assert main(command) == 0
+    assert "the simulations only, not the energies of shells" in " ".join(capsys.readouterr().out.split())
 
 
 def test_many_formulations_of_one_warning_are_named_in_part(tmp_path, capsys):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from lmbmd.analysis.clusters.cipa import BOX_TOO_SMALL
 from lmbmd.analysis.convergence import LEAST_CENTRES, LEAST_REPLICAS, LEAST_RUN_NS, RESIDENCE_TIMES
+from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import ANGSTROM_PER_NM
 from lmbmd.data.counts import ENOUGH_MOLECULES, SIGNIFICANT_MOLECULES
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.formulation.composition import Composition
+from lmbmd.quantum.methods import check_installed
 from lmbmd.study.study import Study
 
 
@@ -37,11 +39,11 @@ def longest_residence_ns(study: Study) -> float:
 def cautions(study: Study, names: Iterable[str]) -> list[Caution]:
     """Every rule that these formulations of a study break."""
     bottles = {name: study.composition(name) for name in names}
-    found = [*_run_length(study), *_boxes(study, bottles), *_amounts(bottles), *_species(study, bottles)]
+    found = [*_boxes(study, bottles), *_amounts(bottles), *_species(study, bottles)]
     few = {n: str(len(study.replicas(n))) for n in bottles if len(study.replicas(n)) < LEAST_REPLICAS}
     text = f"fewer than {LEAST_REPLICAS} replicas: nothing can show that a run is stuck where it started"
     found.append(Caution("replicas", text, few))
-    return [c for c in found if c.cases or c.topic == "run length"]
+    return [*_run_length(study), *(c for c in found if c.cases), *_energies(study, bottles)]
 
 
 def disk_caution(needed_bytes: float, folder: Path) -> list[Caution]:
@@ -101,6 +103,22 @@ def _run_length(study: Study) -> list[Caution]:
         f"beyond {longest_residence_ns(study):.3g} ns cannot be measured"
     )
     return [Caution("run length", text, {})]
+
+
+def _energies(study: Study, bottles: dict[str, Composition]) -> list[Caution]:
+    """What stands against energies of shells, if they are asked for."""
+    if study.quantum is None:
+        return []
+    found = []
+    try:
+        check_installed(study.quantum)
+    except LmbmdError as error:
+        text = f"{error.what.rstrip('.')} here, and without it there are no energies of shells. {error.remedy or ''}"
+        found.append(Caution("energies", text.rstrip(". "), {}))
+    if chains := {name: ", ".join(c.chains) for name, c in bottles.items() if c.chains}:
+        text = "shells of polymers cannot be cut out whole, and have no energies"
+        found.append(Caution("energies", text, chains))
+    return found
 
 
 def _boxes(study: Study, bottles: dict[str, Composition]) -> list[Caution]:

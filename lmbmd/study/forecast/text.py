@@ -89,6 +89,7 @@ def estimate_text(data: dict[str, Any]) -> str:
         "h/run",
         f"{unit} hours",
     )
+    beside = ", not the energies of shells" if data["jobs"].get("quantum") else ""
     of_rules = ", ".join(f"{n} {rule}" for rule, n in data["jobs"].items())
     lines = [
         *aligned(columns, [*rows, total], left=(0,)),
@@ -96,7 +97,7 @@ def estimate_text(data: dict[str, Any]) -> str:
         f"{counted(sum(data['jobs'].values()), 'job')}: {of_rules}",
         *_wrapped(
             f"Times: from an equilibration as short, to one as long, as the protocol allows; {data['units_per_run']:g} "
-            f"{unit}{'s' if data['units_per_run'] > 1 else ''} per run; the simulations only."
+            f"{unit}{'s' if data['units_per_run'] > 1 else ''} per run; the simulations only{beside}."
         ),
         *_together(data),
         *_segment_times(data),
