@@ -371,11 +371,11 @@ def quantum(options: argparse.Namespace) -> None:
     try:
         found = compute(drawn, asked, jobs, options.workers)
     except LmbmdError as error:  # an outcome: it must not take the other chapters with it
-        found = nothing(drawn, asked, error)
+        remedy = f"{error.remedy or ''} Then try again: snakemake --forcerun quantum.".strip()
+        found = nothing(drawn, asked, LmbmdError(error.what, remedy=remedy))
     found.write(folder / layout.ENERGIES)
     if found.why_not:
-        again = "To try again: snakemake --forcerun quantum"
-        print(f"Energies of shells were not computed: {found.why_not}\n{again}", file=sys.stderr)
+        print(f"Energies of shells were not computed: {found.why_not}", file=sys.stderr)
 
 
 def describe(options: argparse.Namespace) -> None:

@@ -9,7 +9,15 @@ import numpy as np
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
-from lmbmd.quantum.solution import DEBYE_PER_AU, HARTREE_EV, NotConverged, Solution, about_mass_centre, lowdin
+from lmbmd.quantum.solution import (
+    DEBYE_PER_AU,
+    HARTREE_EV,
+    NotConverged,
+    Solution,
+    about_mass_centre,
+    check_closed,
+    lowdin,
+)
 from lmbmd.quantum.xtb import Surface
 
 #: Points of the dielectric's surface on each sphere, as PySCF counts Lebedev's orders.
@@ -35,6 +43,7 @@ def modules() -> SimpleNamespace:
 
 
 def _molecule(numbers: np.ndarray, positions_A: np.ndarray, charge: int, basis: str) -> Any:
+    check_closed(numbers, charge)
     atoms = [(int(z), tuple(r)) for z, r in zip(numbers, positions_A.tolist(), strict=True)]
     try:
         return modules().gto.M(
@@ -64,7 +73,7 @@ def solve(
         permittivity: of a conductor-like polarisable continuum (C-PCM, 10.1021/jp9716997); in vacuum if None.
 
     Raises:
-        LmbmdError: if PySCF is not installed, or the basis lacks an element.
+        LmbmdError: if PySCF is not installed, the basis lacks an element, or an electron is left alone.
         NotConverged: if the field does not become self-consistent.
     """
     molecule = _molecule(numbers, about_mass_centre(numbers, positions_A), charge, basis)
@@ -80,7 +89,7 @@ def solve(
         HARTREE_EV * np.asarray(field.mo_energy),
         int(np.sum(field.mo_occ > 0)),
         lowdin(np.asarray(field.mo_coeff), molecule.intor("int1e_ovlp"), atom, len(numbers)),
-        np.asarray(field.dip_moment(unit="Debye", verbose=0), float) * (DEBYE_PER_AU / 2.541746),
+        DEBYE_PER_AU * np.asarray(field.dip_moment(unit="AU", verbose=0), float),
     )
 
 

@@ -80,7 +80,9 @@ class DrawnShell:
         known["contacts"] = tuple((int(a), int(b)) for a, b in known["contacts"])
         found = cls(**known)
         n = sum(m.n_atoms for m in found.molecules)
-        if len(found.element) != n or found.xyz_A.shape != (n, 3) or found.kind not in CLASSES:
+        fits = len(found.element) == n and found.xyz_A.shape == (n, 3) and bool(np.isfinite(found.xyz_A).all())
+        inside = all(0 <= atom < n for pair in found.contacts for atom in pair)
+        if not found.molecules or not fits or not inside or found.kind not in CLASSES:
             raise ValueError(f"the shell '{found.name}' does not fit together")
         return found
 

@@ -20,13 +20,16 @@ from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
 from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, refusal
 from lmbmd.quantum.energies import free_molecule, relaxed, shell_energies
-from lmbmd.quantum.methods import Variant, variants
+from lmbmd.quantum.methods import Variant, check_installed, variants
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.solution import NotConverged
 
 _REMEDY = "Run the quantum stage again."
 #: Of so many drawn geometries of a species the free molecule's minimum is looked for.
 FREE_STARTS = 3
+#: What of a job's data decides its result, and by whom it is computed.
+_DECIDES = {"shell": ("molecules", "element", "xyz_A", "contacts"), "free": ("charge_e", "element", "starts")}
+_PROGRAMS = {"gfn2": ("tblite",), "pbe0": ("pyscf", "tblite")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +135,7 @@ def compute(
     if drawn.why_not or not jobs:
         why = drawn.why_not or "no shell was drawn"
         return Energies(drawn.centre, drawn.counts, (), {}, {}, why, facts)
-    for variant in used:
-        variant.solver()  # refuses what is not installed, before anything begins
+    check_installed(options)
     starts = _free_starts(drawn.shells)
     plain = [("shell", shell.plain(), asdict(variant)) for shell, variant in jobs]
     plain += [("free", one, asdict(variant)) for variant in used for one in starts]
@@ -201,9 +203,14 @@ def _kept(
     jobs: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]], cache: Path, workers: int, progress: bool
 ) -> Iterator[dict[str, Any]]:
     """The result of each job: from the cache, or computed and put there."""
-    paths = [cache / f"{sha256_of(canonical_json([stages.QUANTUM, *job]).encode())[:32]}.json" for job in jobs]
+    installed = versions()
+    paths = []
+    for kind, data, variant in jobs:
+        programs = {name: installed.get(name) for name in _PROGRAMS[variant["method"]]}
+        decides = [stages.QUANTUM, programs, kind, {key: data[key] for key in _DECIDES[kind]}, variant]
+        paths.append(cache / f"{sha256_of(canonical_json(decides).encode())[:32]}.json")
     known = {k: found for k, path in enumerate(paths) if (found := _cached(path)) is not None}
-    # One job may stand for several: equal shells have equal paths.
+    # One job may stand for several: the same shell, drawn twice, has one path.
     todo = {path: job for k, (job, path) in enumerate(zip(jobs, paths, strict=True)) if k not in known}
     # Processes share the cores, not threads: these, of which a workflow asks for as many as cores, would wait spinning.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
@@ -230,7 +237,7 @@ def _cached(path: Path) -> dict[str, Any] | None:
 
 
 def _job(kind: str, data: Mapping[str, Any], variant: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """One result, written where it is kept."""
+    """One result, written where it is kept; an error that may not come again is an outcome that is not kept."""
     chosen = Variant(**variant)
     solve = chosen.solver()
     try:
@@ -247,8 +254,8 @@ def _job(kind: str, data: Mapping[str, Any], variant: Mapping[str, Any], path: s
         found = {"why_not": str(error)}
     except LmbmdError as error:
         found = {"why_not": refusal(error)}
-    except (ArithmeticError, ValueError) as error:  # of a library, with numbers that it cannot use
-        found = {"why_not": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError) as error:  # of a library
+        return {"why_not": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
     found = _without_nan(found)
     write_text(path, json.dumps(sealed(found), ensure_ascii=False) + "\n")
     return found

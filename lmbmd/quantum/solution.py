@@ -84,6 +84,20 @@ def about_mass_centre(numbers: np.ndarray, positions_A: np.ndarray) -> np.ndarra
     return positions_A - np.average(positions_A, axis=0, weights=mass)
 
 
+def check_closed(numbers: np.ndarray, charge: int) -> None:
+    """Refuse what has an odd number of electrons: every method here pairs them.
+
+    Raises:
+        LmbmdError: if it has.
+    """
+    electrons = int(numbers.sum()) - charge
+    if electrons % 2:
+        raise LmbmdError(
+            f"an odd number of electrons ({electrons}) is no closed shell.",
+            remedy="Leave its bottle out of 'quantum', or mend the charge of its species.",
+        )
+
+
 def lowdin(coefficients: np.ndarray, overlap: np.ndarray, atom: np.ndarray, n_atoms: int) -> np.ndarray:
     """Shares (n_atoms, n) of orbitals on atoms: |S^½ C|², summed over the functions of each atom.
 

@@ -16,8 +16,6 @@ from lmbmd.quantum.xtb import Surface
 STEP_BOHR = 0.01
 #: Wavenumber (1/cm) of a force constant of one hartree/bohr² and a mass of one amu: √(E_h / a₀² / m_u) / 2πc.
 PER_CM = 5140.4871
-#: A vibration that is this far below zero is no minimum, 1/cm.
-IMAGINARY_CM = 50.0
 
 
 def partial_hessian(surface: Surface, positions_A: np.ndarray, moving: Sequence[int]) -> np.ndarray:

@@ -10,7 +10,15 @@ from scipy.optimize import minimize
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
-from lmbmd.quantum.solution import DEBYE_PER_AU, HARTREE_EV, NotConverged, Solution, about_mass_centre, lowdin
+from lmbmd.quantum.solution import (
+    DEBYE_PER_AU,
+    HARTREE_EV,
+    NotConverged,
+    Solution,
+    about_mass_centre,
+    check_closed,
+    lowdin,
+)
 
 #: Accuracy of the self-consistent charges, and the largest force left (hartree/bohr): for comparing conformers, and for
 #: the minimum of which a Hessian is made.
@@ -86,11 +94,12 @@ def solve(numbers: np.ndarray, positions_A: np.ndarray, charge: int, permittivit
             None.
 
     Raises:
-        LmbmdError: if tblite is not installed, or has no parameters for an element.
+        LmbmdError: if tblite is not installed, has no parameters for an element, or an electron is left alone.
         NotConverged: if the charges do not become self-consistent.
     """
     x = about_mass_centre(numbers, positions_A) / BOHR_A
     calculator = _calculator(numbers, x, charge, permittivity)
+    check_closed(numbers, charge)
     calculator.set("save-integrals", 1)
     result = _singlepoint(calculator)
     shell = np.asarray(calculator.get("orbital-map"))

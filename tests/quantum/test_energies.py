@@ -144,6 +144,13 @@ def test_an_element_without_parameters_is_named():
         solver("gfn2")(np.array([95]), np.zeros((1, 3)), 0)
 
 
+@pytest.mark.parametrize(("method", "program"), [("gfn2", "tblite"), ("pbe0", "pyscf")])
+def test_an_odd_number_of_electrons_is_no_closed_shell(method, program):
+    pytest.importorskip(program, reason="the extra 'quantum' is not installed")
+    with pytest.raises(LmbmdError, match=r"odd number of electrons \(9\)"):
+        solver(method)(np.array([8, 1]), WATER[:2], 0)
+
+
 def test_a_program_that_is_missing_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "tblite.interface", None)
     with pytest.raises(LmbmdError, match=r"tblite.*not installed.*pip install 'lmbmd\[quantum\]'"):

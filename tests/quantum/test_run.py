@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from quantum_shells import drawn, waters
 
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.provenance import versions
 from lmbmd.core.validation import validated
-from lmbmd.quantum.drawn import Drawn
+from lmbmd.quantum import run
+from lmbmd.quantum.drawn import Drawn, DrawnShell
 from lmbmd.quantum.methods import variants
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.run import Energies, compute, nothing
@@ -48,6 +50,37 @@ def test_what_was_computed_is_kept_and_only_what_is_new_is_computed(tmp_path, ne
     assert again.shells[0]["found"][VACUUM] == first.shells[0]["found"][VACUUM]
     again.write(tmp_path / "energies.json")
     assert same(Energies.read(tmp_path / "energies.json"), again)
+
+
+def test_a_shell_that_is_drawn_under_another_name_is_not_computed_again(tmp_path, needs_tblite):
+    first = compute(shells(1), QuantumOptions(), tmp_path, progress=False)
+    (one,) = shells(1).shells
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    other = drawn([replace(one, name="SSIP-7", frame=9)])
+    again = compute(other, QuantumOptions(), tmp_path, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+    assert again.shells[0]["name"] == "SSIP-7" and again.shells[0]["found"] == first.shells[0]["found"]
+
+
+def test_another_version_of_a_program_computes_anew(tmp_path, needs_tblite, monkeypatch):
+    """Or the file would name a version that has not computed it."""
+    compute(shells(1), QuantumOptions(), tmp_path, progress=False)
+    monkeypatch.setattr(run, "versions", lambda: {**versions(), "tblite": "0.0"})
+    compute(shells(1), QuantumOptions(), tmp_path, progress=False)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_error_of_a_library_is_an_outcome_that_is_not_kept(tmp_path, needs_tblite, monkeypatch):
+    """As if memory had ended: the next time there may be enough."""
+
+    def fail(*_):
+        raise MemoryError("of 3 GB")
+
+    monkeypatch.setattr(run, "shell_energies", fail)
+    (variant,) = variants(QuantumOptions())
+    (shell,) = shells(1).shells
+    found = run._job("shell", shell.plain(), asdict(variant), str(tmp_path / "job.json"))
+    assert found == {"why_not": "MemoryError: of 3 GB"} and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -111,6 +144,10 @@ def test_a_missing_program_stops_before_anything_begins_and_can_be_kept_as_an_ou
         compute(shells(1), QuantumOptions(), tmp_path, progress=False)
     found = nothing(shells(1), QuantumOptions(), stopped.value)
     assert "pip install 'lmbmd[quantum]'" in found.why_not and found.shells == ()
+    pytest.importorskip("pyscf", reason="the extra 'quantum' is not installed")
+    with pytest.raises(LmbmdError, match="tblite"):  # for the minima of free molecules
+        compute(shells(1), QuantumOptions(method="pbe0"), tmp_path / "jobs", progress=False)
+    assert not (tmp_path / "jobs").exists()
 
 
 def test_an_unknown_back_end_is_refused_with_those_that_there_are():
@@ -131,6 +168,19 @@ def test_an_edited_file_of_drawn_shells_is_refused(tmp_path):
     path.write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(LmbmdError, match="no file of drawn shells"):
         Drawn.read(path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"contacts": [[0, 13]]}, {"contacts": [[-1, 1]]}, {"molecules": [], "element": [], "xyz_A": []}, {"kind": "SEP"}],
+)
+def test_a_shell_whose_parts_do_not_fit_together_is_refused(wrong):
+    plain = shells(1).shells[0].plain()
+    assert DrawnShell.from_plain(plain).contacts
+    with pytest.raises(ValueError, match="does not fit together"):
+        DrawnShell.from_plain({**plain, **wrong})
+    with pytest.raises(ValueError, match="does not fit together"):
+        DrawnShell.from_plain({**plain, "xyz_A": [[float("nan")] * 3] * 13})
 
 
 def test_what_is_computed_of_each_shell_follows_from_the_options():

@@ -48,7 +48,8 @@ def shell_classes(first: FirstShell, agg_ii_from: int) -> np.ndarray:
 def spread(n: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
     """``wanted`` of ``n`` things in order: one at random from each of as many stretches; all where there are fewer.
 
-    Every one is as likely to be drawn as any other, to within 1/n: the stretches differ in length by one at most.
+    The stretches differ in length by one at most: where there are many times more things than are wanted, each is as
+    likely to be drawn as any other; where there are few more, up to twice as likely.
     """
     if n <= wanted:
         return np.arange(n)
