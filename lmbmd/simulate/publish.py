@@ -30,12 +30,16 @@ def _grown(spec: RunSpec) -> tuple[str, ...]:
 
 
 def check_writable(out: Path) -> None:
-    """Raise LmbmdError now rather than after hours of MD if the results could not be written."""
+    """Raise LmbmdError now rather than after hours of MD if the results could not be written. Leaves nothing."""
     probe = out / f".probe.{os.getpid()}"
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+        for folder in missing:
+            with suppress(OSError):  # another run has begun to use it
+                folder.rmdir()
     except OSError as error:
         raise LmbmdError(
             f"the results folder cannot be written to: {error.strerror or error}.",
@@ -88,6 +92,7 @@ def publish(
     """
     _check_frames(work / TRAJECTORY, len(last.positions_nm), spec)
     published = (*_grown(spec), FINAL)
+    out.mkdir(parents=True, exist_ok=True)
     for name in (*_GROWING, FINAL, RECORD):
         if (out / name).is_dir():
             raise LmbmdError(

@@ -234,12 +234,15 @@ def test_texts_from_users_are_shown_as_text(tmp_path):
     snapshots = [{**s, "species": [[EVIL, n] for _, n in s["species"]], "replica": EVIL} for s in point.snapshots]
     point = dataclasses.replace(point, described=described, files=(f"{EVIL}.csv",), snapshots=tuple(snapshots))
     results = dataclasses.replace(results, state_points=(point,))
-    for text in (formulation_page(results).html, index_page([results])):
+    report_inputs.write_formulation(tmp_path / "other", report_inputs.BOTTLES["lifsi-dme-tte"])
+    both = [results, load_results(tmp_path / "other", {"title": EVIL}, words)]
+    for text, scripts in ((formulation_page(results).html, 4), (index_page([results]), 0), (index_page(both), 2)):
         assert "<script>alert" not in text
         document = Document(text)
         assert EVIL in document.text and document.open == []
-        # The index: its data and its script. A report: saving pictures, and of the scenes data, library and viewer.
-        assert [tag for tag, _ in document.tags].count("script") == (2 if "features.csv" in text else 4)
+        # The index of several: its data and its script. A report: saving pictures, and the scenes' data, library and
+        # viewer.
+        assert [tag for tag, _ in document.tags].count("script") == scripts
     page = formulation_page(results)
     assert all(re.fullmatch(r"[A-Za-z0-9.-]+", drawing.name) for drawing in page.drawings)
     assert all("<script" not in drawing.svg for drawing in page.drawings)

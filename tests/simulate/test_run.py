@@ -232,7 +232,9 @@ def test_a_shorter_run_than_there_is_is_refused(finished):
 
 
 @BOTH
-def test_the_growing_files_can_be_read_while_they_grow(fresh):
+def test_the_growing_files_can_be_read_while_they_grow(fresh, engine):
+    if engine == "gromacs":  # it is done with 2 ps before one has looked twice
+        write_spec(fresh, production_ns=0.01, barostat_interval=500)
     process = simulate_elsewhere(fresh)
     work, seen = fresh / "work", set()
     while process.is_alive():
@@ -243,7 +245,7 @@ def test_the_growing_files_can_be_read_while_they_grow(fresh):
             universe = MDAnalysis.Universe.empty(88, trajectory=False)
             universe.load_new(str(copy))
             times = [round(ts.time, 6) for ts in universe.trajectory]
-            assert times == [round(0.1 * k, 6) for k in range(1, len(times) + 1)]
+            assert times == pytest.approx([0.1 * k for k in range(1, len(times) + 1)], abs=1e-4)
             seen.add(len(times))
             for index in fresh.glob(".copy*"):
                 index.unlink()
