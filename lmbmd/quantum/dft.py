@@ -24,6 +24,8 @@ from lmbmd.quantum.xtb import Surface
 SURFACE_ORDER = 17
 #: Numbers of the kept integrals of the surface; beyond, PySCF makes them anew in every cycle. 4 GB.
 MOST_INTEGRALS = 5 * 10**8
+#: Level of the functional's grid, as PySCF counts.
+GRID = 3
 
 
 def modules() -> SimpleNamespace:
@@ -93,17 +95,82 @@ def solve(
     )
 
 
-def surface(numbers: np.ndarray, charge: int, basis: str = "def2-svp") -> Surface:
-    """PBE0 of these atomic numbers: energy (hartree) and gradient (hartree/bohr)."""
+def surface(
+    numbers: np.ndarray,
+    charge: int,
+    basis: str = "def2-svp",
+    field_au: np.ndarray | None = None,
+    grid: int = GRID,
+) -> Surface:
+    """PBE0 of these atomic numbers: energy (hartree) and gradient (hartree/bohr), the derivative of that energy.
+
+    Args:
+        numbers: (n,) atomic numbers.
+        charge: e.
+        basis: as PySCF calls it.
+        field_au: (3,) of a uniform electric field, hartree/(e bohr); none if None.
+        grid: level of PySCF's grid of the functional.
+    """
     last: list[np.ndarray] = []  # the density of the step before, to start from
 
     def at(x: np.ndarray) -> tuple[float, np.ndarray]:
-        field = modules().dft.RKS(_molecule(numbers, x * BOHR_A, charge, basis), xc="pbe0").density_fit()
+        molecule = _molecule(numbers, x * BOHR_A, charge, basis)
+        field = _field(molecule, grid)
+        force = np.zeros_like(x)
+        if field_au is not None:
+            core = field.get_hcore() + np.einsum("a,aij->ij", field_au, molecule.intor("int1e_r"))
+            field.get_hcore = lambda *_: core
+            force = -molecule.atom_charges()[:, None] * field_au
         energy = field.kernel(dm0=last[0] if last else None)
+        if not field.converged:
+            raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
         last[:] = [field.make_rdm1()]
-        return energy, field.nuc_grad_method().kernel() if len(numbers) > 1 else np.zeros_like(x)
+        if field_au is not None:
+            energy -= float(molecule.atom_charges() @ x @ field_au)
+        gradient = field.nuc_grad_method()
+        gradient.grid_response = True
+        if field_au is not None:
+            n = molecule.nao
+            moved = molecule.intor("int1e_irp").reshape(3, 3, n, n)  # ⟨i|r_a ∇_b|j⟩
+            part = gradient.get_hcore() - np.einsum("a,abij->bji", field_au, moved)
+            gradient.get_hcore = lambda *_: part
+        return energy, gradient.kernel() + force if len(numbers) > 1 else np.zeros_like(x)
 
     return at
+
+
+def hessian(
+    numbers: np.ndarray, positions_A: np.ndarray, charge: int, basis: str = "def2-svp", grid: int = GRID
+) -> np.ndarray:
+    """Second derivatives of PBE0's energy, in vacuum: (3 n, 3 n), hartree/bohr².
+
+    PySCF leaves out that the functional's grid moves with the atoms. That spoils almost only the blocks of an atom with
+    itself, by up to 0.05 hartree/bohr² on coarse grids, enough for imaginary modes; they are set to what they must be,
+    since moving all atoms together changes nothing: minus the sum of the atom's blocks with all others.
+
+    Raises:
+        LmbmdError: if PySCF is not installed, or the basis lacks an element.
+        NotConverged: if the field does not become self-consistent.
+    """
+    field = _field(_molecule(numbers, positions_A, charge, basis), grid)
+    field.kernel()
+    if not field.converged:
+        raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+    n = len(numbers)
+    whole = np.asarray(field.Hessian().kernel()).transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    blocks = (0.5 * (whole + whole.T)).reshape(n, 3, n, 3)
+    for atom in range(n):
+        blocks[atom, :, atom] = 0
+        own = -blocks[atom].sum(axis=1)
+        blocks[atom, :, atom] = 0.5 * (own + own.T)
+    return blocks.reshape(3 * n, 3 * n)
+
+
+def _field(molecule: Any, grid: int) -> Any:
+    """PBE0 for derivatives, which need a field that is converged more tightly than an energy."""
+    field = modules().dft.RKS(molecule, xc="pbe0").density_fit()
+    field.grids.level, field.conv_tol = grid, 1e-10
+    return field
 
 
 def dielectric(molecule: Any, permittivity: float) -> Any:

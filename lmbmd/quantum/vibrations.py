@@ -5,7 +5,7 @@ Theory: docs/theory/energies.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from lmbmd.quantum.xtb import Surface
 STEP_BOHR = 0.01
 #: Wavenumber (1/cm) of a force constant of one hartree/bohr² and a mass of one amu: √(E_h / a₀² / m_u) / 2πc.
 PER_CM = 5140.4871
+#: Electric field of finite differences, hartree/(e bohr).
+FIELD_AU = 0.003
 
 
 def partial_hessian(surface: Surface, positions_A: np.ndarray, moving: Sequence[int]) -> np.ndarray:
@@ -67,3 +69,42 @@ def band_cm(
     overlap = (motion @ mode[:, inside]) ** 2
     best = int(overlap.argmax())
     return float(wavenumber_cm[inside[best]]), float(overlap[best])
+
+
+def polarisability_gradient(in_field: Callable[[np.ndarray], Surface], positions_A: np.ndarray) -> np.ndarray:
+    """Derivatives of the mean polarisability α = (α_xx + α_yy + α_zz) / 3 with the positions: (n, 3), bohr².
+
+    The energy has the part −½ α_aa F_a² in a field, so that dα_aa/dx is minus the second derivative of the gradient
+    with the field (10.1063/1.438017): central differences of seven gradients.
+
+    Args:
+        in_field: gives the method's surface in a uniform field (3,), hartree/(e bohr).
+        positions_A: (n, 3).
+    """
+    x = positions_A / BOHR_A
+    without = in_field(np.zeros(3))(x)[1]
+    total = np.zeros_like(x)
+    for along in FIELD_AU * np.eye(3):
+        total -= (in_field(along)(x)[1] + in_field(-along)(x)[1] - 2 * without) / FIELD_AU**2
+    return total / 3
+
+
+def isotropic_raman_A4_amu(gradient_bohr2: np.ndarray, mode: np.ndarray, mass_amu: np.ndarray) -> np.ndarray:
+    """Isotropic Raman activity of each mode, 45 (dα/dQ)², (n_modes,): what is measured as I_∥ − 4/3 I_⊥."""
+    along = (gradient_bohr2 / np.sqrt(mass_amu)[:, None]).ravel() @ mode
+    return 45 * along**2 * BOHR_A**4
+
+
+def raman_band_cm(
+    wavenumber_cm: np.ndarray, activity: np.ndarray, window_cm: tuple[float, float]
+) -> tuple[float, float]:
+    """The strongest Raman line of a window: its wavenumber, and its share of all activity in the window.
+
+    It is what the top of a measured band shows, however the motions of bonds are mixed in it. NaN if no mode lies in
+    the window.
+    """
+    inside = np.flatnonzero((wavenumber_cm > window_cm[0]) & (wavenumber_cm < window_cm[1]))
+    if not len(inside):
+        return float("nan"), 0.0
+    best = inside[activity[inside].argmax()]
+    return float(wavenumber_cm[best]), float(activity[best] / activity[inside].sum())

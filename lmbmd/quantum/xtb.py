@@ -46,8 +46,14 @@ def calculator_class() -> Any:
     return Calculator
 
 
-def gfn2(numbers: np.ndarray, charge: int, accuracy: float = ROUGH[0], permittivity: float | None = None) -> Surface:
-    """GFN2-xTB of these atomic numbers, in vacuum or in a generalised Born dielectric.
+def gfn2(
+    numbers: np.ndarray,
+    charge: int,
+    accuracy: float = ROUGH[0],
+    permittivity: float | None = None,
+    field_au: np.ndarray | None = None,
+) -> Surface:
+    """GFN2-xTB of these atomic numbers, in vacuum or in a generalised Born dielectric, and in a uniform electric field.
 
     Raises:
         LmbmdError: if tblite is not installed.
@@ -55,6 +61,11 @@ def gfn2(numbers: np.ndarray, charge: int, accuracy: float = ROUGH[0], permittiv
     """
     calculator = _calculator(numbers, np.eye(len(numbers), 3) + np.arange(len(numbers))[:, None], charge, permittivity)
     calculator.set("accuracy", accuracy)
+    if field_au is not None:
+        from tblite.library import ffi
+
+        # tblite 0.8 takes no array here.
+        calculator.add("electric-field", ffi.new("double[3]", field_au.tolist()))
 
     def surface(x: np.ndarray) -> tuple[float, np.ndarray]:
         calculator.update(x)
