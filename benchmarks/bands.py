@@ -35,7 +35,7 @@ ANION = ("N", "S", "S", "O", "O", "O", "O", "F", "F")
 #: Angles F–S–N–S that a structure begins with, and its Li⁺, each on one O of either S.
 STRUCTURES = {
     "free": ((-74.0, -74.0), 0),
-    "free_cis": ((-63.0, 63.0), 0),
+    "free_cis": ((-80.0, 110.0), 0),
     "CIP": ((-74.0, -74.0), 1),
     "AGG": ((180.0, 180.0), 2),
 }
