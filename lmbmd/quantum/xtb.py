@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,10 +63,9 @@ def gfn2(
     calculator = _calculator(numbers, np.eye(len(numbers), 3) + np.arange(len(numbers))[:, None], charge, permittivity)
     calculator.set("accuracy", accuracy)
     if field_au is not None:
-        from tblite.library import ffi
-
-        # tblite 0.8 takes no array here.
-        calculator.add("electric-field", ffi.new("double[3]", field_au.tolist()))
+        # tblite 0.8 takes no array here, and its ``ffi`` is not typed.
+        library: Any = importlib.import_module("tblite.library")
+        calculator.add("electric-field", library.ffi.new("double[3]", field_au.tolist()))
 
     def surface(x: np.ndarray) -> tuple[float, np.ndarray]:
         calculator.update(x)
