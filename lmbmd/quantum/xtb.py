@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,9 +62,11 @@ def gfn2(
     calculator = _calculator(numbers, np.eye(len(numbers), 3) + np.arange(len(numbers))[:, None], charge, permittivity)
     calculator.set("accuracy", accuracy)
     if field_au is not None:
-        # tblite 0.8 takes no array here, and its ``ffi`` is not typed.
-        library: Any = importlib.import_module("tblite.library")
-        calculator.add("electric-field", library.ffi.new("double[3]", field_au.tolist()))
+        from tblite import library
+
+        untyped: Any = library
+        # tblite 0.8 takes no array here.
+        calculator.add("electric-field", untyped.ffi.new("double[3]", field_au.tolist()))
 
     def surface(x: np.ndarray) -> tuple[float, np.ndarray]:
         calculator.update(x)
