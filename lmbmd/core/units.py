@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-#: Å per bohr, and kJ/mol per hartree (CODATA 2018).
-BOHR_A, HARTREE_KJ_MOL = 0.529177210903, 2625.4996394799
+#: Å per bohr, and kJ/mol and eV per hartree (CODATA 2018).
+BOHR_A, HARTREE_KJ_MOL, HARTREE_EV = 0.529177210903, 2625.4996394799, 27.211386245988
 #: Debye per e Å: 10¹⁰ c e in SI units, with c = 299,792,458 m/s and e = 1.602176634e-19 C (exact, SI 2019).
 DEBYE_PER_E_A = 1e-10 * 1.602176634e-19 * 299792458 / 1e-21
+#: Debye per e bohr, the atomic unit of a dipole moment.
+DEBYE_PER_AU = DEBYE_PER_E_A * BOHR_A
 #: Avogadro constant in 1/mol (exact, SI 2019).
 AVOGADRO_PER_MOL = 6.02214076e23
 #: Å per nm.

@@ -8,16 +8,8 @@ from typing import Any
 import numpy as np
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
-from lmbmd.quantum.solution import (
-    DEBYE_PER_AU,
-    HARTREE_EV,
-    NotConverged,
-    Solution,
-    about_mass_centre,
-    check_closed,
-    lowdin,
-)
+from lmbmd.core.units import BOHR_A, DEBYE_PER_AU, HARTREE_EV, HARTREE_KJ_MOL
+from lmbmd.quantum.solution import NotConverged, Solution, about_mass_centre, check_closed, lowdin
 from lmbmd.quantum.xtb import Surface
 
 #: Points of the dielectric's surface on each sphere, as PySCF counts Lebedev's orders.
@@ -79,15 +71,13 @@ def solve(
         NotConverged: if the field does not become self-consistent.
     """
     molecule = _molecule(numbers, about_mass_centre(numbers, positions_A), charge, basis)
-    field = modules().dft.RKS(molecule, xc="pbe0").density_fit()
+    field = _field(molecule)
     if permittivity is not None:
         field = modules().solvent.PCM(field, dielectric(molecule, permittivity))
-    energy = field.kernel()
-    if not field.converged:
-        raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+    energy = _energy(field)
     atom = np.repeat(np.arange(len(numbers)), np.diff(molecule.aoslice_by_atom()[:, 2:], axis=1).ravel())
     return Solution(
-        HARTREE_KJ_MOL * float(energy),
+        HARTREE_KJ_MOL * energy,
         HARTREE_EV * np.asarray(field.mo_energy),
         int(np.sum(field.mo_occ > 0)),
         lowdin(np.asarray(field.mo_coeff), molecule.intor("int1e_ovlp"), atom, len(numbers)),
@@ -115,15 +105,13 @@ def surface(
 
     def at(x: np.ndarray) -> tuple[float, np.ndarray]:
         molecule = _molecule(numbers, x * BOHR_A, charge, basis)
-        field = _field(molecule, grid)
+        field = _fine_field(molecule, grid)
         force = np.zeros_like(x)
         if field_au is not None:
             core = field.get_hcore() + np.einsum("a,aij->ij", field_au, molecule.intor("int1e_r"))
             field.get_hcore = lambda *_: core
             force = -molecule.atom_charges()[:, None] * field_au
-        energy = field.kernel(dm0=last[0] if last else None)
-        if not field.converged:
-            raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+        energy = _energy(field, last[0] if last else None)
         last[:] = [field.make_rdm1()]
         if field_au is not None:
             energy -= float(molecule.atom_charges() @ x @ field_au)
@@ -152,10 +140,8 @@ def hessian(
         LmbmdError: if PySCF is not installed, or the basis lacks an element.
         NotConverged: if the field does not become self-consistent.
     """
-    field = _field(_molecule(numbers, positions_A, charge, basis), grid)
-    field.kernel()
-    if not field.converged:
-        raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+    field = _fine_field(_molecule(numbers, positions_A, charge, basis), grid)
+    _energy(field)
     n = len(numbers)
     whole = np.asarray(field.Hessian().kernel()).transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
     blocks = (0.5 * (whole + whole.T)).reshape(n, 3, n, 3)
@@ -166,11 +152,23 @@ def hessian(
     return blocks.reshape(3 * n, 3 * n)
 
 
-def _field(molecule: Any, grid: int) -> Any:
-    """PBE0 for derivatives, which need a field that is converged more tightly than an energy."""
-    field = modules().dft.RKS(molecule, xc="pbe0").density_fit()
+def _field(molecule: Any) -> Any:
+    return modules().dft.RKS(molecule, xc="pbe0").density_fit()
+
+
+def _fine_field(molecule: Any, grid: int) -> Any:
+    """For derivatives, which need a field that is converged more tightly than an energy."""
+    field = _field(molecule)
     field.grids.level, field.conv_tol = grid, 1e-10
     return field
+
+
+def _energy(field: Any, guess: np.ndarray | None = None) -> float:
+    """In hartree, of a field that has become self-consistent."""
+    energy = field.kernel(dm0=guess)
+    if not field.converged:
+        raise NotConverged(f"SCF not converged in {field.max_cycle} cycles")
+    return float(energy)
 
 
 def dielectric(molecule: Any, permittivity: float) -> Any:

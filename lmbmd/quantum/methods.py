@@ -72,8 +72,3 @@ def variants(options: QuantumOptions, method: str | None = None) -> list[Variant
     media = [None] if options.permittivity is None else [None, options.permittivity]
     geometries = ["sampled", "relaxed"] if options.relaxed and method is None else ["sampled"]
     return [Variant(chosen, basis, medium, geometry) for geometry in geometries for medium in media]
-
-
-def solver(method: str, permittivity: float | None = None, basis: str = "def2-svp") -> Solve:
-    """A method in vacuum, or in a dielectric; see ``Variant.solver``."""
-    return Variant(method, basis, permittivity, "sampled").solver()

@@ -10,9 +10,6 @@ from rdkit import Chem
 
 from lmbmd.core.errors import LmbmdError
 
-#: eV per hartree (CODATA 2018), and debye per atomic unit of the dipole moment.
-HARTREE_EV, DEBYE_PER_AU = 27.211386245988, 2.5417464519
-
 
 class NotConverged(LmbmdError):
     """The self-consistent field of some atoms has not converged: of a shell an outcome, which is counted."""

@@ -9,16 +9,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from lmbmd.core.errors import LmbmdError
-from lmbmd.core.units import BOHR_A, HARTREE_KJ_MOL
-from lmbmd.quantum.solution import (
-    DEBYE_PER_AU,
-    HARTREE_EV,
-    NotConverged,
-    Solution,
-    about_mass_centre,
-    check_closed,
-    lowdin,
-)
+from lmbmd.core.units import BOHR_A, DEBYE_PER_AU, HARTREE_EV, HARTREE_KJ_MOL
+from lmbmd.quantum.solution import NotConverged, Solution, about_mass_centre, check_closed, lowdin
 
 #: Accuracy of the self-consistent charges, and the largest force left (hartree/bohr): for comparing conformers, and for
 #: the minimum of which a Hessian is made.

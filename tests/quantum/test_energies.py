@@ -12,11 +12,15 @@ from quantum_shells import WATER, turned, waters
 from lmbmd.core.errors import LmbmdError
 from lmbmd.quantum.drawn import Molecule
 from lmbmd.quantum.energies import OF_MOLECULE, OF_SHELL, free_molecule, relaxed, shell_energies
-from lmbmd.quantum.methods import solver
+from lmbmd.quantum.methods import Variant
 from lmbmd.quantum.solution import NotConverged, Solution, atomic_numbers
 
 tblite = pytest.mark.usefixtures("needs_tblite")
 H2O = np.array([8, 1, 1])
+
+
+def solver(method, permittivity=None):
+    return Variant(method, "def2-svp", permittivity, "sampled").solver()
 
 
 @pytest.fixture
