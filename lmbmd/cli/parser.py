@@ -221,7 +221,7 @@ def _add_studies(verb: Add) -> None:
     _add_folders(sub)
 
     sub = verb("clean", "what of a finished study may go to free the disk; asks before it deletes anything", study=True)
-    kinds = "what to delete: replaced, work, trajectories; by default nothing, and what each is and would free is said"
+    kinds = "what to delete: replaced, work, trajectories, quantum; by default nothing, and what each frees is said"
     sub.add_argument("kind", nargs="*", help=kinds)
     sub.add_argument("--yes", action="store_true", help="do not ask")
     _add_folders(sub, "results", "work")

@@ -79,10 +79,16 @@ class DrawnShell:
         known["element"], known["xyz_A"] = tuple(known["element"]), np.array(known["xyz_A"], float).reshape(-1, 3)
         known["contacts"] = tuple((int(a), int(b)) for a, b in known["contacts"])
         found = cls(**known)
+        if not found.molecules:
+            raise ValueError(f"the shell '{found.name}' does not fit together: it is empty")
         n = sum(m.n_atoms for m in found.molecules)
         fits = len(found.element) == n and found.xyz_A.shape == (n, 3) and bool(np.isfinite(found.xyz_A).all())
+        plain = [found.name, found.label, found.kind, *found.element, *(m.species for m in found.molecules)]
+        whole = [found.frame, *(k for m in found.molecules for k in (m.n_atoms, m.charge_e))]
+        fits &= all(isinstance(one, str) for one in plain) and all(type(one) is int for one in whole)
+        fits &= type(found.time_ps) in (int, float) and min(m.n_atoms for m in found.molecules) > 0
         inside = all(0 <= atom < n for pair in found.contacts for atom in pair)
-        if not found.molecules or not fits or not inside or found.kind not in CLASSES:
+        if not fits or not inside or found.kind not in CLASSES:
             raise ValueError(f"the shell '{found.name}' does not fit together")
         return found
 
@@ -128,14 +134,17 @@ class Drawn:
         try:
             if data["classes"] != list(CLASSES):
                 raise ValueError("it has other classes")
+            counts = np.array(data["counts"], int).reshape(-1, len(CLASSES))
+            if (counts < 0).any():
+                raise ValueError("it counts less than no shell")
             return cls(
                 str(data["centre"]),
-                np.array(data["counts"], int).reshape(-1, len(CLASSES)),
+                counts,
                 tuple(DrawnShell.from_plain(one) for one in data["shells"]),
                 str(data["why_not"]),
                 str(data["stage"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(Path(path), "file of drawn shells", error, _REMEDY) from error
 
 

@@ -16,9 +16,13 @@ from lmbmd.quantum.solution import NotConverged, Solution, Solve, atomic_numbers
 
 #: Distances are kept to this when a shell is relaxed, Å; a larger change is an outcome.
 KEPT_A = 0.05
+#: Steps in which a shell must have come to rest when it is relaxed.
+RELAX_STEPS = 300
 #: The numbers of a shell, and of each molecule in it beside the ion.
 OF_SHELL = ("binding_kJ_mol", "nonadditivity_kJ_mol", "homo_eV", "lumo_eV", "dipole_D")
 OF_MOLECULE = ("removal_kJ_mol", "interaction_kJ_mol", "homo_eV", "lumo_eV")
+#: Of a free molecule.
+OF_FREE = ("energy_kJ_mol", "homo_eV", "lumo_eV", "dipole_D")
 
 
 def shell_energies(shell: DrawnShell, solve: Solve, xyz_A: np.ndarray | None = None) -> dict[str, Any]:
@@ -91,12 +95,13 @@ def relaxed(shell: DrawnShell, permittivity: float | None = None) -> np.ndarray:
     """Positions (Å) of the minimum below a shell by GFN2-xTB, its ion–donor distances kept.
 
     Raises:
-        NotConverged: if the charges do not converge on the way, or a distance could not be kept.
+        NotConverged: if the charges do not converge on the way, ``RELAX_STEPS`` do not reach it, or a distance could
+            not be kept.
     """
     numbers = atomic_numbers(shell.element)
     charge = sum(m.charge_e for m in shell.molecules)
     surface = xtb.gfn2(numbers, charge, permittivity=permittivity)
-    _, x = xtb.relax(surface, shell.xyz_A, force=1e-3, steps=300, change=1e-8, kept=shell.contacts)
+    _, x = xtb.relax(surface, shell.xyz_A, force=1e-3, steps=RELAX_STEPS, change=1e-8, kept=shell.contacts)
     for a, b in shell.contacts:
         moved = np.linalg.norm(x[a] - x[b]) - np.linalg.norm(shell.xyz_A[a] - shell.xyz_A[b])
         if abs(moved) > KEPT_A:

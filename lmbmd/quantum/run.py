@@ -19,7 +19,7 @@ from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
 from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, refusal
-from lmbmd.quantum.energies import free_molecule, relaxed, shell_energies
+from lmbmd.quantum.energies import OF_FREE, OF_MOLECULE, OF_SHELL, free_molecule, relaxed, shell_energies
 from lmbmd.quantum.methods import Variant, check_installed, variants
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.solution import NotConverged
@@ -29,6 +29,8 @@ _REMEDY = "Run the quantum stage again."
 FREE_STARTS = 3
 #: What of a job's data decides its result, and by whom it is computed.
 _DECIDES = {"shell": ("molecules", "element", "xyz_A", "contacts"), "free": ("charge_e", "element", "starts")}
+#: Versions of the jobs by geometry. Not the stage's: what is kept took hours, and goes only where its numbers change.
+_JOBS = {"sampled": "quantum/1", "relaxed": "quantum/2"}
 _PROGRAMS = {"gfn2": ("tblite",), "pbe0": ("pyscf", "tblite")}
 
 
@@ -77,20 +79,53 @@ class Energies:
         """
         data = read_json(path, what="file of energies of shells", remedy=_REMEDY, is_sealed=True)
         try:
-            shells = tuple(data.pop("shells"))
-            if not all({"name", "label", "kind", "frame", "found"} <= set(shell) for shell in shells):
-                raise ValueError("one of its shells lacks an entry")
-            return cls(
-                str(data.pop("centre")),
-                np.array(data.pop("counts"), int).reshape(-1, len(CLASSES)),
-                shells,
-                data.pop("free"),
-                {key: Variant(**one) for key, one in data.pop("variants").items()},
-                str(data.pop("why_not")),
-                data,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            shells, free = tuple(data.pop("shells")), data.pop("free")
+            known = {key: Variant(**one) for key, one in data.pop("variants").items()}
+            centre, why_not = str(data.pop("centre")), str(data.pop("why_not"))
+            counts = np.array(data.pop("counts"), int).reshape(-1, len(CLASSES))
+            _check_fits(shells, free, known)
+            if not isinstance(data["options"], dict) or (counts < 0).any() or not (shells or why_not):
+                raise ValueError("its parts do not fit together")
+            return cls(centre, counts, shells, free, known, why_not, data)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(Path(path), "file of energies of shells", error, _REMEDY) from error
+
+
+def _check_fits(
+    shells: Sequence[Mapping[str, Any]], free: Mapping[str, Mapping[str, Any]], known: Mapping[str, Variant]
+) -> None:
+    """Refuse what ``compute`` cannot have made.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: then.
+    """
+
+    def check(found: Mapping[str, Any], keys: Sequence[str]) -> None:
+        if not all(value is None or type(value) in (int, float) for value in (found[key] for key in keys)):
+            raise ValueError(f"one of {', '.join(keys)} is no number")
+
+    if any(type(part) is not str for one in known.values() for part in (one.method, one.basis, one.geometry)):
+        raise ValueError("one of its variants is none")
+    if any(key != one.key for key, one in known.items()):
+        raise ValueError("one of its variants has another name")
+    for shell in shells:
+        words = [shell[key] for key in ("name", "label", "kind")]
+        if not all(isinstance(word, str) for word in words) or shell["kind"] not in CLASSES:
+            raise ValueError("one of its shells has no name, label or class")
+        if type(shell["frame"]) is not int or not set(shell["found"]) <= set(known):
+            raise ValueError(f"the shell '{shell['name']}' does not fit together")
+        for found in shell["found"].values():
+            if isinstance(found.get("why_not"), str):
+                continue
+            check(found, (*OF_SHELL, "energy_kJ_mol"))
+            for molecule in found["molecules"]:
+                if not isinstance(molecule["species"], str):
+                    raise ValueError(f"a molecule of the shell '{shell['name']}' has no species")
+                check(molecule, OF_MOLECULE)
+    for each in free.values():
+        for found in each.values():
+            if not isinstance(found.get("why_not"), str):
+                check(found, OF_FREE)
 
 
 def _without_nan(data: Any) -> Any:
@@ -207,7 +242,7 @@ def _kept(
     paths = []
     for kind, data, variant in jobs:
         programs = {name: installed.get(name) for name in _PROGRAMS[variant["method"]]}
-        decides = [stages.QUANTUM, programs, kind, {key: data[key] for key in _DECIDES[kind]}, variant]
+        decides = [_JOBS[variant["geometry"]], programs, kind, {key: data[key] for key in _DECIDES[kind]}, variant]
         paths.append(cache / f"{sha256_of(canonical_json(decides).encode())[:32]}.json")
     known = {k: found for k, path in enumerate(paths) if (found := _cached(path)) is not None}
     # One job may stand for several: the same shell, drawn twice, has one path.

@@ -135,6 +135,10 @@ def relax(
         change: of the energy, relative, at which it stops.
         kept: pairs of atoms whose distance stays as it is, within about 0.01 Å (``SPRING``).
         frozen: (n,) bool, atoms that stay where they are.
+
+    Raises:
+        NotConverged: if that many steps do not reach it, or no step lowers the energy any more while larger forces are
+            left.
     """
     shape, start = positions_A.shape, positions_A / BOHR_A
     pairs = np.array(kept, int).reshape(-1, 2)
@@ -159,6 +163,11 @@ def relax(
 
     options = {"maxiter": steps, "gtol": force, "ftol": change}
     found = minimize(flat, np.ravel(start[moving]), jac=True, method="L-BFGS-B", options=options)
+    left = float(np.abs(found.jac).max())
+    if not found.success and left > force:
+        raise NotConverged(
+            f"not at rest after {found.nit} of {steps} steps: a force of {left:.2g} hartree/bohr is left"
+        )
     x = start.copy()
     x[moving] = found.x.reshape(-1, 3)
     return HARTREE_KJ_MOL * (found.fun - springs(x)[0]), BOHR_A * x

@@ -24,6 +24,8 @@ KINDS = {
     "work": "checkpoints of analysed runs; without them a longer production_ns begins a run anew",
     "trajectories": "those of analysed runs; another search radius, a longer production_ns or more transport segments "
     "would need them",
+    "quantum": "finished jobs of quantum chemistry of described state points; without them other options of "
+    "'quantum', or another draw, compute all of them anew, which PBE0 takes hours for",
 }
 
 
@@ -43,14 +45,18 @@ def parts(study: Study, results: Path = layout.RESULTS, work: Path = layout.WORK
     """
     found: dict[str, list[Path]] = {kind: [] for kind in KINDS}
     runs: dict[Run, list[RunStatus]] = {}
+    kept: dict[Path, bool] = {}  # jobs of quantum chemistry, and whether all runs of their state point are done with
     for one in status(study, results=results, work=work).runs:
         runs.setdefault(Run(one.formulation, one.temperature, one.replica), []).append(one)
     for run, those in runs.items():
         folders = [layout.run(work, *run), *(layout.segment(layout.run(work, *run), n) for n in study.segments)]
-        if any(lock.writer(folder) is not None for folder in folders):
-            continue
-        found["replaced"] += [path for folder in folders for path in replaced(folder)]
-        if not all(one.state in (State.ANALYSED, State.REPORTED) for one in those):
+        is_busy = any(lock.writer(folder) is not None for folder in folders)
+        is_done = not is_busy and all(one.state in (State.ANALYSED, State.REPORTED) for one in those)
+        jobs = layout.quantum_jobs(work, run.formulation, run.temperature)
+        kept[jobs] = kept.get(jobs, True) and is_done
+        if not is_busy:
+            found["replaced"] += [path for folder in folders for path in replaced(folder)]
+        if not is_done:
             continue
         outs = [layout.run(results, *run), *(layout.segment(layout.run(results, *run), n) for n in study.segments)]
         found["trajectories"] += [path for at in (*outs, *folders) if (path := at / TRAJECTORY).is_file()]
@@ -58,6 +64,7 @@ def parts(study: Study, results: Path = layout.RESULTS, work: Path = layout.WORK
         has_last_copy = any((at / TRAJECTORY).exists() and not (out / TRAJECTORY).exists() for out, at in pairs)
         if folders[0].is_dir() and not has_last_copy:
             found["work"].append(folders[0])
+    found["quantum"] += [folder for folder, is_done in kept.items() if is_done and folder.is_dir()]
     return [Part(kind, tuple(paths)) for kind, paths in found.items()]
 
 

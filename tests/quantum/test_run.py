@@ -11,13 +11,14 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from quantum_shells import drawn, waters
+from quantum_shells import drawn, made_up, waters
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import versions
 from lmbmd.core.validation import validated
-from lmbmd.quantum import run
+from lmbmd.quantum import energies, run
 from lmbmd.quantum.drawn import Drawn, DrawnShell
 from lmbmd.quantum.methods import variants
 from lmbmd.quantum.options import QuantumOptions
@@ -124,6 +125,28 @@ def test_a_shell_that_does_not_converge_is_an_outcome_and_the_others_have_number
     assert good["found"][VACUUM]["binding_kJ_mol"] < -100
 
 
+def test_a_shell_that_has_not_come_to_rest_is_an_outcome_and_its_geometry_is_not_used(
+    tmp_path, needs_tblite, monkeypatch
+):
+    """Or the numbers of a shell half way down would stand among those of relaxed ones."""
+    monkeypatch.setattr(energies, "RELAX_STEPS", 2)
+    (shell,) = shells(1).shells
+    for variant in variants(QuantumOptions(relaxed=True)):
+        found = run._job("shell", shell.plain(), asdict(variant), str(tmp_path / f"{variant.geometry}.json"))
+        if variant.geometry == "relaxed":
+            assert "not at rest after 2 of 2 steps" in found["why_not"] and set(found) == {"why_not"}
+            assert run._cached(tmp_path / "relaxed.json") == found  # it would be the same again
+
+
+def test_what_was_kept_of_shells_as_sampled_is_used_by_every_version_since(tmp_path, needs_tblite, monkeypatch):
+    """A later version of the stage must not throw hours of PBE0 away."""
+    compute(shells(1), QuantumOptions(relaxed=True), tmp_path, progress=False)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    monkeypatch.setattr(run.stages, "QUANTUM", "quantum/99")
+    compute(shells(1), QuantumOptions(relaxed=True), tmp_path, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+
+
 def test_an_element_that_the_method_lacks_is_an_outcome(tmp_path, needs_tblite):
     strange = replace(waters([1.9]), element=("Am", "O", "H", "H"))
     (one,) = compute(drawn([strange]), QuantumOptions(), tmp_path, progress=False).shells
@@ -172,7 +195,38 @@ def test_an_edited_file_of_drawn_shells_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"contacts": [[0, 13]]}, {"contacts": [[-1, 1]]}, {"molecules": [], "element": [], "xyz_A": []}, {"kind": "SEP"}],
+    [
+        {"kind": "SEP"},
+        {"frame": None},
+        {"found": {"GFN2-xTB, vacuum, sampled": {"binding_kJ_mol": "much"}}},
+        {"found": {"GFN2-xTB, vacuum, sampled": {"why_not": None}}},
+        {"found": {"by hand": {"why_not": ""}}},
+    ],
+)
+def test_energies_that_the_stage_cannot_have_made_are_refused_though_their_hash_is_right(tmp_path, wrong):
+    good = made_up(np.random.default_rng(1), shells=1)
+    good.write(tmp_path / "energies.json")
+    assert Energies.read(tmp_path / "energies.json").shells == good.shells
+    replace(good, shells=({**good.shells[0], **wrong}, *good.shells[1:])).write(tmp_path / "energies.json")
+    with pytest.raises(LmbmdError, match=r"no file of energies of shells.*Run the quantum stage again"):
+        Energies.read(tmp_path / "energies.json")
+    free = {name: {**each, "DME": {"homo_eV": -11.0}} for name, each in good.free.items()}
+    replace(good, free=free).write(tmp_path / "energies.json")
+    with pytest.raises(LmbmdError, match="no file of energies of shells"):
+        Energies.read(tmp_path / "energies.json")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"frame": "1"},
+        {"time_ps": None},
+        {"molecules": [{"species": "Li", "n_atoms": 1, "charge_e": "+"}]},
+        {"contacts": [[0, 13]]},
+        {"contacts": [[-1, 1]]},
+        {"molecules": [], "element": [], "xyz_A": []},
+        {"kind": "SEP"},
+    ],
 )
 def test_a_shell_whose_parts_do_not_fit_together_is_refused(wrong):
     plain = shells(1).shells[0].plain()

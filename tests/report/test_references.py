@@ -3,10 +3,13 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 import report_inputs
 from pages import EVIL, Document, load
+from quantum_shells import made_up
 
+from lmbmd.analysis.energies.shells_account import energies_account
 from lmbmd.report.pages.page import formulation_page
 from lmbmd.report.words import references
 from lmbmd.report.words.choices import choices, threshold_of
@@ -82,6 +85,25 @@ def test_only_what_was_used_is_cited(results):
     foreign = dataclasses.replace(results, state_points=(dataclasses.replace(point, replicas=(), snapshots=()),))
     assert not {openmm, ccma, heavy, barostat, "10.1063/1.470117", "10.1093/bioinformatics/btu829"} & dois(foreign)
     assert "10.1002/jcc.21787" in dois(foreign)  # MDAnalysis reads every trajectory
+
+
+def test_methods_of_quantum_chemistry_are_cited_by_those_that_have_numbers(results):
+    gfn2, pbe0, pyscf = "10.1021/acs.jctc.8b01176", "10.1063/1.478522", "10.1063/5.0006074"
+    assert not {gfn2, pbe0, pyscf} & dois(results)
+    (point,) = results.state_points
+
+    def cited(*made):
+        tables = dict(energies_account(list(made)).tables)
+        described = dataclasses.replace(point.described, tables={**point.described.tables, **tables})
+        return dois(dataclasses.replace(results, state_points=(dataclasses.replace(point, described=described),)))
+
+    rng = np.random.default_rng(1)
+    assert cited(made_up(rng, dft=False)) & {gfn2, pbe0, pyscf} == {gfn2}
+    assert {gfn2, pbe0, pyscf} <= cited(made_up(rng))
+    without = made_up(rng)
+    for shell in without.shells:
+        shell["found"].update({name: {"why_not": "SCF not converged"} for name in shell["found"] if "PBE0" in name})
+    assert cited(without) & {gfn2, pbe0, pyscf} == {gfn2}
 
 
 def test_the_papers_of_the_model_are_those_of_the_species_in_the_box(results):

@@ -68,6 +68,26 @@ def test_a_work_folder_with_the_last_copy_of_a_trajectory_stays(runs):
     assert of(runs, "work") == []
 
 
+def test_kept_jobs_of_quantum_chemistry_go_by_their_own_name_once_the_whole_state_point_is_described(runs, capsys):
+    """They are hours of PBE0, and no part of "work": who deletes checkpoints keeps them."""
+    jobs = layout.quantum_jobs(layout.WORK, "bottle-00000", "298.15")
+    jobs.mkdir()
+    (jobs / "0123.json").write_bytes(os.urandom(SIZE))
+    assert of(runs, "quantum") == []
+    for run in runs.study.runs()[1:]:
+        runs.finished(run)
+    assert of(runs, "quantum") == [str(jobs)]
+    with holding(layout.run(layout.WORK, *runs.study.runs()[1]), print):
+        assert of(runs, "quantum") == []
+    assert main(["clean", "work", "trajectories", "replaced", "--yes"]) == 0
+    assert (jobs / "0123.json").is_file()
+    capsys.readouterr()
+    assert main(["clean"]) == 0
+    assert "quantum: 8.19 kB in 1 place: finished jobs of quantum chemistry" in capsys.readouterr().out
+    assert main(["clean", "quantum", "--yes"]) == 0
+    assert not jobs.exists() and jobs.parent.is_dir()
+
+
 def test_what_is_being_written_stays(runs):
     with holding(first(runs, layout.WORK), print):
         assert of(runs, "work") == of(runs, "trajectories") == []
@@ -78,7 +98,11 @@ def test_nothing_goes_unless_it_is_named_and_agreed_to(runs, capsys, monkeypatch
     before = files(runs.folder)
     assert main(["clean"]) == 0
     said = capsys.readouterr().out
-    assert all(f"{kind}: " in said for kind in KINDS) and "8.19 kB" in said and "Nothing is deleted" in said
+    assert (
+        all(f"{kind}: " in said for kind in KINDS if kind != "quantum")
+        and "8.19 kB" in said
+        and "Nothing is deleted" in said
+    )
     monkeypatch.setattr("sys.stdin", open(os.devnull, encoding="utf-8"))
     assert main(["clean", "work"]) == 2
     assert "--yes" in capsys.readouterr().err

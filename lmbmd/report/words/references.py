@@ -134,6 +134,8 @@ def _facts(results: Results) -> set[str]:
     of = {name: [spec for r, spec in zip(runs, specs, strict=True) if engine_of(r) == name] for name in engines}
     moved = [table for point in points if (table := point.table("motion_runs")) is not None]
     thermostats = {str(name) for table in moved for name in table.thermostat}
+    by = [table for point in points if (table := point.table("energies_drawn")) is not None]
+    methods = {str(row.method) for table in by for row in table.itertuples() if row.computed > 0}
     numbers = {str(name) for p in points for name in p.described.descriptors.dropna(subset="value").name}
     found = {
         "always": True,
@@ -158,6 +160,8 @@ def _facts(results: Results) -> set[str]:
         "heavy hydrogen": any((p.get("hydrogen_mass_amu") or 0) > HYDROGEN_AMU for p in protocols),
         "pme": bool(runs) and isinstance(nonbonded, Mapping) and nonbonded.get("electrostatics") == "PME",
         "residence": any(point.table("residence") is not None for point in points),
+        "gfn2": bool(methods),  # free molecules are at its minima, whatever computes them
+        "pbe0": bool(methods - {"GFN2-xTB"}),
         "scenes": any(point.snapshots for point in points),
     }
     return {name for name, holds in found.items() if holds}
