@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from lmbmd.core.files import sealed
+
 #: Words and numbers that programs stumble over.
 ODD = (
     *("", " ", "/", ".", "..", "../x", "//", "~", "-", "--", "-1", "0", "1", "1.5", "1e999", "-inf", "nan", "NaN"),
@@ -132,6 +134,15 @@ def damaged_json(path: Path, rng: random.Random) -> str:
     return f"{path.name}: {'.'.join(map(str, place))} exchanged"
 
 
+def resealed(path: Path, rng: random.Random) -> str:
+    """A sealed file with one value exchanged, and a seal that fits: as if somebody had written it so."""
+    what = damaged_json(path, rng)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(data, dict):
+        path.write_text(json.dumps(sealed(data)), encoding="utf-8")
+    return f"{what}, with the right hash"
+
+
 def ruin(path: Path, rng: random.Random) -> str:
     """Damage a result file in any way, its absence and a folder in its place included."""
     how = rng.random()
@@ -166,6 +177,8 @@ COMMANDS = (
     "contacts --atoms a.parquet --trajectory t.xtc --contacts out/c.arrow --rdf out/r.npz --workers 1",
     "describe results/lifsi-dme/298.15K --composition c.json --atoms a.parquet",
     "scatter results/lifsi-dme/298.15K 1 --composition c.json --atoms a.parquet --trajectory t.xtc",
+    "draw results/lifsi-dme/298.15K 1 --composition c.json --atoms a.parquet --trajectory t.xtc",
+    "quantum results/lifsi-dme/298.15K 1 --workers 1",
     "report lifsi-dme --results results",
     "index --results results",
     "why lifsi-dme 298.15 1 --results results --work work",
@@ -284,6 +297,11 @@ SCATTER = (
     "scatter results/b/298.15K 1 --composition results/b/composition.json --atoms results/b/r1/atoms.parquet "
     "--trajectory results/b/298.15K/r1/trajectory.xtc"
 )
+DRAW = (
+    "draw results/b/298.15K 1 --composition results/b/composition.json --atoms results/b/r1/atoms.parquet "
+    "--trajectory results/b/298.15K/r1/trajectory.xtc"
+)
+QUANTUM = "quantum results/b/298.15K 1"
 DESCRIBE = "describe results/b/298.15K --composition results/b/composition.json --atoms results/b/r1/atoms.parquet"
 
 
@@ -295,6 +313,8 @@ def runs(rng: random.Random, here: Path) -> tuple[str, list[str]]:
             ["export", "results/b/298.15K/r1", "--to", rng.choice(("gromacs", "lammps")), "--out", "out"],
             CONTACTS.split(),
             SCATTER.split(),
+            DRAW.split(),
+            QUANTUM.split(),
             DESCRIBE.split(),
             ["why", "b"],
             ["build", "results/b/composition.json", "--out", "out"],
@@ -307,14 +327,21 @@ def runs(rng: random.Random, here: Path) -> tuple[str, list[str]]:
             *("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
             *("298.15K/r1/trajectory.xtc", "../../config/config.yaml"),
         ),
+        "draw": (
+            *("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
+            *("298.15K/r1/trajectory.xtc", "../../config/config.yaml"),
+        ),
+        "quantum": (*["298.15K/r1/shells.json"] * 4, "../../config/config.yaml"),
         "describe": (
             *("298.15K/r1/contacts.arrow", "298.15K/r1/rdf.npz", "composition.json", "r1/atoms.parquet"),
-            *["298.15K/r1/scattering.npz"] * 2,
+            *(*["298.15K/r1/scattering.npz"] * 2, *["298.15K/r1/energies.json"] * 3),
         ),
         "why": ("298.15K/r1/run.json", "composition.json", "r1/system.xml", "298.15K/described.json"),
         "build": ("composition.json",),
     }
     path = here / "results/b" / rng.choice(near[verb[0]])
+    if path.name in ("shells.json", "energies.json") and rng.random() < 0.5:
+        return resealed(path, rng), verb
     return (ruin(path, rng) if path.is_file() else f"no {path.name}"), verb
 
 
@@ -355,6 +382,8 @@ SOUND: dict[str, list[list[str]]] = {
         ["export", "results/b/298.15K/r1", "--to", "lammps", "--out", "out"],
         CONTACTS.split(),
         SCATTER.split(),
+        DRAW.split(),
+        QUANTUM.split(),
         DESCRIBE.split(),
         ["report", "b"],
         ["why", "b"],
@@ -376,4 +405,6 @@ WORLD = {
 
 def may_change(kind: str, name: str) -> bool:
     """Whether a verb that fails may have changed a file: of its own work, whose end is not reached."""
+    if kind == "runs":  # jobs of quantum chemistry are kept as they are done
+        return name.startswith("work")
     return kind == "simulations" and name.startswith("work/")

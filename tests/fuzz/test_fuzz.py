@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import report_inputs
 import toy
-from kinds import SCATTER, SOUND, WORLD
+from kinds import DRAW, QUANTUM, SCATTER, SOUND, WORLD
 
 from lmbmd.box.pdb import read_pdb
 from lmbmd.cli.parser import main
@@ -37,7 +37,7 @@ FEW = {
     "maps": 20,
     "trajectories": 40,
     "results": 10,
-    "runs": 16,
+    "runs": 20,
     "simulations": 16,
 }
 #: A twentieth of these are taken unless LMBMD_FUZZ=whole (about twenty minutes on a quiet core).
@@ -48,7 +48,7 @@ MANY = {
     "maps": 500,
     "trajectories": 1200,
     "results": 150,
-    "runs": 300,
+    "runs": 400,
     "simulations": 200,
 }
 MAP = """\
@@ -69,7 +69,7 @@ elements: {"1": Li, "2": N, "3": O, "4": C, "5": H}
 """
 TIMED = MAP + "frame_interval_ps: 1\n"
 MAPS = {"map": MAP, "numbered": NUMBERED, "timed": TIMED, "boxed": TIMED + "box: [20, 20, 20]\n"}
-SCATTERED = "scattering: {q_max_per_A: 0.6, frames: 4, n_blocks: 2, deuterated: [DME]}"
+READ = "scattering: {q_max_per_A: 0.6, frames: 4, n_blocks: 2, deuterated: [DME]}\nquantum: {shells_per_class: 1}"
 BOTTLE = "salts: {LiFSI: 1 mol/L of solution}\nsolvents: {DME: rest}\nsize: {ion_pairs: 6}\n"
 
 
@@ -152,7 +152,7 @@ def built() -> None:
 
     Path("config/formulations").mkdir(parents=True)
     text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
-    Path("config/config.yaml").write_text(text.replace("claims: claims.yaml", SCATTERED), encoding="utf-8")
+    Path("config/config.yaml").write_text(text.replace("claims: claims.yaml", READ), encoding="utf-8")
     Path("config/formulations/b.yaml").write_text(BOTTLE, encoding="utf-8")
     box, run = Path("results/b/r1"), Path("results/b/298.15K/r1")
     assert main(["compose", "b", "--out", "results/b/composition.json"]) == 0
@@ -173,7 +173,8 @@ def built() -> None:
     files = ["--contacts", str(run / "contacts.arrow"), "--rdf", str(run / "rdf.npz")]
     atoms = ["--atoms", str(box / "atoms.parquet")]
     assert main(["contacts", *atoms, "--trajectory", str(run / "trajectory.xtc"), *files]) == 0
-    assert main(SCATTER.split()) == 0
+    for words in (SCATTER, DRAW, QUANTUM):
+        assert main(words.split()) == 0
     assert main(["describe", str(run.parent), "--composition", "results/b/composition.json", *atoms]) == 0
     assert main(["report", "b"]) == 0
 
