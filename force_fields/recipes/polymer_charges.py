@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from lmbmd.core.files import write_text
-from lmbmd.forcefield.chains.charges import CANDIDATES, SHIPPED, Piece, piece_of, settled
-from lmbmd.forcefield.parametrize.charges import charges, conformers, versions
+from lmbmd.forcefield.chains.charges import CANDIDATES, SHIPPED, Piece, piece_of, settled, shapes
+from lmbmd.forcefield.parametrize.charges import charges, versions
 from lmbmd.formulation.polymers.draw import Chains
 from lmbmd.formulation.polymers.known import known_polymers
 
@@ -43,15 +43,15 @@ def main(names: list[str]) -> None:
     """Compute what is not there, and write after each."""
     held = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {"units": {}}
     method = (
-        f"AM1-BCC of the lowest of {CANDIDATES} MMFF94 conformers of the capped piece, equal on equivalent atoms; "
-        "what a unit's charges lacked to its formal charge (lacked_e) spread evenly inside the chain, and left to it "
-        "at an end"
+        f"AM1-BCC of the lowest of {CANDIDATES} MMFF94 conformers of the capped piece, in which a charged neighbour is "
+        "its main chain alone, equal on equivalent atoms; what a unit's charges lacked to its formal charge (lacked_e) "
+        "spread evenly inside the chain, and left to it at an end"
     )
     for name in names or known_polymers():
         for piece in pieces(name):
             if piece.key in held["units"]:
                 continue
-            raw = charges(piece.graph, "am1bcc", found=lambda one=piece: conformers(one.graph, CANDIDATES))
+            raw = charges(piece.graph, "am1bcc", found=lambda one=piece: shapes(one))
             found, lacked = settled(piece, np.array(raw, dtype=float)[piece.mine])
             in_order = [int(found[i]) for i in piece.order]
             held["units"][piece.key] = {"polymer": name, "lacked_e": round(lacked, 6), "charges_1e-6_e": in_order}

@@ -80,7 +80,7 @@ def kinds(
     found = []
     for name, count in counts.items():
         if name in chains:
-            found += _chains(name, chains[name], roles[name], parameters)
+            found += _chains(name, chains[name], parameters, ion_charge_scale)
         else:
             found.append(_species(name, count, roles[name], parameters, ion_charge_scale))
     return found
@@ -106,7 +106,9 @@ def assembled(molecules: Sequence[Kind], parameters: ParameterSet, edge_A: float
     (``forcefield.mixing``). Constraints, mass repartitioning and the barostat belong to the simulation.
 
     The charges of every species with a formal charge are multiplied by ``ion_charge_scale`` s, and the charge
-    products of its exceptions by s² (Leontyev and Stuchebrukhov, doi:10.1039/c0cp01971b).
+    products of its exceptions by s² (Leontyev and Stuchebrukhov, doi:10.1039/c0cp01971b). A unit of a chain with a
+    formal charge is such a species, all of it, and a neutral unit is none: a tethered anion is scaled as the same anion
+    is when it is free, and a chain of whole-number units keeps s times its charge.
 
     Args:
         molecules: as ``kinds`` gives them.
@@ -184,9 +186,13 @@ def _species(name: str, count: int, role: Role, parameters: ParameterSet, ion_ch
     )
 
 
-def _chains(name: str, chains: Chains, role: Role, parameters: ParameterSet) -> list[Kind]:
+def _chains(name: str, chains: Chains, parameters: ParameterSet, ion_charge_scale: float) -> list[Kind]:
     """Chains in the order of the box; those that follow each other with the same sequence are one kind."""
-    info = {letter: SpeciesInfo(unit, role, 0, chain=name) for letter, unit in chains.names.items()}
+    info = {}
+    for letter, unit in chains.names.items():
+        charge = chains.charges.get(letter, 0)
+        role: Role = "anion" if charge < 0 else "cation" if charge > 0 else "polymer"
+        info[letter] = SpeciesInfo(unit, role, charge, chain=name)
     made: dict[str, ChainParameters] = {}
     found = []
     for sequence, alike in itertools.groupby(chains.sequences):
@@ -194,8 +200,11 @@ def _chains(name: str, chains: Chains, role: Role, parameters: ParameterSet) -> 
             made[sequence] = chain_parameters(chains, sequence, parameters.released)
         one = made[sequence]
         units = tuple(info[letter] for letter in one.letters)
+        terms = one.terms
+        if any(unit.charge for unit in units):
+            terms = terms.with_scaled_charges([ion_charge_scale if units[u].charge else 1.0 for u in one.unit])
         found.append(
-            Kind(name, len(list(alike)), one.terms, one.elements, one.names, one.sites, one.bonds, one.unit, units)
+            Kind(name, len(list(alike)), terms, one.elements, one.names, one.sites, one.bonds, one.unit, units)
         )
     return found
 

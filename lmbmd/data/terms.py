@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -41,12 +41,13 @@ class PlainTerms:
         """Charge of each atom."""
         return [charge for charge, *_ in self.nonbonded]
 
-    def with_scaled_charges(self, scale: float) -> PlainTerms:
-        """All charges times ``scale``, and the charge products of the exceptions times its square."""
+    def with_scaled_charges(self, scale: float | Sequence[float]) -> PlainTerms:
+        """Charges times ``scale``, one for all atoms or one for each, charge products of exceptions times both."""
+        of = [scale] * len(self.nonbonded) if isinstance(scale, int | float) else scale
         return replace(
             self,
-            nonbonded=[(scale * charge, *lj) for charge, *lj in self.nonbonded],
-            exceptions=[(i, j, scale**2 * product, *lj) for i, j, product, *lj in self.exceptions],
+            nonbonded=[(s * charge, *lj) for s, (charge, *lj) in zip(of, self.nonbonded, strict=True)],
+            exceptions=[(i, j, of[i] * of[j] * product, *lj) for i, j, product, *lj in self.exceptions],
         )
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -79,7 +79,7 @@ class Composition:
         recipe_sha256: hash of everything that decided the composition.
         counts: molecules of each species, ions by themselves; cations, anions, then solvents, diluents, additives.
         roles: role of each species in this bottle.
-        charges: formal charge of each species, e.
+        charges: formal charge of each species, e; 0 of a polymer, whose chains say theirs.
         ingredients: the same by component, with the molar masses and densities that were used.
         asked_realised: how well the integers meet the recipe.
         n_atoms: atoms in the box.
@@ -115,9 +115,14 @@ class Composition:
             raise ValueError("a count is negative, or the box has no edge")
         if any(len(chains.sequences) != self.counts.get(name) for name, chains in self.chains.items()):
             raise ValueError("the chains of a polymer are not as many as its count")
-        charge = sum(n * self.charges[s] for s, n in self.counts.items())
-        if charge != 0:
-            raise ValueError(f"the box has a net charge of {charge:+d} e")
+        if self.net_charge_e != 0:
+            raise ValueError(f"the box has a net charge of {self.net_charge_e:+d} e")
+
+    @property
+    def net_charge_e(self) -> int:
+        """Formal charges of all small molecules and all units of chains, e: 0."""
+        small = sum(n * self.charges[s] for s, n in self.counts.items())
+        return small + sum(chains.charge_e for chains in self.chains.values())
 
     def quantities(self, volume_A3: float | None = None) -> list[tuple[str, str, float, str]]:
         """Concentrations of every component in a box of that volume: (component, quantity, value, unit).
@@ -134,7 +139,7 @@ class Composition:
         solvent_g = sum(
             i.units * i.molar_mass_g_mol for i in self.ingredients if i.role in ("solvent", "polymer", "diluent")
         )
-        cations = sum(n for s, n in self.counts.items() if self.charges[s] > 0)
+        cations = n_cations(self.counts, self.charges, self.chains)
         rows: list[tuple[str, str, float, str]] = []
         for i in self.ingredients:
             n = self.chains[i.name].n_units if i.name in self.chains else i.units
@@ -153,6 +158,9 @@ class Composition:
         told = asdict(self)
         if not self.chains:  # a box of molecules is written as before there were chains
             del told["chains"]
+        for chains in told.get("chains", {}).values():  # and neutral ones as before there were charged ones
+            for key in [key for key in ("charges", "counter_ions") if not chains[key]]:
+                del chains[key]
         data = sealed({**told, "provenance": dict(provenance or {})})
         write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -172,13 +180,19 @@ class Composition:
             raise damaged(path, "composition", first_fault(failed), _AGAIN) from failed
 
 
+def n_cations(counts: Mapping[str, int], charges: Mapping[str, int], chains: Mapping[str, Chains]) -> int:
+    """Cations of a box: small ones, and units of chains."""
+    tethered = sum(one.count(letter) for one in chains.values() for letter, charge in one.charges.items() if charge > 0)
+    return sum(n for s, n in counts.items() if charges[s] > 0) + tethered
+
+
 def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> Composition:
     """Integer counts for a bottle.
 
     The recipe becomes one mole ratio (``resolve``). Sizes within 5 % of the target are tried, each rounded to whole
     formula units, and the one whose worst amount is closest to the recipe wins, to 0.1 %; among equals, the one
     nearest to the target. ``ion_pairs`` is met exactly, ``box_edge_nm`` is a lower bound. Salts are counted in
-    formula units, so the charge is zero by construction.
+    formula units, and counter-ions of chains from the chains that are drawn, so the charge is zero by construction.
 
     Args:
         formulation: the bottle.
@@ -187,7 +201,8 @@ def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> 
 
     Raises:
         LmbmdError: if the recipe has no solution, describes no liquid, a component would have too few molecules or
-            too wrong an amount at this size, or the box is too small for the cut-off.
+            too wrong an amount at this size, no whole number of counter-ions balances the chains, or the box is too
+            small for the cut-off.
     """
     where = formulation.where()
     components = find_components(formulation, library)
@@ -219,7 +234,8 @@ class _Box:
             self.measure, asked, self.window = of_chain, size.chains, (1.0, 1.0)
         else:
             assert size.ion_pairs is not None, "Size has one of the four"
-            self.measure, asked, self.window = np.array([c.cations for c in components]), size.ion_pairs, (1.0, 1.0)
+            cations = np.array([c.cations for c in components])
+            self.measure, asked, self.window = cations, size.ion_pairs, (1.0, 1.0)
         if not self.measure.any():
             what = "in ion pairs, but there is no salt" if size.chains is None else "in chains, but there is no polymer"
             raise LmbmdError(f"the size is {what}.", where=where, remedy="Give 'atoms' or 'box_edge_nm'.")
@@ -375,6 +391,8 @@ def _composition(
         for c, n in zip(components, units, strict=True)
         if c.chain
     }
+    components = [_drawn(c, chains[c.name], library) if c.name in chains else c for c in components]
+    _check_drawn(formulation, components, moles, units)
     charge_of = {s: 0 if s in chains else library.species[s].charge for c in components for s in c.species}
     ingredients = tuple(
         Ingredient(
@@ -397,6 +415,12 @@ def _composition(
             charge = charge_of[species]
             counts[species] = counts.get(species, 0) + n * i.units
             role[species] = "cation" if charge > 0 else "anion" if charge < 0 else cast("Role", i.role)
+        if (one := chains.get(i.name)) and one.charges.keys() == one.units.keys():  # each unit is an ion
+            role[i.name] = "anion" if one.charge_e < 0 else "cation"
+        for species, n in one.counter_ions.items() if one else ():
+            charge_of[species] = library.species[species].charge
+            counts[species] = counts.get(species, 0) + n
+            role[species] = "cation" if charge_of[species] > 0 else "anion"
     order = ["cation", "anion", "solvent", "polymer", "diluent", "additive"]
     names = sorted(counts, key=lambda s: (order.index(role[s]), s))
     values, errors, asked = realised_amounts(components, moles, units[None])
@@ -423,7 +447,8 @@ def _composition(
         n_atoms=sum(
             atoms_of_chains(chains[c.name]) if c.chain else round(n * c.n_atoms)
             for c, n in zip(components, units, strict=True)
-        ),
+        )
+        + sum(n * library.species[ion].n_atoms for one in chains.values() for ion, n in one.counter_ions.items()),
         box_edge_A=(volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3),
         density_g_cm3=float(units @ weights.mass) / AVOGADRO_PER_MOL / volume_cm3,
         force_field=formulation.force_field,
@@ -437,6 +462,55 @@ def _composition(
         ),
         chains=chains,
     )
+
+
+def _drawn(component: Component, chains: Chains, library: Library) -> Component:
+    """A charged polymer with the mean mass and the mean number of cations of the chains that were drawn."""
+    from lmbmd.formulation.polymers import units as graphs
+
+    if not chains.counter_ions or component.chain is None:
+        return component
+    n = len(chains.sequences)
+    mass = sum(graphs.molar_mass_g_mol(graphs.read_end(end, "composition")) for end in chains.ends)
+    for letter, smiles in chains.units.items():
+        mass += chains.count(letter) * graphs.molar_mass_g_mol(graphs.read_unit(smiles, "composition")) / n
+    mass += sum(k * library.species[ion].molar_mass_g_mol for ion, k in chains.counter_ions.items()) / n
+    of_small = {ion: library.species[ion].charge for ion in chains.counter_ions}
+    return replace(
+        component,
+        cations=n_cations(chains.counter_ions, of_small, {"": chains}) / n,
+        molar_mass_g_mol=mass,
+        molar_volume_cm3_mol=mass / component.chain.density_g_cm3,
+    )
+
+
+def _check_drawn(
+    formulation: Formulation, components: Sequence[Component], moles: np.ndarray, units: np.ndarray
+) -> None:
+    """Refuse chains whose charges, unit by unit, miss what was asked for by what the mean chain has.
+
+    Raises:
+        LmbmdError: if the number of cations is not that of ``ion_pairs``, or an amount is beyond the tolerance.
+    """
+    charged = [c for c in components if c.chain and c.chain.charges]
+    if not charged:
+        return
+    cations, asked = round(sum(c.cations * int(n) for c, n in zip(components, units, strict=True))), formulation.size
+    if asked.ion_pairs is not None and cations != asked.ion_pairs:
+        raise LmbmdError(
+            f"whole chains of {charged[0].name} come to {cations} cations, not {asked.ion_pairs}.",
+            where=formulation.where("size"),
+            remedy=f"Give 'size: {{ion_pairs: {cations}}}', or another measure of size.",
+        )
+    errors = realised_amounts(components, moles, units[None])[1][0]
+    i = int(np.abs(errors).argmax())
+    if abs(errors[i]) > asked.tolerance:
+        raise LmbmdError(
+            f"with the units that whole chains of {charged[0].name} have, the amount of {components[i].name} is "
+            f"{errors[i]:+.2%} off, beyond the tolerance of {asked.tolerance:.2%}.",
+            where=formulation.where("size"),
+            remedy="Take longer chains, shares that divide their length, or a larger box.",
+        )
 
 
 def _notes(components: Sequence[Component], units: np.ndarray) -> tuple[str, ...]:

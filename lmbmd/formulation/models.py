@@ -261,6 +261,9 @@ class Formulation(Conditions):
         recipe = self.model_dump(mode="json", include=parts)
         if self.size.chains is None:
             del recipe["size"]["chains"]
+        for polymer in recipe.get("polymers", {}).values():  # as before there were charged units
+            if polymer["counter_ion"] is None:
+                del polymer["counter_ion"]
         return recipe
 
 

@@ -32,7 +32,8 @@ class Component:
 
     ``species`` says how many of which species one unit has. ``density_g_cm3`` and ``density_T_K`` are None for a
     salt, whose ``molar_volume_cm3_mol`` is an apparent one in solution. A polymer has a ``chain``; its
-    mass, volume and atoms are those of the mean chain, and amounts count its repeat units.
+    mass, volume, atoms and cations are those of the mean chain with its counter-ions, which ``species`` leaves out, and
+    amounts count its repeat units.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Component:
     amount: Amount
     where: str
     species: Mapping[str, int]
-    cations: int
+    cations: float
     molar_mass_g_mol: float
     molar_volume_cm3_mol: float
     n_atoms: float
@@ -56,7 +57,7 @@ class Component:
 
     @property
     def is_salt(self) -> bool:
-        return self.cations > 0
+        return self.cations > 0 and self.chain is None
 
     @property
     def is_solvent(self) -> bool:
@@ -148,6 +149,14 @@ def _polymers(formulation: Formulation, library: Library) -> list[Component]:
                 what = f"'{own}' names a unit of {chain.name} and one of {seen[own.casefold()]}."
                 raise LmbmdError(what, where=where, remedy=remedy)
             seen[own.casefold()] = chain.name
+        mass, atoms, cations = chain.mass_g_mol, chain.n_atoms, 0.0
+        if chain.counter_ion:
+            ion = _counter_ion(chain, library, f"{where}.counter_ion")
+            chain = replace(chain, counter_ion=ion.name, counter_charge=ion.charge)
+            mass += chain.counter_ions * ion.molar_mass_g_mol
+            atoms += chain.counter_ions * ion.n_atoms
+            charged = chain.mean_units * sum(chain.shares[letter] for letter in chain.charges)
+            cations = chain.counter_ions if ion.charge > 0 else charged
         found.append(
             Component(
                 chain.name,
@@ -155,10 +164,10 @@ def _polymers(formulation: Formulation, library: Library) -> list[Component]:
                 polymer.amount,
                 where,
                 {chain.name: 1},
-                0,
-                chain.mass_g_mol,
-                chain.mass_g_mol / chain.density_g_cm3,
-                chain.n_atoms,
+                cations,
+                mass,
+                mass / chain.density_g_cm3,
+                atoms,
                 chain.density_g_cm3,
                 chain.density_T_K,
                 chain.source,
@@ -168,10 +177,61 @@ def _polymers(formulation: Formulation, library: Library) -> list[Component]:
     return found
 
 
+def _counter_ion(chain: Chain, library: Library, where: str) -> Species:
+    """The ion that makes a chain neutral.
+
+    Raises:
+        LmbmdError: if it is unknown, no ion, or of the chain's own sign.
+    """
+    try:
+        salt = library.find_salt(chain.counter_ion)
+    except LmbmdError:
+        ion = _found(chain, library, where)
+    else:
+        what = f"'{chain.counter_ion}' is a salt, and a counter-ion is one kind of ion."
+        raise LmbmdError(what, where=where, remedy=f"Give one of its ions: {' or '.join(salt.ions)}.")
+    if ion.charge * sum(chain.charges.values()) >= 0:
+        sort = f"an ion of the chain's own sign ({ion.charge:+d} e)" if ion.charge else "no ion"
+        raise LmbmdError(
+            f"{ion.name} is {sort}, and the units of {chain.name} have {_signs(chain)}.",
+            where=where,
+            remedy=f"Give one of {', '.join(_counter_ions(chain, library))}.",
+        )
+    return ion
+
+
+def _found(chain: Chain, library: Library, where: str) -> Species:
+    try:
+        return library.find_species(chain.counter_ion, where=where)
+    except UnknownName:
+        what = f"there is no ion '{chain.counter_ion}'."
+        remedy = f"Give one of {', '.join(_counter_ions(chain, library))}."
+        raise LmbmdError(what, where=where, remedy=remedy) from None
+
+
+def _counter_ions(chain: Chain, library: Library) -> list[str]:
+    charge = sum(chain.charges.values())
+    return sorted(one.name for one in library.species.values() if one.charge * charge < 0)
+
+
+def _signs(chain: Chain) -> str:
+    return " and ".join(f"{charge:+d} e" for charge in dict.fromkeys(chain.charges.values()))
+
+
+def _cations(components: Sequence[Component], library: Library) -> list[str]:
+    """Names of the cations of a bottle: of salts, of chains' counter-ions, and units of chains."""
+    found = set()
+    for c in components:
+        found |= {name for name in c.species if name in library.species and library.species[name].charge > 0}
+        if c.chain:
+            found |= {c.chain.names[letter] for letter, charge in c.chain.charges.items() if charge > 0}
+            found |= {c.chain.counter_ion} if c.chain.counter_charge > 0 else set()
+    return sorted(found)
+
+
 def _check_bases(components: Sequence[Component], library: Library) -> None:
     """Refuse units per cation of what has no units or no oxygen, and a ratio to a cation that is not the only one."""
-    ions = {name for other in components if other.cations for name in other.species}
-    cations = sorted(name for name in ions if library.species[name].charge > 0)
+    cations = _cations(components, library)
     for c in components:
         if c.amount.basis not in _OF_CHAINS:
             continue

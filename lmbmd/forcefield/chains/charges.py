@@ -2,11 +2,16 @@
 
 A unit's charges are computed on the piece of the chain that is itself and its two neighbours. Where the chain ends,
 the piece has the end group, whose charges then belong to the last unit; where the chain goes on, it is closed by
-hydrogen on carbon and by methyl on any other atom. A unit inside the chain is neutral: what its charges lack to its
-formal charge is spread evenly over its atoms. The two end units keep theirs, as where a chain begins and ends at
-different atoms they are charged in turn; only what the whole chain then lacks is spread over them. All units between
-the same neighbours have the same charges, and where these are units of its own kind, atoms that are alike in an
-endless chain are made alike.
+hydrogen on carbon and by methyl on any other atom. A unit inside the chain has its formal charge exactly, zero or not:
+what its charges lack to it is spread evenly over its atoms. The two end units keep theirs, as where a chain begins and
+ends at different atoms they are charged in turn; only what the whole chain then lacks is spread over them. In a chain
+with charged units the end units, too, have their formal charges exactly, as charged units are scaled as ions are, and
+neutral ones are not. All units between the same neighbours have the same charges, and where these are units of its own
+kind, atoms that are alike in an endless chain are made alike.
+
+A neighbour that is charged stands in the piece without its charge, by its main chain (``units.uncharged``): a piece of
+three ions in vacuum would be torn by a repulsion that counter-ions and solvent take away, its charges those of no
+liquid, and three times as large it would take AM1 an hour.
 """
 
 from __future__ import annotations
@@ -19,15 +24,16 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.files import read_text
 from lmbmd.data.library import force_fields_folder
 from lmbmd.forcefield.parametrize import ambertools
-from lmbmd.forcefield.parametrize.charges import MICRO, cache_folder, charges, conformers
+from lmbmd.forcefield.parametrize.charges import MICRO, Ensemble, cache_folder, charges, conformers
 from lmbmd.forcefield.parametrize.molecules import equivalence
 from lmbmd.formulation.polymers.draw import Chains
-from lmbmd.formulation.polymers.units import assemble, caps_of, neighbours, read_end, read_unit
+from lmbmd.formulation.polymers.units import assemble, caps_of, neighbours, read_end, read_unit, uncharged
 
 #: The file of charges that come with lmbmd, made by ``force_fields/recipes/polymer_charges.py``.
 SHIPPED = "polymer_charges.json"
@@ -63,11 +69,12 @@ class Piece:
 def piece_of(chains: Chains, context: tuple[str, str, str]) -> Piece:
     """The piece of a chain on which the charges of a unit between these neighbours are computed."""
     letters = [letter for letter in context if letter]
-    units = [read_unit(chains.units[letter], "composition") for letter in letters]
+    own = 1 if context[0] else 0
+    read = [read_unit(chains.units[letter], "composition") for letter in letters]
+    units = [unit if i == own else uncharged(unit) for i, unit in enumerate(read)]
     ends = None if context[0] else chains.ends[0], None if context[2] else chains.ends[1]
     graph, owner = assemble(units, caps_of(units, ends))
     Chem.RemoveStereochemistry(graph)
-    own = 1 if context[0] else 0
     mine = np.flatnonzero(owner == own)
     marked = Chem.Mol(graph)
     for atom in mine.tolist():
@@ -78,7 +85,7 @@ def piece_of(chains: Chains, context: tuple[str, str, str]) -> Piece:
     order = tuple(place[atom] for atom in written if atom in place)
     alike = None
     if context[0] == context[1] == context[2]:
-        alike = tuple(_endless(units[0]))
+        alike = tuple(_endless(units[own]))
         assert len(alike) == len(mine)
     return Piece(graph, mine, key, order, alike, not (context[0] and context[2]))
 
@@ -143,10 +150,14 @@ def unit_charges(piece: Piece, step: Callable[[str], None] = lambda text: None) 
         found[list(piece.order)] = known
         return found
     step(f"AM1-BCC charges of a piece of {piece.graph.GetNumAtoms()} atoms")
-    computed = charges(
-        piece.graph, "am1bcc", cache=cache_folder(), step=step, found=lambda: conformers(piece.graph, CANDIDATES)
-    )
+    computed = charges(piece.graph, "am1bcc", cache=cache_folder(), step=step, found=lambda: shapes(piece))
     return settled(piece, np.array(computed, dtype=float)[piece.mine])[0]
+
+
+def shapes(piece: Piece) -> Ensemble:
+    """Conformers of a piece and their energies, kcal/mol: in MMFF94, an anion that this does not know in GFN2-xTB."""
+    is_known = rdForceFieldHelpers.MMFFHasAllMoleculeParams(piece.graph)
+    return conformers(piece.graph, CANDIDATES if is_known else None, classical=True)
 
 
 def settled(piece: Piece, raw: np.ndarray) -> tuple[np.ndarray, float]:
@@ -199,6 +210,17 @@ def chain_charges(chains: Chains, sequence: str, step: Callable[[str], None] = l
     of_unit = {k: Chem.GetFormalCharge(read_unit(chains.units[k], "composition")) for k in set(sequence)}
     of_ends = (Chem.GetFormalCharge(read_end(end, "composition")) for end in chains.ends)
     formal = sum(of_unit[letter] for letter in sequence) + sum(of_ends)
+    if any(of_unit.values()):
+        for letter, part, end in ((sequence[0], parts[0], 0), (sequence[-1], parts[-1], 1))[: len(parts)]:
+            whole = of_unit[letter]
+            lacking = MICRO * whole - int(part.sum())
+            if abs(lacking) > LARGEST_EXCESS_E * MICRO:
+                raise LmbmdError(
+                    f"the charges of a unit at the end of a chain lack {lacking / MICRO:+.3f} e to its {whole:+d} e.",
+                    where=f"{chains.names[letter]} ({chains.units[letter]}) beside {chains.ends[end]}",
+                    remedy="Give other end groups, or cut the repeat unit at another bond.",
+                )
+            _spread(part, np.arange(len(part)), lacking)
     micro = np.concatenate(parts)
     lacking = MICRO * formal - int(micro.sum())
     if abs(lacking) > 2 * LARGEST_EXCESS_E * MICRO:

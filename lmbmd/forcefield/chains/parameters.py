@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from lmbmd.data.library import force_fields_folder
 from lmbmd.data.terms import PlainTerms
 from lmbmd.forcefield.chains.charges import chain_charges, check_charges
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
-from lmbmd.forcefield.parametrize import chemistry
+from lmbmd.forcefield.parameters import load_set
+from lmbmd.forcefield.parametrize import anions, chemistry
 from lmbmd.forcefield.parametrize.ambertools import GAFF2_ELEMENTS
 from lmbmd.forcefield.parametrize.molecules import Molecule, bare, plain_terms
 from lmbmd.forcefield.parametrize.parametrize import SAGE_FILE, SAGE_SHA256
@@ -84,10 +86,6 @@ def check_chains(chains: Mapping[str, Chains], released: str, where: str) -> Non
             if unknown := sorted(elements - GAFF2_ELEMENTS):
                 what = f"there are no general parameters for {', '.join(unknown)} ('{smiles}')."
                 raise LmbmdError(what, where=f"{where}: {name}", remedy="Chains are of H, C, N, O, F, P, S, Cl, Br, I.")
-            if Chem.GetFormalCharge(graph):
-                what = f"the unit or end group '{smiles}' is charged."
-                remedy = "Chains are neutral so far: an ion that is tied to a chain is not parametrised."
-                raise LmbmdError(what, where=f"{where}: {name}", remedy=remedy)
         check_charges(one, f"{where}: {name}")
 
 
@@ -114,8 +112,12 @@ def chain_parameters(
         raise LmbmdError(
             f"{error}.", where=f"a chain of {' and '.join(chains.units.values())}", remedy=remedy
         ) from error
-    refit(terms, graph, changes.get("atoms", []))
-    charges = chain_charges(chains, sequence, step) + handed_on(graph, changes.get("bonds", []))[0]
+    charge = np.array([chains.charges.get(letter, 0) for letter in sequence])[owner]
+    among = set(np.flatnonzero(charge == 0).tolist()) if charge.any() else None
+    refit(terms, graph, changes.get("atoms", []), among)
+    if (charge < 0).any():
+        anions.lay_over(terms, graph, _of_anions(released), set(np.flatnonzero(charge < 0).tolist()))
+    charges = chain_charges(chains, sequence, step) + handed_on(graph, changes.get("bonds", []), among)[0]
     bonds = sorted(
         (min(i, j), max(i, j)) for i, j in ((b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in graph.GetBonds())
     )
@@ -128,6 +130,11 @@ def chain_parameters(
         unit=owner,
         letters=sequence,
     )
+
+
+@cache
+def _of_anions(released: str) -> anions.Known:
+    return anions.known_terms(load_set(released))
 
 
 def _names(graph: Chem.Mol) -> list[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.forcefield.parametrize.molecules import equivalence
 from lmbmd.forcefield.parametrize.quantum.derived import derive, measured, minimum, mm_hessian, wavenumbers_cm
 from lmbmd.forcefield.parametrize.smirnoff import Terms, Unparametrised, graph_terms
-from lmbmd.forcefield.parametrize.typed import FLAT, amplitude, angle_deg, typed_terms
+from lmbmd.forcefield.parametrize.typed import FLAT, amplitude, angle_deg, series, typed_terms
 
 #: 1–4 pairs of the released anions: factors, and geometric means (CL&P, as OPLS-AA).
 SCALE14 = (0.5, 0.5)
@@ -53,8 +53,9 @@ LAST_RELIABLE = 10
 
 Values = tuple[float, ...]
 #: How exactly the atoms of a row are told, the most exact first: by what is up to so many bonds from them; by their
-#: types; with the end atoms told by element and number of bonds only.
-LEVELS, WIDE = 3, 3
+#: types; with the end atoms told by element and number of bonds only. And for anions that are tied to a chain, of which
+#: Sage knows the rest: with the end atoms told by element only, a single atom by what is up to two bonds from it.
+LEVELS, TETHERED, WIDE, LOOSE = 3, 4, 3, 2
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Known:
     """Terms of a set's anions: by level, then (kind, names of the atoms) → the values found."""
 
     books: list[dict[tuple[str, str], set[Values]]] = field(
-        default_factory=lambda: [defaultdict(set) for _ in range(LEVELS)]
+        default_factory=lambda: [defaultdict(set) for _ in range(TETHERED)]
     )
 
     def one(self, kind: str, row: Row, levels: int = LEVELS) -> Values | None:
@@ -79,6 +80,7 @@ class Row(NamedTuple):
     wide: str
     exact: str
     coarse: str
+    loose: str
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,12 @@ def _row(graph: Chem.Mol, atoms: tuple[int, ...], kind: str) -> Row:
     rough = [f"{a.GetSymbol()}{a.GetDegree()}" for a in found]
     if kind == "impropers":
         row = [[*names[:2], *sorted(names[2:])] for names in (wide, exact, [rough[0], exact[1], *rough[2:]])]
-        return Row(*map("-".join, row))
+        return Row(*map("-".join, [*row, row[1]]))
     ends = [*rough[:1], *exact[1:-1], *rough[-1:]] if len(atoms) > 1 else rough
-    return Row(*("-".join(min(names, names[::-1])) for names in (wide, exact, ends)))
+    loose = [atom_type(a, LOOSE) for a in found] if len(atoms) == 1 else exact
+    if len(atoms) > 2:  # of a bond nothing would be told
+        loose = [found[0].GetSymbol(), *exact[1:-1], found[-1].GetSymbol()]
+    return Row(*("-".join(min(names, names[::-1])) for names in (wide, exact, ends, loose)))
 
 
 def drafted(graph: Chem.Mol, x: np.ndarray, known: Known, sage: Terms | None) -> Draft:
@@ -227,6 +232,51 @@ def finished(
         said.append(f"Torsions of Sage: {', '.join(draft.of_sage)}.")
     said.append(_judged(graph, entry, x, hessian, bool(told)))
     return typed_terms(graph, entry, x)[0], " ".join(said)
+
+
+def lay_over(terms: Terms, graph: Chem.Mol, known: Known, among: Collection[int]) -> None:
+    """Give the anions of a chain the terms that released anions have where the same atoms are bonded alike, in place.
+
+    Only rows with an atom that bears a negative charge, in one resonance form, or is bonded to one that does; of
+    Lennard-Jones terms those of such atoms and their neighbours. All else stays: it is Sage's, whose rest angle of
+    sulfonylimides is 113 degrees (of TFSI in the released sets 125.6) and whose S-N bond is 1.64 A long (1.57).
+
+    Args:
+        terms: Sage's, of the whole chain.
+        among: the atoms of units that are anions.
+    """
+    near = _tethered(graph) & set(among)
+    beside = near | {n.GetIdx() for i in near for n in graph.GetAtomWithIdx(i).GetNeighbors()}
+
+    def found(kind: str, row: tuple[int, ...]) -> Values | None:
+        return known.one(kind, _row(graph, row, kind), TETHERED) if near & set(row) or len(row) == 1 else None
+
+    for i in beside:
+        if (values := found("atoms", (i,))) is not None:
+            terms.lennard_jones[i] = (0.1 * values[0], values[1])
+    for bond in terms.bonds:
+        if (values := found("bonds", bond)) is not None:
+            terms.bonds[bond] = (0.1 * values[0], 100.0 * values[1])
+    for angle in terms.angles:
+        if (values := found("angles", angle)) is not None:
+            terms.angles[angle] = (math.radians(values[0]), values[1])
+    torsions = {row: v for row in graph_terms(graph)[2] if (v := found("torsions", row)) is not None}
+    taken = torsions.keys() | {row[::-1] for row in torsions}
+    terms.torsions = [row for row in terms.torsions if tuple(row[:4]) not in taken]
+    terms.torsions += [(*row, *term) for row in sorted(torsions) for term in series(torsions[row])]
+
+
+def _tethered(graph: Chem.Mol) -> set[int]:
+    """``_charged`` of a chain, told by what is near: an end atom beside a charged one like it bears the charge, too."""
+    bearing: set[int] = set()
+    for atom in graph.GetAtoms():
+        if atom.GetFormalCharge() < 0:
+            bearing.add(atom.GetIdx())
+            if atom.GetDegree() == 1:
+                others = atom.GetNeighbors()[0].GetNeighbors()
+                alike = (n for n in others if n.GetDegree() == 1 and n.GetAtomicNum() == atom.GetAtomicNum())
+                bearing |= {n.GetIdx() for n in alike}
+    return bearing | {n.GetIdx() for i in bearing for n in graph.GetAtomWithIdx(i).GetNeighbors()}
 
 
 def _sizes(graph: Chem.Mol, known: Known, sage: Terms | None) -> list[Values]:

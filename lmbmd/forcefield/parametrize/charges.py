@@ -165,17 +165,19 @@ def _raw(
     return resp.raw_charges(molecule, places, done, permittivity)[0]
 
 
-def conformers(molecule: Chem.Mol, most: int | None = None) -> Ensemble:
+def conformers(molecule: Chem.Mol, most: int | None = None, *, classical: bool = False) -> Ensemble:
     """A copy with up to 500 conformers minimised in MMFF94, of an anion 20 in GFN2-xTB, and their energies, kcal/mol.
 
     Args:
         most: so many instead.
+        classical: of an anion, too, in MMFF94 where that knows it.
 
     Raises:
         LmbmdError: if RDKit finds no geometry, MMFF94 lacks the molecule, or tblite is not installed.
     """
     molecule = Chem.Mol(molecule)
     is_anion = Chem.GetFormalCharge(molecule) < 0
+    is_anion &= not (classical and rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule))
     most = most or (CANDIDATES_OF_ANION if is_anion else CANDIDATES)
     rdDistGeom.EmbedMultipleConfs(molecule, most, randomSeed=SEED, pruneRmsThresh=0.05)
     is_known = is_anion or rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,22 @@ from rdkit import Chem
 from lmbmd.forcefield.parametrize.smirnoff import Terms
 
 
-def refit(terms: Terms, graph: Chem.Mol, atoms: Sequence[dict[str, Any]]) -> list[str]:
+def refit(
+    terms: Terms, graph: Chem.Mol, atoms: Sequence[dict[str, Any]], among: Collection[int] | None = None
+) -> list[str]:
     """Set a molecule's refitted Lennard-Jones terms; what was done, for the manifest.
 
     Args:
         terms: changed in place.
         atoms: ``{smarts, sigma_A, epsilon_kJ_mol}``, as in the manifest's ``refit``: the numbered atom of the SMARTS
             is meant, or its first; later entries win. Ions keep what they have: their terms go with their charges.
+        among: the atoms that may be changed; not given: all of a neutral molecule, none of an ion.
 
     Raises:
         ValueError: if a pattern is no SMARTS.
     """
-    if Chem.GetFormalCharge(graph):
-        return []
-    chosen = {i: entry for entry in atoms for (i,) in matches(graph, entry["smarts"])}
+    free = _free(graph, among)
+    chosen = {i: entry for entry in atoms if free for (i,) in matches(graph, entry["smarts"]) if i in free}
     for i, entry in chosen.items():
         terms.lennard_jones[i] = (0.1 * entry["sigma_A"], entry["epsilon_kJ_mol"])
     lines = {
@@ -34,19 +36,29 @@ def refit(terms: Terms, graph: Chem.Mol, atoms: Sequence[dict[str, Any]]) -> lis
     return sorted(lines)
 
 
-def handed_on(graph: Chem.Mol, bonds: Sequence[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
+def _free(graph: Chem.Mol, among: Collection[int] | None) -> Collection[int]:
+    """The atoms that may be changed."""
+    if among is None:
+        return range(0 if Chem.GetFormalCharge(graph) else graph.GetNumAtoms())
+    return among
+
+
+def handed_on(
+    graph: Chem.Mol, bonds: Sequence[dict[str, Any]], among: Collection[int] | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Charge (e) that each atom of a molecule gains where refitted bonds hand it on; what was done, for the manifest.
 
     Args:
         bonds: ``{smarts, charge_e}``, as in the manifest's ``refit``: at every match the second numbered atom gives so
             much to the first, so that the molecule keeps its charge; entries add up. Ions keep what they have.
+        among: as for ``refit``; both atoms must be.
 
     Raises:
         ValueError: if a pattern is no SMARTS.
     """
-    gains, lines = np.zeros(graph.GetNumAtoms()), []
-    for entry in [] if Chem.GetFormalCharge(graph) else bonds:
-        pairs = matches(graph, entry["smarts"])
+    gains, lines, free = np.zeros(graph.GetNumAtoms()), [], _free(graph, among)
+    for entry in bonds if free else ():
+        pairs = [(i, j) for i, j in matches(graph, entry["smarts"]) if i in free and j in free]
         for i, j in pairs:
             gains[i] += entry["charge_e"]
             gains[j] -= entry["charge_e"]

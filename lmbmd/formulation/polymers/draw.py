@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Chains:
         hands: of each chain, ``+`` or ``-`` for each unit, in the SMILES' own sense; "" where there is no tacticity.
         said: what was asked for, in words, for the reader.
         caution: what must be known of the polymer, if anything.
+        charges: formal charge of each letter that has one, e.
+        counter_ions: how many of which ion make all chains together neutral; none of a neutral polymer.
     """
 
     units: dict[str, str]
@@ -36,6 +38,8 @@ class Chains:
     hands: tuple[str, ...]
     said: str
     caution: str = ""
+    charges: dict[str, int] = field(default_factory=dict)
+    counter_ions: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         letters = {letter for sequence in self.sequences for letter in sequence}
@@ -50,6 +54,15 @@ class Chains:
         """Repeat units of all chains."""
         return sum(map(len, self.sequences))
 
+    @property
+    def charge_e(self) -> int:
+        """Formal charge of all chains together, without counter-ions, e."""
+        return sum(charge * self.count(letter) for letter, charge in self.charges.items())
+
+    def count(self, letter: str) -> int:
+        """Units of that kind in all chains."""
+        return sum(sequence.count(letter) for sequence in self.sequences)
+
 
 def draw(chain: Chain, n_chains: int, seed: int, formulation: str, where: str) -> Chains:
     """Chains whose units are together exactly ``n_chains`` times the mean length, each kind of unit its share of them.
@@ -59,7 +72,8 @@ def draw(chain: Chain, n_chains: int, seed: int, formulation: str, where: str) -
     all of the box; a block copolymer has one block of each unit in the order given; an alternating one repeats them.
 
     Raises:
-        LmbmdError: if a copolymer's chains are too short for its shares.
+        LmbmdError: if a copolymer's chains are too short for its shares, or no whole number of counter-ions balances
+            the chains.
     """
     generator = np.random.default_rng(derived_seed(seed, formulation, 0, f"chains of {chain.name}"))
     lengths = _lengths(chain, n_chains, generator)
@@ -68,9 +82,10 @@ def draw(chain: Chain, n_chains: int, seed: int, formulation: str, where: str) -
         what = f"{n_chains} chains of {chain.mean_units} units would have none of {lacking[0]}."
         raise LmbmdError(what, where=where, remedy="Give longer chains, a larger box, or a larger share of it.")
     hands = [_hands(chain.tacticity, len(sequence), generator) for sequence in sequences]
-    said = _said(chain, lengths)
-    units, names = dict(chain.units), dict(chain.names)
-    return Chains(units, names, chain.ends, tuple(sequences), tuple(hands), said, chain.caution)
+    units, names, charges = dict(chain.units), dict(chain.names), dict(chain.charges)
+    found = Chains(units, names, chain.ends, tuple(sequences), tuple(hands), "", chain.caution, charges)
+    ions = _counter_ions(chain, found.charge_e, where)
+    return replace(found, said=_said(chain, lengths, ions), counter_ions=ions)
 
 
 def atoms_of_chains(chains: Chains) -> int:
@@ -80,6 +95,22 @@ def atoms_of_chains(chains: Chains) -> int:
     each = {letter: graphs.n_atoms(graphs.read_unit(unit, "composition")) for letter, unit in chains.units.items()}
     ends = sum(graphs.n_atoms(graphs.read_end(end, "composition")) for end in chains.ends)
     return sum(ends + sum(each[letter] for letter in sequence) for sequence in chains.sequences)
+
+
+def _counter_ions(chain: Chain, charge_e: int, where: str) -> dict[str, int]:
+    if not chain.counter_charge:
+        return {}
+    number, rest = divmod(-charge_e, chain.counter_charge)
+    if rest:
+        z = abs(chain.counter_charge)
+        raise LmbmdError(
+            f"the chains of {chain.name} have a charge of {charge_e:+d} e together, which no whole number of "
+            f"{chain.counter_ion} ({chain.counter_charge:+d} e) balances.",
+            where=f"{where}.counter_ion",
+            remedy=f"Make the number of charged units a multiple of {z}, by 'units', by the shares, or by "
+            f"'size: {{chains: N}}' with N a multiple of {z}.",
+        )
+    return {chain.counter_ion: number}
 
 
 def _lengths(chain: Chain, n: int, generator: np.random.Generator) -> list[int]:
@@ -137,11 +168,12 @@ def _hands(tacticity: str, n: int, generator: np.random.Generator) -> str:
     return "".join(np.where(generator.random(n) < 0.5, AS_WRITTEN, MIRRORED))  # as often as not
 
 
-def _said(chain: Chain, lengths: Sequence[int]) -> str:
+def _said(chain: Chain, lengths: Sequence[int], counter_ions: Mapping[str, int]) -> str:
     size = f"{lengths[0]}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
     parts = [f"{len(lengths)} chains of {chain.name} of {size} units"]
     if chain.sequence:
         shares = ", ".join(f"{chain.names[x]} {share:.3g}" for x, share in chain.shares.items())
         parts.append(f"{chain.sequence} copolymer ({shares})")
     parts += [chain.tacticity] if chain.tacticity else []
+    parts += [f"with {n} {ion} as counter-ions" for ion, n in counter_ions.items()]
     return ", ".join(parts)

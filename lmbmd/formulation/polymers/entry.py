@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -41,6 +41,11 @@ class Polymer(BaseModel):
     tacticity: Tacticity | None = Field(None, description="where the unit has a stereocentre; atactic if not given")
     sequence: Sequence_ | None = Field(None, description="of a copolymer")
     shares: dict[str, Number] | None = Field(None, description="of a copolymer: parts of each unit, by its name")
+    counter_ion: str | None = Field(
+        None,
+        max_length=32,
+        description="of charged units: the ion that makes the chain neutral, by its name, as `Li`",
+    )
     density_g_cm3: Number | None = Field(None, gt=0, le=25, description="amorphous; sizes the box, and no more")
 
     @model_validator(mode="after")
@@ -63,9 +68,13 @@ class Chain:
         ends: SMILES of the end groups.
         mean_units, distribution, dispersity: of the lengths.
         tacticity: "" if no unit has a stereocentre.
-        mass_g_mol, density_g_cm3, density_T_K: of the mean chain, and of the amorphous polymer.
-        n_atoms: of the mean chain.
+        mass_g_mol, density_g_cm3, density_T_K: of the mean chain without counter-ions, and of the amorphous polymer
+            with them.
+        n_atoms: of the mean chain without counter-ions.
         oxygens: ether oxygens of the mean unit.
+        charges: formal charge of each letter that has one, e; all of one sign.
+        counter_ion, counter_charge: the ion that makes it neutral, as the recipe calls it, and its charge, e, which
+            ``resolve`` finds; "" and 0 of a neutral chain.
     """
 
     name: str
@@ -85,6 +94,15 @@ class Chain:
     density_T_K: float
     source: str
     caution: str
+    charges: Mapping[str, int] = field(default_factory=dict)
+    counter_ion: str = ""
+    counter_charge: int = 0
+
+    @property
+    def counter_ions(self) -> float:
+        """How many the mean chain has."""
+        charge = self.mean_units * sum(self.shares[letter] * q for letter, q in self.charges.items())
+        return -charge / self.counter_charge if self.counter_charge else 0.0
 
 
 def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
@@ -92,7 +110,8 @@ def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
 
     Raises:
         LmbmdError: for an unknown name, a unit or an end group that is none, a tacticity without stereocentres, a
-            sequence or shares that do not fit to the units, or a density that is missing.
+            sequence or shares that do not fit to the units, charges without a counter-ion or of both signs, or a
+            density that is missing.
     """
     from lmbmd.formulation.polymers import units as graphs
 
@@ -111,6 +130,9 @@ def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
     ends = polymer.ends or (known.ends if known else (graphs.usual_end(first, 1), graphs.usual_end(last, 2)))
     caps = [graphs.read_end(end, f"{where}.ends") for end in ends]
     graphs.check_junctions(list(read.values()), (caps[0], caps[1]), where)
+    charges = _charges(read, named, letters, list(zip(ends, caps, strict=True)), where)
+    counter_ion = polymer.counter_ion or (known.counter_ion if known else "")
+    _check_counter_ion(name, charges, counter_ion, named, where)
     n = polymer.units
     density = polymer.density_g_cm3 or (known.density.g_cm3 if known else None)
     if density is None:
@@ -139,7 +161,54 @@ def chain_of(name: str, polymer: Polymer, where: str) -> Chain:
         density_T_K=known.density.T_K if known else 298.15,
         source=known.density.source if known and polymer.density_g_cm3 is None else "given in the recipe",
         caution=known.caution if known else "",
+        charges=charges,
+        counter_ion=counter_ion,
     )
+
+
+def _charges(
+    read: Mapping[str, Chem.Mol],
+    named: Mapping[str, str],
+    letters: Mapping[str, str],
+    ends: Sequence[tuple[str, Chem.Mol]],
+    where: str,
+) -> dict[str, int]:
+    """Formal charge of each letter that has one."""
+    from lmbmd.formulation.polymers import units as graphs
+
+    for smiles, end in ends:
+        if charge := graphs.charge_e(end):
+            raise LmbmdError(
+                f"the end group '{smiles}' has a charge of {charge:+d} e.",
+                where=f"{where}.ends",
+                remedy="Give a neutral end, such as '*C' or '*[H]'; a charge belongs to a unit of the chain.",
+            )
+    charges = {letter: charge for letter, unit in read.items() if (charge := graphs.charge_e(unit))}
+    if charges and min(charges.values()) < 0 < max(charges.values()):
+        told = " and ".join(f"'{named[letters[letter]]}' ({charge:+d} e)" for letter, charge in charges.items())
+        raise LmbmdError(
+            f"one chain has units of both signs: {told}.",
+            where=f"{where}.unit",
+            remedy="Put both charges into one neutral unit (a zwitterion), or take two polymers, each with its own "
+            "counter-ion.",
+        )
+    return charges
+
+
+def _check_counter_ion(name: str, charges: Mapping[str, int], ion: str, named: Mapping[str, str], where: str) -> None:
+    if charges and not ion:
+        sign, example = ("negative", "Li") if min(charges.values()) < 0 else ("positive", "TFSI")
+        raise LmbmdError(
+            f"{name} has {sign} units and no counter-ion.",
+            where=where,
+            remedy=f"Add 'counter_ion: {example}': chain and counter-ions are one neutral component.",
+        )
+    if ion and not charges:
+        raise LmbmdError(
+            f"'{ion}' is to balance a chain that is neutral: {' and '.join(named.values())}.",
+            where=f"{where}.counter_ion",
+            remedy="Leave 'counter_ion' out, or write the charge into the unit, as [N-]; a salt goes under 'salts'.",
+        )
 
 
 def _oxygens(unit: Any, units: Sequence[Any]) -> float:

@@ -31,7 +31,9 @@ class Density(BaseModel):
 
 
 class KnownPolymer(BaseModel):
-    """What a chain of a named polymer is made of; ``caution`` is what a reader must be told of it."""
+    """What a chain of a named polymer is made of; ``caution`` is what a reader must be told of it, ``counter_ion`` the
+    one of the salt whose density is given, which a recipe may exchange.
+    """
 
     model_config = FROZEN
 
@@ -40,6 +42,7 @@ class KnownPolymer(BaseModel):
     unit: Units
     ends: tuple[str, str]
     density: Density
+    counter_ion: str = ""
     source: str = ""
     caution: str = ""
 

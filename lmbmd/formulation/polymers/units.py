@@ -185,6 +185,33 @@ def check_junctions(units: Sequence[Chem.Mol], ends: tuple[Chem.Mol, Chem.Mol], 
             )
 
 
+def uncharged(unit: Chem.Mol) -> Chem.Mol:
+    """What stands for a charged unit as a neighbour: its main chain, with the first atom of each side group.
+
+    The main chain is the shortest way from one attachment point to the other, with rings that share a bond with it. A
+    unit that is neutral, or bears its charge in the main chain, is given back as it is.
+    """
+    if not Chem.GetFormalCharge(unit):
+        return unit
+    ends = [atom.GetIdx() for atom in unit.GetAtoms() if atom.GetAtomicNum() == 0]
+    main = set(Chem.GetShortestPath(unit, *ends))
+    for ring in unit.GetRingInfo().AtomRings():
+        main |= set(ring) if len(main & set(ring)) > 1 else set()
+    first = {n.GetIdx() for i in main for n in unit.GetAtomWithIdx(i).GetNeighbors()} - main
+    cut = Chem.RWMol(unit)
+    for atom in cut.GetAtoms():
+        if atom.GetIdx() in first and atom.GetAtomicNum() > 1:
+            atom.SetIsAromatic(False)
+            atom.SetFormalCharge(0)
+            atom.SetNoImplicit(False)
+            atom.SetNumExplicitHs(0)
+    for i in sorted(set(range(unit.GetNumAtoms())) - main - first, reverse=True):
+        cut.RemoveAtom(i)
+    graph = cut.GetMol()
+    Chem.SanitizeMol(graph)
+    return Chem.AddHs(graph) if not Chem.GetFormalCharge(graph) else unit
+
+
 def caps_of(units: Sequence[Chem.Mol], ends: tuple[str | None, str | None]) -> tuple[Chem.Mol, Chem.Mol]:
     """The end groups of a piece of a chain: these, or for None what usually closes a chain."""
     first = usual_end(units[0], 1) if ends[0] is None else ends[0]
@@ -213,6 +240,11 @@ def _labelled(piece: Chem.Mol, before: int, after: int) -> Chem.Mol:
 def n_atoms(piece: Chem.Mol) -> int:
     """Atoms without attachment points."""
     return sum(atom.GetAtomicNum() > 0 for atom in piece.GetAtoms())
+
+
+def charge_e(piece: Chem.Mol) -> int:
+    """Formal charge."""
+    return int(Chem.GetFormalCharge(piece))
 
 
 def molar_mass_g_mol(piece: Chem.Mol) -> float:
