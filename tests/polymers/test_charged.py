@@ -19,6 +19,7 @@ from lmbmd.box.system import Kind, assembled, kinds
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.atoms import AtomTable
 from lmbmd.data.library import load_library
+from lmbmd.data.terms import read_terms
 from lmbmd.forcefield.chains import charges as of_units
 from lmbmd.forcefield.chains.parameters import chain_parameters, check_chains
 from lmbmd.forcefield.parameters import load_set
@@ -288,11 +289,30 @@ PSTFSI = Chains({"A": STFSI}, {"A": "PSTFSI"}, ("*[H]", "*[H]"), ("AAA",), ("",)
 
 def test_the_charges_of_the_named_polyanion_come_with_lmbmd() -> None:
     check_chains({"PSTFSI": PSTFSI}, SAGE, "bottle")
-    charge = np.array(chain_parameters(PSTFSI, "AAA", SAGE).terms.charges_e)
-    element = np.array(chain_parameters(PSTFSI, "AAA", SAGE).elements)
-    assert charge.sum() == pytest.approx(-3.0, abs=1e-9)
-    # the imide's nitrogen and oxygens bear the charge, as in TFSI (-0.66 and -0.53 in the released set)
-    assert -1.1 < charge[element == "N"].mean() < -0.5 and -0.75 < charge[element == "O"].mean() < -0.45
+    one = chain_parameters(PSTFSI, "AAA", SAGE)
+    assert np.bincount(one.unit, one.terms.charges_e) == pytest.approx([-1.0] * 3, abs=1e-9)
+
+
+def test_the_imide_of_a_tethered_ion_has_the_charges_of_the_free_one_and_the_rest_nearly_its_own() -> None:
+    one = chain_parameters(PSTFSI, "AAA", SAGE)
+    charge, element = np.array(one.terms.charges_e), np.array(one.elements)
+    free = dict(
+        zip(load_set(SAGE).elements("TFSI"), read_terms(load_set(SAGE).system("TFSI"), "").charges_e, strict=True)
+    )
+    for symbol in "NSOF":
+        assert charge[element == symbol] == pytest.approx(free[symbol]), symbol
+    assert (charge[element == "C"] == pytest.approx(free["C"])) is False  # those of the ring and the backbone differ
+    own = of_units.chain_charges(PSTFSI, "AAA")
+    rest = np.flatnonzero((element == "H") | (element == "C") & (charge != free["C"]))
+    assert len(rest) == 3 * 15 + 2 and np.abs(charge[rest] - own[rest]).max() < 0.005
+
+
+@pytest.mark.usefixtures("raw_charges")
+def test_charges_of_another_kind_of_ion_are_left_alone() -> None:
+    """Random ones, which the imide's would change by more than a unit may lack."""
+    chains = copolymer(("TT",))
+    one = np.array(chain_parameters(chains, "TT", SAGE).terms.charges_e)
+    assert one == pytest.approx(of_units.chain_charges(chains, "TT"))
 
 
 # --- the box ---------------------------------------------------------------------------------------------------------

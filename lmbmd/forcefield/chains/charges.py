@@ -191,7 +191,7 @@ def settled(piece: Piece, raw: np.ndarray) -> tuple[np.ndarray, float]:
     rest = MICRO * formal - int(micro.sum())
     sizes = {one: int((classes == one).sum()) for one in np.unique(classes)}
     taker = next((one for one, size in sorted(sizes.items()) if rest % size == 0), max(sizes, key=sizes.__getitem__))
-    _spread(micro, np.flatnonzero(classes == taker), rest)
+    spread(micro, np.flatnonzero(classes == taker), rest)
     return micro, lacking
 
 
@@ -220,7 +220,7 @@ def chain_charges(chains: Chains, sequence: str, step: Callable[[str], None] = l
                     where=f"{chains.names[letter]} ({chains.units[letter]}) beside {chains.ends[end]}",
                     remedy="Give other end groups, or cut the repeat unit at another bond.",
                 )
-            _spread(part, np.arange(len(part)), lacking)
+            spread(part, np.arange(len(part)), lacking)
     micro = np.concatenate(parts)
     lacking = MICRO * formal - int(micro.sum())
     if abs(lacking) > 2 * LARGEST_EXCESS_E * MICRO:
@@ -232,11 +232,11 @@ def chain_charges(chains: Chains, sequence: str, step: Callable[[str], None] = l
     inner = sum(map(len, parts[1:-1]))
     first = np.arange(len(parts[0]))
     last = np.arange(len(parts[0]) + inner, len(micro))
-    _spread(micro, np.concatenate([first, last]), lacking)
+    spread(micro, np.concatenate([first, last]), lacking)
     return micro / MICRO
 
 
-def _spread(micro: np.ndarray, atoms: np.ndarray, rest: int) -> None:
+def spread(micro: np.ndarray, atoms: np.ndarray, rest: int) -> None:
     """Add ``rest`` to these atoms' charges, as evenly as whole numbers can be."""
     share, left = divmod(rest, len(atoms))
     micro[atoms] += share

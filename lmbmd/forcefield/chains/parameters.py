@@ -15,11 +15,12 @@ from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import file_sha256
 from lmbmd.data.library import force_fields_folder
 from lmbmd.data.terms import PlainTerms
-from lmbmd.forcefield.chains.charges import chain_charges, check_charges
+from lmbmd.forcefield.chains.charges import LARGEST_EXCESS_E, chain_charges, check_charges, spread
 from lmbmd.forcefield.mixing import LORENTZ_BERTHELOT
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.parametrize import anions, chemistry
 from lmbmd.forcefield.parametrize.ambertools import GAFF2_ELEMENTS
+from lmbmd.forcefield.parametrize.charges import MICRO
 from lmbmd.forcefield.parametrize.molecules import Molecule, bare, plain_terms
 from lmbmd.forcefield.parametrize.parametrize import SAGE_FILE, SAGE_SHA256
 from lmbmd.forcefield.parametrize.refits import handed_on, refit
@@ -118,6 +119,8 @@ def chain_parameters(
     if (charge < 0).any():
         anions.lay_over(terms, graph, _of_anions(released), set(np.flatnonzero(charge < 0).tolist()))
     charges = chain_charges(chains, sequence, step) + handed_on(graph, changes.get("bonds", []), among)[0]
+    for number in np.unique(owner[charge < 0]).tolist():
+        _give_head(charges, graph, np.flatnonzero(owner == number), _of_anions(released))
     bonds = sorted(
         (min(i, j), max(i, j)) for i, j in ((b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in graph.GetBonds())
     )
@@ -130,6 +133,24 @@ def chain_parameters(
         unit=owner,
         letters=sequence,
     )
+
+
+def _give_head(charges_e: np.ndarray, graph: Chem.Mol, unit: np.ndarray, known: anions.Known) -> None:
+    """Give the atoms about the charge of an anionic unit the charges of the released anions, in place.
+
+    What this adds to the unit's charge is taken from its other atoms, evenly. If that is more than
+    ``LARGEST_EXCESS_E``, the charges are of another kind of ion, and stay.
+    """
+    head = anions.charges_of_head(graph, known, set(unit.tolist()))
+    rest = np.array([i for i in unit.tolist() if i not in head], dtype=np.int64)
+    gain = sum(round(MICRO * (q - float(charges_e[i]))) for i, q in head.items())
+    if not head or not len(rest) or abs(gain) > MICRO * LARGEST_EXCESS_E:
+        return
+    micro = np.rint(MICRO * charges_e).astype(np.int64)
+    for i, q in head.items():
+        micro[i] = round(MICRO * q)
+    spread(micro, rest, -gain)
+    charges_e[unit] = micro[unit] / MICRO
 
 
 @cache

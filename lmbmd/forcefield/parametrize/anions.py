@@ -133,8 +133,9 @@ def _add(known: Known, graph: Chem.Mol, parameters: ParameterSet, name: str) -> 
         for book, told in zip(known.books, row, strict=True):
             book[kind, told].add(rounded)
 
-    for atom, (_, sigma, epsilon) in enumerate(rows.nonbonded):
+    for atom, (charge, sigma, epsilon) in enumerate(rows.nonbonded):
         note("atoms", (atom,), (10.0 * sigma, epsilon))
+        note("charges", (atom,), (charge,))
     for i, j, r0, k in rows.bonds:
         note("bonds", (i, j), (10.0 * r0, 0.01 * k))
     for i, j, m, theta, k in rows.angles:
@@ -264,6 +265,31 @@ def lay_over(terms: Terms, graph: Chem.Mol, known: Known, among: Collection[int]
     taken = torsions.keys() | {row[::-1] for row in torsions}
     terms.torsions = [row for row in terms.torsions if tuple(row[:4]) not in taken]
     terms.torsions += [(*row, *term) for row in sorted(torsions) for term in series(torsions[row])]
+
+
+def charges_of_head(graph: Chem.Mol, known: Known, unit: Collection[int]) -> dict[int, float]:
+    """Charges (e) that released anions give the atoms about the charge of one unit of a chain; none if not to all.
+
+    Counted are atoms that bear the charge or are bonded to one that does, and what follows from there, group by group,
+    a group being an atom with the end atoms bonded to it, as far as each atom of a group is of a kind that has one
+    charge in all released anions.
+    """
+    near = _tethered(graph) & set(unit)
+    taken: dict[int, float] = {}
+    ahead, seen = sorted(near), set(near)
+    while ahead:
+        atom = graph.GetAtomWithIdx(ahead.pop())
+        bonded = [n.GetIdx() for n in atom.GetNeighbors() if n.GetIdx() in unit]
+        group = [atom.GetIdx(), *(i for i in bonded if graph.GetAtomWithIdx(i).GetDegree() == 1)]
+        values = [known.one("charges", _row(graph, (i,), "atoms"), TETHERED) for i in group]
+        if any(value is None for value in values):
+            if near & set(group):
+                return {}
+            continue
+        taken.update({i: value[0] for i, value in zip(group, values, strict=True) if value})
+        ahead += [i for i in bonded if i not in seen]
+        seen |= set(bonded)
+    return taken
 
 
 def _tethered(graph: Chem.Mol) -> set[int]:
