@@ -212,6 +212,8 @@ REFUSED = {
     "no anion": ("P: {unit: '*CC(C[N+](C)(C)C)*', %s}", "has positive units and no counter-ion", "counter_ion: TFSI"),
     "its own sign": ("PSTFSI: {counter_ion: TFSI, %s}", r"own sign \(-1 e\)", "Give one of CTA, Ca, Cs"),
     "a molecule": ("PSTFSI: {counter_ion: DME, %s}", "DME is no ion", "Li"),
+    "an empty name": ("PSTFSI: {counter_ion: '', %s}", "''", "1 character"),
+    "the ion in the unit": ("P: {unit: '*CC(C(=O)[O-])*.[Li+]', %s}", "is in pieces", "'counter_ion'"),
     "a salt": ("PSTFSI: {counter_ion: LiTFSI, %s}", "'LiTFSI' is a salt", "Li or TFSI"),
     "unknown": ("PSTFSI: {counter_ion: Lu, %s}", "there is no ion 'Lu'", "Li"),
     "no text": ("PSTFSI: {counter_ion: 1, %s}", "1 is not text", "text"),

@@ -43,6 +43,7 @@ class Polymer(BaseModel):
     shares: dict[str, Number] | None = Field(None, description="of a copolymer: parts of each unit, by its name")
     counter_ion: str | None = Field(
         None,
+        min_length=1,
         max_length=32,
         description="of charged units: the ion that makes the chain neutral, by its name, as `Li`",
     )

@@ -78,7 +78,8 @@ def _graph(smiles: str, where: str, example: str) -> Chem.Mol:
         raise LmbmdError(f"'{smiles}' is no SMILES, or breaks the rules of valence.", where=where, remedy=example)
     graph = Chem.AddHs(graph)
     if len(Chem.GetMolFrags(graph)) != 1:
-        raise LmbmdError(f"'{smiles}' is in pieces.", where=where, remedy="Give one connected group.")
+        remedy = "Give one connected group; an ion that is not bonded to it is the chain's 'counter_ion'."
+        raise LmbmdError(f"'{smiles}' is in pieces.", where=where, remedy=remedy)
     if graph.GetNumAtoms() > MOST_ATOMS:
         what = f"'{smiles[:40]}…' has {graph.GetNumAtoms()} atoms; a unit may have {MOST_ATOMS}."
         raise LmbmdError(what, where=where, remedy="Write the smallest unit that repeats.")
