@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
 from lmbmd.quantum.methods import variants
-from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.options import BandOptions, QuantumOptions
 from lmbmd.quantum.run import Energies
 
 #: Å, the oxygen at the origin, the hydrogens away from −y.
@@ -100,6 +101,31 @@ def made_up(rng: np.random.Generator, shells: int = 6, failed: int = 1, dft: boo
     return Energies(
         "Li", counts, tuple(found), free, {v.key: v for v in every}, "", {"options": options.model_dump(mode="json")}
     )
+
+
+def banded() -> Energies:
+    """What it could have found of the bands of FSI: one of the aggregates let go of an ion, and no anion is AGG-II."""
+    found = []
+    for kind, shift in (("SSIP", 1.0), ("CIP", 20.0), ("AGG-I", 50.0)):
+        for k, more in enumerate((-4.0, 0.0, 4.0) if kind != "AGG-I" else (-4.0, 4.0, 0.0)):
+            one = {"energy_kJ_mol": -1e6, "band_cm": 726.0 + shift + more, "share": 0.7}
+            failed = {"why_not": "an ion was let go"} if kind == "AGG-I" and k == 2 else one
+            said = {
+                "name": f"FSI-{kind}-{k + 1}",
+                "label": "Li1-DME2",
+                "kind": kind,
+                "frame": 3 * k,
+                "time_ps": 6.0 * k,
+            }
+            found.append({**said, "found": failed})
+    alone = [
+        {"energy_kJ_mol": -10.0, "band_cm": 730.0, "share": 0.8},
+        {"energy_kJ_mol": -12.0, "band_cm": 726.0, "share": 0.8},
+    ]
+    of_fsi = {"counts": [[5, 3, 2, 0]] * 8, "title": "S–N–S", "shells": found, "alone": alone}
+    options = QuantumOptions(bands=BandOptions())
+    plain = made_up(np.random.default_rng(3))
+    return replace(plain, bands={"FSI": of_fsi}, facts={"options": options.facts()})
 
 
 def drawn(shells: Sequence[DrawnShell]) -> Drawn:

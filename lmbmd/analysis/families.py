@@ -29,6 +29,7 @@ FAMILIES = (
     "clusters.cipa",
     "scattering.intensity",
     "energies.shells",
+    "energies.bands",
     "dynamics.lifetimes",
     "chains.hops",
     "chains.relaxation",

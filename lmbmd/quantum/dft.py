@@ -27,13 +27,13 @@ def modules() -> SimpleNamespace:
         LmbmdError: if it is not installed.
     """
     try:
-        from pyscf import dft, gto, solvent
+        from pyscf import dft, gto, qmmm, solvent
     except ImportError as error:
         raise LmbmdError(
             "PySCF, which computes PBE0, is not installed.",
             remedy="Install it: pip install 'lmbmd[quantum]' (there is none for Windows).",
         ) from error
-    return SimpleNamespace(dft=dft, gto=gto, solvent=solvent)
+    return SimpleNamespace(dft=dft, gto=gto, qmmm=qmmm, solvent=solvent)
 
 
 def _molecule(numbers: np.ndarray, positions_A: np.ndarray, charge: int, basis: str) -> Any:
@@ -91,6 +91,7 @@ def surface(
     basis: str = "def2-svp",
     field_au: np.ndarray | None = None,
     grid: int = GRID,
+    around: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Surface:
     """PBE0 of these atomic numbers: energy (hartree) and gradient (hartree/bohr), the derivative of that energy.
 
@@ -100,12 +101,16 @@ def surface(
         basis: as PySCF calls it.
         field_au: (3,) of a uniform electric field, hartree/(e bohr); none if None.
         grid: level of PySCF's grid of the functional.
+        around: point charges (m,) in e and their places (m, 3) in Å, which stay; their energy among each other is left
+            out.
     """
     last: list[np.ndarray] = []  # the density of the step before, to start from
 
     def at(x: np.ndarray) -> tuple[float, np.ndarray]:
         molecule = _molecule(numbers, x * BOHR_A, charge, basis)
         field = _fine_field(molecule, grid)
+        if around is not None:
+            field = modules().qmmm.mm_charge(field, around[1], around[0], unit="Angstrom")
         force = np.zeros_like(x)
         if field_au is not None:
             core = field.get_hcore() + np.einsum("a,aij->ij", field_au, molecule.intor("int1e_r"))

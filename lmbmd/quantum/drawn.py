@@ -41,6 +41,7 @@ class DrawnShell:
         molecules: the ion first, then all others, in the order of the atoms.
         element, xyz_A: of every atom; (n,) symbols and (n, 3).
         contacts: pairs of atoms of the shell: the ion and a donor.
+        charge_e: partial charges of all atoms, of each molecule adding up to its charge; of shells round anions.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DrawnShell:
     element: tuple[str, ...]
     xyz_A: np.ndarray
     contacts: tuple[tuple[int, int], ...] = ()
+    charge_e: tuple[float, ...] = ()
 
     @property
     def atoms(self) -> list[range]:
@@ -65,6 +67,7 @@ class DrawnShell:
             **asdict(replace(self, xyz_A=np.empty(0))),
             "xyz_A": np.round(self.xyz_A, 3).tolist(),
             "contacts": [list(pair) for pair in self.contacts],
+            "charge_e": [round(one, 4) for one in self.charge_e],
         }
 
     @classmethod
@@ -78,6 +81,7 @@ class DrawnShell:
         known["molecules"] = tuple(Molecule(**one) for one in known["molecules"])
         known["element"], known["xyz_A"] = tuple(known["element"]), np.array(known["xyz_A"], float).reshape(-1, 3)
         known["contacts"] = tuple((int(a), int(b)) for a, b in known["contacts"])
+        known["charge_e"] = tuple(float(one) for one in known.get("charge_e", ()))
         found = cls(**known)
         if not found.molecules:
             raise ValueError(f"the shell '{found.name}' does not fit together: it is empty")
@@ -87,10 +91,57 @@ class DrawnShell:
         whole = [found.frame, *(k for m in found.molecules for k in (m.n_atoms, m.charge_e))]
         fits &= all(isinstance(one, str) for one in plain) and all(type(one) is int for one in whole)
         fits &= type(found.time_ps) in (int, float) and min(m.n_atoms for m in found.molecules) > 0
+        fits &= len(found.charge_e) in (0, n) and bool(np.isfinite(found.charge_e).all())
         inside = all(0 <= atom < n for pair in found.contacts for atom in pair)
         if not fits or not inside or found.kind not in CLASSES:
             raise ValueError(f"the shell '{found.name}' does not fit together")
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnAnions:
+    """What was drawn of one species of anions, in one replica.
+
+    Attributes:
+        species: its name.
+        counts: (n_frames, 4) anions that touch no centre, one, two to ``agg_ii_from`` − 1, more, in every frame.
+        shells: of each class some: the anion first, the ions in contact with it, all other molecules in contact with
+            these ions. They have partial charges.
+    """
+
+    species: str
+    counts: np.ndarray
+    shells: tuple[DrawnShell, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        shells = [shell.plain() for shell in self.shells]
+        return {"species": self.species, "counts": self.counts.tolist(), "shells": shells}
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> DrawnAnions:
+        """What ``plain`` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: if it is none, or its parts do not fit together.
+        """
+        shells = tuple(DrawnShell.from_plain(one) for one in data["shells"])
+        if not all(shell.charge_e and _is_round_anion(shell) for shell in shells):
+            raise ValueError(f"a shell round {data['species']} does not fit together")
+        return cls(str(data["species"]), _counts(data["counts"]), shells)
+
+
+def _is_round_anion(shell: DrawnShell) -> bool:
+    """Whether every contact is one of a molecule of one atom with the first molecule."""
+    ions = {span.start for span in shell.atoms[1:] if len(span) == 1}
+    return all(ion in ions and donor in shell.atoms[0] for ion, donor in shell.contacts)
+
+
+def _counts(data: Any) -> np.ndarray:
+    counts = np.array(data, int).reshape(-1, len(CLASSES))
+    if (counts < 0).any():
+        raise ValueError("it counts less than nothing")
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +154,7 @@ class Drawn:
         shells: those drawn, in order of class and frame.
         why_not: why no shell could be drawn; "" if that was possible.
         stage: who made it.
+        anions: one per species, if bands are asked for.
     """
 
     centre: str
@@ -110,6 +162,7 @@ class Drawn:
     shells: tuple[DrawnShell, ...]
     why_not: str = ""
     stage: str = ""
+    anions: tuple[DrawnAnions, ...] = ()
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """As sealed JSON: a changed file is noticed."""
@@ -120,6 +173,7 @@ class Drawn:
             "why_not": self.why_not,
             "counts": self.counts.tolist(),
             "shells": [shell.plain() for shell in self.shells],
+            **({"anions": [one.plain() for one in self.anions]} if self.anions else {}),
         }
         write_text(path, json.dumps(sealed(data), ensure_ascii=False) + "\n")
 
@@ -134,15 +188,13 @@ class Drawn:
         try:
             if data["classes"] != list(CLASSES):
                 raise ValueError("it has other classes")
-            counts = np.array(data["counts"], int).reshape(-1, len(CLASSES))
-            if (counts < 0).any():
-                raise ValueError("it counts less than no shell")
             return cls(
                 str(data["centre"]),
-                counts,
+                _counts(data["counts"]),
                 tuple(DrawnShell.from_plain(one) for one in data["shells"]),
                 str(data["why_not"]),
                 str(data["stage"]),
+                tuple(DrawnAnions.from_plain(one) for one in data.get("anions", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(Path(path), "file of drawn shells", error, _REMEDY) from error

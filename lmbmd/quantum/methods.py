@@ -61,7 +61,7 @@ def check_installed(options: QuantumOptions) -> None:
         LmbmdError: naming it.
     """
     xtb.calculator_class()  # whatever the method is: for the minima of free molecules and of relaxed shells
-    if options.method == "pbe0" or options.dft_per_class:
+    if options.method == "pbe0" or options.dft_per_class or options.bands:
         dft.modules()
 
 

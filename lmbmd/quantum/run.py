@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from lmbmd.core.files import damaged, read_json, sealed, write_text
 from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, refusal
+from lmbmd.quantum.bands import OF_BAND, band, band_job, band_of, pbe0
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, refusal
 from lmbmd.quantum.energies import OF_FREE, OF_MOLECULE, OF_SHELL, free_molecule, relaxed, shell_energies
 from lmbmd.quantum.methods import Variant, check_installed, variants
 from lmbmd.quantum.options import QuantumOptions
@@ -28,9 +29,13 @@ _REMEDY = "Run the quantum stage again."
 #: Of so many drawn geometries of a species the free molecule's minimum is looked for.
 FREE_STARTS = 3
 #: What of a job's data decides its result, and by whom it is computed.
-_DECIDES = {"shell": ("molecules", "element", "xyz_A", "contacts"), "free": ("charge_e", "element", "starts")}
+_DECIDES = {
+    "shell": ("molecules", "element", "xyz_A", "contacts"),
+    "free": ("charge_e", "element", "starts"),
+    "band": ("element", "xyz_A", "moving", "charge_e", "contacts", "around_e", "around_A", "bonds", "window_cm"),
+}
 #: Versions of the jobs by geometry. Not the stage's: what is kept took hours, and goes only where its numbers change.
-_JOBS = {"sampled": "quantum/1", "relaxed": "quantum/2"}
+_JOBS = {"sampled": "quantum/1", "relaxed": "quantum/2", "band": "bands/1"}
 _PROGRAMS = {"gfn2": ("tblite",), "pbe0": ("pyscf", "tblite")}
 
 
@@ -47,6 +52,9 @@ class Energies:
         variants: by their keys; the first became descriptors.
         why_not: why nothing could be computed; "" if it was.
         facts: options, stage and versions.
+        bands: by species of anions ``counts`` (of each class in every frame), and ``title`` of the band, ``shells`` (as
+            above, ``found`` being what ``bands.band`` gives, or ``why_not``) and ``alone``, what was found of anions by
+            themselves; or ``why_not``, if no band is known of it. Empty if bands are not asked for.
     """
 
     centre: str
@@ -56,6 +64,7 @@ class Energies:
     variants: Mapping[str, Variant]
     why_not: str
     facts: Mapping[str, Any]
+    bands: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """As sealed JSON."""
@@ -67,6 +76,7 @@ class Energies:
             "free": self.free,
             "variants": {key: asdict(one) for key, one in self.variants.items()},
             "why_not": self.why_not,
+            **({"bands": self.bands} if self.bands else {}),
         }
         write_text(path, json.dumps(sealed(_without_nan(data)), ensure_ascii=False) + "\n")
 
@@ -83,10 +93,12 @@ class Energies:
             known = {key: Variant(**one) for key, one in data.pop("variants").items()}
             centre, why_not = str(data.pop("centre")), str(data.pop("why_not"))
             counts = np.array(data.pop("counts"), int).reshape(-1, len(CLASSES))
+            bands = data.pop("bands", {})
             _check_fits(shells, free, known)
+            _check_bands(bands)
             if not isinstance(data["options"], dict) or (counts < 0).any() or not (shells or why_not):
                 raise ValueError("its parts do not fit together")
-            return cls(centre, counts, shells, free, known, why_not, data)
+            return cls(centre, counts, shells, free, known, why_not, data, bands)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(Path(path), "file of energies of shells", error, _REMEDY) from error
 
@@ -128,6 +140,26 @@ def _check_fits(
                 check(found, OF_FREE)
 
 
+def _check_bands(bands: Mapping[str, Mapping[str, Any]]) -> None:
+    """Likewise of bands.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: then.
+    """
+    for one in bands.values():
+        counts = np.array(one["counts"], int).reshape(-1, len(CLASSES))
+        if (counts < 0).any() or not isinstance(one.get("why_not", one.get("title")), str):
+            raise ValueError("its bands do not fit together")
+        for shell in one.get("shells", ()):
+            words = [shell[key] for key in ("name", "label")]
+            is_sound = all(isinstance(word, str) for word in words) and type(shell["frame"]) is int
+            if not is_sound or shell["kind"] not in CLASSES:
+                raise ValueError("an anion among its bands does not fit together")
+        for found in (*(shell["found"] for shell in one.get("shells", ())), *one.get("alone", ())):
+            if not isinstance(found.get("why_not"), str) and any(type(found[k]) not in (int, float) for k in OF_BAND):
+                raise ValueError("one of its bands is no number")
+
+
 def _without_nan(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _without_nan(value) for key, value in data.items()}
@@ -163,7 +195,7 @@ def compute(
     used = list(dict.fromkeys(variant for _, variant in jobs))
     facts = {
         "stage": stages.QUANTUM,
-        "options": options.model_dump(mode="json"),
+        "options": options.facts(),
         "drawn_by": drawn.stage,
         "versions": {key: value for key, value in versions().items() if key in ("lmbmd", "tblite", "pyscf")},
     }
@@ -174,13 +206,18 @@ def compute(
     starts = _free_starts(drawn.shells)
     plain = [("shell", shell.plain(), asdict(variant)) for shell, variant in jobs]
     plain += [("free", one, asdict(variant)) for variant in used for one in starts]
+    n_energies = len(plain)
+    of_bands = {one.species: _band_jobs(one) for one in drawn.anions} if options.bands else {}
+    if options.bands:
+        by = asdict(Variant("pbe0", options.bands.basis, None, "relaxed"))
+        plain += [("band", data, by) for each in of_bands.values() if each for data in (*each.shells, *each.alone)]
     found = list(_kept(plain, Path(cache), workers, progress))
     of_shell: dict[str, dict[str, Any]] = {shell.name: {} for shell in drawn.shells}
     for (shell, variant), one in zip(jobs, found, strict=False):
         of_shell[shell.name][variant.key] = one
     free: dict[str, dict[str, Any]] = {}
     names = [(variant.key, one["species"]) for variant in used for one in starts]
-    for (name, species), one in zip(names, found[len(jobs) :], strict=True):
+    for (name, species), one in zip(names, found[len(jobs) : n_energies], strict=True):
         free.setdefault(name, {})[species] = one
     shells = tuple(
         {
@@ -193,12 +230,53 @@ def compute(
         }
         for shell in drawn.shells
     )
-    return Energies(drawn.centre, drawn.counts, shells, free, {one.key: one for one in used}, "", facts)
+    bands = _filed(drawn.anions, of_bands, found[n_energies:])
+    return Energies(drawn.centre, drawn.counts, shells, free, {one.key: one for one in used}, "", facts, bands)
+
+
+class _BandJobs(NamedTuple):
+    """Of one species of anions: the title of its band, jobs of the drawn ones, and of some of them by themselves."""
+
+    title: str
+    shells: list[dict[str, Any]]
+    alone: list[dict[str, Any]]
+
+
+def _band_jobs(anions: DrawnAnions) -> _BandJobs | None:
+    """None if no band is known of it. By themselves, those that touch no ion come first: they are computed anyway."""
+    if not anions.shells:
+        return None
+    own = anions.shells[0].atoms[0]
+    known = band_of([anions.shells[0].element[k] for k in own], anions.shells[0].xyz_A[list(own)])
+    if known is None:
+        return None
+    first = sorted(anions.shells, key=lambda shell: CLASSES.index(shell.kind))[:FREE_STARTS]
+    jobs = [band_job(shell, known) for shell in anions.shells]
+    return _BandJobs(known.title, jobs, [band_job(shell, known, is_alone=True) for shell in first])
+
+
+def _filed(
+    anions: Sequence[DrawnAnions], jobs: Mapping[str, _BandJobs | None], found: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What was found of each species' band, in the order of the jobs."""
+    bands: dict[str, dict[str, Any]] = {}
+    results = iter(found)
+    for one in anions:
+        filed: dict[str, Any] = {"counts": one.counts.tolist()}
+        each = jobs.get(one.species)
+        if each is None:
+            filed["why_not"] = "no anion was drawn" if not one.shells else "no band is known of it"
+        else:
+            words = [{k: getattr(s, k) for k in ("name", "label", "kind", "frame", "time_ps")} for s in one.shells]
+            filed |= {"title": each.title, "shells": [{**said, "found": next(results)} for said in words]}
+            filed["alone"] = [next(results) for _ in each.alone]
+        bands[one.species] = filed
+    return bands
 
 
 def nothing(drawn: Drawn, options: QuantumOptions, why: LmbmdError) -> Energies:
     """The outcome of a computation that could not begin."""
-    facts = {"stage": stages.QUANTUM, "options": options.model_dump(mode="json"), "drawn_by": drawn.stage}
+    facts = {"stage": stages.QUANTUM, "options": options.facts(), "drawn_by": drawn.stage}
     return Energies(drawn.centre, drawn.counts, (), {}, {}, refusal(why), facts)
 
 
@@ -242,7 +320,13 @@ def _kept(
     paths = []
     for kind, data, variant in jobs:
         programs = {name: installed.get(name) for name in _PROGRAMS[variant["method"]]}
-        decides = [_JOBS[variant["geometry"]], programs, kind, {key: data[key] for key in _DECIDES[kind]}, variant]
+        decides = [
+            _JOBS[kind if kind == "band" else variant["geometry"]],
+            programs,
+            kind,
+            {key: data[key] for key in _DECIDES[kind]},
+            variant,
+        ]
         paths.append(cache / f"{sha256_of(canonical_json(decides).encode())[:32]}.json")
     known = {k: found for k, path in enumerate(paths) if (found := _cached(path)) is not None}
     # One job may stand for several: the same shell, drawn twice, has one path.
@@ -276,9 +360,11 @@ def _job(kind: str, data: Mapping[str, Any], variant: Mapping[str, Any], path: s
     chosen = Variant(**variant)
     solve = chosen.solver()
     try:
-        if kind == "free":
+        if kind == "band":
+            found: dict[str, Any] = band(data, pbe0(data, chosen.basis))
+        elif kind == "free":
             places = [np.array(x) for x in data["starts"]]
-            found: dict[str, Any] = free_molecule(data["element"], places, data["charge_e"], solve, chosen.permittivity)
+            found = free_molecule(data["element"], places, data["charge_e"], solve, chosen.permittivity)
         else:
             shell = DrawnShell.from_plain(data)
             x = relaxed(shell, chosen.permittivity) if chosen.geometry == "relaxed" else None

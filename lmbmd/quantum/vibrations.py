@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lmbmd.core.units import BOHR_A
+from lmbmd.quantum.solution import NotConverged
 from lmbmd.quantum.xtb import Surface
 
 #: Of the numerical Hessian, bohr.
 STEP_BOHR = 0.01
 #: Wavenumber (1/cm) of a force constant of one hartree/bohr² and a mass of one amu: √(E_h / a₀² / m_u) / 2πc.
 PER_CM = 5140.4871
+#: Bound of the error of a mode that is followed by itself, 1/cm.
+TRACKED_CM = 4.0
 #: Electric field of finite differences, hartree/(e bohr).
 FIELD_AU = 0.003
 
@@ -69,6 +72,76 @@ def band_cm(
     overlap = (motion @ mode[:, inside]) ** 2
     best = int(overlap.argmax())
     return float(wavenumber_cm[inside[best]]), float(overlap[best])
+
+
+def product(
+    surface: Surface, positions_A: np.ndarray, moving: Sequence[int], mass_amu: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """From a mass-weighted unit vector (3 m,) to the mass-weighted partial Hessian times it, hartree/bohr²/amu.
+
+    A central difference: two gradients, the atom that moves most by ``2 STEP_BOHR`` to either side.
+    """
+    x, root = positions_A / BOHR_A, np.sqrt(np.repeat(mass_amu, 3))
+
+    def times(vector: np.ndarray) -> np.ndarray:
+        step = (vector / root).reshape(-1, 3)
+        step *= (size := 2 * STEP_BOHR / np.linalg.norm(step, axis=1).max())
+        ends = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[list(moving)] += sign * step
+            ends.append(surface(moved)[1][list(moving)].ravel())
+        return (ends[0] - ends[1]) / (2 * size) / root
+
+    return times
+
+
+def tracked(
+    times: Callable[[np.ndarray], np.ndarray],
+    motion: np.ndarray,
+    like: np.ndarray,
+    within_cm: float = TRACKED_CM,
+    most: int = 20,
+) -> tuple[float, float]:
+    """The mode that is most of a motion, without the whole Hessian (10.1063/1.1523908): wavenumber and share.
+
+    The Hessian is known in the space of a few vectors, the motion the first; of the modes there the one with the
+    largest share of the motion is taken, and its residual, divided by a rough Hessian, is the next vector. The
+    eigenvalue is then within the residual of a true one. A share above one half is that of no other mode.
+
+    Args:
+        times: ``product``.
+        motion: (3 m,) mass-weighted unit vector.
+        like: (3 m, 3 m) rough mass-weighted Hessian.
+        within_cm: bound of the error at which it stops, 1/cm; the error itself is of second order in it.
+        most: vectors.
+
+    Raises:
+        NotConverged: if that many do not find it.
+    """
+    value, vector = np.linalg.eigh(like)
+    space, images = [motion / np.linalg.norm(motion)], [times(motion / np.linalg.norm(motion))]
+    while True:
+        basis, image = np.array(space).T, np.array(images).T
+        small = basis.T @ image
+        energies, mixed = np.linalg.eigh(0.5 * (small + small.T))
+        best = int(((motion @ basis @ mixed) ** 2).argmax())
+        here, mode = float(energies[best]), basis @ mixed[:, best]
+        residual = image @ mixed[:, best] - here * mode
+        bound = PER_CM * float(np.linalg.norm(residual)) / (2 * np.sqrt(max(here, 1e-9)))
+        if bound < within_cm or len(space) == len(motion):
+            return float(np.sign(here) * PER_CM * np.sqrt(abs(here))), float((motion @ mode) ** 2)
+        if len(space) == most:
+            raise NotConverged(f"the band was not found with {most} vectors: within {bound:.0f} 1/cm")
+        apart = value - here
+        apart = np.where(apart < 0, -1, 1) * np.maximum(np.abs(apart), 0.05 * abs(here))
+        against, along = (vector @ ((vector.T @ one) / apart) for one in (residual, mode))
+        new = (mode @ against) / (mode @ along) * along - against
+        for _ in range(2):
+            new -= basis @ (basis.T @ new)
+            new /= np.linalg.norm(new)
+        space.append(new)
+        images.append(times(new))
 
 
 def polarisability_gradient(in_field: Callable[[np.ndarray], Surface], positions_A: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from lmbmd.analysis.scattering.options import MeasuredCurve, StudyScattering
 from lmbmd.core.files import write_text
 from lmbmd.formulation.models import SECTIONS, Conditions, Formulation, Size
 from lmbmd.formulation.polymers.entry import Polymer
-from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.options import BandOptions, QuantumOptions
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import Anneal, Protocol, Transport
 from lmbmd.study.study import StudyFile
@@ -35,6 +35,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "scattering": StudyScattering,
     "measured": MeasuredCurve,
     "quantum": QuantumOptions,
+    "bands": BandOptions,
     "cipa": CipaThresholds,
     "compactness": CompactnessOptions,
 }

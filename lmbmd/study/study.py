@@ -256,11 +256,14 @@ class Study:
             return ""
         options = self.describe_options(name)
         classes = options.model_dump(mode="json", exclude={"top_shells", "cipa", "compactness", "cutoff_shift_A"})
-        return canonical_json([self.quantum.model_dump(mode="json", include={"shells_per_class", "seed"}), classes])
+        drawn = self.quantum.model_dump(mode="json", include={"shells_per_class", "seed"})
+        if self.quantum.bands:
+            drawn["bands"] = self.quantum.bands.per_class
+        return canonical_json([drawn, classes])
 
     def quantum_text(self) -> str:
         """What is computed of the drawn shells, as canonical JSON; "" if nothing is asked for."""
-        return canonical_json(self.quantum.model_dump(mode="json")) if self.quantum else ""
+        return canonical_json(self.quantum.facts()) if self.quantum else ""
 
     @property
     def quantum_files(self) -> list[str]:
@@ -303,7 +306,7 @@ class Study:
         """``describe_options`` as canonical JSON, and what is asked of other stages; a change describes anew."""
         options = self.describe_options(name).model_dump(mode="json")
         if self.quantum:
-            options |= {"quantum": self.quantum.model_dump(mode="json")}
+            options |= {"quantum": self.quantum.facts()}
         if self.scattering is None:
             return canonical_json(options)
         curves = [one.model_dump(mode="json") for one in self.measured(name).values()]

@@ -14,8 +14,9 @@ from rdkit import Chem
 
 from benchmarks.bands import BONDS, WINDOW_CM
 from lmbmd.core.units import BOHR_A
-from lmbmd.quantum import dft
-from lmbmd.quantum.vibrations import PER_CM, band_cm, stretch, wavenumbers_cm
+from lmbmd.quantum import bands, dft, xtb
+from lmbmd.quantum.solution import NotConverged, atomic_numbers
+from lmbmd.quantum.vibrations import PER_CM, band_cm, partial_hessian, stretch, tracked, wavenumbers_cm
 
 FOLDER = Path(__file__).parent / "fsi_pbe0"
 STRUCTURES = ("free", "CIP", "AGG")
@@ -53,6 +54,106 @@ def test_the_band_rises_from_the_free_ion_to_the_pair_and_to_the_aggregate():
     free, pair, aggregate = (band(name) for name in ("free", "CIP", "AGG"))
     assert free[0] + 5 < pair[0] and pair[0] + 5 < aggregate[0]
     assert min(one[1] for one in (free, pair, aggregate)) > 0.5  # one line is most of it
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_the_band_is_found_without_the_whole_hessian(name):
+    """From the diagonal of the Hessian alone as a guess: at most 12 of 27 products, within 0.1 1/cm."""
+    found, _, mass, hessian = stored(name)
+    root = np.sqrt(np.repeat(mass[:MOVING], 3))
+    weighted = hessian[: 3 * MOVING, : 3 * MOVING] / np.outer(root, root)
+    asked = []
+
+    def times(vector):
+        asked.append(vector)
+        return weighted @ vector
+
+    motion = stretch(np.array(found["xyz_A"])[:MOVING], BONDS, mass[:MOVING])
+    place, share = tracked(times, motion, np.diag(np.diag(weighted)), within_cm=2.0)
+    assert place == pytest.approx(band(name)[0], abs=0.1) and share == pytest.approx(band(name)[1], abs=0.01)
+    assert len(asked) <= 14
+    with pytest.raises(NotConverged, match="not found with 2 vectors"):
+        tracked(times, motion, np.diag(np.diag(weighted)), most=2)
+
+
+def test_the_band_of_an_anion_is_told_from_its_atoms():
+    found, *_ = stored("AGG")
+    x = np.array(found["xyz_A"])
+    known = bands.band_of(found["element"][:MOVING], x[:MOVING])
+    assert known.title == "S–N–S" and {frozenset(pair) for pair in known.bonds} == {frozenset(p) for p in BONDS}
+    assert bands.band_of(NITRATE["element"][:4], np.array(NITRATE["xyz_A"])[:4]).bonds == ((0, 1), (0, 2), (0, 3))
+    assert bands.band_of(found["element"], x) is None  # with the ions it is no anion
+    assert bands.band_of(["O", "H"], np.array([[0.0, 0, 0], [0.97, 0, 0]])) is None
+
+
+#: Li⁺ between two O of nitrate, with water beside it as point charges.
+NITRATE = {
+    "element": ["N", "O", "O", "O", "Li"],
+    "xyz_A": [[0, 0, 0], [1.09, 0.66, 0], [-1.06, 0.66, 0], [0, -1.25, 0.02], [0.0, 2.2, 0.1]],
+    "moving": 4,
+    "charge_e": 0,
+    "contacts": [[4, 1], [4, 2]],
+    "around_e": [-0.8, 0.4, 0.4],
+    "around_A": [[0, 4.1, 0.3], [0.8, 4.7, 0.3], [-0.8, 4.7, 0.3]],
+    "bonds": [[0, 1], [0, 2], [0, 3]],
+    "window_cm": [850, 1350],
+}
+
+
+def springs(rest_A):
+    """Bonds of nitrate as springs, its plane stiff, and Li⁺ wanted so far from N."""
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (0, 4)]
+    wanted = np.array([1.25, 1.25, 1.25, 2.165, 2.165, 2.165, rest_A]) / BOHR_A
+    force = np.array([0.5] * 3 + [0.2] * 3 + [0.05])
+
+    def surface(x):
+        gradient, energy = np.zeros_like(x), 0.0
+        for (a, b), length, k in zip(pairs, wanted, force, strict=True):
+            apart = x[a] - x[b]
+            far = np.linalg.norm(apart)
+            energy += 0.5 * k * (far - length) ** 2
+            gradient[a] += k * (far - length) / far * apart
+            gradient[b] -= k * (far - length) / far * apart
+        return energy, gradient
+
+    return surface
+
+
+def test_an_anion_that_lets_go_of_an_ion_or_whose_band_lies_elsewhere_is_an_outcome():
+    guess = lambda _: np.eye(12)  # noqa: E731
+    found = bands.band(NITRATE, springs(2.2), guess)
+    assert 850 < found["band_cm"] < 1350 and found["share"] > 0.9
+    with pytest.raises(NotConverged, match=r"an ion was let go .*: 1\.\d\d Å became 2\.\d\d Å"):
+        bands.band(NITRATE, springs(3.2), guess)
+    with pytest.raises(NotConverged, match=r"found at \d+ 1/cm, outside of 1000–1100"):
+        bands.band({**NITRATE, "window_cm": [1000, 1100]}, springs(2.2), guess)
+
+
+def test_the_band_is_that_of_the_whole_partial_hessian_at_rest():
+    pytest.importorskip("tblite", reason="the extra 'quantum' is not installed")
+    numbers = atomic_numbers(NITRATE["element"])
+    surface = xtb.gfn2(numbers, 0, accuracy=0.01)
+    found = bands.band(NITRATE, surface)
+    _, x = xtb.relax(surface, np.array(NITRATE["xyz_A"]), *xtb.FINE[1:], frozen=np.arange(5) == 4)
+    mass = np.array([14.007, 15.999, 15.999, 15.999])
+    w, mode = wavenumbers_cm(partial_hessian(surface, x, range(4)), mass)
+    place, share = band_cm(w, mode, stretch(x[:4], NITRATE["bonds"], mass), (850, 1350))
+    assert found["band_cm"] == pytest.approx(place, abs=2.0) and found["share"] == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.slow
+def test_forces_of_pbe0_among_point_charges_are_those_of_its_energy():
+    pytest.importorskip("pyscf", reason="the extra 'quantum' is not installed")
+    numbers, around = np.array([8, 1, 1]), (np.array([1.0, -0.4]), np.array([[0.0, -2.2, 0.1], [0.3, 2.9, 0.2]]))
+    x = np.array([[0.0, 0, 0], [0.757, 0.586, 0], [-0.757, 0.586, 0]]) / BOHR_A
+    surface = dft.surface(numbers, 0, grid=1, around=around)
+    gradient = surface(x)[1]
+    bare = dft.surface(numbers, 0, grid=1)(x)[1]
+    step = np.zeros_like(x)
+    step[0] = [0.0, 0.01, 0.0]
+    slope = (surface(x + step)[0] - surface(x - step)[0]) / 0.02
+    assert gradient[0, 1] == pytest.approx(slope, abs=3e-5)
+    assert abs(gradient[0, 1] - bare[0, 1]) > 1e-2 and abs(gradient.sum(axis=0)).max() > 1e-2
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from quantum_shells import made_up
+from quantum_shells import banded, made_up
 
+from lmbmd.analysis.energies.bands_account import bands_account
 from lmbmd.analysis.energies.shells_account import energies_account
 from lmbmd.analysis.families import definitions, schemas
 from lmbmd.core.errors import LmbmdError
@@ -45,6 +46,23 @@ def test_energies_have_a_chapter_with_figures_tables_and_what_failed():
     assert any(row[2].text.startswith("PBE0/def2-svp, vacuum") for row in shown["energies-compared"].rows)
     assert all(block["definition"] in definitions() for block in chapter.every_block if "definition" in block)
     assert set(tables.NUMBERS.values()) <= set(definitions())
+
+
+def test_bands_have_a_curve_and_a_table_of_shifts_by_class():
+    account = bands_account([banded(), banded()])
+    found = Described(
+        descriptor_frame(account.rows), dict(account.tables), tuple(account.notes), {"centre": "Li"}, schemas()
+    )
+    chapter = _energies(StatePoint(298.15, found), None, {})
+    (drawing,) = [d for block in chapter.every_block for d in block.get("drawings", ())]
+    assert "CIP" in drawing.alt and "20" in drawing.alt and drawing.title == "S–N–S band of FSI⁻" and drawing.svg
+    assert list(drawing.data.columns) == ["species", "kind", "wavenumber_cm", "intensity_cm"]
+    (shown,) = [block["table"] for block in chapter.every_block if "table" in block]
+    by_name = {row[1].text: row for row in shown.rows}
+    assert by_name["Shift in AGG-I"][5].text == "4 of 6" and "let go" in by_name["Shift in AGG-I"][5].remark
+    assert by_name["Band of the free anion"][2].text.startswith("726") and "Shift in AGG-II" not in by_name
+    assert {row[1].definition for row in shown.rows} == {"bands"} <= set(definitions())
+    assert "18 anions FSI were drawn for their band and 16 computed by PBE0/def2-svp." in chapter.lead
 
 
 PRIMARY = "GFN2-xTB, vacuum, sampled"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import report_inputs
 from pages import EVIL, Document, load
-from quantum_shells import made_up
+from quantum_shells import banded, made_up
 
+from lmbmd.analysis.energies.bands_account import bands_account
 from lmbmd.analysis.energies.shells_account import energies_account
 from lmbmd.report.pages.page import formulation_page
 from lmbmd.report.words import references
@@ -100,6 +101,10 @@ def test_methods_of_quantum_chemistry_are_cited_by_those_that_have_numbers(resul
     rng = np.random.default_rng(1)
     assert cited(made_up(rng, dft=False)) & {gfn2, pbe0, pyscf} == {gfn2}
     assert {gfn2, pbe0, pyscf} <= cited(made_up(rng))
+    tables = dict(bands_account([banded()]).tables)
+    described = dataclasses.replace(point.described, tables={**point.described.tables, **tables})
+    alone = dois(dataclasses.replace(results, state_points=(dataclasses.replace(point, described=described),)))
+    assert alone & {gfn2, pbe0, pyscf, "10.1063/1.1523908"} == {pbe0, pyscf, "10.1063/1.1523908"}
     without = made_up(rng)
     for shell in without.shells:
         shell["found"].update({name: {"why_not": "SCF not converged"} for name in shell["found"] if "PBE0" in name})

@@ -73,6 +73,8 @@ def test_energies_are_added_to_a_finished_study(tmp_path, monkeypatch, capsys):
         ("{method: orca}", r"quantum\.method.*orca.*gfn2"),
         ("{shells_per_clas: 3}", r"shells_per_clas.*shells_per_class"),
         ("{permittivity: 0.5}", r"quantum\.permittivity.*more than 1"),
+        ("{bands: {method: gfn2}}", r"quantum\.bands\.method.*does not follow bands of anions.*619.*pbe0"),
+        ("{bands: {width: 3}}", r"quantum\.bands.*'width'.*width_cm"),
         ("{basis: sto-3g}", r"quantum\.basis.*def2-svp"),
     ],
 )

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from lmbmd.analysis.clusters.ions import ions_of
+from lmbmd.analysis.clusters.ions import Ions, ions_of
 from lmbmd.analysis.first_shell import FirstShell, first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.radial_account import pooled_rdf
 from lmbmd.analysis.shells.coordination import compositions, ligand_columns, ligand_species, shell_label
-from lmbmd.analysis.shells.cutoffs import first_shell_cutoffs
-from lmbmd.analysis.snapshots import cut_out, shell_pick
+from lmbmd.analysis.shells.cutoffs import Cutoffs, first_shell_cutoffs
+from lmbmd.analysis.snapshots import Pick, cut_out, shell_pick
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import derived_seed
 from lmbmd.data.atoms import AtomTable
-from lmbmd.data.contacts import ContactFile
+from lmbmd.data.contacts import ContactFile, FrameContacts
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, Molecule
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.trajectory.frames import Frames
 from lmbmd.trajectory.parts import Joined
@@ -121,22 +122,101 @@ def draw(
             label = shell_label(
                 compositions(first.pairs, ligand_columns(atoms), len(atoms.centres), len(names))[number], names
             )
-            shells.append(_shell(f"{kind}-{rank}", kind, label, first, frame, atoms, number))
+            pick = shell_pick(first.contacts, atoms, label, number)
+            shells.append(_cut(f"{kind}-{rank}", kind, pick, frame, atoms))
+    anions: tuple[DrawnAnions, ...] = ()
+    if options.bands is not None:
+        names_of = [one.name for one in atoms.species if one.charge < 0]
+        anions = tuple(
+            _anions(frames, contacts, cutoffs, atoms, ions, name, options, describing, replica) for name in names_of
+        )
     counts = np.array([np.bincount(row, minlength=len(CLASSES)) for row in found], int)
-    return Drawn(centre, counts.reshape(-1, len(CLASSES)), tuple(shells), "", stages.DRAW)
+    return Drawn(centre, counts.reshape(-1, len(CLASSES)), tuple(shells), "", stages.DRAW, anions)
 
 
-def _shell(
-    name: str, kind: str, label: str, first: FirstShell, frame: Frame, atoms: AtomTable, number: int
-) -> DrawnShell:
-    pick = shell_pick(first.contacts, atoms, label, number)
+def anion_classes(first: FirstShell, agg_ii_from: int) -> np.ndarray:
+    """The place in ``CLASSES`` of every anion, (n_anions,) int64: by how many centres touch it."""
+    pairs, ions = first.pairs, first.ions
+    anion = ions.node[pairs.unit] - ions.n_centres
+    touched = np.bincount(anion[anion >= 0], minlength=len(ions) - ions.n_centres)
+    return np.searchsorted([1, 2, agg_ii_from], touched, side="right")
+
+
+def _anions(
+    frames: Frames | Joined,
+    contacts: ContactFile,
+    cutoffs: Cutoffs,
+    atoms: AtomTable,
+    ions: Ions,
+    species: str,
+    options: QuantumOptions,
+    describing: DescribeOptions,
+    replica: int,
+) -> DrawnAnions:
+    """Anions of one species, drawn as shells are."""
+    assert options.bands is not None
+    units = ions.unit[ions.n_centres :]
+    mine = np.flatnonzero(atoms.unit_species[units] == atoms.species_index(species))
+    every = (first_shell(full, cutoffs, atoms, ions) for full in contacts)
+    found = np.array([anion_classes(first, describing.agg_ii_from)[mine] for first in every]).reshape(-1, len(mine))
+    shells = []
+    for place, kind in enumerate(CLASSES):
+        where, who = np.nonzero(found == place)
+        rng = np.random.default_rng(derived_seed("anions", options.seed, replica, species, kind))
+        for rank, k in enumerate(spread(len(where), options.bands.per_class, rng).tolist(), start=1):
+            (frame,) = frames.part(int(where[k]), int(where[k]) + 1)
+            first = first_shell(contacts.frame(int(where[k])), cutoffs, atoms, ions)
+            _check_same(frame, first.contacts.time_ps, frames.name)
+            pick = anion_pick(first.contacts, atoms, int(units[mine[who[k]]]))
+            one = _cut(f"{species}-{kind}-{rank}", kind, pick, frame, atoms)
+            shells.append(replace(one, charge_e=_partial_charges(one, atoms.charge_e[cut_out(pick, frame, atoms)[0]])))
+    counts = np.array([np.bincount(row, minlength=len(CLASSES)) for row in found], int)
+    return DrawnAnions(species, counts.reshape(-1, len(CLASSES)), tuple(shells))
+
+
+def anion_pick(shell: FrameContacts, atoms: AtomTable, unit: int) -> Pick:
+    """An anion, the ions in contact with it, and all other molecules in contact with these ions.
+
+    Each is where the contact's edge says it is; of one that is reached in two ways, the first counts.
+    """
+    partner = atoms.unit[shell.atom]
+    members, places = [unit], [np.zeros(3)]
+    near, where = np.unique(shell.row[partner == unit], return_index=True)
+    edges = shell.edge[partner == unit][where].astype(float)
+    for number, edge in zip(near.tolist(), edges, strict=True):
+        members.append(int(atoms.unit[atoms.centres[number]]))
+        places.append(-edge)
+    for number, edge in zip(near.tolist(), edges, strict=True):
+        for k in range(shell.offsets[number], shell.offsets[number + 1]):
+            if (other := int(partner[k])) not in members:
+                members.append(other)
+                places.append(shell.edge[k].astype(float) - edge)
+    rows = np.flatnonzero(partner == unit)
+    names = [atoms.species[k].name for k in atoms.unit_species[members[1:]]]
+    label = " ".join(f"{name}{names.count(name)}" for name in dict.fromkeys(names)) or "alone"
+    charge = sum(atoms.species[k].charge for k in atoms.unit_species[members])
+    pairs = np.column_stack([atoms.centres[shell.row[rows]], shell.atom[rows]])
+    return Pick(label, label, shell.index, shell.time_ps, np.array(members), np.array(places), charge, pairs)
+
+
+def _partial_charges(shell: DrawnShell, simulated_e: np.ndarray) -> tuple[float, ...]:
+    """Those of the simulation, of ions without the scale that it may have: each molecule's add up to its charge."""
+    found = simulated_e.astype(float).copy()
+    for molecule, span in zip(shell.molecules, shell.atoms, strict=True):
+        part = found[list(span)]
+        total = part.sum()
+        found[list(span)] = part * molecule.charge_e / total if molecule.charge_e else part - total / len(part)
+    return tuple(found.tolist())
+
+
+def _cut(name: str, kind: str, pick: Pick, frame: Frame, atoms: AtomTable) -> DrawnShell:
     index, x = cut_out(pick, frame, atoms)
     place = {atom: k for k, atom in enumerate(index.tolist())}
     species = [atoms.species[k] for k in atoms.unit_species[pick.units]]
     sizes = np.diff(atoms.first_atom_of_unit)[pick.units].tolist()
     return DrawnShell(
         name,
-        label,
+        pick.label,
         kind,
         frame.index,
         frame.time_ps,

@@ -87,6 +87,35 @@ def levels(point: StatePoint) -> list[Drawing]:
     return [Drawing(f"{point.label}-levels", "Levels of molecules in shells", alt, caption, rows, figure)]
 
 
+def bands(point: StatePoint) -> list[Drawing]:
+    """The band of each species of anions, weighted by class, and the free anion's."""
+    curves, means = point.table("bands_curve"), point.table("bands")
+    if curves is None or means is None:
+        return []
+    made = []
+    for species, rows in curves.groupby("species", sort=False):
+        who, about = naming.species(str(species)), means[means.species == species]
+        figure, ax = axes(MEDIUM)
+        for kind, line in rows.groupby("kind", sort=False):
+            style = {"color": INK, "linewidth": 1.8} if kind == "all" else {"color": CLASSES[str(kind)]}
+            ax.plot(line.wavenumber_cm, line.intensity_cm, label=str(kind), **style)
+        free = float((about.band_cm - about.shift_cm).mean())
+        if np.isfinite(free):
+            ax.axvline(free, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        title = f"{about.band.iloc[0]} band of {who}"
+        ax.set(xlabel="wavenumber (1/cm)", ylabel="per 1/cm", title=title, ylim=(0, None))
+        ax.legend()
+        words = [
+            f"{row.kind} {rounding.number(row.shift_cm, row.error if row.error > 0 else None)} 1/cm"
+            for row in about.itertuples()
+            if np.isfinite(row.shift_cm)
+        ]
+        alt = f"{title}, weighted by class; shifts against the free anion: " + "; ".join(words)
+        caption = f"Harmonic, unscaled ({about.method.iloc[0]}). The dotted line: the free anion."
+        made.append(Drawing(f"{point.label}-band-{naming.slug(str(species))}", title, alt, caption, rows, figure))
+    return made
+
+
 def _classes(
     point: StatePoint, single: pd.DataFrame, means: pd.DataFrame, quantity: str, title: str, stem: str, on: On
 ) -> Drawing:

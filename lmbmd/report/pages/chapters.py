@@ -45,6 +45,7 @@ PLACED = frozenset(
         "motion",
         "scattering",
         "energies",
+        "bands",
     }
 )
 
@@ -214,10 +215,13 @@ def _energies(point: StatePoint, results: Results, colour: Mapping[str, str]) ->
         "energies",
         "Energies of shells",
         "How strongly the ion is held, what it costs to take one molecule out, and how levels move: quantum "
-        f"chemistry of shells that were cut out of the run. {' '.join(point.notes('energies'))}".strip(),
+        "chemistry of shells that were cut out of the run. "
+        f"{' '.join([*point.notes('energies'), *point.notes('bands')])}".strip(),
         blocks(
             _figures(energies.by_class(point), "medium", "energies"),
             table(of_energies.numbers(point), "energies"),
+            _figures(energies.bands(point), "medium", "bands_curve", "energies-bands"),
+            table(of_energies.bands(point), "energies-bands"),
         ),
         (),
         blocks(

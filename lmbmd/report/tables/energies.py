@@ -120,3 +120,33 @@ def compared(point: StatePoint) -> Table | None:
     caption = "The same shells in another way, minus the first: mean and root mean square, and their correlation."
     columns = ("quantity", "of", "by", "mean ± error", "r.m.s.", "correlation", "number")
     return Table(caption, columns, shown, headers=3)
+
+
+#: Descriptors of bands, in the order of their table.
+BANDS = ("free_band_cm", "band_cm", "band_shift_cm")
+
+
+def bands(point: StatePoint) -> Table | None:
+    """The band of each species and its shift by class, with how much of its motion is in it; None if not asked for."""
+    found = point.table("bands")
+    if found is None:
+        return None
+    rows = point.described.descriptors
+    whole = rows[rows.name.isin(BANDS)].set_index(["name", "species"])
+    shown = []
+    for species, mine in found.groupby("species", sort=False):
+        for name in BANDS:
+            row = whole.loc[(name, species)]
+            head = (Cell(naming.species(str(species))), Cell(naming.quantity(name), "bands"))
+            number = value(row.value, existing(row.error) if row.error == row.error else row.error, doubt_of(row))
+            shown.append((*head, number, Cell(""), Cell(""), Cell("")))
+        for row in mine.itertuples(index=False):
+            if not (row.drawn or row.share):
+                continue
+            head = (Cell(naming.species(str(species))), Cell(f"Shift in {row.kind}", "bands"))
+            number = value(row.shift_cm, existing(row.error) if row.error == row.error else row.error)
+            computed = Cell(f"{row.computed:.0f} of {row.drawn:.0f}", remark=str(row.why_not), numeric=True)
+            shown.append((*head, number, value(row.share, existing(row.share_error)), value(row.in_mode), computed))
+    caption = "Bands of anions, harmonic and unscaled, in 1/cm; shifts are against the free anion."
+    columns = ("anion", "quantity", "1/cm ± error", "share of the anions", "of the motion", "computed")
+    return Table(caption, columns, tuple(shown), headers=2)

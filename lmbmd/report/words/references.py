@@ -136,6 +136,8 @@ def _facts(results: Results) -> set[str]:
     thermostats = {str(name) for table in moved for name in table.thermostat}
     by = [table for point in points if (table := point.table("energies_drawn")) is not None]
     methods = {str(row.method) for table in by for row in table.itertuples() if row.computed > 0}
+    of_bands = [table for point in points if (table := point.table("bands")) is not None]
+    has_bands = any((table.computed > 0).any() for table in of_bands)
     numbers = {str(name) for p in points for name in p.described.descriptors.dropna(subset="value").name}
     found = {
         "always": True,
@@ -161,7 +163,8 @@ def _facts(results: Results) -> set[str]:
         "pme": bool(runs) and isinstance(nonbonded, Mapping) and nonbonded.get("electrostatics") == "PME",
         "residence": any(point.table("residence") is not None for point in points),
         "gfn2": bool(methods),  # free molecules are at its minima, whatever computes them
-        "pbe0": bool(methods - {"GFN2-xTB"}),
+        "pbe0": bool(methods - {"GFN2-xTB"}) or has_bands,
+        "bands": has_bands,
         "scenes": any(point.snapshots for point in points),
     }
     return {name for name, holds in found.items() if holds}

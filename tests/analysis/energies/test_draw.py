@@ -10,7 +10,7 @@ from boxes import SKEWED
 from systems import DME, FSI, LI
 
 from lmbmd.analysis.clusters.ions import ions_of
-from lmbmd.analysis.energies.draw import draw, shell_classes, spread
+from lmbmd.analysis.energies.draw import anion_classes, draw, shell_classes, spread
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import run_contacts
@@ -18,6 +18,7 @@ from lmbmd.analysis.scan.radial_account import pooled_rdf
 from lmbmd.analysis.shells.cutoffs import first_shell_cutoffs
 from lmbmd.core.errors import LmbmdError
 from lmbmd.data.frames import Frame
+from lmbmd.quantum import bands
 from lmbmd.quantum.drawn import CLASSES, Drawn
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.trajectory import read_frames
@@ -155,3 +156,66 @@ def test_another_trajectory_is_refused(run):
     with pytest.raises(LmbmdError, match=r"39 frames.*contacts were found in 40"):
         draw(frames.part(0, 39), contacts, [rdf], atoms, "Li", QuantumOptions(), describing)
     assert isinstance(next(iter(frames.part(0, 1))), Frame)
+
+
+def test_the_class_of_an_anion_is_by_how_many_ions_touch_it():
+    """By hand: alone, one ion, one ion that has another anion, two, three."""
+    atoms = systems.atom_table((LI, 8), (FSI, 5), (DME, 1))
+    contacts = [(0, ("DME", 0), 0), (1, ("FSI", 1), 0), (1, ("FSI", 2), 0), (1, ("FSI", 2), 1)]
+    contacts += [(k, ("FSI", 3), k - 2) for k in (2, 3)] + [(k, ("FSI", 4), k - 4) for k in (4, 5, 6)]
+    shell = systems.first(atoms, systems.frame(atoms, contacts))
+    assert [CLASSES[k] for k in anion_classes(shell, 3)] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-II"]
+    assert [CLASSES[k] for k in anion_classes(shell, 4)] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-I"]
+
+
+def test_an_anion_is_drawn_with_its_ions_and_all_that_these_touch(run, tmp_path):
+    atoms, _, contacts, rdf, describing, _ = run
+    found = drawn(run, shells_per_class=2, bands={"per_class": 4})
+    (of_fsi,) = found.anions
+    assert of_fsi.species == "FSI" and of_fsi.counts.shape == (40, 4) and (of_fsi.counts.sum(axis=1) == 12).all()
+    cutoffs = first_shell_cutoffs(pooled_rdf([rdf]), atoms, describing.cutoffs_A)
+    touches = []
+    for full in contacts:
+        pairs = first_shell(full, cutoffs, atoms, ions_of(atoms)).pairs
+        touches.append({(int(c), int(u)) for c, u in zip(pairs.centre, pairs.unit, strict=True)})
+    anions = systems.molecules(atoms, "FSI")
+    of_frame = [[sum((c, u) in one for c in range(12)) for u in anions] for one in touches]
+    wanted = [[n.count(0), n.count(1), n.count(2), sum(k > 2 for k in n)] for n in of_frame]
+    assert (of_fsi.counts == wanted).all()
+    fewest = {"SSIP": (0, 0), "CIP": (1, 1), "AGG-I": (2, 2), "AGG-II": (3, 12)}
+    assert {shell.kind for shell in of_fsi.shells} >= {"SSIP", "CIP"}
+    for shell in of_fsi.shells:
+        ions = {a for a, _ in shell.contacts}
+        low, high = fewest[shell.kind]
+        assert low <= len(ions) <= high and shell.molecules[0].species == "FSI"
+        assert all(shell.element[ion] == "Li" and donor in shell.atoms[0] for ion, donor in shell.contacts)
+        for ion, donor in shell.contacts:
+            assert np.linalg.norm(shell.xyz_A[ion] - shell.xyz_A[donor]) <= RADIUS_A + 0.02
+        if shell.kind == "CIP":  # the shell of its one ion, seen from the anion
+            number = [u for u, n in zip(anions, of_frame[shell.frame], strict=True) if n == 1]
+            sizes = [
+                sum(c == centre for c, _ in touches[shell.frame])
+                for u in number
+                for centre in range(12)
+                if (centre, u) in touches[shell.frame]
+            ]
+            assert len(shell.molecules) - 1 in sizes  # the ion, and all that it touches but the anion
+        for molecule, span in zip(shell.molecules, shell.atoms, strict=True):
+            assert sum(shell.charge_e[k] for k in span) == pytest.approx(molecule.charge_e, abs=1e-9)
+    assert not drawn(run, shells_per_class=2).anions
+    found.write(tmp_path / "shells.json")
+    (again,) = Drawn.read(tmp_path / "shells.json").anions
+    assert again.plain() == of_fsi.plain()
+
+
+def test_charges_around_are_those_of_the_simulation_without_its_scale_of_ions(run):
+    atoms = run[0]
+    (of_fsi,) = drawn(run, shells_per_class=1, bands={"per_class": 1}).anions
+    shell = next(one for one in of_fsi.shells if one.kind != "SSIP")
+    job = bands.band_job(shell, bands.Band("x", ((0, 1),), (0.0, 1.0)))
+    ions = len({a for a, _ in shell.contacts})
+    assert job["charge_e"] == ions - 1 and job["element"][-ions:] == ["Li"] * ions
+    assert len(job["around_e"]) == len(job["around_A"]) == len(shell.element) - shell.molecules[0].n_atoms - ions
+    alone = bands.band_job(shell, bands.Band("x", ((0, 1),), (0.0, 1.0)), is_alone=True)
+    assert alone["charge_e"] == -1 and not alone["around_e"] and len(alone["element"]) == shell.molecules[0].n_atoms
+    assert len(atoms) > len(alone["element"])
