@@ -96,7 +96,8 @@ class Energies:
             bands = data.pop("bands", {})
             _check_fits(shells, free, known)
             _check_bands(bands)
-            if not isinstance(data["options"], dict) or (counts < 0).any() or not (shells or why_not):
+            asked = QuantumOptions(**data["options"])
+            if (bands and asked.bands is None) or (counts < 0).any() or not (shells or why_not):
                 raise ValueError("its parts do not fit together")
             return cls(centre, counts, shells, free, known, why_not, data, bands)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -150,12 +151,13 @@ def _check_bands(bands: Mapping[str, Mapping[str, Any]]) -> None:
         counts = np.array(one["counts"], int).reshape(-1, len(CLASSES))
         if (counts < 0).any() or not isinstance(one.get("why_not", one.get("title")), str):
             raise ValueError("its bands do not fit together")
-        for shell in one.get("shells", ()):
+        of_shells, alone = ((), ()) if "why_not" in one else (one["shells"], one["alone"])
+        for shell in of_shells:
             words = [shell[key] for key in ("name", "label")]
             is_sound = all(isinstance(word, str) for word in words) and type(shell["frame"]) is int
             if not is_sound or shell["kind"] not in CLASSES:
                 raise ValueError("an anion among its bands does not fit together")
-        for found in (*(shell["found"] for shell in one.get("shells", ())), *one.get("alone", ())):
+        for found in (*(shell["found"] for shell in of_shells), *alone):
             if not isinstance(found.get("why_not"), str) and any(type(found[k]) not in (int, float) for k in OF_BAND):
                 raise ValueError("one of its bands is no number")
 

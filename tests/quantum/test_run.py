@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quantum_shells import drawn, made_up, waters
+from quantum_shells import banded, drawn, made_up, waters
 
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import versions
@@ -214,6 +214,29 @@ def test_energies_that_the_stage_cannot_have_made_are_refused_though_their_hash_
     replace(good, free=free).write(tmp_path / "energies.json")
     with pytest.raises(LmbmdError, match="no file of energies of shells"):
         Energies.read(tmp_path / "energies.json")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alone": None},
+        {"title": None},
+        {"counts": [[-1, 0, 0, 0]]},
+        {"shells": [{"name": "x", "label": "x", "kind": "SEP", "frame": 1, "found": {"why_not": ""}}]},
+        {"alone": [{"energy_kJ_mol": 1.0, "band_cm": "720", "share": 0.5}]},
+    ],
+)
+def test_bands_that_the_stage_cannot_have_made_are_refused_too(tmp_path, wrong):
+    path, good = tmp_path / "energies.json", banded()
+    good.write(path)
+    assert Energies.read(path).bands == good.bands
+    of_fsi = {key: value for key, value in {**good.bands["FSI"], **wrong}.items() if value is not None}
+    replace(good, bands={"FSI": of_fsi}).write(path)
+    with pytest.raises(LmbmdError, match=r"no file of energies of shells.*Run the quantum stage again"):
+        Energies.read(path)
+    replace(good, facts={"options": {**good.facts["options"], "bands": {"basis": "by hand"}}}).write(path)
+    with pytest.raises(LmbmdError, match="no file of energies of shells"):
+        Energies.read(path)
 
 
 @pytest.mark.parametrize(
