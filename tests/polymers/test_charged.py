@@ -200,6 +200,17 @@ def test_a_polycation_has_anions_as_counter_ions_and_counts_as_cations(tmp_path:
     assert found.roles["P"] == "cation"
 
 
+def test_heavy_counter_ions_are_weighed(tmp_path: Path) -> None:
+    """Three quarters of the salt's mass are TFSI."""
+    entry = "P: {unit: '*CC(C[N+](C)(C)C)*', counter_ion: TFSI, units: 8, density_g_cm3: 1.3, amount: 20 wt%}"
+    found = polymers(tmp_path, entry, "{atoms: 10000}", "solvents: {DME: rest}\n")
+    units = found.chains["P"].n_units
+    grams = units * (100.18 + 280.15) + found.counts["P"] * 2.016
+    share = grams / (grams + 90.12 * found.counts["DME"])
+    assert share == pytest.approx(0.2, rel=0.05)
+    assert {r.component: r.realised for r in found.asked_realised}["P"] == pytest.approx(100 * share, rel=1e-3)
+
+
 def test_a_zwitterion_is_a_neutral_chain(tmp_path: Path) -> None:
     unit = "*CC(C[N+](C)(C)CCCS(=O)(=O)[O-])*"
     found = polymers(tmp_path, f"P: {{unit: '{unit}', units: 8, density_g_cm3: 1.3, amount: rest}}", "{atoms: 6000}")
