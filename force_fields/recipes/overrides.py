@@ -37,7 +37,7 @@ def mend(terms: Terms, graph: Chem.Mol, table: dict) -> tuple[list[str], list[di
     return sorted(set(said)), list(cited.values())
 
 
-def refit(terms: Terms, graph: Chem.Mol, table: dict) -> tuple[list[str], list[dict]]:
-    """Set the Lennard-Jones terms of ``refit.yaml``; what was done, for the manifest, and its sources."""
-    lines = refits.refit(terms, graph, table["atoms"])
+def refit(terms: Terms, graph: Chem.Mol, table: dict, half_way: bool) -> tuple[list[str], list[dict]]:
+    """Set the Lennard-Jones terms of ``refit.yaml`` that go with the charges; what was done, and its sources."""
+    lines = refits.refit(terms, graph, refits.going_with(table, half_way))
     return lines, list(table["sources"]) if lines else []

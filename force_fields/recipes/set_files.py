@@ -62,6 +62,11 @@ def stored_resp(name: str, smiles: str) -> tuple[list[float], list[dict], str]:
     return [float(q) for q in found["charges"]], [RESP], method
 
 
+def has_charges(name: str, file: str = "solvent_charges.json") -> bool:
+    """Whether a file of charges has a molecule."""
+    return name in json.loads((HERE / file).read_text(encoding="utf-8"))
+
+
 def stored_charges(name: str, graph: Chem.Mol) -> tuple[list[float], list[dict], str]:
     """Charges that ``solvent_charges.json`` has of a molecule, their sources and how they were found."""
     found = json.loads((HERE / "solvent_charges.json").read_text(encoding="utf-8"))[name]

@@ -194,7 +194,7 @@ def every_set(own: Mapping[str, OwnSet]) -> dict[str, Coverage]:
     """Released sets and the user's own, each with all its species."""
     sets = released_sets()
     extended = {
-        name: Coverage(sets[one.extends].species | set(one.files), sets[one.extends].cut_off_A)
+        name: sets[one.extends]._replace(species=sets[one.extends].species | set(one.files))
         for name, one in own.items()
     }
     return {**sets, **extended}

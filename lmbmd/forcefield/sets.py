@@ -15,10 +15,17 @@ SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+\.\d+\.\d+")
 
 
 class Coverage(NamedTuple):
-    """What must be known of a parameter set before anything is built: its species, and its cut-off in Å."""
+    """What must be known of a parameter set before anything is built.
+
+    Attributes:
+        species: that it has.
+        cut_off_A: Å.
+        ion_charge_scale: factor on the charges of ions that it proposes.
+    """
 
     species: frozenset[str]
     cut_off_A: float
+    ion_charge_scale: float
 
 
 def available_sets() -> tuple[str, ...]:
@@ -46,7 +53,8 @@ def released_sets() -> dict[str, Coverage]:
 
 
 def _coverage(manifest: Mapping[str, Any]) -> Coverage:
-    return Coverage(frozenset(manifest["species"]), float(manifest["nonbonded"]["cut_off_A"]))
+    scale = float(manifest["ion_charge_scale"]["default"])
+    return Coverage(frozenset(manifest["species"]), float(manifest["nonbonded"]["cut_off_A"]), scale)
 
 
 def sets_covering(*species: str) -> tuple[str, ...]:

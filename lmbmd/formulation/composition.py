@@ -186,7 +186,7 @@ def n_cations(counts: Mapping[str, int], charges: Mapping[str, int], chains: Map
     return sum(n for s, n in counts.items() if charges[s] > 0) + tethered
 
 
-def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> Composition:
+def compose(formulation: Formulation, library: Library, *, cutoff_nm: float, ion_charge_scale: float) -> Composition:
     """Integer counts for a bottle.
 
     The recipe becomes one mole ratio (``resolve``). Sizes within 5 % of the target are tried, each rounded to whole
@@ -198,12 +198,15 @@ def compose(formulation: Formulation, library: Library, *, cutoff_nm: float) -> 
         formulation: the bottle.
         library: species and salts.
         cutoff_nm: of the non-bonded forces; the box must be at least 2.2 times as wide.
+        ion_charge_scale: what the force field proposes, for a bottle that does not say.
 
     Raises:
         LmbmdError: if the recipe has no solution, describes no liquid, a component would have too few molecules or
             too wrong an amount at this size, no whole number of counter-ions balances the chains, or the box is too
             small for the cut-off.
     """
+    if formulation.ion_charge_scale is None:
+        formulation = formulation.model_copy(update={"ion_charge_scale": ion_charge_scale})
     where = formulation.where()
     components = find_components(formulation, library)
     moles = resolve(components, where)
@@ -452,7 +455,7 @@ def _composition(
         box_edge_A=(volume_cm3 * ANGSTROM3_PER_CM3) ** (1 / 3),
         density_g_cm3=float(units @ weights.mass) / AVOGADRO_PER_MOL / volume_cm3,
         force_field=formulation.force_field,
-        ion_charge_scale=formulation.ion_charge_scale,
+        ion_charge_scale=cast("float", formulation.ion_charge_scale),
         seed=formulation.seed,
         notes=(
             *_notes(components, units),

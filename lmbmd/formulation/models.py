@@ -184,9 +184,11 @@ class Conditions(BaseModel):
     sweep: Sweep = Field({}, description="values of other keys; every combination becomes a bottle of its own")
     size: Size = Field(Size(atoms=10_000), description="size target; replaced as a whole, never merged")
     force_field: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,79}$")] = Field(
-        "sage-clp-1.3.0", description="a released set of force_fields/, with its version"
+        "sage-clp-2.0.0", description="a released set of force_fields/, with its version"
     )
-    ion_charge_scale: Number = Field(0.8, ge=0.5, le=1.0, description="factor on the charges of all ions")
+    ion_charge_scale: Number | None = Field(
+        None, ge=0.5, le=1.0, description="factor on the charges of all ions; the force field's, if not given"
+    )
     temperature_K: Temperatures = Field((298.15,), description="one temperature or a list of them")
     pressure_bar: Pressure = 1.0
     replicas: Whole = Field(1, ge=1, le=1000, description="independent packings and velocities")

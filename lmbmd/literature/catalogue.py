@@ -245,7 +245,13 @@ def _bottle(formulation: Formulation, library: Library, own: Mapping[str, OwnSet
             continue
         formulation = formulation.model_copy(update={"force_field": name})
         try:
-            return Bottle(formulation, compose(formulation, known, cutoff_nm=sets[name].cut_off_A / 10), name)
+            found = compose(
+                formulation,
+                known,
+                cutoff_nm=sets[name].cut_off_A / 10,
+                ion_charge_scale=sets[name].ion_charge_scale,
+            )
+            return Bottle(formulation, found, name)
         except LmbmdError as error:
             return Bottle(formulation, None, name, refusal=str(error))
     return Bottle(formulation, None, formulation.force_field, short[0])

@@ -20,6 +20,7 @@ from lmbmd.core.yamlfile import read_yaml, to_yaml
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.lookup import known
 from lmbmd.forcefield.own import FOLDER, OwnSet, every_set, own_sets
+from lmbmd.forcefield.sets import released_sets
 from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import Conditions, Formulation, Size, make_formulation
 from lmbmd.literature.catalogue import RUNS, Entry, Standing, box_of, find_entry, load_catalogue, standing
@@ -55,7 +56,7 @@ defaults:                         # for bottles that do not say otherwise
   replicas: {replicas:<22}  # independent boxes: error bars need at least three
   seed: 1
   # sweep:                        # each combination becomes a bottle of its own
-  #   ion_charge_scale: [0.8, 1.0]
+  #   ion_charge_scale: [0.7, 0.8, 1.0]
 
 protocol:
   equilibration_ns: {protocol.equilibration_ns:<14g}  # at least so long at constant pressure
@@ -195,7 +196,7 @@ def _config(folder: Path, answers: Answers) -> str:
     return _CONFIG.format(
         name=_name_of(folder),
         force_field=Conditions().force_field,
-        scale=Conditions().ion_charge_scale,
+        scale=released_sets()[Conditions().force_field].ion_charge_scale,
         temperature=answers.temperature_K,
         replicas="1" if answers.quick else answers.replicas,
         production=f"{protocol.production_ns:g}" if answers.quick else answers.production_ns,
@@ -288,7 +289,13 @@ def _smallest(formulations: Sequence[Formulation], own: Mapping[str, OwnSet]) ->
             for one in formulations:
                 smaller = one.model_copy(update={"size": size})
                 library = own[one.force_field].library if one.force_field in own else load_library()
-                compose(smaller, library, cutoff_nm=sets[one.force_field].cut_off_A / ANGSTROM_PER_NM)
+                found = sets[one.force_field]
+                compose(
+                    smaller,
+                    library,
+                    cutoff_nm=found.cut_off_A / ANGSTROM_PER_NM,
+                    ion_charge_scale=found.ion_charge_scale,
+                )
             return size.model_dump(exclude_unset=True)
         except LmbmdError:
             continue  # too small for its cut-off, or for whole molecules

@@ -407,8 +407,13 @@ def composition_of(formulation: Formulation, base: Library, own: Mapping[str, Ow
         LmbmdError: if it cannot be composed, or the set lacks a species of it.
     """
     chosen = own.get(formulation.force_field)
-    cutoff_nm = coverage(formulation, own).cut_off_A / ANGSTROM_PER_NM
-    composition = compose(formulation, chosen.library if chosen else base, cutoff_nm=cutoff_nm)
+    found = coverage(formulation, own)
+    composition = compose(
+        formulation,
+        chosen.library if chosen else base,
+        cutoff_nm=found.cut_off_A / ANGSTROM_PER_NM,
+        ion_charge_scale=found.ion_charge_scale,
+    )
     check_coverage([s for s in composition.counts if s not in composition.chains], formulation, own)
     if composition.chains:
         from lmbmd.forcefield.chains.parameters import check_chains  # needs RDKit and OpenMM, which most bottles do not

@@ -1,6 +1,6 @@
 """Electrolytes in GROMACS, for computers without a GPU: structure against measurements.
 
-    lmbmd validate electrolytes [--only NAME ...] [--scales 0.8 1.0] [--ps 300] [--set NAME]
+    lmbmd validate electrolytes [--only NAME ...] [--scales 0.7 1.0] [--ps 300] [--set NAME]
 
 Each bottle of ``force_fields/electrolytes`` is composed and built as lmbmd does, run in GROMACS, and described by
 lmbmd's own analysis. Ions pair slowly: the box is first held at 400 K, then equilibrated and run at the bottle's
@@ -82,7 +82,7 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     )
     cold = spec_at(bottle.temperature_K[0], name)
     hot, last = cold.model_copy(update={"temperature_K": HOT_K}), folder / "run"
-    composition = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10)
+    composition = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10, ion_charge_scale=scale)
     systems = {species: parameters.systems[species] for species in composition.counts}
     facts = [systems, dict(composition.counts), scale, cold.temperature_K, gromacs.BAROSTAT_PS]
     gromacs.fresh(folder, sha256_of(canonical_json(facts).encode()))
@@ -203,10 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "lmbmd validate electrolytes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=ELECTROLYTES, default=ELECTROLYTES, metavar="NAME")
-    parser.add_argument("--scales", nargs="+", type=float, default=[0.8])
+    parser.add_argument("--scales", nargs="+", type=float, help="factors on the ions' charges; the set's if not given")
     parser.add_argument("--set", choices=SETS, default=SET)
     parser.add_argument("--ps", type=float, default=300.0)
     parser.add_argument("--work", type=Path, default=WORK)
     args = parser.parse_args(arguments)
-    for name, scale in counted([(n, s) for n in args.only for s in args.scales], "electrolytes", "runs"):
+    scales = args.scales or [load_set(args.set).default_ion_charge_scale]
+    for name, scale in counted([(n, s) for n in args.only for s in scales], "electrolytes", "runs"):
         run(name, scale, args.set, args.ps, args.work)

@@ -1,6 +1,6 @@
 """How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
 
-    lmbmd validate ion-shells [--set sage-clp-1.3.0]
+    lmbmd validate ion-shells [--set sage-clp-2.0.0]
     lmbmd validate ion-shells --lithium               the same for other published values of Li⁺
 
 prints the tables of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is
@@ -126,12 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lithium", action="store_true", help="other values of Li⁺, and GFN2-xTB, instead")
     args = parser.parse_args(arguments)
     parameters = load_set(args.set)
-    columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in (1.0, 0.8)]
+    scales = (1.0, parameters.default_ion_charge_scale)
+    columns = [f"{ligand} × {scale:g}" for ligand in LIGANDS for scale in scales]
     if args.lithium:
         print(f"| Li⁺ | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
         for name, values in LITHIUM.items():
             other = with_lithium(parameters, *values)
-            means = [shell_distances_A(other, "Li", *case).mean() for case in product(LIGANDS, (1.0, 0.8))]
+            means = [shell_distances_A(other, "Li", *case).mean() for case in product(LIGANDS, scales)]
             print(f"| {name} | {' | '.join(f'{r:.2f}' for r in means)} |", flush=True)
         quantum = [gfn2_distances_A(parameters, "Li", ligand).mean() for ligand in LIGANDS]
         print("| GFN2-xTB | " + " | ".join(f"{r:.2f} | " for r in quantum) + " |")
@@ -141,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if ion not in parameters.species:
             continue
         cells = []
-        for ligand, scale in product(LIGANDS, (1.0, 0.8)):
+        for ligand, scale in product(LIGANDS, scales):
             r = shell_distances_A(parameters, ion, ligand, scale)
             inside = r[r < radius + OXYGEN_A + 0.6]
             cells.append(f"{inside.mean():.2f}" + (f" ({len(inside)})" if len(inside) < count else ""))

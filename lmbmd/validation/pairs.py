@@ -1,6 +1,6 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found, force field and GFN2-xTB.
 
-    lmbmd validate pairs [--set sage-clp-1.3.0]      prints the table of docs/force_fields.md
+    lmbmd validate pairs [--set sage-clp-2.0.0]      prints the table of docs/force_fields.md
     lmbmd validate pairs --quantum [--only DME EC]   against GFN2-xTB
     lmbmd validate pairs --dft                       and PBE0, for the molecules whose order must hold
 
@@ -223,10 +223,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         species = args.only or (JUDGED if args.dft else neutral(parameters))
         run_comparison(parameters, species, place(args.work, args.set) / FILE, args.dft)
         return
-    print("| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale 0.8: donors | kJ/mol |\n|---|---|---|---|---|")
+    scale = parameters.default_ion_charge_scale
+    print(f"| molecule | scale 1: donors within 2.5 Å | kJ/mol | scale {scale:g}: donors | kJ/mol |")
+    print("|---|---|---|---|---|")
     for species in parameters.species:
         if species != "Li" and load_library().species[species].charge <= 0:
-            (full, near), (scaled, near_scaled) = bindings(parameters, species, (1.0, 0.8))
+            (full, near), (scaled, near_scaled) = bindings(parameters, species, (1.0, scale))
             print(f"| {species} | {near} | {full:.0f} | {near_scaled} | {scaled:.0f} |", flush=True)
 
 

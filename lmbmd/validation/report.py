@@ -397,7 +397,7 @@ def electrolytes(results: Results) -> Iterator[str]:
     yield from table(header, lines)
     if peaks:
         met = ", ".join(f"{sum(peaks[scale])} of {len(peaks[scale])} at scale {scale:g}" for scale in sorted(peaks))
-        yield f"Peaks within the goal: {met}. Li⁺ was fitted to those of EC and PC at scale 0.8."
+        yield f"Peaks within the goal: {met}. Li⁺ was fitted to those of EC and PC at the scale that the set proposes."
     yield from ("", *REFERENCE["charge_scale"].strip().splitlines())
 
 

@@ -24,7 +24,7 @@ from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.parametrize.typed import typed_terms
 
-NEWEST = load_set("sage-clp-1.3.0")
+NEWEST = load_set("sage-clp-2.0.0")
 #: Distortions of the minimised geometry, standard deviation of each coordinate in nm: from vibration to torture.
 DISTORTIONS_NM = (0.0, 0.003, 0.01, 0.02)
 
@@ -73,7 +73,7 @@ def test_forces_are_the_slope_of_the_naive_energy(parameters, name):
 
 def test_a_lithium_nitrate_pair_by_hand():
     """Li⁺ in the plane of NO3⁻, 2.00 Å from one oxygen on its N–O axis, charges scaled by 0.8, published numbers."""
-    parameters, scale = load_set("sage-clp-1.3.0"), 0.8
+    parameters, scale = load_set("sage-clp-2.0.0"), 0.8
     pair, nonbonded = openmm.System(), openmm.NonbondedForce()
     for name in ("Li", "NO3"):
         system = parameters.system(name)
@@ -95,7 +95,7 @@ def test_a_lithium_nitrate_pair_by_hand():
     found = context.getState(getEnergy=True).getPotentialEnergy()._value
 
     kcal = 4.184
-    li = (1.0, 1.50, 0.1039884 * kcal)
+    li = (1.0, 1.55, 0.1039884 * kcal)
     nitrogen, oxygen = (0.794, 3.15, 0.17 * kcal), (-0.598, 2.86, 0.21 * kcal)
     r_N = 10 * (n_o + apart)
     r_far = 10 * math.hypot(n_o + apart + 0.5 * n_o, n_o * math.sqrt(3) / 2)
@@ -206,9 +206,12 @@ def test_released_molecules_are_what_the_sage_file_gives(name):
     released = _terms(parameters.system(name))
     terms = smirnoff.apply(Path(SAGE), graph, foreign=frozenset(molecules.foreign(graph, GROUPS)))
     molecules.add_groups(terms, graph, GROUPS, name)
-    for change, table in ((overrides.mend, "mended.yaml"), (overrides.refit, "refit.yaml")):
-        text = (force_fields_folder() / "recipes" / table).read_text(encoding="utf-8")
-        change(terms, graph, yaml.safe_load(text))
+    mended, refits = (
+        yaml.safe_load((force_fields_folder() / "recipes" / table).read_text(encoding="utf-8"))
+        for table in ("mended.yaml", "refit.yaml")
+    )
+    overrides.mend(terms, graph, mended)
+    overrides.refit(terms, graph, refits, "dielectric" in parameters.manifest["species"][name]["charge_method"])
     charges = [q for q, _, _ in _particles(parameters.system(name))]
     made = _terms(molecules.system_of(molecules.Molecule(name, graph, charges, terms)))
     assert made.keys() == released.keys()

@@ -15,7 +15,7 @@ from lmbmd.forcefield.parameters import load_set
 from lmbmd.validation import geometries
 
 ROOT = Path(__file__).parents[2]
-NEWEST = load_set("sage-clp-1.3.0")
+NEWEST = load_set("sage-clp-2.0.0")
 GFN2 = json.loads((force_fields_folder() / "recipes" / "geometries.json").read_text(encoding="utf-8"))
 #: Reason → species → what is more than 0.05 Å or 8° from GFN2-xTB's minimum. Anything else is a fault.
 EXCEPTIONS: dict[str, dict[str, set[str]]] = yaml.safe_load(
@@ -48,18 +48,19 @@ def _terms(smiles):
 
 
 REFIT = {
+    "fits": {"all": {}},
     "sources": [{"what": "somebody", "doi": "10.1/2"}],
     "atoms": [
-        {"smarts": "[F]", "sigma_A": 3.0, "epsilon_kJ_mol": 0.2},
-        {"smarts": "[F]-[#6X4]([#1])F", "sigma_A": 3.1, "epsilon_kJ_mol": 0.25},
-        {"smarts": "[#6X4](F)(F)F", "sigma_A": 3.4, "epsilon_kJ_mol": 0.3},
+        {"fit": "all", "smarts": "[F]", "sigma_A": 3.0, "epsilon_kJ_mol": 0.2},
+        {"fit": "all", "smarts": "[F]-[#6X4]([#1])F", "sigma_A": 3.1, "epsilon_kJ_mol": 0.25},
+        {"fit": "all", "smarts": "[#6X4](F)(F)F", "sigma_A": 3.4, "epsilon_kJ_mol": 0.3},
     ],
 }
 
 
 def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins():
     graph, terms = _terms("FC(F)(F)OC(F)F")
-    said, cited = overrides.refit(terms, graph, REFIT)
+    said, cited = overrides.refit(terms, graph, REFIT, True)
     by_atom = {i: lj for i, lj in enumerate(terms.lennard_jones) if lj != (0.3, 0.5)}
     plain, beside, carbon = pytest.approx((0.3, 0.2)), pytest.approx((0.31, 0.25)), pytest.approx((0.34, 0.3))
     assert by_atom == {0: plain, 1: carbon, 2: plain, 3: plain, 6: beside, 7: beside}
@@ -70,13 +71,13 @@ def test_a_refit_sets_the_first_atom_of_its_pattern_and_the_last_entry_wins():
 def test_a_refit_leaves_ions_and_other_molecules_alone():
     for smiles in ("O=C([O-])C(F)(F)F", "COC"):
         graph, terms = _terms(smiles)
-        assert overrides.refit(terms, graph, REFIT) == ([], [])
+        assert overrides.refit(terms, graph, REFIT, True) == ([], [])
         assert set(terms.lennard_jones) == {(0.3, 0.5)}
 
 
 def test_no_refit_changes_nothing():
     graph, terms = _terms("FC(F)(F)OC(F)F")
-    assert overrides.refit(terms, graph, {"atoms": [], "sources": REFIT["sources"]}) == ([], [])
+    assert overrides.refit(terms, graph, {"atoms": [], "sources": REFIT["sources"]}, True) == ([], [])
     assert set(terms.lennard_jones) == {(0.3, 0.5)}
 
 
@@ -105,8 +106,10 @@ def test_mending_replaces_every_term_of_a_torsion_and_says_so():
 def test_what_was_mended_is_in_the_manifest():
     for name, word in {"DMTMSA": "S-CF3", "MBTFA": "C-CF3", "TFPP": "C-P-C", "TTE": "refitted"}.items():
         assert any(word in line for line in NEWEST.manifest["species"][name]["transformations"]), name
-    untouched = NEWEST.manifest["species"]["DME"]["transformations"]
-    assert not any("rest bond" in line or "refitted" in line for line in untouched)
+    unmended = NEWEST.manifest["species"]["DME"]["transformations"]
+    assert not any("rest bond" in line for line in unmended) and any("refitted" in line for line in unmended)
+    cation = NEWEST.manifest["species"]["EMIm"]["transformations"]
+    assert not any("rest bond" in line or "refitted" in line for line in cation)
     fits = NEWEST.manifest["refit"]["fits"]
     assert {"TTE", "HFE"} <= set(fits["fluorine"]["held_out"])
     assert {row["fit"] for row in NEWEST.manifest["refit"]["atoms"]} == set(fits)

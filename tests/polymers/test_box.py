@@ -203,7 +203,7 @@ def test_a_box_with_chains_is_whole_dense_and_the_same_again(tmp_path: Path) -> 
         "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PEO: {amount: 20 mol parts, units: 20}\nsize: {chains: 5}\n",
         encoding="utf-8",
     )
-    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     for name in ("one", "again"):
         build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / name)
     start = (tmp_path / "one" / "start.pdb").read_text("utf-8")
@@ -228,7 +228,7 @@ def test_chains_that_differ_are_molecules_of_their_own_in_an_export(tmp_path: Pa
     path.write_text(
         "polymers:\n  PEO: {amount: rest, units: 12, distribution: poisson}\nsize: {chains: 12}\n", encoding="utf-8"
     )
-    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     lengths = [len(sequence) for sequence in composition.chains["PEO"].sequences]
     assert len(set(lengths)) > 3
     build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box")
@@ -263,7 +263,7 @@ def test_the_species_map_beside_an_exported_box_has_the_units_of_its_chains(
         "shares: {VDF: 4, HFP: 1}, distribution: poisson}\nsize: {chains: 5}\n",
         encoding="utf-8",
     )
-    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     composition.write(tmp_path / "box" / "composition.json")
     build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box" / "r1")
     assert main(["export", str(tmp_path / "box" / "r1"), "--to", program, "--out", str(tmp_path / "out")]) == 0

@@ -41,7 +41,7 @@ MIXED = (
 def composed(tmp_path: Path, text: str) -> Composition:
     path = tmp_path / "bottle.yaml"
     path.write_text(text, encoding="utf-8")
-    return compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    return compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
 
 
 def polymers(tmp_path: Path, entry: str, size: str = "{chains: 12}", rest: str = "") -> Composition:

@@ -23,7 +23,7 @@ PEO_LITFSI = "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PEO: {amount: 20 mol pa
 def composed(tmp_path: Path, text: str) -> Composition:
     path = tmp_path / "bottle.yaml"
     path.write_text(text, encoding="utf-8")
-    return compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    return compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
 
 
 def test_an_amount_in_mol_parts_counts_repeat_units(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ BOTTLES = [
 @pytest.mark.parametrize(("keys", "title"), BOTTLES)
 def test_a_bottle_without_a_title_is_called_by_what_is_in_it(tmp_path, keys, title):
     (tmp_path / "b.yaml").write_text(json.dumps({**keys, "size": {"atoms": 20_000}}), encoding="utf-8")
-    composition = compose(load_formulation(tmp_path / "b.yaml"), load_library(), cutoff_nm=1.0)
+    composition = compose(load_formulation(tmp_path / "b.yaml"), load_library(), cutoff_nm=1.0, ion_charge_scale=0.8)
     assert title_of(json.loads(json.dumps(asdict(composition)))) == title
 
 

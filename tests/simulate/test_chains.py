@@ -31,7 +31,7 @@ def test_a_run_of_chains_that_dies_at_random_calls_is_whole_in_the_end(tmp_path:
         "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PEO: {amount: 20 mol parts, units: 20}\nsize: {chains: 5}\n",
         encoding="utf-8",
     )
-    composition = compose(load_formulation(bottle), load_library(), cutoff_nm=0.9)
+    composition = compose(load_formulation(bottle), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=folder)
     (folder / "engine").write_text(engine, encoding="utf-8")
     n_frames, rng, deaths = 10, random.Random(1), 0

@@ -298,7 +298,7 @@ def test_a_box_of_lmbmd_read_as_anybodys_file_has_the_units_it_was_built_of(tmp_
         "salts: {LiTFSI: 1 mol parts}\npolymers:\n  PEO: {amount: 20 mol parts, units: 20}\nsize: {chains: 5}\n",
         encoding="utf-8",
     )
-    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9)
+    composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box")
     own = AtomTable.read(tmp_path / "box" / "atoms.parquet")
     bare = "".join(x for x in (tmp_path / "box" / "start.pdb").open(encoding="utf-8") if not x.startswith("CONECT"))

@@ -23,7 +23,7 @@ from lmbmd.forcefield.parametrize.ambertools import GAFF2_ELEMENTS
 from lmbmd.forcefield.parametrize.charges import MICRO
 from lmbmd.forcefield.parametrize.molecules import Molecule, bare, plain_terms
 from lmbmd.forcefield.parametrize.parametrize import SAGE_FILE, SAGE_SHA256
-from lmbmd.forcefield.parametrize.refits import handed_on, refit
+from lmbmd.forcefield.parametrize.refits import going_with, handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import Unparametrised, apply
 from lmbmd.forcefield.sets import released_manifest
 from lmbmd.formulation.polymers.draw import Chains
@@ -115,7 +115,7 @@ def chain_parameters(
         ) from error
     charge = np.array([chains.charges.get(letter, 0) for letter in sequence])[owner]
     among = set(np.flatnonzero(charge == 0).tolist()) if charge.any() else None
-    refit(terms, graph, changes.get("atoms", []), among)
+    refit(terms, graph, going_with(changes, half_way=False), among)
     if (charge < 0).any():
         anions.lay_over(terms, graph, _of_anions(released), set(np.flatnonzero(charge < 0).tolist()))
     charges = chain_charges(chains, sequence, step) + handed_on(graph, changes.get("bonds", []), among)[0]

@@ -176,8 +176,7 @@ def drafted(graph: Chem.Mol, x: np.ndarray, known: Known, sage: Terms | None) ->
         graph: explicit hydrogens.
         x: (n, 3) GFN2-xTB's minimum, Å, which says what is flat.
         known: of the set that it is made for.
-        sage: Sage's terms of it, with those of the set's refits, nan where Sage knows no such element; None if Sage's
-            file is not installed.
+        sage: Sage's terms of it, nan where Sage knows no such element; None if Sage's file is not installed.
 
     Raises:
         Unparametrised: naming what nothing is known of.

@@ -28,6 +28,7 @@ from lmbmd.forcefield.own import add_species, check_place, check_set_name, read_
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.parametrize import ambertools, anions, chemistry
 from lmbmd.forcefield.parametrize.charges import (
+    HALF_WAY,
     METHODS,
     SOURCES,
     Ensemble,
@@ -40,7 +41,7 @@ from lmbmd.forcefield.parametrize.charges import (
 from lmbmd.forcefield.parametrize.imported import taken_over
 from lmbmd.forcefield.parametrize.molecules import Molecule, embedded, lowest_geometry, pdb_of, system_of
 from lmbmd.forcefield.parametrize.quantum import xtb
-from lmbmd.forcefield.parametrize.refits import handed_on, refit
+from lmbmd.forcefield.parametrize.refits import going_with, handed_on, refit
 from lmbmd.forcefield.parametrize.smirnoff import OffxmlFault, Terms, Unparametrised, apply
 from lmbmd.forcefield.sets import available_sets, released_manifest
 
@@ -72,6 +73,12 @@ OVERPOLARISED = Chem.MolFromSmarts("[#15,#16;$(*=[#8])]-[#7,#8,#9]")
 AM1BCC_BIAS = (
     "AM1-BCC makes phosphorus and sulfur that bear =O and O, N or F too positive, by 0.3 to 0.95 e: "
     "--charge-method resp is the better choice."
+)
+#: Of a molecule whose charges are not those that the set's Lennard-Jones terms were fitted with.
+TOO_POLAR = (
+    "With these charges the molecule keeps Sage's own Lennard-Jones terms: such liquids have the right density, but "
+    "hold together too strongly, by 9 kJ/mol on average, and move too slowly. --permittivity EPSILON, of the pure "
+    "liquid, makes charges as those of {extends}, and takes its terms."
 )
 #: What an element, or an anion, without parameters would need.
 NEEDED = "Bring published or fitted parameters: --topology FILE with an OpenMM XML, GROMACS .top or AMBER .prmtop."
@@ -344,8 +351,9 @@ def _compute(
     refits = released_manifest(extends).get("refit", {})
     terms, entry, cautions = _valence(request, graph)
     own = refits if "sage_parameters" in entry else {}
-    changes = refit(terms, graph, own.get("atoms", []))
     found, source = _charges(request, graph, given, cache, step)
+    half_way = HALF_WAY in source["sources"]
+    changes = refit(terms, graph, going_with(own, half_way))
     if source["sources"][0] in SOURCES.values():
         gains, handed = handed_on(graph, own.get("bonds", []))
         found = [q + Decimal(f"{gain:.6f}") for q, gain in zip(found, gains, strict=True)]
@@ -354,6 +362,8 @@ def _compute(
         entry["transformations"] = changes
     if SOURCES["am1bcc"] in source["sources"] and graph.HasSubstructMatch(OVERPOLARISED):
         cautions = [*cautions, AM1BCC_BIAS]
+    if going_with(own, True) != going_with(own, False) and not half_way and source["sources"][0] in SOURCES.values():
+        cautions = [*cautions, TOO_POLAR.format(extends=extends)]
     step("geometry")
     molecule = Molecule(request.name, graph, [float(q) for q in found], terms)
     system = system_of(molecule)
@@ -388,7 +398,6 @@ def _anion(
     if offxml := request.offxml or _installed_sage():
         with suppress(Unparametrised):
             sage, source_of_sage = _typed_by_sage(offxml, request, graph, foreign=frozenset({"B"}))
-            refit(sage, graph, released_manifest(extends).get("refit", {}).get("atoms", []))
     ranked, energies = conformers(graph, request.conformers)
     starts = [c.GetPositions() for c in ranked.GetConformers()]
     try:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
 from lmbmd.forcefield.parametrize.smirnoff import Terms
+
+#: Of a fit of ``refit``: that its terms go only with charges half way between vacuum and liquid.
+HALF_WAY = "half way"
+
+
+def going_with(changes: Mapping[str, Any], half_way: bool) -> list[dict[str, Any]]:
+    """The Lennard-Jones entries of a manifest's ``refit`` that were fitted with charges of a molecule's kind.
+
+    Args:
+        changes: the section ``refit``.
+        half_way: whether the molecule's charges are half way between vacuum and liquid.
+    """
+    fits = changes.get("fits", {})
+    return [row for row in changes.get("atoms", ()) if half_way or fits[row["fit"]].get("charges") != HALF_WAY]
 
 
 def refit(
