@@ -85,30 +85,32 @@ def run(name: str, scale: float, set_name: str, ps: float, work: Path) -> None:
     composition = compose(bottle, load_library(), cutoff_nm=parameters.cut_off_A / 10, ion_charge_scale=scale)
     systems = {species: parameters.systems[species] for species in composition.counts}
     facts = [systems, dict(composition.counts), scale, cold.temperature_K, gromacs.BAROSTAT_PS]
-    gromacs.fresh(folder, sha256_of(canonical_json(facts).encode()))
-    if not (folder / "hot" / "topol.top").is_file():
-        gromacs.write_box(folder / "hot", parameters, composition, hot, scale)
-    if not (last / "settled.gro").is_file():
-        gromacs.simulate(folder / "hot", hot, HOT_PS, FRAME_PS)
-        last.mkdir(exist_ok=True)
-        for file in KEPT:
-            shutil.copy(folder / "hot" / file, last / file)
-        shutil.copy(folder / "hot" / "run.gro", last / "settled.gro")
-    samples = gromacs.simulate(last, cold, EQUILIBRATION_PS + ps, FRAME_PS)
-    assert samples is not None, "a run without a limit of time is complete"
-    first = round(EQUILIBRATION_PS / FRAME_PS) + 1
-    atoms = AtomTable.read(last / "atoms.parquet")
-    frames = read_frames(last / "run.xtc", atoms, start=first)
-    found = run_contacts(frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A))
-    state = folder / layout.point_name(f"{cold.temperature_K:g}")
-    describe([found], atoms, DescribeOptions()).write(state)
-    peaks = [f"{partner},{error!r}" for partner, error in peak_errors_A(found[1], state / "tables" / "cutoffs.csv")]
-    write_text(state / "tables" / "peaks.csv", "\n".join(["partner,error", *peaks, ""]))
-    rho = estimate_mean([samples[first - 1 :, 0]])
-    row = f"component,quantity,simulated,error\n,density,{float(rho.value)!r},{float(rho.error)!r}\n"
-    write_text(state / "tables" / "composition.csv", row)
-    told = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
-    write_text(folder / "composition.json", json.dumps(told) + "\n")
+    with gromacs.owned(folder, sha256_of(canonical_json(facts).encode())):
+        if not (folder / "hot" / "topol.top").is_file():
+            gromacs.write_box(folder / "hot", parameters, composition, hot, scale)
+        if not (last / "settled.gro").is_file():
+            gromacs.simulate(folder / "hot", hot, HOT_PS, FRAME_PS)
+            last.mkdir(exist_ok=True)
+            for file in KEPT:
+                shutil.copy(folder / "hot" / file, last / file)
+            shutil.copy(folder / "hot" / "run.gro", last / "settled.gro")
+        samples = gromacs.simulate(last, cold, EQUILIBRATION_PS + ps, FRAME_PS)
+        assert samples is not None, "a run without a limit of time is complete"
+        first = round(EQUILIBRATION_PS / FRAME_PS) + 1
+        atoms = AtomTable.read(last / "atoms.parquet")
+        frames = read_frames(last / "run.xtc", atoms, start=first)
+        found = run_contacts(
+            frames, atoms, last / "contacts.arrow", last / "rdf.npz", ContactOptions(rdf_radius_A=RDF_A)
+        )
+        state = folder / layout.point_name(f"{cold.temperature_K:g}")
+        describe([found], atoms, DescribeOptions()).write(state)
+        peaks = [f"{partner},{error!r}" for partner, error in peak_errors_A(found[1], state / "tables" / "cutoffs.csv")]
+        write_text(state / "tables" / "peaks.csv", "\n".join(["partner,error", *peaks, ""]))
+        rho = estimate_mean([samples[first - 1 :, 0]])
+        row = f"component,quantity,simulated,error\n,density,{float(rho.value)!r},{float(rho.error)!r}\n"
+        write_text(state / "tables" / "composition.csv", row)
+        told = {"ion_charge_scale": scale, "force_field": set_name, "production_ps": ps}
+        write_text(folder / "composition.json", json.dumps(told) + "\n")
 
 
 def peak_errors_A(rdf: Rdf, cutoffs: Path) -> Iterator[tuple[str, float]]:

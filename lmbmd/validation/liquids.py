@@ -39,7 +39,6 @@ from lmbmd.numbers.estimate import Estimate, estimate_mean
 from lmbmd.numbers.fluctuation import mean_square
 from lmbmd.simulate.engines import gromacs
 from lmbmd.simulate.engines.mechanics import prepare
-from lmbmd.simulate.lock import holding
 from lmbmd.simulate.protocol import RunSpec, Seeds
 from lmbmd.validation import plan
 from lmbmd.validation.plan import (
@@ -184,8 +183,7 @@ def simulate(run: Run, work: Path, deadline: float, production_ps: float) -> boo
 
 def _in_gromacs(run: Run, work: Path, deadline: float, total_ps: float) -> bool:
     folder = run.place(work) / run.name
-    gromacs.fresh(folder, run.fingerprint)
-    with holding(folder, print):
+    with gromacs.owned(folder, run.fingerprint):
         if not (folder / "topol.top").is_file():
             species, n = load_library().species[run.species], run.n_molecules
             gromacs.write_box(folder, run.parameters, gromacs.pure(species, n, packed_A3(run.species, n)), spec(run))

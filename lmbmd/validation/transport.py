@@ -97,13 +97,13 @@ def simulate(run: Transport, work: Path, ps: float, deadline: float) -> bool:
     if not liquids.simulate(run.liquid, work, deadline, LIQUID_PS):
         return False
     folder = run.place(work) / run.name
-    gromacs.fresh(folder, run.fingerprint)
-    if not (folder / "run.tpr").is_file():
-        _write_start(run, work, folder)
-    centres, stress = _series(folder, run)
-    if len(centres) * FRAME_PS < ps - 1e-6:
-        gromacs.go_on(folder, SETTLE_PS + ps, deadline - time.monotonic())
+    with gromacs.owned(folder, run.fingerprint):
+        if not (folder / "run.tpr").is_file():
+            _write_start(run, work, folder)
         centres, stress = _series(folder, run)
+        if len(centres) * FRAME_PS < ps - 1e-6:
+            gromacs.go_on(folder, SETTLE_PS + ps, deadline - time.monotonic())
+            centres, stress = _series(folder, run)
     if len(centres) * FRAME_PS < ps - 1e-6:
         return False
     arrays = {"centres_nm": centres, "stress_bar": stress, "edge_nm": np.array(_edge_nm(folder / "start.gro"))}

@@ -15,6 +15,7 @@ import openmm
 import pytest
 
 from lmbmd.cli.parser import main
+from lmbmd.core.errors import LmbmdError
 from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.data.library import load_library
 from lmbmd.forcefield.parameters import load_set
@@ -314,3 +315,18 @@ def test_the_dipole_of_a_molecule_is_the_root_of_its_mean_square():
     e_nm_D = 1.602176634e-19 * 1e-9 / 3.33564e-30
     expected = abs(nitrogen) * 0.1 * np.sqrt((1 + 9) / 2) * e_nm_D
     assert liquids.rms_dipole_D(parameters, "AN", places) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_run_owns_its_folder_and_finds_there_only_what_rests_on_the_same(tmp_path):
+    folder = tmp_path / "run"
+    with gromacs.owned(folder, "one"):
+        (folder / "hot").mkdir()
+        (folder / "hot" / "run.tpr").touch()
+        (folder / "conf.gro").touch()
+        with pytest.raises(LmbmdError, match="this run is being written by process"), gromacs.owned(folder, "two"):
+            pass
+        assert (folder / "hot" / "run.tpr").is_file(), "whoever comes second empties nothing"
+    with gromacs.owned(folder, "one"):
+        assert (folder / "hot" / "run.tpr").is_file() and (folder / "conf.gro").is_file()
+    with gromacs.owned(folder, "two"):
+        assert {path.name for path in folder.iterdir() if not path.name.startswith("lock.")} == {"fingerprint"}

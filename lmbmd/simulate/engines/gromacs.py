@@ -13,6 +13,8 @@ import math
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from lmbmd.data.terms import nonbonded_force
 from lmbmd.forcefield.parameters import ParameterSet
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines import mechanics
+from lmbmd.simulate.lock import holding
 from lmbmd.simulate.protocol import RunSpec
 
 #: From the packed box to one that bears the run's time step.
@@ -95,13 +98,23 @@ def pure(species: Species, n_molecules: int, volume_A3: float) -> Composition:
     )
 
 
-def fresh(folder: Path, fingerprint: str) -> None:
-    """Empty the folder unless what lies there rests on the same."""
+@contextmanager
+def owned(folder: Path, fingerprint: str) -> Iterator[None]:
+    """Be the only writer of the folder inside the block. It is emptied first unless what lies there rests on the same.
+
+    Raises:
+        LmbmdError: if another process writes to it.
+    """
     mark = folder / "fingerprint"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        mark.write_text(fingerprint, encoding="utf-8")
+    with holding(folder, print):
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != fingerprint:
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif not path.name.startswith("lock."):
+                    path.unlink()
+            mark.write_text(fingerprint, encoding="utf-8")
+        yield
 
 
 def write_box(
