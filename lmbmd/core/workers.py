@@ -52,7 +52,7 @@ def shared(
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            _send_no_more(pool)
+            send_no_more(pool)
             raise LmbmdError(
                 f"one of {max(workers, 1)} worker processes died, probably for want of memory.",
                 where=where,
@@ -62,13 +62,13 @@ def shared(
             for child in multiprocessing.active_children():
                 if child not in others:
                     child.terminate()
-            _send_no_more(pool)
+            send_no_more(pool)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _send_no_more(pool: ProcessPoolExecutor) -> None:
+def send_no_more(pool: ProcessPoolExecutor) -> None:
     """Break off what is being sent to a dead process: CPython before 3.11.5 waits for it for ever (gh-94777)."""
     reader = getattr(getattr(pool, "_call_queue", None), "_reader", None)
     if reader is not None:

@@ -25,10 +25,8 @@ import argparse
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ from lmbmd.box.system import build_system
 from lmbmd.core.files import write_text
 from lmbmd.core.provenance import canonical_json, derived_seed, sha256_of
 from lmbmd.core.units import GAS_CONSTANT_KJ_MOL_K
+from lmbmd.core.workers import shared
 from lmbmd.data.library import load_library
 from lmbmd.data.terms import nonbonded_force, plain
 from lmbmd.forcefield.parameters import ParameterSet, load_set
@@ -348,11 +347,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENMM_CPU_THREADS", "1")
     found = []
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_examined, name, terms, args.ps, numbers, args.work) for name in names]
-        for future in waiting:
-            found.append(future.result())
-            print(found[-1], flush=True)
+    work = ((name, terms, args.ps, numbers, args.work) for name in names)
+    for one in shared(_examined, work, args.jobs, str(args.work), apart=True):
+        found.append(one)
+        print(one, flush=True)
     if args.fit:
         for number, by in zip(numbers, step(found, terms, numbers), strict=True):
             terms = moved(terms, number, float(by))

@@ -46,7 +46,6 @@ def ends(how: str) -> None:
 @pytest.mark.parametrize(("how", "told"), [("raises", "the first"), ("dies", "one of 2 worker processes died")])
 def test_an_error_ends_the_work_though_more_is_being_sent(how, told):
     # In a process of its own: what is tested is that it ends. With CPython 3.11.2 it did not.
-    here = str(Path(__file__).parent)
-    code = f"import sys; sys.path.append({here!r}); import test_workers; test_workers.ends({how!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
+    command = [sys.executable, "-c", f"import test_workers; test_workers.ends({how!r})"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=50, check=True)
     assert told in done.stdout

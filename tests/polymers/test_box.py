@@ -265,7 +265,7 @@ def test_the_species_map_beside_an_exported_box_has_the_units_of_its_chains(
     )
     composition = compose(load_formulation(path), load_library(), cutoff_nm=0.9, ion_charge_scale=0.8)
     composition.write(tmp_path / "box" / "composition.json")
-    build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=5, out_dir=tmp_path / "box" / "r1")
+    build_box(composition, load_set(SAGE), ion_charge_scale=0.8, seed=6, out_dir=tmp_path / "box" / "r1")
     assert main(["export", str(tmp_path / "box" / "r1"), "--to", program, "--out", str(tmp_path / "out")]) == 0
     universe = open_universe(tmp_path / "out" / file)
     atoms, order = atom_table(universe, species_map.load(tmp_path / "out" / "species.yaml"))

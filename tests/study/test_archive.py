@@ -220,7 +220,7 @@ def test_results_that_another_recipe_made_are_refused(study):
         ("study: mine\nformulations: formulations\nprotocol: {timestep_fs: 1}\n", ["timestep_fs: 4.0 → 1.0"]),
         (
             "study: mine\nformulations: formulations\ndefaults: {ion_charge_scale: 0.9}\n",
-            ["ion_charge_scale: 0.8 → 0.9"],
+            ["ion_charge_scale: 0.7 → 0.9"],
         ),
     ],
 )

@@ -449,7 +449,7 @@ def test_what_energies_of_shells_lack_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tblite.interface", SimpleNamespace(Calculator=None))
     monkeypatch.setitem(sys.modules, "pyscf", None)
     assert warned(study, "energies", "PySCF, which computes PBE0, is not installed here") == {}
-    monkeypatch.setitem(sys.modules, "pyscf", SimpleNamespace(dft=None, gto=None, solvent=None))
+    monkeypatch.setitem(sys.modules, "pyscf", SimpleNamespace(dft=None, gto=None, qmmm=None, solvent=None))
     assert warned(study, "energies") is None
 
 

@@ -320,7 +320,7 @@ def test_changed_physics_simulates_anew_and_the_old_run_comes_back_with_it(study
         ("config.yaml", "  production_ns: 0.006", "  production_ns: 0.008", "0.006 ns: it will go on to 0.008 ns"),
         ("config.yaml", "  production_ns: 0.006", "  production_ns: 0.005", "more than the 0.005 ns"),
         ("config.yaml", "  production_ns", "  timestep_fs: 2\n  production_ns", "\n  timestep_fs: 4.0 → 2.0\n"),
-        ("formulations/tiny.yaml", "size:", "ion_charge_scale: 0.75\nsize:", "\n  ion_charge_scale: 0.8 → 0.75\n"),
+        ("formulations/tiny.yaml", "size:", "ion_charge_scale: 0.75\nsize:", "\n  ion_charge_scale: 0.7 → 0.75\n"),
         ("formulations/tiny.yaml", "ion_pairs: 7", "ion_pairs: 8", "\n  counts.Li: 7 → 8\n"),
         ("formulations/tiny.yaml", "size:", "temperature_K: 310\nsize:", "tiny 310 K r1 not begun"),
     ],

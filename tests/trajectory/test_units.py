@@ -69,13 +69,14 @@ def box(
     return u, np.array(truth)[order]
 
 
-def mapped(universe, polymer: dict) -> tuple[AtomTable, np.ndarray]:
+def mapped(universe, polymer: dict, net_charge: int = 0) -> tuple[AtomTable, np.ndarray]:
     species = {
         "LI": {"resname": "LI"},
         "CL": {"resname": "CL", "role": "anion", "sites": {"Cl": "Cl"}},
         "P": {"role": "polymer", **polymer},
     }
-    atoms, order = atom_table(universe, from_mapping({"centre": "LI", "species": species}))
+    given = {"centre": "LI", "species": species, "net_charge": net_charge}
+    atoms, order = atom_table(universe, from_mapping(given))
     return atoms, np.arange(len(atoms)) if order is None else order
 
 
@@ -114,10 +115,14 @@ def test_the_units_of_every_named_polymer_are_found_by_their_graph_however_its_a
     sequences[1] = "".join((kinds * 7)[:7])  # each kind at least once
     chains = [chain(units, sequence, ends) for sequence in sequences]
     entries = {f"K{kind}": {"smiles": smiles, "sites": {}} for kind, smiles in units.items()}
+    charges = {kind: Chem.GetFormalCharge(Chem.MolFromSmiles(smiles)) for kind, smiles in units.items()}
+    for kind in (kind for kind, charge in charges.items() if charge):
+        entries[f"K{kind}"] |= {"role": "anion"}
+    net_charge = sum(charges[kind] for sequence in sequences for kind in sequence)
     told = {"resname": "POL", "polydisperse": True, "units": entries}
     for shuffled in (None, rng):
         universe, truth = box(chains, shuffled)
-        atoms, order = mapped(universe, told)
+        atoms, order = mapped(universe, told, net_charge)
         assert atoms.chains == ("P",)
         if name in ("PEO", "PTHF", "PDOL") and shuffled is not None:  # the same read from either end, but for the ends
             assert atoms.n_units == sum(map(len, sequences)) + 6

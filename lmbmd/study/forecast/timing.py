@@ -18,6 +18,7 @@ import openmm
 from lmbmd.box.system import assembled, kinds
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.words import counted
+from lmbmd.core.workers import send_no_more
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.formulation.composition import Composition
 from lmbmd.simulate.engines.choice import GROMACS, known, trial, usable_gpus
@@ -92,6 +93,8 @@ class Stopwatch:
             futures = [pool.submit(_one_of_them, self) for _ in range(self.at_once)]
             # Where one fails, the others cannot begin; its own error is the one to tell.
             errors = sorted(filter(None, (f.exception() for f in futures)), key=lambda e: isinstance(e, _NotTogether))
+            if errors and isinstance(errors[0], BrokenProcessPool):
+                send_no_more(pool)
         if errors and isinstance(errors[0], BrokenProcessPool):
             raise LmbmdError(
                 f"one of {self.at_once} processes that were timed at once was ended from outside, perhaps for memory.",
