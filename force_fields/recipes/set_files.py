@@ -21,19 +21,6 @@ from lmbmd.forcefield.parametrize import charges
 HERE = Path(__file__).parent
 SAGE_SHA256 = "124f46daf213453d33d773497c35b34f29e752a42b658223355072663ba05a47"
 RESP = {"what": "RESP: Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 1993, 97, 10269", "doi": "10.1021/j100142a004"}
-ION_CHARGE_SCALE = {
-    "default": 0.8,
-    "reason": (
-        "Fixed charges have no electronic polarisation, so full ionic charges bind ions to each other and to "
-        "solvent too strongly. Scaling by 1/n (n the refractive index; 0.70 to 0.76 for carbonates and ethers) "
-        "corrects it in the mean; 0.8 is the commonest choice for Li salts with fixed-charge force fields. The "
-        "scale decides how much the ions aggregate: draw no conclusion about AGG or CIPA from one value."
-    ),
-    "source": {
-        "what": "0.8 for OPLS ions: Doherty et al., J. Chem. Theory Comput. 2017, 13, 6131",
-        "doi": "10.1021/acs.jctc.7b00520",
-    },
-}
 
 
 class _Plain(yaml.SafeDumper):

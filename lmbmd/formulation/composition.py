@@ -237,8 +237,7 @@ class _Box:
             self.measure, asked, self.window = of_chain, size.chains, (1.0, 1.0)
         else:
             assert size.ion_pairs is not None, "Size has one of the four"
-            cations = np.array([c.cations for c in components])
-            self.measure, asked, self.window = cations, size.ion_pairs, (1.0, 1.0)
+            self.measure, asked, self.window = np.array([c.cations for c in components]), size.ion_pairs, (1.0, 1.0)
         if not self.measure.any():
             what = "in ion pairs, but there is no salt" if size.chains is None else "in chains, but there is no polymer"
             raise LmbmdError(f"the size is {what}.", where=where, remedy="Give 'atoms' or 'box_edge_nm'.")

@@ -128,7 +128,7 @@ class DrawnAnions:
         shells = tuple(DrawnShell.from_plain(one) for one in data["shells"])
         if not all(shell.charge_e and _is_round_anion(shell) for shell in shells):
             raise ValueError(f"a shell round {data['species']} does not fit together")
-        return cls(str(data["species"]), _counts(data["counts"]), shells)
+        return cls(str(data["species"]), counts_of(data["counts"]), shells)
 
 
 def _is_round_anion(shell: DrawnShell) -> bool:
@@ -137,7 +137,12 @@ def _is_round_anion(shell: DrawnShell) -> bool:
     return all(ion in ions and donor in shell.atoms[0] for ion, donor in shell.contacts)
 
 
-def _counts(data: Any) -> np.ndarray:
+def counts_of(data: Any) -> np.ndarray:
+    """Ions of each class in every frame, (n_frames, 4) int64, as they were filed.
+
+    Raises:
+        ValueError, TypeError, OverflowError: if these are none.
+    """
     counts = np.array(data, int).reshape(-1, len(CLASSES))
     if (counts < 0).any():
         raise ValueError("it counts less than nothing")
@@ -190,7 +195,7 @@ class Drawn:
                 raise ValueError("it has other classes")
             return cls(
                 str(data["centre"]),
-                _counts(data["counts"]),
+                counts_of(data["counts"]),
                 tuple(DrawnShell.from_plain(one) for one in data["shells"]),
                 str(data["why_not"]),
                 str(data["stage"]),

@@ -19,7 +19,7 @@ from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
 from lmbmd.quantum.bands import OF_BAND, band, band_job, band_of, pbe0
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, refusal
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, counts_of, refusal
 from lmbmd.quantum.energies import OF_FREE, OF_MOLECULE, OF_SHELL, free_molecule, relaxed, shell_energies
 from lmbmd.quantum.methods import Variant, check_installed, variants
 from lmbmd.quantum.options import QuantumOptions
@@ -92,12 +92,12 @@ class Energies:
             shells, free = tuple(data.pop("shells")), data.pop("free")
             known = {key: Variant(**one) for key, one in data.pop("variants").items()}
             centre, why_not = str(data.pop("centre")), str(data.pop("why_not"))
-            counts = np.array(data.pop("counts"), int).reshape(-1, len(CLASSES))
+            counts = counts_of(data.pop("counts"))
             bands = data.pop("bands", {})
             _check_fits(shells, free, known)
             _check_bands(bands)
             asked = QuantumOptions(**data["options"])
-            if (bands and asked.bands is None) or (counts < 0).any() or not (shells or why_not):
+            if (bands and asked.bands is None) or not (shells or why_not):
                 raise ValueError("its parts do not fit together")
             return cls(centre, counts, shells, free, known, why_not, data, bands)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -148,8 +148,8 @@ def _check_bands(bands: Mapping[str, Mapping[str, Any]]) -> None:
         KeyError, TypeError, ValueError, AttributeError: then.
     """
     for one in bands.values():
-        counts = np.array(one["counts"], int).reshape(-1, len(CLASSES))
-        if (counts < 0).any() or not isinstance(one.get("why_not", one.get("title")), str):
+        counts_of(one["counts"])
+        if not isinstance(one.get("why_not", one.get("title")), str):
             raise ValueError("its bands do not fit together")
         of_shells, alone = ((), ()) if "why_not" in one else (one["shells"], one["alone"])
         for shell in of_shells:

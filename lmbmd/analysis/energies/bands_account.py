@@ -15,7 +15,7 @@ from lmbmd.core.words import counted
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import Doubt, Kind, descriptor
 from lmbmd.numbers.estimate import Estimate, shares
-from lmbmd.quantum.drawn import CLASSES
+from lmbmd.quantum.drawn import CLASSES, counts_of
 from lmbmd.quantum.run import Energies
 
 #: Points of the curve in the width of a line, and how many widths it goes beyond the outermost lines.
@@ -48,7 +48,7 @@ def bands_account(replicas: Sequence[Energies]) -> Account:
             continue
         free = _free(known)
         done = [sorted((s for s in one["shells"] if "why_not" not in s["found"]), key=_frame) for one in known]
-        counts = [np.array(one["counts"], int).reshape(-1, len(CLASSES)) for one in known]
+        counts = [counts_of(one["counts"]) for one in known]
         samples = [_sample(shells) for shells in done]
         n_drawn, n_done = sum(len(one["shells"]) for one in known), sum(map(len, done))
         definition = f"harmonic wavenumber of {known[0]['title']}; {method}, among the ions that touch the anion"

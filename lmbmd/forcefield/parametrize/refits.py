@@ -11,7 +11,7 @@ from rdkit import Chem
 from lmbmd.forcefield.parametrize.smirnoff import Terms
 
 #: Of a fit of ``refit``: that its terms go only with charges half way between vacuum and liquid.
-HALF_WAY = "half way"
+HALF_WAY_CHARGES = "half way"
 
 
 def going_with(changes: Mapping[str, Any], half_way: bool) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def going_with(changes: Mapping[str, Any], half_way: bool) -> list[dict[str, Any
         half_way: whether the molecule's charges are half way between vacuum and liquid.
     """
     fits = changes.get("fits", {})
-    return [row for row in changes.get("atoms", ()) if half_way or fits[row["fit"]].get("charges") != HALF_WAY]
+    return [row for row in changes.get("atoms", ()) if half_way or fits[row["fit"]].get("charges") != HALF_WAY_CHARGES]
 
 
 def refit(
