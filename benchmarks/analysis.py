@@ -25,20 +25,24 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TBB_NUM_THREADS"):
     os.environ[_variable] = "1"
 
 import numpy as np  # noqa: E402
 
-from lmbmd.data.atoms import AtomTable, SpeciesInfo  # noqa: E402
+from lmbmd.data.atoms import AtomTable, Role, SpeciesInfo  # noqa: E402
+
+if TYPE_CHECKING:
+    from lmbmd.trajectory.frames import Frames
 
 BOXES = {
     "small": {"FSI": 100, "DME": 120, "TTE": 300},
     "large": {"FSI": 1000, "DME": 1200, "TTE": 1489},
 }
 SMILES = {"FSI": "O=S(=O)(F)[N-]S(=O)(=O)F", "DME": "COCCOC", "TTE": "FC(F)C(F)(F)COC(F)(F)C(F)F"}
-ROLES = {"FSI": "anion", "DME": "solvent", "TTE": "diluent"}
+ROLES: dict[str, Role] = {"FSI": "anion", "DME": "solvent", "TTE": "diluent"}
 DENSITY_G_CM3 = 1.45
 #: Donor elements of each species: every O, N and F is a site.
 DONORS = ("O", "N", "F")
@@ -47,10 +51,10 @@ DONORS = ("O", "N", "F")
 def molecule(name: str) -> tuple[list[str], np.ndarray, list[tuple[int, int]]]:
     """Elements, coordinates (Å) about the mass centre, and bonds of one molecule."""
     from rdkit import Chem
-    from rdkit.Chem import AllChem
+    from rdkit.Chem import rdDistGeom
 
     mol = Chem.AddHs(Chem.MolFromSmiles(SMILES[name]))
-    AllChem.EmbedMolecule(mol, randomSeed=7)
+    rdDistGeom.EmbedMolecule(mol, randomSeed=7)
     xyz = mol.GetConformer().GetPositions()
     bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()]
     return [a.GetSymbol() for a in mol.GetAtoms()], xyz - xyz.mean(axis=0), bonds
@@ -96,11 +100,12 @@ def make_box(folder: Path, counts: dict[str, int], n_frames: int, seed: int = 1)
     _write_identity(folder, names, shapes, masses, start % edge, edge)
 
 
-def frames_of(folder: Path, atoms, stop: int | None = None):
+def frames_of(folder: Path, atoms: AtomTable, stop: int | None = None) -> Frames:
     """The frames of such a box. Its molecules lie over one another, which ``read_frames`` refuses."""
     from lmbmd.trajectory.frames import opened, timed
 
-    return timed(opened(folder / "box.xtc", atoms), 1.0, True).part(0, stop)
+    frames = timed(opened(folder / "box.xtc", atoms), 1.0, True)
+    return frames if stop is None else frames.part(0, stop)
 
 
 def _write_identity(folder, names, shapes, masses, positions, edge) -> None:

@@ -59,7 +59,8 @@ def start(angles: tuple[float, float], lithiums: int) -> np.ndarray:
     """Positions to begin with, Å: usual bonds, N–S–X 108°, S–N–S 124°."""
     half = np.radians(62.0)
     sulfurs = [1.585 * np.array([side * np.sin(half), np.cos(half), 0.0]) for side in (1, -1)]
-    oxygens, fluorines = [], []
+    oxygens: list[np.ndarray] = []
+    fluorines: list[np.ndarray] = []
     for s, other, angle in zip(sulfurs, sulfurs[::-1], angles, strict=True):
         out = s / np.linalg.norm(s)
         aside = other - (other @ out) * out

@@ -93,7 +93,7 @@ def opened_ms(page: Path) -> float:
     copy.write_text(text.replace("</body>", f"{script}</body>"), encoding="utf-8")
     with tempfile.TemporaryDirectory() as profile:
         command = [
-            CHROMIUM,
+            str(CHROMIUM),
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -104,7 +104,7 @@ def opened_ms(page: Path) -> float:
         ]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     copy.unlink()
-    return float(re.search(r"<title>([\d.]+)</title>", done.stdout)[1])
+    return float(re.findall(r"<title>([\d.]+)</title>", done.stdout)[0])
 
 
 if __name__ == "__main__":

@@ -67,11 +67,10 @@ def main() -> None:
 
 def time_all(folder: Path, options: argparse.Namespace) -> list[tuple[float, float, float]]:
     """ns/day of the stage with OpenMM, of the stage with GROMACS, and of mdrun alone, for every round."""
+    usual = {"threads": options.threads, "checkpoint_interval_s": options.checkpoint_s}
     chosen = {
-        engine: PlatformOptions(
-            engine=engine, name=name, threads=options.threads, checkpoint_interval_s=options.checkpoint_s
-        )
-        for engine, name in (("openmm", "CPU"), ("gromacs", "auto"))
+        "openmm": PlatformOptions(engine="openmm", name="CPU", **usual),
+        "gromacs": PlatformOptions(engine="gromacs", **usual),
     }
     first = throughput.prepared_run(folder / "gromacs", options, chosen["gromacs"])
     runs = {"gromacs": first}

@@ -108,7 +108,7 @@ def speed_of(folder: Path, options: argparse.Namespace) -> float:
     """ns/day that GROMACS reports for a round."""
     spec = load_spec(folder / "spec.json")
     log = gromacs(folder, options, steps=spec.steps_in_ns(options.ps / 1000))
-    return float(re.search(r"^Performance: +([\d.]+)", log, flags=re.MULTILINE)[1])
+    return float(re.findall(r"^Performance: +([\d.]+)", log, flags=re.MULTILINE)[0])
 
 
 def gromacs(folder: Path, options: argparse.Namespace, steps: int) -> str:

@@ -84,7 +84,11 @@ class Liquid:
 def simulate(liquid: Liquid, work: Path, ps: float, deadline: float) -> Measured | None:
     """Run, or go on with, the liquid at constant volume, and measure it; None if it is not complete in time."""
     folder = work / liquid.name
-    gromacs.fresh(folder, liquid.fingerprint)
+    with gromacs.owned(folder, liquid.fingerprint):
+        return _simulated(liquid, folder, ps, deadline)
+
+
+def _simulated(liquid: Liquid, folder: Path, ps: float, deadline: float) -> Measured | None:
     if not (folder / "run.tpr").is_file():
         (folder / "topol.top").write_text(_topology(liquid), encoding="utf-8")
         (folder / "conf.gro").write_text(_crystal(liquid), encoding="utf-8")

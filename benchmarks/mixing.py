@@ -61,7 +61,7 @@ def main() -> None:
     chosen = PlatformOptions(name=options.platform, threads=options.threads)
     running = {way: begin(way, mechanics.prepare(s, spec, 1), positions, box, chosen) for way, s in timed.items()}
     clock = time.process_time if options.platform in ("CPU", "Reference") else time.perf_counter
-    spent = {way: [] for way in running}
+    spent: dict[str, list[float]] = {way: [] for way in running}
     for _ in range(ROUNDS):
         for way, (context, integrator) in running.items():
             began = clock()

@@ -85,7 +85,7 @@ def write_study(study: Path, formulations: int, replicas: int) -> None:
 def snakemake(study: Path, *arguments: str) -> Measured:
     """Run Snakemake on a study; its failure is ours."""
     program = ["-c", UNRESTING] if "--touch" in arguments else ["-m", "snakemake"]
-    command = [sys.executable, *program, "--snakefile", ROOT / "Snakefile", "--directory", study, *arguments]
+    command = [sys.executable, *program, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(study), *arguments]
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         process = subprocess.Popen(

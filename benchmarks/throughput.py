@@ -76,7 +76,7 @@ def measure(folder: Path, options: argparse.Namespace, chosen: PlatformOptions) 
     round_ps = max(1, round(options.ps / frame_ps)) * frame_ps
     run.go_on(round_ps)  # warms caches up; not counted
     stepping = [0.0]
-    Engine.step = timed(Engine.step, stepping)
+    Engine.step = timed(Engine.step, stepping)  # type: ignore[method-assign]
     print(f"{run.n_atoms} atoms, platform {run.platform}, rounds of {round_ps:g} ps")
     times: list[tuple[float, float]] = []
     for k in range(options.rounds):
