@@ -61,7 +61,7 @@ def test_a_study_ends_in_a_report_on_real_md(finished):
     rows = pd.read_parquet(finished / "results" / "tiny" / "298.15K" / "descriptors.parquet")
     shell = rows.set_index(["name", "species"])["value"]
     donors = shell.get(("cn_atoms", "DME:O_ether"), shell.filter(like="cn").max())
-    # Four to six after nanoseconds, up to eight for 7 Li⁺ in the first 6 ps, where the minimum of g(r) is still shallow.
+    # Four to six in the end; up to eight in the first 6 ps of 7 Li⁺, where the minimum of g(r) is still shallow.
     assert 1 < donors < 9, "Li⁺ in DME is bound to ether oxygens"
     index = (finished / "results" / "index.html").read_text(encoding="utf-8")
     assert "tiny/report.html" in index
