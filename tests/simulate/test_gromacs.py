@@ -79,6 +79,22 @@ def test_a_missing_or_old_gromacs_is_a_sentence_and_openmm_where_nothing_was_ask
     assert said.startswith("OpenMM ") and "there is no GPU, and GROMACS is not used: " in said
 
 
+@pytest.mark.parametrize(
+    ("simd", "flags", "better"),
+    [
+        ("SSE4.1", {"sse4_1", "avx2", "avx512f"}, "AVX_512"),
+        ("SSE4.1", {"sse4_1", "avx2"}, "AVX2_256"),
+        ("SSE4.1", {"sse4_1"}, ""),
+        ("SSE4.1", set(), ""),
+        ("AVX2_256", {"avx2", "avx512f"}, ""),
+        ("ARM_NEON_ASIMD", {"asimd"}, ""),
+    ],
+)
+def test_a_gromacs_that_leaves_half_of_the_processor_idle_says_so(simd, flags, better):
+    said = gmx.built_for_less(simd, flags)
+    assert f"GMX_SIMD={better} " in said if better else said == ""
+
+
 def test_a_gpu_a_named_platform_or_a_wish_decide_without_a_trial(spec, monkeypatch):
     monkeypatch.setattr(choice, "_gpu", lambda options: "a fast one")
     assert (found := choice.known(PlatformOptions(), spec)) is not None
@@ -176,6 +192,17 @@ def test_a_charge_that_differs_by_a_thousandth_is_refused_with_both_energies(rel
     ) as e:
         mdp.compare_energies(system, engine._box, positions, cell, engine._folder)
     assert "kJ/mol may lie between" in str(e.value) and "engine: openmm" in str(e.value)
+
+
+@needs_gromacs
+def test_what_a_run_says_of_the_build_of_gromacs_is_what_gromacs_finds(relaxed):
+    system, box, positions, cell, folder = relaxed
+    engine = Engine(system, box, load_spec(folder / "spec.json"), PlatformOptions(), "x", folder)
+    mdp.compare_energies(system, box, positions, cell, engine._folder)
+    log = (engine._folder / "one.log").read_text("utf-8")
+    found = re.search(r"Highest SIMD level .*: +(\S+)\nSIMD instructions .*: +(\S+)", log)
+    narrow = found is not None and found[1] in ("AVX_512", "AVX2_256") and found[2] in ("SSE2", "SSE4.1", "AVX_256")
+    assert ("built for less than this processor can do" in engine.report.sentence()) == narrow
 
 
 @needs_gromacs

@@ -35,7 +35,7 @@ from lmbmd.simulate.engines.gmxfiles import EnergyFile, EnergyFrame, FrameFile, 
 from lmbmd.simulate.engines.gromacs import with_masses
 from lmbmd.simulate.engines.mdp import Stretch, compare_energies, gro, settings
 from lmbmd.simulate.engines.mechanics import DENSITY, HOT, Exploded, Snapshot
-from lmbmd.simulate.engines.platform import cores, processor_name
+from lmbmd.simulate.engines.platform import cores, instructions, processor_name
 from lmbmd.simulate.logs import Row
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import RunSpec
@@ -100,7 +100,8 @@ class Report:
     def sentence(self) -> str:
         """One line for the log."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"GROMACS {self.version} ({self.precision} precision, {self.simd}, {threads} of {processor_name()})"
+        built = f"{self.precision} precision, {self.simd}, {threads} of {processor_name()}"
+        return f"GROMACS {self.version} ({built}){gmx.built_for_less(self.simd, instructions())}"
 
 
 class Engine:

@@ -185,11 +185,21 @@ def is_processor(device: str, processor: str) -> bool:
 
 def processor_name() -> str:
     """The processor's brand name, "" where it cannot be told."""
+    return _of_processor("model name") or machine.processor()
+
+
+def instructions() -> frozenset[str]:
+    """What the processor can do, in the words of Linux ("avx2", "avx512f"); empty where it cannot be told."""
+    return frozenset(_of_processor("flags").split())
+
+
+def _of_processor(key: str) -> str:
+    """What Linux says of the first processor, "" where it says nothing."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as handle:
-            return next((line.split(":", 1)[1].strip() for line in handle if line.startswith("model name")), "")
+            return next((line.split(":", 1)[1].strip() for line in handle if line.startswith(key)), "")
     except OSError:
-        return machine.processor()
+        return ""
 
 
 def _one_line(error: object) -> str:
