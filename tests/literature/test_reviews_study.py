@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lmbmd.analysis.energies.shells_account import FREE, MOLECULE, SHELL
+from lmbmd.analysis.features import FEATURES
 from lmbmd.formulation.amounts import contents, parse_amount, same_contents
 from lmbmd.literature.catalogue import recipes
 from lmbmd.literature.claims import shipped_claims
@@ -88,32 +89,61 @@ def generator():
     return module
 
 
-def test_the_page_shows_verdicts_that_results_give_and_no_others(tmp_path):
-    page = generator().page
-    with pytest.raises(FileNotFoundError, match=r"has results/claims\.csv"):
-        page(tmp_path)
-    claim = {"id": "c1", "text": "More | anions.", "source": "review-b", "ref": "177", "doi": "10.1/x"}
-    claim |= {"formulation": "lifsi-dme-4m", "versus": "lifsi-dme-1m", "temperature_K": 298.15}
-    claim |= {"estimand": "difference"}
-    claim |= {"proxy": False, "partner_assumed": True, "unit": "1", "value": 3.0, "error": 0.1, "versus_value": 1.0}
-    claim |= {"versus_error": 0.1, "estimate": 2.0, "estimate_error": 0.14, "low": 1.7, "high": 2.3, "reason": ""}
-    for study, verdict in (("main", "supported"), ("scale-1", "contradicted")):
-        (tmp_path / study / "results").mkdir(parents=True)
-        changes = [
-            {"verdict": verdict},
-            {"verdict": "not run", "id": "c2", "text": "Not looked at."},
-            {"verdict": "undecided", "id": "c3", "text": "Of two pairs.", "formulation": "litfsi-g4-sil"},
-        ]
-        rows = [{**claim, **change} for change in changes]
-        pd.DataFrame(rows).to_csv(tmp_path / study / "results" / "claims.csv", index=False)
-    text = page(tmp_path)
-    (line,) = [line for line in text.splitlines() if "More" in line]
-    begin = "| More \\| anions. (298.15 K) *bottle ours* | [B 177](https://doi.org/10.1/x) | **supported**"
-    assert line.startswith(begin)
-    assert "3.00 ± 0.10 against 1.00 ± 0.10; difference 2.00 ± 0.14" in line and "**contradicted**" in line
-    assert "| Of two pairs." in text.split("## Across the pairs")[1]
-    assert "Not looked at" not in text and text.count("Not run.") == 10
-    assert "`main` (sage-clp, × 0.7), `scale-1` (sage-clp, × 1.0)" in text and "opls" not in text
+def numbers(bottle, ns, *, T=298.15, verdict="long enough", **values):
+    """A feature table of one state point: each value with an error of 0.02."""
+    shares = {"ssip_fraction_anion": 0.5, "cip_fraction_anion": 0.4, "agg_fraction_anion": 0.1}
+    values = {"sampled_ns": ns, **shares, **values}
+    row = {"formulation": bottle, "temperature_K": T, "error": 0.02, "unit": "1", "n_effective": 50.0}
+    row |= {"degrees_of_freedom": 40.0, "method": "m", "definition": "d", "doubt": "", "doubt_kind": ""}
+    row |= {"doubt_n": None, "box_limited": False, "verdict": verdict, "replicas": 3, "recipe": ""}
+    row |= {"force_field": "sage-clp-2.0.0"}
+    row |= {"ion_charge_scale": 0.7, "recipe_sha256": bottle}
+    keys = [key.partition("__")[::2] for key in values]
+    found = [{**row, "name": n, "species": s, "value": v} for (n, s), v in zip(keys, values.values(), strict=True)]
+    return pd.DataFrame(found)[FEATURES.names]
+
+
+def test_the_page_judges_what_was_kept_and_nothing_else(tmp_path):
+    made = generator()
+    with pytest.raises(FileNotFoundError, match="has no results"):
+        made.page(tmp_path, tmp_path / "page.md")
+    one = numbers("lifsi-dme-1m", 15.0, cip_agg_fraction_anion=0.5, anion_cn=0.9, solvent_cn__DME=2.0, count__DME=70)
+    four = numbers("lifsi-dme-4m", 15.0, cip_agg_fraction_anion=0.9, anion_cn=2.1, anion_cn__FSI=2.1, count__FSI=59)
+    short = numbers("lifsi-dme-tte-3-7-1m", 1.0, verdict="too short", anion_cn=0.1)
+    (tmp_path / "kept").mkdir()
+    for study, tables in (("small", (one, four, short)), ("scale-1", (one, four.assign(value=0.0)))):
+        pd.concat(tables).to_parquet(tmp_path / "kept" / f"{study}.parquet")
+        (tmp_path / "kept" / f"{study}-runs.csv").write_text("core_hours\n1.25\n2.25\n", encoding="utf-8")
+    text = made.page(tmp_path, tmp_path / "page.md")
+    (line,) = [line for line in text.splitlines() if line.startswith("| ") and "lifsi-dme-4m-c1" in ids_of(line)]
+    small, scaled = line.split(" | ")[2:]
+    assert small.startswith("**supported**") and scaled.startswith("**contradicted**"), line
+    assert "0.90 ± 0.02 against 0.50 ± 0.02; difference 0.40 ± 0.03" in small
+    assert "`small` | sage-clp, × 0.7, small boxes | 3 | 31 | 4 |" in text and "`main`" not in text
+    assert "the run is too short" in text and "Not run: `lifsi-dme-2m`, `lifsi-dme-4m-solvent`." in text
+    assert text.count("\n\nNot run.") == 8, "pairs 1 and 2, and 11 with the bottle of pair 1"
+    figure = (tmp_path / "images" / "reviews-1.svg").read_text("utf-8")
+    assert "lifsi-dme-4m" in figure and "share of the anions" in figure
+
+
+def ids_of(line):
+    """The ids of the claims whose words a line of the page has."""
+    return [claim.id for claim in JUDGEABLE if f"| {claim.text}" in line]
+
+
+def test_what_was_sampled_longer_is_kept(tmp_path):
+    merged = generator().merged
+    old = pd.concat([numbers(name, ns, anion_cn=1.0) for name, ns in (("a", 5.0), ("b", 15.0), ("c", 5.0))])
+    new = pd.concat([numbers(name, 5.0, anion_cn=2.0) for name in "abd"])
+    both = merged(old, new)
+    found = both[both.name == "anion_cn"].set_index("formulation").value.to_dict()
+    assert found == {"a": 2.0, "b": 1.0, "c": 1.0, "d": 2.0}
+    assert not both.duplicated(["formulation", "temperature_K", "name", "species"]).any()
+    law = numbers("a", 5.0, T=float("nan"), activation_energy_kJ_mol=1.0)
+    law = law[law.name == "activation_energy_kJ_mol"]
+    both = merged(pd.concat([old, law]), pd.concat([new, law.assign(value=2.0)]))
+    assert both[both.temperature_K.isna()].value.tolist() == [2.0], "of all temperatures: the newer one"
+    assert merged(pd.concat([old, law]), new[new.formulation == "d"]).temperature_K.isna().sum() == 1
 
 
 def test_the_pairs_are_bottles_of_the_studies_and_stand_in_their_description():
