@@ -182,7 +182,7 @@ def test_gaff2_terms_are_those_of_gaff2_and_the_bias_is_said(tmp_path):
         Request("NEW", "COC", valence="gaff2", charges=q, density_g_cm3=0.7), tmp_path / "own-1.0.0", cache=None
     )
     assert said == [GAFF2_BIAS]
-    terms = _terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("NEW"))
+    terms = _terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("NEW"), "NEW")
     # gaff2.dat: c3-os 1.4316 Å; os r_min/2 1.7713 Å, 0.0726 kcal/mol.
     sigma_os = 2 * 0.17713 / 2 ** (1 / 6)
     assert terms["particles"][1] == pytest.approx((-0.3, sigma_os, 4.184 * 0.0726), rel=2e-3)
@@ -982,3 +982,22 @@ def test_a_new_molecule_gets_the_refitted_terms_of_the_set_it_joins():
         0.1 * next(row["sigma_A"] for row in atoms if row["smarts"].startswith("[#9:1]-[#6X4;!")),
     )
     assert fluorine[1]._value == pytest.approx(beside), "as the released set itself has it"
+
+
+@needs_sage
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "smiles", "permittivity"), [("2MeTHF", "CC1CCCO1", 6.97), ("EMC", "CCOC(=O)OC", 2.958)]
+)
+def test_a_held_out_ether_and_carbonate_from_their_smiles_are_those_of_the_set(tmp_path, name, smiles, permittivity):
+    """So what the set's validation says of them holds for a molecule that a user brings."""
+    pytest.importorskip("pyscf", reason="PySCF is not installed")
+    assert load_library().species[name].smiles == smiles, "the atoms are in the same order"
+    parametrize(Request("NEW", smiles, permittivity=permittivity), tmp_path / "own-1.0.0", cache=None)
+    own = read_terms(read_extended(read_own(tmp_path / "own-1.0.0")).system("NEW"), "NEW")
+    released = read_terms(load_set(RELEASED).system(name), name)
+    assert own.charges_e == pytest.approx(released.charges_e, abs=0.02)
+    for found, known in zip(own.nonbonded, released.nonbonded, strict=True):
+        assert found[1:] == pytest.approx(known[1:], abs=1e-9), "Lennard-Jones terms"
+    for part in ("bonds", "angles", "torsions"):
+        assert np.array(getattr(own, part)) == pytest.approx(np.array(getattr(released, part)), abs=1e-5), part
