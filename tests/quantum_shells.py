@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnShell, Molecule
+from lmbmd.quantum.drawn import CLASSES, NEUTRAL_CLASSES, Drawn, DrawnShell, Molecule
 from lmbmd.quantum.methods import variants
 from lmbmd.quantum.options import BandOptions, QuantumOptions
 from lmbmd.quantum.run import Energies
@@ -122,10 +122,28 @@ def banded() -> Energies:
         {"energy_kJ_mol": -10.0, "band_cm": 730.0, "share": 0.8},
         {"energy_kJ_mol": -12.0, "band_cm": 726.0, "share": 0.8},
     ]
-    of_fsi = {"counts": [[5, 3, 2, 0]] * 8, "title": "S–N–S", "shells": found, "alone": alone}
+    said = {"classes": list(CLASSES), "counts": [[5, 3, 2, 0]] * 8, "title": "S–N–S", "n_groups": 1}
+    of_fsi = {**said, "shells": found, "alone": alone}
     options = QuantumOptions(bands=BandOptions())
     plain = made_up(np.random.default_rng(3))
     return replace(plain, bands={"FSI": of_fsi}, facts={"options": options.facts()})
+
+
+def banded_solvent(n_groups: int = 1) -> Energies:
+    """The same with the bands of DMC, of which a third is free, five ninths bound and one ninth bridging."""
+    found = []
+    for kind, shift in (("free", -1.0), ("bound", -30.0), ("bridging", -70.0)):
+        for k, more in enumerate((-3.0, 0.0, 3.0)):
+            one = {"energy_kJ_mol": -9e5, "band_cm": 1930.0 + shift + more, "share": 0.8}
+            label = {"free": "alone", "bound": "Li1 FSI1", "bridging": "Li2 FSI3"}[kind]
+            said = {"name": f"DMC-{kind}-{k + 1}", "label": label, "kind": kind, "frame": 3 * k, "time_ps": 6.0 * k}
+            found.append({**said, "found": one})
+    alone = [{"energy_kJ_mol": -10.0, "band_cm": 1930.0, "share": 0.9}]
+    of_dmc = {"classes": list(NEUTRAL_CLASSES), "counts": [[3, 5, 1]] * 8, "title": "C=O", "n_groups": n_groups}
+    plain = banded()
+    options = QuantumOptions(bands=BandOptions(of=("FSI", "DMC")))
+    bands = {**plain.bands, "DMC": {**of_dmc, "shells": found, "alone": alone}}
+    return replace(plain, bands=bands, facts={"options": options.facts()})
 
 
 def drawn(shells: Sequence[DrawnShell]) -> Drawn:

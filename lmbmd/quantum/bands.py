@@ -1,11 +1,11 @@
-"""The band of one anion among the ions that touch it: relaxed, and one mode of its partial Hessian followed.
+"""The band of one anion or solvent among the ions that touch it: relaxed, and one mode of its partial Hessian followed.
 
 Theory: docs/theory/energies.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,40 +25,49 @@ from lmbmd.quantum.solution import NotConverged, atomic_numbers
 from lmbmd.quantum.vibrations import partial_hessian, product, stretch, tracked
 from lmbmd.quantum.xtb import Surface
 
-#: Largest force that is left when an anion is relaxed, hartree/bohr, and steps in which that must be reached.
+#: Largest force that is left when a molecule is relaxed, hartree/bohr, and steps in which that must be reached.
 FORCE, STEPS = 3e-4, 60
 #: An ion whose nearest donor is further away by this after relaxing has been let go, Å.
 LET_GO_A = 0.5
 #: Level of the functional's grid: 0.4 1/cm from that of level 3 for carbon monosulfide.
 GRID = 1
-#: The numbers of an anion.
+#: The numbers of a molecule.
 OF_BAND = ("energy_kJ_mol", "band_cm", "share")
 
 
 @dataclass(frozen=True)
 class Band:
-    """A named band of an anion.
+    """A named band of an anion or a solvent.
 
     Attributes:
         title: as printed.
-        bonds: pairs of atoms of the anion that move apart together in it.
+        groups: of each equal group of the molecule, such as both C≡N of a dinitrile, the pairs of atoms that move apart
+            together in it.
         window_cm: where it must lie.
     """
 
     title: str
-    bonds: tuple[tuple[int, int], ...]
+    groups: tuple[tuple[tuple[int, int], ...], ...]
     window_cm: tuple[float, float]
+
+    def followed(self, touched: Collection[int]) -> list[tuple[int, int]]:
+        """Bonds of the groups with an atom that an ion touches, together; of all groups where none is touched.
+
+        Two equal groups, of which one holds an ion, have each a mode of its own; two that hold none share both.
+        """
+        near = [group for group in self.groups if any(atom in touched for pair in group for atom in pair)]
+        return [pair for group in near or self.groups for pair in group]
 
 
 @cache
-def _known() -> Mapping[str, Mapping[str, Any]]:
+def _known() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     return yaml.safe_load(resources.files("lmbmd.quantum").joinpath("bands.yaml").read_text("utf-8"))
 
 
-def band_of(element: Sequence[str], xyz_A: np.ndarray) -> Band | None:
-    """The band that is known of an anion of these elements (n,) at these places (n, 3); None if none is.
+def band_of(element: Sequence[str], xyz_A: np.ndarray, charge_e: int) -> Band | None:
+    """The band that is known of an anion or neutral molecule of these elements (n,) at these places (n, 3), Å.
 
-    Who is bonded to whom is told from the distances.
+    Who is bonded to whom is told from the distances. None if no band is known of it.
     """
     numbers = atomic_numbers(element)
     molecule, places = Chem.RWMol(), Chem.Conformer(len(numbers))
@@ -70,28 +79,28 @@ def band_of(element: Sequence[str], xyz_A: np.ndarray) -> Band | None:
     molecule.AddConformer(places)
     rdDetermineBonds.DetermineConnectivity(molecule)
     molecule.UpdatePropertyCache(strict=False)
-    for one in _known().values():
-        pattern = Chem.MolFromSmarts(one["smarts"])
-        found = molecule.GetSubstructMatch(pattern)
+    for one in _known()["anions" if charge_e else "solvents"].values():
+        found = molecule.GetSubstructMatches(Chem.MolFromSmarts(one["smarts"]))
         if found and len(Chem.GetMolFrags(molecule)) == 1:
-            bonds = tuple((found[a], found[b]) for a, b in one["bonds"])
+            groups = tuple(tuple((match[a], match[b]) for a, b in one["bonds"]) for match in found)
             low, high = one["window_cm"]
-            return Band(str(one["title"]), bonds, (float(low), float(high)))
+            return Band(str(one["title"]), groups, (float(low), float(high)))
     return None
 
 
 def band_job(shell: DrawnShell, band: Band, is_alone: bool = False) -> dict[str, Any]:
-    """All that decides the band of a drawn anion, as plain data.
+    """All that decides the band of a drawn anion or solvent, as plain data.
 
-    The anion and the ions in contact with it are computed; all other molecules of the shell are point charges.
+    The molecule and the ions in contact with it are computed; all other molecules of the shell are point charges.
 
     Args:
-        shell: the anion first, with partial charges.
+        shell: the molecule first, with partial charges.
         band: which.
-        is_alone: the anion by itself, without ions and charges.
+        is_alone: the molecule by itself, without ions and charges.
     """
     n = shell.molecules[0].n_atoms
-    ions = [] if is_alone else sorted({ion for ion, _ in shell.contacts})
+    contacts = () if is_alone else shell.contacts
+    ions = sorted({ion for ion, _ in contacts})
     inside = [*range(n), *ions]
     place = {atom: k for k, atom in enumerate(inside)}
     outside = [] if is_alone else [k for k in range(len(shell.element)) if k not in place]
@@ -102,10 +111,10 @@ def band_job(shell: DrawnShell, band: Band, is_alone: bool = False) -> dict[str,
         "xyz_A": x[inside].tolist(),
         "moving": n,
         "charge_e": shell.molecules[0].charge_e + sum(shell.molecules[whose[k]].charge_e for k in ions),
-        "contacts": [[place[a], place[b]] for a, b in shell.contacts] if ions else [],
+        "contacts": [[place[a], place[b]] for a, b in contacts],
         "around_e": [round(shell.charge_e[k], 4) for k in outside],
         "around_A": x[outside].tolist(),
-        "bonds": [list(pair) for pair in band.bonds],
+        "bonds": [list(pair) for pair in band.followed({donor for _, donor in contacts})],
         "window_cm": list(band.window_cm),
     }
 
@@ -120,7 +129,7 @@ def pbe0(data: Mapping[str, Any], basis: str) -> Surface:
 def band(
     data: Mapping[str, Any], surface: Surface, guess: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> dict[str, float]:
-    """The band of an anion: relaxed among ions and charges that stay, one mode of its own atoms followed.
+    """The band of a molecule: relaxed among ions and charges that stay, one mode of its own atoms followed.
 
     Args:
         data: from ``band_job``.
@@ -132,7 +141,7 @@ def band(
         ``energy_kJ_mol`` (charges around included), ``band_cm``, and ``share`` of the motion that is in this mode.
 
     Raises:
-        NotConverged: if the field does not become self-consistent, the anion does not come to rest or lets go of an
+        NotConverged: if the field does not become self-consistent, the molecule does not come to rest or lets go of an
             ion, the mode is not found, or it lies outside the window.
     """
     numbers, start = atomic_numbers(data["element"]), np.array(data["xyz_A"], float)
@@ -149,7 +158,7 @@ def band(
         donors = [b for a, b in data["contacts"] if a == ion]
         before, after = (np.linalg.norm(y[donors] - y[ion], axis=1).min() for y in (start, x))
         if after > before + LET_GO_A:
-            raise NotConverged(f"an ion was let go when the anion was relaxed: {before:.2f} Å became {after:.2f} Å")
+            raise NotConverged(f"an ion was let go when the molecule was relaxed: {before:.2f} Å became {after:.2f} Å")
     mass = np.array([Chem.GetPeriodicTable().GetAtomicWeight(int(z)) for z in numbers[: len(moving)]])
     root = np.sqrt(np.repeat(mass, 3))
     motion = stretch(x[: len(moving)], [(a, b) for a, b in data["bonds"]], mass)
@@ -185,6 +194,6 @@ def at_rest(surface: Surface, positions_A: np.ndarray, n_moving: int, like: np.n
     found = minimize(flat, x[:n_moving].ravel(), jac=True, method="BFGS", options=options)
     left = float(np.abs(found.jac).max())
     if left > 2 * FORCE:
-        raise NotConverged(f"the anion is not at rest after {found.nit} steps: {left:.2g} hartree/bohr are left")
+        raise NotConverged(f"the molecule is not at rest after {found.nit} steps: {left:.2g} hartree/bohr are left")
     x[:n_moving] = found.x.reshape(-1, 3)
     return float(found.fun), x * BOHR_A

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from lmbmd.core.files import damaged, read_json, sealed, write_text
 
 #: Classes of shells, by the anion in it that touches most centres: none, one that touches this centre alone, …
 CLASSES = ("SSIP", "CIP", "AGG-I", "AGG-II")
+#: Classes of neutral molecules, by how many centres touch one: none, one, two or more.
+NEUTRAL_CLASSES = ("free", "bound", "bridging")
 _REMEDY = "Run the draw stage again."
 
 
@@ -36,12 +38,12 @@ class DrawnShell:
     Attributes:
         name: unique in its file.
         label: its members, such as ``"DME3-FSI1"``.
-        kind: one of ``CLASSES``.
+        kind: one of ``CLASSES``, or of those of a drawn partner.
         frame, time_ps: where it is from.
         molecules: the ion first, then all others, in the order of the atoms.
         element, xyz_A: of every atom; (n,) symbols and (n, 3).
         contacts: pairs of atoms of the shell: the ion and a donor.
-        charge_e: partial charges of all atoms, of each molecule adding up to its charge; of shells round anions.
+        charge_e: partial charges of all atoms, of each molecule adding up to its charge; of shells round partners.
     """
 
     name: str
@@ -93,57 +95,74 @@ class DrawnShell:
         fits &= type(found.time_ps) in (int, float) and min(m.n_atoms for m in found.molecules) > 0
         fits &= len(found.charge_e) in (0, n) and bool(np.isfinite(found.charge_e).all())
         inside = all(0 <= atom < n for pair in found.contacts for atom in pair)
-        if not fits or not inside or found.kind not in CLASSES:
+        if not fits or not inside or found.kind not in (*CLASSES, *NEUTRAL_CLASSES):
             raise ValueError(f"the shell '{found.name}' does not fit together")
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnAnions:
-    """What was drawn of one species of anions, in one replica.
+class DrawnPartners:
+    """What was drawn of one species of partners of the centres, anions or neutral molecules, in one replica.
 
     Attributes:
         species: its name.
-        counts: (n_frames, 4) anions that touch no centre, one, two to ``agg_ii_from`` − 1, more, in every frame.
-        shells: of each class some: the anion first, the ions in contact with it, all other molecules in contact with
+        classes: by how many centres touch a partner. ``CLASSES`` of anions: none, one, two to ``agg_ii_from`` − 1,
+            more; ``NEUTRAL_CLASSES`` of neutral molecules.
+        counts: (n_frames, n_classes) partners of each class in every frame.
+        shells: of each class some: the partner first, the ions in contact with it, all other molecules in contact with
             these ions. They have partial charges.
     """
 
     species: str
+    classes: tuple[str, ...]
     counts: np.ndarray
     shells: tuple[DrawnShell, ...]
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
         shells = [shell.plain() for shell in self.shells]
-        return {"species": self.species, "counts": self.counts.tolist(), "shells": shells}
+        counts = self.counts.tolist()
+        return {"species": self.species, "classes": list(self.classes), "counts": counts, "shells": shells}
 
     @classmethod
-    def from_plain(cls, data: Mapping[str, Any]) -> DrawnAnions:
+    def from_plain(cls, data: Mapping[str, Any]) -> DrawnPartners:
         """What ``plain`` gave.
 
         Raises:
             ValueError, TypeError, KeyError: if it is none, or its parts do not fit together.
         """
         shells = tuple(DrawnShell.from_plain(one) for one in data["shells"])
-        if not all(shell.charge_e and _is_round_anion(shell) for shell in shells):
+        classes = classes_of(data)
+        if not all(shell.charge_e and shell.kind in classes and _is_round_partner(shell) for shell in shells):
             raise ValueError(f"a shell round {data['species']} does not fit together")
-        return cls(str(data["species"]), counts_of(data["counts"]), shells)
+        return cls(str(data["species"]), classes, counts_of(data["counts"], classes), shells)
 
 
-def _is_round_anion(shell: DrawnShell) -> bool:
+def classes_of(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes of a species as they were filed; files from before there were others than of anions name none.
+
+    Raises:
+        ValueError, TypeError: if these are none.
+    """
+    classes = tuple(data.get("classes", CLASSES))
+    if classes not in (CLASSES, NEUTRAL_CLASSES):
+        raise ValueError("it has other classes")
+    return classes
+
+
+def _is_round_partner(shell: DrawnShell) -> bool:
     """Whether every contact is one of a molecule of one atom with the first molecule."""
     ions = {span.start for span in shell.atoms[1:] if len(span) == 1}
     return all(ion in ions and donor in shell.atoms[0] for ion, donor in shell.contacts)
 
 
-def counts_of(data: Any) -> np.ndarray:
-    """Ions of each class in every frame, (n_frames, 4) int64, as they were filed.
+def counts_of(data: Any, classes: Sequence[str] = CLASSES) -> np.ndarray:
+    """Ions or molecules of each class in every frame, (n_frames, n_classes) int64, as they were filed.
 
     Raises:
         ValueError, TypeError, OverflowError: if these are none.
     """
-    counts = np.array(data, int).reshape(-1, len(CLASSES))
+    counts = np.array(data, int).reshape(-1, len(classes))
     if (counts < 0).any():
         raise ValueError("it counts less than nothing")
     return counts
@@ -159,7 +178,7 @@ class Drawn:
         shells: those drawn, in order of class and frame.
         why_not: why no shell could be drawn; "" if that was possible.
         stage: who made it.
-        anions: one per species, if bands are asked for.
+        partners: one per species whose band is asked for.
     """
 
     centre: str
@@ -167,7 +186,7 @@ class Drawn:
     shells: tuple[DrawnShell, ...]
     why_not: str = ""
     stage: str = ""
-    anions: tuple[DrawnAnions, ...] = ()
+    partners: tuple[DrawnPartners, ...] = ()
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """As sealed JSON: a changed file is noticed."""
@@ -178,7 +197,7 @@ class Drawn:
             "why_not": self.why_not,
             "counts": self.counts.tolist(),
             "shells": [shell.plain() for shell in self.shells],
-            **({"anions": [one.plain() for one in self.anions]} if self.anions else {}),
+            **({"partners": [one.plain() for one in self.partners]} if self.partners else {}),
         }
         write_text(path, json.dumps(sealed(data), ensure_ascii=False) + "\n")
 
@@ -193,13 +212,17 @@ class Drawn:
         try:
             if data["classes"] != list(CLASSES):
                 raise ValueError("it has other classes")
+            shells = tuple(DrawnShell.from_plain(one) for one in data["shells"])
+            if not all(shell.kind in CLASSES for shell in shells):
+                raise ValueError("one of its shells has another class")
+            of_partners = data.get("partners", data.get("anions", ()))  # so called when there were no others
             return cls(
                 str(data["centre"]),
                 counts_of(data["counts"]),
-                tuple(DrawnShell.from_plain(one) for one in data["shells"]),
+                shells,
                 str(data["why_not"]),
                 str(data["stage"]),
-                tuple(DrawnAnions.from_plain(one) for one in data.get("anions", ())),
+                tuple(DrawnPartners.from_plain(one) for one in of_partners),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(Path(path), "file of drawn shells", error, _REMEDY) from error

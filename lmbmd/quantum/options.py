@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
+from lmbmd.core.errors import LmbmdError, nearest
 from lmbmd.core.options import FROZEN, Number, Truth, Whole
 from lmbmd.core.validation import fault
 
@@ -16,11 +18,14 @@ Basis = Literal["def2-svp", "def2-svpd", "def2-tzvp", "def2-tzvpd"]
 
 
 class BandOptions(BaseModel):
-    """How many anions are drawn for their bands, and how the bands are drawn as a curve."""
+    """Of which species, and how many of each, are drawn for their bands, and how the bands are drawn as a curve."""
 
     model_config = FROZEN
 
-    per_class: Whole = Field(3, ge=1, le=1000, description="anions of each species and class, per replica: hours")
+    of: tuple[str, ...] | None = Field(
+        None, min_length=1, description="anions and solvents by name, as [FSI, DMC]; every anion if not given"
+    )
+    per_class: Whole = Field(3, ge=1, le=1000, description="molecules of each species and class, per replica: hours")
     method: Literal["pbe0"] = Field("pbe0", description="GFN2-xTB does not follow the band of FSI⁻")
     basis: Basis = Field("def2-svp", description="of PBE0; without dispersion")
     shape: Literal["lorentzian", "gaussian"] = Field("lorentzian", description="of each line in the curve")
@@ -56,8 +61,32 @@ class QuantumOptions(BaseModel):
     relaxed: Truth = Field(
         False, description="once more after relaxing each shell with its ion–donor distances kept (GFN2-xTB)"
     )
-    bands: BandOptions | None = Field(None, description="bands of anions by class, by PBE0; see below")
+    bands: BandOptions | None = Field(None, description="bands of anions and solvents by class, by PBE0; see below")
 
     def facts(self) -> dict[str, Any]:
-        """All of it as plain data; without ``bands`` if they are not asked for, lest anything be made anew for them."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key != "bands" or value}
+        """All of it as plain data; without ``bands`` or their ``of`` where not given, lest anything be made anew."""
+        found = self.model_dump(mode="json")
+        bands = found.pop("bands")
+        if bands is None:
+            return found
+        return {**found, "bands": {key: value for key, value in bands.items() if key != "of" or value}}
+
+
+def check_banded(names: Iterable[str], charges: Mapping[str, int], where: str) -> None:
+    """Refuse a species that can have no band here.
+
+    Args:
+        names: whose band is asked for.
+        charges: of every species that is in a bottle, e.
+        where: the names are from.
+
+    Raises:
+        LmbmdError: naming the nearest that there is.
+    """
+    choices = [name for name, charge in charges.items() if charge <= 0]
+    for name in names:
+        if name not in charges:
+            raise LmbmdError(f"no bottle of the study has '{name}'.", where=where, remedy=nearest(name, choices))
+        if name not in choices:
+            what = f"'{name}' is a cation: bands are of the anions and solvents that touch it."
+            raise LmbmdError(what, where=where, remedy=f"Valid: {', '.join(sorted(choices))}.")

@@ -18,8 +18,8 @@ from lmbmd.core.files import damaged, read_json, sealed, write_text
 from lmbmd.core.progress import Progress
 from lmbmd.core.provenance import canonical_json, sha256_of, versions
 from lmbmd.core.workers import shared
-from lmbmd.quantum.bands import OF_BAND, band, band_job, band_of, pbe0
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, counts_of, refusal
+from lmbmd.quantum.bands import OF_BAND, Band, band, band_job, band_of, pbe0
+from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnPartners, DrawnShell, classes_of, counts_of, refusal
 from lmbmd.quantum.energies import OF_FREE, OF_MOLECULE, OF_SHELL, free_molecule, relaxed, shell_energies
 from lmbmd.quantum.methods import Variant, check_installed, variants
 from lmbmd.quantum.options import QuantumOptions
@@ -52,9 +52,10 @@ class Energies:
         variants: by their keys; the first became descriptors.
         why_not: why nothing could be computed; "" if it was.
         facts: options, stage and versions.
-        bands: by species of anions ``counts`` (of each class in every frame), and ``title`` of the band, ``shells`` (as
-            above, ``found`` being what ``bands.band`` gives, or ``why_not``) and ``alone``, what was found of anions by
-            themselves; or ``why_not``, if no band is known of it. Empty if bands are not asked for.
+        bands: by species of anions and solvents ``classes`` and ``counts`` (of each class in every frame), and
+            ``title`` of the band, ``n_groups`` (how many equal groups a molecule has), ``shells`` (as above, ``found``
+            being what ``bands.band`` gives, or ``why_not``) and ``alone``, what was found of molecules by themselves;
+            or ``why_not``, if no band is known of it. Empty if bands are not asked for.
     """
 
     centre: str
@@ -148,15 +149,18 @@ def _check_bands(bands: Mapping[str, Mapping[str, Any]]) -> None:
         KeyError, TypeError, ValueError, AttributeError: then.
     """
     for one in bands.values():
-        counts_of(one["counts"])
+        classes = classes_of(one)
+        counts_of(one["counts"], classes)
         if not isinstance(one.get("why_not", one.get("title")), str):
             raise ValueError("its bands do not fit together")
+        if type(one.get("n_groups", 1)) is not int:
+            raise ValueError("one of its bands is of no number of groups")
         of_shells, alone = ((), ()) if "why_not" in one else (one["shells"], one["alone"])
         for shell in of_shells:
             words = [shell[key] for key in ("name", "label")]
             is_sound = all(isinstance(word, str) for word in words) and type(shell["frame"]) is int
-            if not is_sound or shell["kind"] not in CLASSES:
-                raise ValueError("an anion among its bands does not fit together")
+            if not is_sound or shell["kind"] not in classes:
+                raise ValueError("a molecule among its bands does not fit together")
         for found in (*(shell["found"] for shell in of_shells), *alone):
             if not isinstance(found.get("why_not"), str) and any(type(found[k]) not in (int, float) for k in OF_BAND):
                 raise ValueError("one of its bands is no number")
@@ -209,7 +213,7 @@ def compute(
     plain = [("shell", shell.plain(), asdict(variant)) for shell, variant in jobs]
     plain += [("free", one, asdict(variant)) for variant in used for one in starts]
     n_energies = len(plain)
-    of_bands = {one.species: _band_jobs(one) for one in drawn.anions} if options.bands else {}
+    of_bands = {one.species: _band_jobs(one) for one in drawn.partners} if options.bands else {}
     if options.bands:
         by = asdict(Variant("pbe0", options.bands.basis, None, "relaxed"))
         plain += [("band", data, by) for each in of_bands.values() if each for data in (*each.shells, *each.alone)]
@@ -232,45 +236,47 @@ def compute(
         }
         for shell in drawn.shells
     )
-    bands = _filed(drawn.anions, of_bands, found[n_energies:])
+    bands = _filed(drawn.partners, of_bands, found[n_energies:])
     return Energies(drawn.centre, drawn.counts, shells, free, {one.key: one for one in used}, "", facts, bands)
 
 
 class _BandJobs(NamedTuple):
-    """Of one species of anions: the title of its band, jobs of the drawn ones, and of some of them by themselves."""
+    """Of one species: its band, jobs of the drawn molecules, and of some of them by themselves."""
 
-    title: str
+    band: Band
     shells: list[dict[str, Any]]
     alone: list[dict[str, Any]]
 
 
-def _band_jobs(anions: DrawnAnions) -> _BandJobs | None:
+def _band_jobs(partners: DrawnPartners) -> _BandJobs | None:
     """None if no band is known of it. By themselves, those that touch no ion come first: they are computed anyway."""
-    if not anions.shells:
+    if not partners.shells:
         return None
-    own = anions.shells[0].atoms[0]
-    known = band_of([anions.shells[0].element[k] for k in own], anions.shells[0].xyz_A[list(own)])
+    one = partners.shells[0]
+    own = one.atoms[0]
+    known = band_of([one.element[k] for k in own], one.xyz_A[list(own)], one.molecules[0].charge_e)
     if known is None:
         return None
-    first = sorted(anions.shells, key=lambda shell: CLASSES.index(shell.kind))[:FREE_STARTS]
-    jobs = [band_job(shell, known) for shell in anions.shells]
-    return _BandJobs(known.title, jobs, [band_job(shell, known, is_alone=True) for shell in first])
+    first = sorted(partners.shells, key=lambda shell: partners.classes.index(shell.kind))[:FREE_STARTS]
+    jobs = [band_job(shell, known) for shell in partners.shells]
+    return _BandJobs(known, jobs, [band_job(shell, known, is_alone=True) for shell in first])
 
 
 def _filed(
-    anions: Sequence[DrawnAnions], jobs: Mapping[str, _BandJobs | None], found: Sequence[Mapping[str, Any]]
+    partners: Sequence[DrawnPartners], jobs: Mapping[str, _BandJobs | None], found: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """What was found of each species' band, in the order of the jobs."""
     bands: dict[str, dict[str, Any]] = {}
     results = iter(found)
-    for one in anions:
-        filed: dict[str, Any] = {"counts": one.counts.tolist()}
+    for one in partners:
+        filed: dict[str, Any] = {"classes": list(one.classes), "counts": one.counts.tolist()}
         each = jobs.get(one.species)
         if each is None:
-            filed["why_not"] = "no anion was drawn" if not one.shells else "no band is known of it"
+            filed["why_not"] = "none was drawn" if not one.shells else "no band is known of it"
         else:
             words = [{k: getattr(s, k) for k in ("name", "label", "kind", "frame", "time_ps")} for s in one.shells]
-            filed |= {"title": each.title, "shells": [{**said, "found": next(results)} for said in words]}
+            filed |= {"title": each.band.title, "n_groups": len(each.band.groups)}
+            filed |= {"shells": [{**said, "found": next(results)} for said in words]}
             filed["alone"] = [next(results) for _ in each.alone]
         bands[one.species] = filed
     return bands

@@ -28,7 +28,7 @@ from lmbmd.formulation.models import Conditions, Formulation
 from lmbmd.formulation.sweeps import load_formulations
 from lmbmd.formulation.titles import title_of
 from lmbmd.literature.claims import known_claims, shipped_files
-from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.options import QuantumOptions, check_banded
 from lmbmd.simulate.options import PlatformOptions
 from lmbmd.simulate.protocol import PRESSURE, STATE, Protocol, Transport
 from lmbmd.study import layout
@@ -258,7 +258,8 @@ class Study:
         classes = options.model_dump(mode="json", exclude={"top_shells", "cipa", "compactness", "cutoff_shift_A"})
         drawn = self.quantum.model_dump(mode="json", include={"shells_per_class", "seed"})
         if self.quantum.bands:
-            drawn["bands"] = self.quantum.bands.per_class
+            bands = self.quantum.bands
+            drawn["bands"] = [bands.per_class, sorted(bands.of)] if bands.of else bands.per_class
         return canonical_json([drawn, classes])
 
     def quantum_text(self) -> str:
@@ -397,6 +398,9 @@ def load_study(
     if file.scattering and only is None:
         known = {*library.species, *(name for one in compositions.values() for name in one.counts)}
         check_deuterated(file.scattering.deuterated, known, where=f"{path}:scattering.deuterated")
+    if file.quantum and file.quantum.bands and file.quantum.bands.of and only is None:
+        charges = {s: one.charges[s] for one in compositions.values() for s in one.counts if s not in one.chains}
+        check_banded(file.quantum.bands.of, charges, where=f"{path}:{place(('quantum', 'bands', 'of'), lines)}")
     return replace(study, compositions=compositions, library=library, claims=claims, own_sets=own)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from quantum_shells import banded, made_up
+from quantum_shells import banded, banded_solvent, made_up
 
 from lmbmd.analysis.energies.bands_account import bands_account
 from lmbmd.analysis.energies.shells_account import energies_account
@@ -60,9 +60,25 @@ def test_bands_have_a_curve_and_a_table_of_shifts_by_class():
     (shown,) = [block["table"] for block in chapter.every_block if "table" in block]
     by_name = {row[1].text: row for row in shown.rows}
     assert by_name["Shift in AGG-I"][5].text == "4 of 6" and "let go" in by_name["Shift in AGG-I"][5].remark
-    assert by_name["Band of the free anion"][2].text.startswith("726") and "Shift in AGG-II" not in by_name
+    assert by_name["Band of the molecule by itself"][2].text.startswith("726") and "Shift in AGG-II" not in by_name
     assert {row[1].definition for row in shown.rows} == {"bands"} <= set(definitions())
     assert "18 anions FSI were drawn for their band and 16 computed by PBE0/def2-svp." in chapter.lead
+
+
+def test_bands_of_solvents_are_told_in_words_of_solvents():
+    account = bands_account([banded_solvent(), banded_solvent()])
+    found = Described(
+        descriptor_frame(account.rows), dict(account.tables), tuple(account.notes), {"centre": "Li"}, schemas()
+    )
+    chapter = _energies(StatePoint(298.15, found), None, {})
+    _, drawing = [d for block in chapter.every_block for d in block.get("drawings", ())]
+    assert drawing.title == "C=O band of DMC" and drawing.svg
+    assert all(f"{word} ±" in drawing.alt for word in ("free −1.0", "bound −30.0", "bridging −70.0"))
+    (shown,) = [block["table"] for block in chapter.every_block if "table" in block]
+    words = [row[1].text for row in shown.rows if row[0].text == "DMC"]
+    assert words[3:] == [f"Shift of {kind} molecules" for kind in ("free", "bound", "bridging")]
+    said = [drawing.alt, drawing.caption, drawing.title, *words]
+    assert not any(word in text for text in said for word in ("anion", "SSIP", "CIP", "AGG"))
 
 
 PRIMARY = "GFN2-xTB, vacuum, sampled"

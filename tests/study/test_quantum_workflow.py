@@ -75,6 +75,9 @@ def test_energies_are_added_to_a_finished_study(tmp_path, monkeypatch, capsys):
         ("{permittivity: 0.5}", r"quantum\.permittivity.*more than 1"),
         ("{bands: {method: gfn2}}", r"quantum\.bands\.method.*does not follow bands of anions.*619.*pbe0"),
         ("{bands: {width: 3}}", r"quantum\.bands.*'width'.*width_cm"),
+        ("{bands: {of: [FSI, DMC]}}", r"quantum\.bands\.of.*no bottle of the study has 'DMC'.*Did you mean 'DME'"),
+        ("{bands: {of: [Li]}}", r"quantum\.bands\.of.*'Li' is a cation.*Valid: DME, FSI\."),
+        ("{bands: {of: []}}", r"quantum\.bands\.of.*at least 1 entries"),
         ("{basis: sto-3g}", r"quantum\.basis.*def2-svp"),
     ],
 )
@@ -82,3 +85,15 @@ def test_a_wrong_option_is_refused_with_the_right_ones(tmp_path, asked, message)
     write_study(tmp_path, STUDY + f"quantum: {asked}\n", "a-dme")
     with pytest.raises(LmbmdError, match=f"(?s){message}"):
         load_study(tmp_path / "config" / "config.yaml")
+
+
+def test_solvents_have_bands_only_where_they_are_named(tmp_path):
+    """Nothing is drawn or computed anew where they are not; where they are, shells are drawn and computed."""
+    texts = []
+    for k, asked in enumerate(("{}", "{of: [DME, FSI]}", "{of: [FSI, DME]}")):
+        write_study(tmp_path / str(k), STUDY + f"quantum: {{bands: {asked}}}\n", "a-dme")
+        study = load_study(tmp_path / str(k) / "config" / "config.yaml")
+        texts.append((study.draw_text("a-dme"), study.quantum_text()))
+    (drawn, computed), (of_both, both), (in_another_order, _) = texts
+    assert '"bands":3' in drawn and '"of"' not in computed and '"of":["DME","FSI"]' in both
+    assert drawn != of_both == in_another_order

@@ -1,4 +1,4 @@
-"""Descriptors and tables of bands of anions, over all replicas of a state point. Theory: docs/theory/energies.md."""
+"""Descriptors and tables of bands by class, over all replicas of a state point. Theory: docs/theory/energies.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmbmd.core.words import counted
 from lmbmd.data.described import Descriptor
 from lmbmd.numbers.doubt import Doubt, Kind, descriptor
 from lmbmd.numbers.estimate import Estimate, shares
-from lmbmd.quantum.drawn import CLASSES, counts_of
+from lmbmd.quantum.drawn import CLASSES, classes_of, counts_of
 from lmbmd.quantum.run import Energies
 
 #: Points of the curve in the width of a line, and how many widths it goes beyond the outermost lines.
@@ -25,7 +25,7 @@ LEAST_SHARE = 0.5
 
 
 def bands_account(replicas: Sequence[Energies]) -> Account:
-    """What the quantum stage found of the bands of anions.
+    """What the quantum stage found of the bands of anions and solvents.
 
     Args:
         replicas: one per replica, made with the same options; ``Account()`` if none has bands.
@@ -48,30 +48,31 @@ def bands_account(replicas: Sequence[Energies]) -> Account:
             continue
         free = _free(known)
         done = [sorted((s for s in one["shells"] if "why_not" not in s["found"]), key=_frame) for one in known]
-        counts = [counts_of(one["counts"]) for one in known]
-        samples = [_sample(shells) for shells in done]
+        classes = classes_of(known[0])
+        noun = "anion" if classes == CLASSES else "molecule"
+        counts = [counts_of(one["counts"], classes) for one in known]
+        samples = [_sample(shells, classes) for shells in done]
         n_drawn, n_done = sum(len(one["shells"]) for one in known), sum(map(len, done))
-        definition = f"harmonic wavenumber of {known[0]['title']}; {method}, among the ions that touch the anion"
+        definition = f"harmonic wavenumber of {known[0]['title']}; {method}, among the ions that touch the {noun}"
         nothing = Doubt(Kind.NO_ENERGY, n=n_drawn)
         whole = weighted(samples, counts)
         rows.append(descriptor("band_cm", name, whole, "1/cm", f"{definition}, weighted by class", nothing))
         alone = Estimate(free, 0.0 if np.isfinite(free) else float("nan"), float("nan"), float("inf"), "exact")
         none_alone = Doubt(Kind.NO_ENERGY, n=sum(len(one["alone"]) for one in known))
-        said = f"the same of the anion by itself, at its lowest minimum below drawn geometries; {method}"
+        said = f"the same of the {noun} by itself, at its lowest minimum below drawn geometries; {method}"
         rows.append(descriptor("free_band_cm", name, alone, "1/cm", said, none_alone))
         rows.append(_shift(name, whole, free, f"band_cm minus free_band_cm; {method}, weighted by class", nothing))
         of_kind = shares(counts, max((int(c[0].sum()) for c in counts if len(c)), default=0))
         total = np.concatenate(counts).sum(axis=0)
         lines: list[tuple[str, float, float]] = []
-        for c, kind in enumerate(CLASSES):
+        for c, kind in enumerate(classes):
             drawn = [s for one in known for s in one["shells"] if s["kind"] == kind]
             mine = [s for shells in done for s in shells if s["kind"] == kind]
             share = (of_kind[c].value, of_kind[c].error) if of_kind else (float("nan"), float("nan"))
             band = of_class(samples, c) if mine else None
             if band is not None:
-                rows.append(
-                    _shift(f"{name}:{kind}", band, free, f"band minus that of the free anion; {method}, in {kind}")
-                )
+                said = f"band minus that of the {noun} by itself; {method}, of the class {kind}"
+                rows.append(_shift(f"{name}:{kind}", band, free, said))
                 weight = total[c] / total.sum() / len(mine)
                 lines += [(kind, s["found"]["band_cm"], weight) for s in mine]
             in_mode = float(np.mean([s["found"]["share"] for s in mine])) if mine else float("nan")
@@ -79,21 +80,20 @@ def bands_account(replicas: Sequence[Energies]) -> Account:
             value, error = (band.value, band.error) if band else (float("nan"), float("nan"))
             head = (name, known[0]["title"], method, kind, *share, len(drawn), len(mine))
             tables.append((*head, value, error, value - free, in_mode, why))
-        per_class = {kind: sum(s["kind"] == kind for shells in done for s in shells) for kind in CLASSES}
+        per_class = {kind: sum(s["kind"] == kind for shells in done for s in shells) for kind in classes}
         for number, shells in enumerate(done, start=1):
             for s in shells:
-                weight = total[CLASSES.index(s["kind"])] / total.sum() / per_class[s["kind"]]
+                weight = total[classes.index(s["kind"])] / total.sum() / per_class[s["kind"]]
                 at = s["found"]["band_cm"]
                 whose = (name, number, s["name"], s["label"], s["kind"], weight)
                 single.append((*whose, at, at - free, s["found"]["share"]))
         if lines:
             curves.append(curve(name, lines, options["shape"], float(options["width_cm"])))
-        notes.append({"topic": "bands", "text": _told(name, n_drawn, n_done, method, samples, total)})
+        text = f"{counted(n_drawn, noun)} {name} were drawn for their band and {n_done} computed by {method}."
+        notes.append({"topic": "bands", "text": f"{text} {_left_out(known[0], noun, samples, total)}".strip()})
         if n_done and min(s["found"]["share"] for shells in done for s in shells) < LEAST_SHARE:
-            text = (
-                f"The band of {name} is less than half of its motion in some anions: it is not told from other modes."
-            )
-            notes.append({"topic": "quantum", "text": text})
+            text = f"The band of {name} is less than half of its motion in some {noun}s"
+            notes.append({"topic": "quantum", "text": f"{text}: it is not told from other modes."})
     columns = ["species", "band", "method", "kind", "share", "share_error", "drawn", "computed", "band_cm", "error"]
     found = {
         "bands": pd.DataFrame(tables, columns=[*columns, "shift_cm", "in_mode", "why_not"]),
@@ -108,7 +108,7 @@ def bands_account(replicas: Sequence[Energies]) -> Account:
 
 
 def curve(species: str, lines: Sequence[tuple[str, float, float]], shape: str, width_cm: float) -> pd.DataFrame:
-    """A line for every drawn anion, added up over all ("all") and over each class.
+    """A line for every drawn molecule, added up over all ("all") and over each class.
 
     Args:
         species: for the first column.
@@ -130,9 +130,9 @@ def curve(species: str, lines: Sequence[tuple[str, float, float]], shape: str, w
     else:
         each = width_cm / (2 * np.pi) / (apart**2 + width_cm**2 / 4)
     each = each * np.array([weight for _, _, weight in lines])
-    kinds = np.array([kind for kind, _, _ in lines])
+    kinds = np.array([kind for kind, _, _ in lines])  # in the order of classes
     parts = [("all", each.sum(axis=1))]
-    parts += [(kind, each[:, kinds == kind].sum(axis=1)) for kind in CLASSES if (kinds == kind).any()]
+    parts += [(kind, each[:, kinds == kind].sum(axis=1)) for kind in dict.fromkeys(kinds.tolist())]
     return pd.concat(
         [pd.DataFrame({"species": species, "kind": kind, "wavenumber_cm": x, "intensity_cm": y}) for kind, y in parts],
         ignore_index=True,
@@ -143,16 +143,16 @@ def _frame(shell: Mapping[str, Any]) -> int:
     return int(shell["frame"])
 
 
-def _sample(shells: Sequence[Mapping[str, Any]]) -> Sample:
+def _sample(shells: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Sample:
     return Sample(
-        np.array([CLASSES.index(s["kind"]) for s in shells], int),
+        np.array([classes.index(s["kind"]) for s in shells], int),
         np.array([s["found"]["band_cm"] for s in shells], float),
         np.ones(len(shells)),
     )
 
 
 def _free(known: Sequence[Mapping[str, Any]]) -> float:
-    """The band of the lowest anion by itself, 1/cm; NaN if none was computed."""
+    """The band of the lowest molecule by itself, 1/cm; NaN if none was computed."""
     found = [one for each in known for one in each["alone"] if "why_not" not in one]
     return float(min(found, key=lambda one: one["energy_kJ_mol"])["band_cm"]) if found else float("nan")
 
@@ -162,11 +162,18 @@ def _shift(species: str, band: Estimate, free: float, definition: str, nothing: 
     return descriptor("band_shift_cm", species, shifted, "1/cm", definition, nothing or Doubt(Kind.NO_ENERGY, n=1))
 
 
-def _told(name: str, n_drawn: int, n_done: int, method: str, samples: Sequence[Sample], total: np.ndarray) -> str:
-    text = f"{counted(n_drawn, 'anion')} {name} were drawn for their band and {n_done} computed by {method}."
+def _left_out(one: Mapping[str, Any], noun: str, samples: Sequence[Sample], total: np.ndarray) -> str:
+    """What the numbers of a species say nothing of, in sentences; "" if nothing."""
+    text = []
     seen = {int(c) for sample in samples for c in sample.kind}
     unseen = sum(int(n) for c, n in enumerate(total) if c not in seen) / max(int(total.sum()), 1)
-    return f"{text} No anion stands for {100 * unseen:.2g} % of them." if unseen > 0 else text
+    if unseen > 0:
+        text.append(f"No {noun} stands for {100 * unseen:.2g} % of them.")
+    if classes_of(one) != CLASSES:
+        text.append("Free ones are computed by themselves: contacts do not say what is round them.")
+    if one.get("n_groups", 1) > 1:
+        text.append(f"Of its {one['n_groups']} {one['title']} those that an ion touches are followed, or else all.")
+    return " ".join(text)
 
 
 def _account(found: Findings) -> Account:

@@ -21,12 +21,12 @@ from lmbmd.analysis.snapshots import Pick, cut_out, shell_pick
 from lmbmd.core import stages
 from lmbmd.core.errors import LmbmdError
 from lmbmd.core.provenance import derived_seed
-from lmbmd.data.atoms import AtomTable
+from lmbmd.data.atoms import AtomTable, SpeciesInfo
 from lmbmd.data.contacts import ContactFile, FrameContacts
 from lmbmd.data.frames import Frame
 from lmbmd.data.rdf import Rdf
-from lmbmd.quantum.drawn import CLASSES, Drawn, DrawnAnions, DrawnShell, Molecule
-from lmbmd.quantum.options import QuantumOptions
+from lmbmd.quantum.drawn import CLASSES, NEUTRAL_CLASSES, Drawn, DrawnPartners, DrawnShell, Molecule
+from lmbmd.quantum.options import BandOptions, QuantumOptions
 from lmbmd.trajectory.frames import Frames
 from lmbmd.trajectory.parts import Joined
 
@@ -124,58 +124,70 @@ def draw(
             )
             pick = shell_pick(first.contacts, atoms, label, number)
             shells.append(_cut(f"{kind}-{rank}", kind, pick, frame, atoms))
-    anions: tuple[DrawnAnions, ...] = ()
-    if options.bands is not None:
-        names_of = [one.name for one in atoms.species if one.charge < 0]
-        anions = tuple(
-            _anions(frames, contacts, cutoffs, atoms, ions, name, options, describing, replica) for name in names_of
-        )
+    partners = tuple(
+        _partners(frames, contacts, cutoffs, atoms, ions, one, options, describing, replica)
+        for one in banded(atoms, options.bands)
+    )
     counts = np.array([np.bincount(row, minlength=len(CLASSES)) for row in found], int)
-    return Drawn(centre, counts.reshape(-1, len(CLASSES)), tuple(shells), "", stages.DRAW, anions)
+    return Drawn(centre, counts.reshape(-1, len(CLASSES)), tuple(shells), "", stages.DRAW, partners)
 
 
-def anion_classes(first: FirstShell, agg_ii_from: int) -> np.ndarray:
-    """The place in ``CLASSES`` of every anion, (n_anions,) int64: by how many centres touch it."""
-    pairs, ions = first.pairs, first.ions
-    anion = ions.node[pairs.unit] - ions.n_centres
-    touched = np.bincount(anion[anion >= 0], minlength=len(ions) - ions.n_centres)
-    return np.searchsorted([1, 2, agg_ii_from], touched, side="right")
+def banded(atoms: AtomTable, bands: BandOptions | None) -> list[SpeciesInfo]:
+    """The species of this box whose band is asked for: every anion, or the anions and neutral molecules named."""
+    if bands is None:
+        return []
+    is_asked = (lambda one: one.charge < 0) if bands.of is None else (lambda one: one.name in bands.of)
+    return [one for one in atoms.species if one.charge <= 0 and is_asked(one)]
 
 
-def _anions(
+def partner_classes(first: FirstShell, units: np.ndarray, edges: Sequence[int]) -> np.ndarray:
+    """The place in its classes of each of these units, (n_units,) int64: by how many centres touch it.
+
+    Args:
+        first: of one frame.
+        units: (n_units,) who.
+        edges: so many centres a unit of the second class touches at least, one of the third, …
+    """
+    touched = np.bincount(first.pairs.unit, minlength=first.atoms.n_units)[units]
+    return np.searchsorted(edges, touched, side="right")
+
+
+def _partners(
     frames: Frames | Joined,
     contacts: ContactFile,
     cutoffs: Cutoffs,
     atoms: AtomTable,
     ions: Ions,
-    species: str,
+    asked: SpeciesInfo,
     options: QuantumOptions,
     describing: DescribeOptions,
     replica: int,
-) -> DrawnAnions:
-    """Anions of one species, drawn as shells are."""
+) -> DrawnPartners:
+    """Anions or neutral molecules of one species, drawn as shells are."""
     assert options.bands is not None
-    units = ions.unit[ions.n_centres :]
-    mine = np.flatnonzero(atoms.unit_species[units] == atoms.species_index(species))
+    species = asked.name
+    classes, edges = (CLASSES, (1, 2, describing.agg_ii_from)) if asked.charge else (NEUTRAL_CLASSES, (1, 2))
+    units = np.flatnonzero(atoms.unit_species == atoms.species_index(species))
     every = (first_shell(full, cutoffs, atoms, ions) for full in contacts)
-    found = np.array([anion_classes(first, describing.agg_ii_from)[mine] for first in every]).reshape(-1, len(mine))
+    found = np.array([partner_classes(first, units, edges) for first in every]).reshape(-1, len(units))
     shells = []
-    for place, kind in enumerate(CLASSES):
+    for place, kind in enumerate(classes):
         where, who = np.nonzero(found == place)
+        # "anions" whatever they are: with another word the same run would draw others.
         rng = np.random.default_rng(derived_seed("anions", options.seed, replica, species, kind))
         for rank, k in enumerate(spread(len(where), options.bands.per_class, rng).tolist(), start=1):
             (frame,) = frames.part(int(where[k]), int(where[k]) + 1)
             first = first_shell(contacts.frame(int(where[k])), cutoffs, atoms, ions)
             _check_same(frame, first.contacts.time_ps, frames.name)
-            pick = anion_pick(first.contacts, atoms, int(units[mine[who[k]]]))
+            pick = partner_pick(first.contacts, atoms, int(units[who[k]]))
             one = _cut(f"{species}-{kind}-{rank}", kind, pick, frame, atoms)
             shells.append(replace(one, charge_e=_partial_charges(one, atoms.charge_e[cut_out(pick, frame, atoms)[0]])))
-    counts = np.array([np.bincount(row, minlength=len(CLASSES)) for row in found], int)
-    return DrawnAnions(species, counts.reshape(-1, len(CLASSES)), tuple(shells))
+    counts = np.array([np.bincount(row, minlength=len(classes)) for row in found], int)
+    return DrawnPartners(species, classes, counts.reshape(-1, len(classes)), tuple(shells))
 
 
-def anion_pick(shell: FrameContacts, atoms: AtomTable, unit: int) -> Pick:
-    """An anion, the ions in contact with it, and all other molecules in contact with these ions.
+def partner_pick(shell: FrameContacts, atoms: AtomTable, unit: int) -> Pick:
+    """An anion or neutral molecule, the ions in contact with it, and all other molecules in contact with these ions.
 
     Each is where the contact's edge says it is; of one that is reached in two ways, the first counts.
     """

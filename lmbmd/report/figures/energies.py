@@ -13,6 +13,8 @@ from lmbmd.report.inputs import StatePoint
 from lmbmd.report.words import naming
 
 _ORDER = ("SSIP", "CIP", "AGG-I", "AGG-II")
+#: Of a line; the colour of an area that is free would not be seen.
+_LINES = {**CLASSES, "free": CLASSES["SSIP"]}
 
 
 def _first(point: StatePoint) -> tuple[pd.DataFrame, pd.DataFrame] | None:
@@ -88,7 +90,7 @@ def levels(point: StatePoint) -> list[Drawing]:
 
 
 def bands(point: StatePoint) -> list[Drawing]:
-    """The band of each species of anions, weighted by class, and the free anion's."""
+    """The band of each species of anions or solvents, weighted by class, and that of the molecule by itself."""
     curves, means = point.table("bands_curve"), point.table("bands")
     if curves is None or means is None:
         return []
@@ -97,7 +99,7 @@ def bands(point: StatePoint) -> list[Drawing]:
         who, about = naming.species(str(species)), means[means.species == species]
         figure, ax = axes(MEDIUM)
         for kind, line in rows.groupby("kind", sort=False):
-            style = {"color": INK, "linewidth": 1.8} if kind == "all" else {"color": CLASSES[str(kind)]}
+            style = {"color": INK, "linewidth": 1.8} if kind == "all" else {"color": _LINES[str(kind)]}
             ax.plot(line.wavenumber_cm, line.intensity_cm, label=str(kind), **style)
         free = float((about.band_cm - about.shift_cm).mean())
         if np.isfinite(free):
@@ -110,8 +112,8 @@ def bands(point: StatePoint) -> list[Drawing]:
             for row in about.itertuples()
             if np.isfinite(row.shift_cm)
         ]
-        alt = f"{title}, weighted by class; shifts against the free anion: " + "; ".join(words)
-        caption = f"Harmonic, unscaled ({about.method.iloc[0]}). The dotted line: the free anion."
+        alt = f"{title}, weighted by class; shifts against the molecule by itself: " + "; ".join(words)
+        caption = f"Harmonic, unscaled ({about.method.iloc[0]}). The dotted line: the molecule by itself."
         made.append(Drawing(f"{point.label}-band-{naming.slug(str(species))}", title, alt, caption, rows, figure))
     return made
 

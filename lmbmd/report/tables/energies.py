@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lmbmd.quantum.drawn import CLASSES
 from lmbmd.report.inputs import StatePoint, doubt_of
 from lmbmd.report.tables.cells import Cell, Table, existing, unit, value
 from lmbmd.report.words import naming
@@ -37,7 +38,7 @@ def variant(row: Any) -> str:
 
 def about(name: str) -> str:
     """Whom a number is about, as printed: a class by its own name, a species by its formula."""
-    return name if name in ("SSIP", "CIP", "AGG-I", "AGG-II") else naming.species(name)
+    return name if name in CLASSES else naming.species(name)
 
 
 def numbers(point: StatePoint) -> Table | None:
@@ -143,10 +144,11 @@ def bands(point: StatePoint) -> Table | None:
         for row in mine.itertuples(index=False):
             if not (row.drawn or row.share):
                 continue
-            head = (Cell(naming.species(str(species))), Cell(f"Shift in {row.kind}", "bands"))
+            where = f"in {row.kind}" if row.kind in CLASSES else f"of {row.kind} molecules"
+            head = (Cell(naming.species(str(species))), Cell(f"Shift {where}", "bands"))
             number = value(row.shift_cm, existing(row.error) if row.error == row.error else row.error)
             computed = Cell(f"{row.computed:.0f} of {row.drawn:.0f}", remark=str(row.why_not), numeric=True)
             shown.append((*head, number, value(row.share, existing(row.share_error)), value(row.in_mode), computed))
-    caption = "Bands of anions, harmonic and unscaled, in 1/cm; shifts are against the free anion."
-    columns = ("anion", "quantity", "1/cm ± error", "share of the anions", "of the motion", "computed")
+    caption = "Bands by class, harmonic and unscaled, in 1/cm; shifts are against the molecule by itself."
+    columns = ("of", "quantity", "1/cm ± error", "share of the class", "share of the motion", "computed")
     return Table(caption, columns, tuple(shown), headers=2)

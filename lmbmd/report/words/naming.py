@@ -79,7 +79,7 @@ _NAMED = {
     "free_dipole_D": "Dipole of the free molecule",
     "energies_failed_fraction": "Shells without energies",
     "band_cm": "Band",
-    "free_band_cm": "Band of the free anion",
+    "free_band_cm": "Band of the molecule by itself",
     "band_shift_cm": "Shift of the band",
     "conductivity_share": "Share of the conductivity",
     "activation_energy_kJ_mol": "Activation energy",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from quantum_shells import banded, made_up
+from quantum_shells import banded, banded_solvent, made_up
 
 from lmbmd.analysis.energies.bands_account import bands_account, curve
 from lmbmd.analysis.families import schemas
@@ -66,6 +66,33 @@ def test_an_anion_without_a_known_band_is_told_and_a_doubtful_mode_too():
     mixed = {"FSI": {**one.bands["FSI"], "shells": [dict(s) for s in one.bands["FSI"]["shells"]]}}
     mixed["FSI"]["shells"][0]["found"] = {"energy_kJ_mol": -1.0, "band_cm": 727.0, "share": 0.3}
     assert any("less than half" in note["text"] for note in bands_account([replace(one, bands=mixed)]).notes)
+
+
+def test_bands_of_solvents_go_by_their_own_classes():
+    account = bands_account([banded_solvent(), banded_solvent()])
+    value = {(row.name, row.species): row.value for row in account.rows}
+    assert value["free_band_cm", "DMC"] == 1930.0
+    for kind, shift in (("free", -1.0), ("bound", -30.0), ("bridging", -70.0)):
+        assert value["band_shift_cm", f"DMC:{kind}"] == pytest.approx(shift)
+    assert value["band_shift_cm", "DMC"] == pytest.approx((3 * -1 + 5 * -30 - 70) / 9)
+    assert value["band_shift_cm", "FSI"] == pytest.approx(SHARES @ [1.0, 20.0, 50.0, 0.0])  # as without DMC
+    of_dmc = account.tables["bands"].set_index("species").loc["DMC"]
+    assert list(of_dmc.kind) == ["free", "bound", "bridging"]
+    assert list(of_dmc.share) == pytest.approx([3 / 9, 5 / 9, 1 / 9])
+    curves = account.tables["bands_curve"]
+    assert list(curves[curves.species == "DMC"].kind.unique()) == ["all", "free", "bound", "bridging"]
+    for name, table in account.tables.items():
+        schemas()[name].check(table)
+
+
+def test_a_solvent_is_no_anion_in_words_and_what_its_numbers_leave_out_is_told():
+    rows = [row for row in bands_account([banded_solvent()]).rows if row.species.startswith("DMC")]
+    assert len(rows) == 6 and not any("anion" in row.definition for row in rows)
+    of_fsi, of_dmc = (note["text"] for note in bands_account([banded_solvent()]).notes)
+    assert of_dmc.startswith("9 molecules DMC were drawn for their band and 9 computed by PBE0/def2-svp.")
+    assert "Free ones are computed by themselves" in of_dmc and "computed by themselves" not in of_fsi
+    assert "Of its" not in of_dmc
+    assert "Of its 2 C=O those that an ion touches" in bands_account([banded_solvent(2)]).notes[1]["text"]
 
 
 def test_without_bands_there_is_nothing():

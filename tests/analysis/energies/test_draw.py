@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import chains
 import numpy as np
 import pytest
@@ -10,16 +12,17 @@ from boxes import SKEWED
 from systems import DME, FSI, LI
 
 from lmbmd.analysis.clusters.ions import ions_of
-from lmbmd.analysis.energies.draw import anion_classes, draw, shell_classes, spread
+from lmbmd.analysis.energies.draw import draw, partner_classes, shell_classes, spread
 from lmbmd.analysis.first_shell import first_shell
 from lmbmd.analysis.options import DescribeOptions
 from lmbmd.analysis.scan.contacts import run_contacts
 from lmbmd.analysis.scan.radial_account import pooled_rdf
 from lmbmd.analysis.shells.cutoffs import first_shell_cutoffs
 from lmbmd.core.errors import LmbmdError
+from lmbmd.core.files import sealed
 from lmbmd.data.frames import Frame
 from lmbmd.quantum import bands
-from lmbmd.quantum.drawn import CLASSES, Drawn
+from lmbmd.quantum.drawn import CLASSES, NEUTRAL_CLASSES, Drawn
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.trajectory import read_frames
 
@@ -164,14 +167,27 @@ def test_the_class_of_an_anion_is_by_how_many_ions_touch_it():
     contacts = [(0, ("DME", 0), 0), (1, ("FSI", 1), 0), (1, ("FSI", 2), 0), (1, ("FSI", 2), 1)]
     contacts += [(k, ("FSI", 3), k - 2) for k in (2, 3)] + [(k, ("FSI", 4), k - 4) for k in (4, 5, 6)]
     shell = systems.first(atoms, systems.frame(atoms, contacts))
-    assert [CLASSES[k] for k in anion_classes(shell, 3)] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-II"]
-    assert [CLASSES[k] for k in anion_classes(shell, 4)] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-I"]
+    anions = systems.molecules(atoms, "FSI")
+    three, four = (partner_classes(shell, anions, (1, 2, agg_ii_from)) for agg_ii_from in (3, 4))
+    assert [CLASSES[k] for k in three] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-II"]
+    assert [CLASSES[k] for k in four] == ["SSIP", "CIP", "CIP", "AGG-I", "AGG-I"]
+
+
+def test_the_class_of_a_solvent_is_by_how_many_ions_touch_it():
+    """By hand: free, one ion by one oxygen and by two, two ions by one oxygen each and by the same, three; its number
+    of bonds and what else the ions touch do not matter."""
+    atoms = systems.atom_table((LI, 8), (DME, 6), (FSI, 1))
+    contacts = [(0, ("DME", 1), 0), (1, ("DME", 2), 0), (1, ("DME", 2), 1), (2, ("DME", 3), 0), (3, ("DME", 3), 1)]
+    contacts += [(k, ("DME", 4), 1) for k in (4, 5)] + [(k, ("DME", 5), 1) for k in (5, 6, 7)] + [(0, ("FSI", 0), 3)]
+    shell = systems.first(atoms, systems.frame(atoms, contacts))
+    found = partner_classes(shell, systems.molecules(atoms, "DME"), (1, 2))
+    assert [NEUTRAL_CLASSES[k] for k in found] == ["free", "bound", "bound", "bridging", "bridging", "bridging"]
 
 
 def test_an_anion_is_drawn_with_its_ions_and_all_that_these_touch(run, tmp_path):
     atoms, _, contacts, rdf, describing, _ = run
     found = drawn(run, shells_per_class=2, bands={"per_class": 4})
-    (of_fsi,) = found.anions
+    (of_fsi,) = found.partners  # the solvent is drawn only where it is asked for
     assert of_fsi.species == "FSI" and of_fsi.counts.shape == (40, 4) and (of_fsi.counts.sum(axis=1) == 12).all()
     cutoffs = first_shell_cutoffs(pooled_rdf([rdf]), atoms, describing.cutoffs_A)
     touches = []
@@ -202,20 +218,72 @@ def test_an_anion_is_drawn_with_its_ions_and_all_that_these_touch(run, tmp_path)
             assert len(shell.molecules) - 1 in sizes  # the ion, and all that it touches but the anion
         for molecule, span in zip(shell.molecules, shell.atoms, strict=True):
             assert sum(shell.charge_e[k] for k in span) == pytest.approx(molecule.charge_e, abs=1e-9)
-    assert not drawn(run, shells_per_class=2).anions
+    assert not drawn(run, shells_per_class=2).partners
     found.write(tmp_path / "shells.json")
-    (again,) = Drawn.read(tmp_path / "shells.json").anions
+    (again,) = Drawn.read(tmp_path / "shells.json").partners
     assert again.plain() == of_fsi.plain()
+
+
+def test_solvents_that_are_asked_for_are_drawn_by_the_same_rules(run, tmp_path):
+    """Counts by a slow twin; who is drawn touches as many ions as its class says; anions are drawn as without them."""
+    atoms, _, contacts, rdf, describing, _ = run
+    found = drawn(run, shells_per_class=1, bands={"per_class": 4, "of": ["DME", "FSI", "EC"]})  # EC: of another bottle
+    of_fsi, of_dme = found.partners
+    assert (of_fsi.species, of_dme.species, of_dme.classes) == ("FSI", "DME", ("free", "bound", "bridging"))
+    assert of_fsi.plain() == drawn(run, shells_per_class=1, bands={"per_class": 4}).partners[0].plain()
+    cutoffs = first_shell_cutoffs(pooled_rdf([rdf]), atoms, describing.cutoffs_A)
+    counts = []
+    for full in contacts:
+        shell = first_shell(full, cutoffs, atoms, ions_of(atoms)).contacts
+        touching = {u: set() for u in systems.molecules(atoms, "DME").tolist()}
+        for row, atom in zip(shell.row.tolist(), shell.atom.tolist(), strict=True):
+            touching.get(int(atoms.molecule[atom]), set()).add(row)
+        n = [len(ions) for ions in touching.values()]
+        counts.append([n.count(0), n.count(1), sum(k > 1 for k in n)])
+    assert (of_dme.counts == counts).all() and (of_dme.counts.sum(axis=0) > 0).all()
+    wanted = [kind for kind, n in zip(of_dme.classes, of_dme.counts.sum(axis=0), strict=True) for _ in range(min(n, 4))]
+    assert [shell.kind for shell in of_dme.shells] == wanted
+    fewest = {"free": (0, 0), "bound": (1, 1), "bridging": (2, 12)}
+    for shell in of_dme.shells:
+        ions = {a for a, _ in shell.contacts}
+        low, high = fewest[shell.kind]
+        assert low <= len(ions) <= high and all(donor in shell.atoms[0] for _, donor in shell.contacts)
+        assert (shell.molecules[0].species, shell.molecules[0].charge_e) == ("DME", 0)
+        assert (len(shell.molecules) == 1) == (shell.kind == "free")  # by itself: nobody knows what is round it
+        assert sum(shell.charge_e[k] for k in shell.atoms[0]) == pytest.approx(0, abs=1e-9)
+        for ion, donor in shell.contacts:
+            assert np.linalg.norm(shell.xyz_A[ion] - shell.xyz_A[donor]) <= RADIUS_A + 0.02
+    found.write(tmp_path / "shells.json")
+    again = Drawn.read(tmp_path / "shells.json").partners
+    assert [one.plain() for one in again] == [one.plain() for one in found.partners]
+
+
+def test_a_file_from_before_solvents_were_drawn_is_read_and_other_classes_are_not(run, tmp_path):
+    found, path = drawn(run, shells_per_class=1, bands={"per_class": 1}), tmp_path / "shells.json"
+    found.write(path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    (of_fsi,) = data.pop("partners")
+
+    def read(key, **changed):
+        one = {name: value for name, value in {**of_fsi, **changed}.items() if value is not None}
+        plain = {name: value for name, value in data.items() if name != "sha256"}
+        path.write_text(json.dumps(sealed({**plain, key: [one]})), encoding="utf-8")
+        return Drawn.read(path).partners[0].plain()
+
+    assert read("anions", classes=None) == found.partners[0].plain()
+    for wrong in (["free", "bound", "bridging"], ["CIP"], 3):
+        with pytest.raises(LmbmdError, match="Run the draw stage again"):
+            read("partners", classes=wrong)
 
 
 def test_charges_around_are_those_of_the_simulation_without_its_scale_of_ions(run):
     atoms = run[0]
-    (of_fsi,) = drawn(run, shells_per_class=1, bands={"per_class": 1}).anions
+    (of_fsi,) = drawn(run, shells_per_class=1, bands={"per_class": 1}).partners
     shell = next(one for one in of_fsi.shells if one.kind != "SSIP")
-    job = bands.band_job(shell, bands.Band("x", ((0, 1),), (0.0, 1.0)))
+    job = bands.band_job(shell, bands.Band("x", (((0, 1),),), (0.0, 1.0)))
     ions = len({a for a, _ in shell.contacts})
     assert job["charge_e"] == ions - 1 and job["element"][-ions:] == ["Li"] * ions
     assert len(job["around_e"]) == len(job["around_A"]) == len(shell.element) - shell.molecules[0].n_atoms - ions
-    alone = bands.band_job(shell, bands.Band("x", ((0, 1),), (0.0, 1.0)), is_alone=True)
+    alone = bands.band_job(shell, bands.Band("x", (((0, 1),),), (0.0, 1.0)), is_alone=True)
     assert alone["charge_e"] == -1 and not alone["around_e"] and len(alone["element"]) == shell.molecules[0].n_atoms
     assert len(atoms) > len(alone["element"])
