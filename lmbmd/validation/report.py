@@ -24,6 +24,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.stats import spearmanr
 
 from lmbmd.core.files import write_bytes, write_text
@@ -200,8 +201,8 @@ def summary(results: Results) -> Iterator[str]:
     """Mean deviations of every set, of liquids that Lennard-Jones terms were fitted to and of those held out."""
     yield from ("## In short", "")
     yield "Mean absolute deviation from what was measured, and of how many liquids or electrolytes; *held out* are"
-    yield "those that were chosen by chemistry before anything was fitted, and that no fit has seen. Conductivities: the"
-    yield "mean of |log₁₀(simulated / measured)|, at the charge scale that the set proposes."
+    yield "those that were chosen by chemistry before anything was fitted, and that no fit has seen. Conductivities:"
+    yield "the mean of |log₁₀(simulated / measured)|, at the charge scale that the set proposes."
     yield ""
     lines = []
     for quantity, name, goal, ensemble, absolute in (
@@ -340,8 +341,8 @@ def vaporisations(results: Results) -> Iterator[str]:
     yield from ("## Enthalpy of vaporisation", "")
     yield "⟨U⟩ of one molecule in vacuum − ⟨U⟩/N of the liquid + RT. Measured at 298.15 K, simulated at the temperature"
     yield "of the density; a difference of 15 K is about 1 kJ/mol. Nothing is taken off for the polarisation of a"
-    yield "molecule in its liquid: charges half way between vacuum and liquid, which most molecules of sage-clp have, count"
-    yield "what it costs as well as what it gains ([refits](refits.md)); opls-clp's are those of a polarised molecule."
+    yield "molecule in its liquid: charges half way between vacuum and liquid, which most molecules of sage-clp have,"
+    yield "count what it costs as well as what it gains ([refits](refits.md)); opls-clp's are those of a polarised molecule."
     yield ""
     found = {name: _liquids(results.get(name, ()), "vaporisation") for name in SETS}
     lines = []
@@ -408,14 +409,23 @@ def plot(results: Results) -> bytes:
 
 def _panel(panel: Axes, quantity: str, rows: Iterable[Row], scale: Literal["linear", "log"] = "linear") -> None:
     known = [row for row in rows if row.trust]
+    panel.set(xlabel=f"measured {quantity}", ylabel=f"simulated {quantity}")
+    if not known:
+        panel.text(0.5, 0.5, "not run", transform=panel.transAxes, ha="center")
+        panel.set(xticks=[], yticks=[])
+        return
     panel.set(xscale=scale, yscale=scale)
     for row in known:
         panel.errorbar(row.experiment, row.simulated, row.error, fmt="o", ms=4, color=COLOURS[row.trust])
         panel.annotate(row.name, (row.experiment, row.simulated), xytext=(4, -8), textcoords="offset points")
-    if known:
-        ends = [min(row.experiment for row in known) * 0.95, max(row.experiment for row in known) * 1.05]
-        panel.plot(ends, ends, color="black", lw=0.8)
-    panel.set(xlabel=f"measured {quantity}", ylabel=f"simulated {quantity}")
+    margin = 1.4 if scale == "log" else 1.05
+    ends = min(row.experiment for row in known) / margin, max(row.experiment for row in known) * margin
+    panel.plot(ends, ends, color="black", lw=0.8)
+    if scale == "log":
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(LogLocator(10, (1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
 
 
 # ---- electrolytes
