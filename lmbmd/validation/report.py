@@ -341,8 +341,8 @@ def vaporisations(results: Results) -> Iterator[str]:
     yield from ("## Enthalpy of vaporisation", "")
     yield "⟨U⟩ of one molecule in vacuum − ⟨U⟩/N of the liquid + RT. Measured at 298.15 K, simulated at the temperature"
     yield "of the density; a difference of 15 K is about 1 kJ/mol. Nothing is taken off for the polarisation of a"
-    yield "molecule in its liquid: charges half way between vacuum and liquid, which most molecules of sage-clp have,"
-    yield "count what it costs as well as what it gains ([refits](refits.md)); opls-clp's are those of a polarised molecule."
+    yield "molecule in its liquid: charges half way between vacuum and liquid, as most of sage-clp has, count"
+    yield "what it costs as well as what it gains ([refits](refits.md)). Those of opls-clp are of a polarised molecule."
     yield ""
     found = {name: _liquids(results.get(name, ()), "vaporisation") for name in SETS}
     lines = []
