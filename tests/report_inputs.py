@@ -180,7 +180,7 @@ def composition(name: str, bottle: dict) -> Composition:
         n_atoms=6120,
         box_edge_A=bottle["edge"],
         density_g_cm3=bottle["density"] * 1.02,
-        force_field="sage-clp-2.0.0",
+        force_field="sage-clp-2.1.0",
         ion_charge_scale=0.8,
         seed=2026,
     )

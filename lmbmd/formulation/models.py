@@ -184,7 +184,7 @@ class Conditions(BaseModel):
     sweep: Sweep = Field({}, description="values of other keys; every combination becomes a bottle of its own")
     size: Size = Field(Size(atoms=10_000), description="size target; replaced as a whole, never merged")
     force_field: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,79}$")] = Field(
-        "sage-clp-2.0.0", description="a released set of force_fields/, with its version"
+        "sage-clp-2.1.0", description="a released set of force_fields/, with its version"
     )
     ion_charge_scale: Number | None = Field(
         None, ge=0.5, le=1.0, description="factor on the charges of all ions; the force field's, if not given"

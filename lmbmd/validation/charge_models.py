@@ -1,6 +1,6 @@
 """How well AM1-BCC charges, and those of parameter sets, give the Hartree-Fock potential around a molecule.
 
-    lmbmd validate charge-models ES TMP DMS FSNDM [--sets sage-clp-2.0.0 opls-clp-1.1.0]
+    lmbmd validate charge-models ES TMP DMS FSNDM [--sets sage-clp-2.1.0 opls-clp-1.1.0]
 
 prints, for the lowest conformer, the root mean square error of the potential relative to its own size, at the points
 that RESP is fitted at. Needs lmbmd's extra "parametrize"; half a minute a molecule.

@@ -1,6 +1,6 @@
 """Every bond and angle of a set's molecules against the minimum of GFN2-xTB nearest to the set's own.
 
-    lmbmd validate geometries [--set sage-clp-2.0.0] [--only DME EC]
+    lmbmd validate geometries [--set sage-clp-2.1.0] [--only DME EC]
 
 prints where they are further apart than 0.05 Å or 8°. What is in force_fields/recipes/geometries.json is not computed
 again; with --keep, GFN2-xTB's minima (10.1021/acs.jctc.8b01176) of other molecules are added to it, for which a

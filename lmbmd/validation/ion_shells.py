@@ -1,6 +1,6 @@
 """How far the oxygens of a full first shell sit from each metal ion, in vacuum, beside the sum of ionic radii.
 
-    lmbmd validate ion-shells [--set sage-clp-2.0.0]
+    lmbmd validate ion-shells [--set sage-clp-2.1.0]
     lmbmd validate ion-shells --lithium               the same for other published values of Li⁺
 
 prints the tables of docs/force_fields.md; it takes a minute or two. A cluster of one ion and four or six molecules is

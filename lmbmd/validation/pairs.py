@@ -1,6 +1,6 @@
 """How Li⁺ binds one molecule in vacuum: distance and energy at the lowest minimum found, force field and GFN2-xTB.
 
-    lmbmd validate pairs [--set sage-clp-2.0.0]      prints the table of docs/force_fields.md
+    lmbmd validate pairs [--set sage-clp-2.1.0]      prints the table of docs/force_fields.md
     lmbmd validate pairs --quantum [--only DME EC]   against GFN2-xTB
     lmbmd validate pairs --dft                       and PBE0, for the molecules whose order must hold
 

@@ -213,9 +213,10 @@ def summary(results: Results) -> Iterator[str]:
         ("permittivity", "permittivity", f"{GOAL_PERMITTIVITY:.0%}", "NPT", False),
     ):
         for set_name in SETS:
-            known = [r for r in _liquids(results.get(set_name, ()), quantity, None, ensemble).values() if r.trust]
+            every = _liquids(results.get(set_name, ()), quantity, None, ensemble).values()
+            known = [row for row in every if row.trust and np.isfinite(row.simulated)]
             fitted = known if "refit" in load_set(set_name).manifest else []
-            parts = [known, *([r for r in fitted if r.part == part] for part in ("training", "held out"))]
+            parts = [known, *([row for row in fitted if row.part == part] for part in ("training", "held out"))]
             lines.append(f"{name} | {set_name} | {' | '.join(_mean(part, absolute) for part in parts)} | {goal}")
     for set_name in SETS:
         found = _conductivities(results.get(set_name, ()), set_name)
@@ -241,7 +242,7 @@ def _conductivities(rows: Iterable[Row], set_name: str) -> list[Row]:
     """Those that have been measured, at the set's own charge scale."""
     scale = load_set(set_name).default_ion_charge_scale
     found = (r for r in rows if (r.kind, r.quantity, r.ion_charge_scale) == (ELECTROLYTE, "conductivity", scale))
-    return [row for row in found if np.isfinite(row.experiment)]
+    return [row for row in found if np.isfinite(row.experiment) and row.simulated > 0]
 
 
 # ---- liquids
@@ -408,7 +409,7 @@ def plot(results: Results) -> bytes:
 
 
 def _panel(panel: Axes, quantity: str, rows: Iterable[Row], scale: Literal["linear", "log"] = "linear") -> None:
-    known = [row for row in rows if row.trust]
+    known = [row for row in rows if row.trust and np.isfinite(row.simulated)]
     panel.set(xlabel=f"measured {quantity}", ylabel=f"simulated {quantity}")
     if not known:
         panel.text(0.5, 0.5, "not run", transform=panel.transAxes, ha="center")

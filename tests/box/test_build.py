@@ -409,7 +409,7 @@ def test_an_unwritable_folder_is_an_error_before_anything_is_left(tmp_path):
 
 
 def test_a_real_box_has_the_cut_off_and_switch_of_its_parameter_set():
-    parameters = load_set("sage-clp-2.0.0")
+    parameters = load_set("sage-clp-2.1.0")
     system = build_system({"DME": 3}, {"DME": "solvent"}, parameters, 0.8, 30.0).system
     force = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
     told = parameters.manifest["nonbonded"]

@@ -24,7 +24,7 @@ from lmbmd.forcefield.mixing import mixed
 from lmbmd.forcefield.parameters import load_set
 from lmbmd.forcefield.parametrize.typed import typed_terms
 
-NEWEST = load_set("sage-clp-2.0.0")
+NEWEST = load_set("sage-clp-2.1.0")
 #: Distortions of the minimised geometry, standard deviation of each coordinate in nm: from vibration to torture.
 DISTORTIONS_NM = (0.0, 0.003, 0.01, 0.02)
 
@@ -73,7 +73,7 @@ def test_forces_are_the_slope_of_the_naive_energy(parameters, name):
 
 def test_a_lithium_nitrate_pair_by_hand():
     """Li⁺ in the plane of NO3⁻, 2.00 Å from one oxygen on its N–O axis, charges scaled by 0.8, published numbers."""
-    parameters, scale = load_set("sage-clp-2.0.0"), 0.8
+    parameters, scale = load_set("sage-clp-2.1.0"), 0.8
     pair, nonbonded = openmm.System(), openmm.NonbondedForce()
     for name in ("Li", "NO3"):
         system = parameters.system(name)

@@ -15,7 +15,7 @@ from lmbmd.forcefield.parameters import load_set
 from lmbmd.validation import geometries
 
 ROOT = Path(__file__).parents[2]
-NEWEST = load_set("sage-clp-2.0.0")
+NEWEST = load_set("sage-clp-2.1.0")
 GFN2 = json.loads((force_fields_folder() / "recipes" / "geometries.json").read_text(encoding="utf-8"))
 #: Reason → species → what is more than 0.05 Å or 8° from GFN2-xTB's minimum. Anything else is a fault.
 EXCEPTIONS: dict[str, dict[str, set[str]]] = yaml.safe_load(

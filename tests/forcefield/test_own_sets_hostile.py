@@ -22,7 +22,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("- 1\n", "holds no keys"),
         ("", "empty"),
         ("x: " + "y" * 400_000 + "\n", "bytes, more than"),
-        ("extends: sage-clp-2.0.0\nspecies: 3\n", "no manifest"),
+        ("extends: sage-clp-2.1.0\nspecies: 3\n", "no manifest"),
     ],
 )
 def test_a_hostile_manifest_is_refused_in_a_sentence(tmp_path, text, message):

@@ -156,7 +156,7 @@ def test_conformers_of_a_resp_fit_are_no_mirror_images_or_permutations_of_each_o
 
 
 def test_what_am1bcc_is_advised_against_for_has_resp_charges_in_the_newest_set():
-    species, newest = load_library().species, load_set("sage-clp-2.0.0").manifest["species"]
+    species, newest = load_library().species, load_set("sage-clp-2.1.0").manifest["species"]
     found = {
         name
         for name, one in species.items()
@@ -883,7 +883,7 @@ def test_the_file_of_the_installed_package_is_the_released_one():
 
 
 def test_the_released_sets_were_made_from_the_same_file():
-    assert released_manifest("sage-clp-2.0.0")["made"]["sage_sha256"] == parametrize_module.SAGE_SHA256
+    assert released_manifest("sage-clp-2.1.0")["made"]["sage_sha256"] == parametrize_module.SAGE_SHA256
 
 
 def test_a_donor_site_that_is_no_smarts_is_said_so(tmp_path):
@@ -955,7 +955,7 @@ def test_nothing_of_ones_own_lies_among_the_released_sets():
 
 
 def test_a_new_molecule_gets_the_refitted_terms_of_the_set_it_joins():
-    changes = load_set("sage-clp-2.0.0").manifest["refit"]
+    changes = load_set("sage-clp-2.1.0").manifest["refit"]
     atoms, earlier = (going_with(changes, half_way) for half_way in (True, False))
     assert len(earlier) < len(atoms) == len(changes["atoms"]) and all(row in atoms for row in earlier)
     for rows, smiles, changed in (
@@ -975,7 +975,7 @@ def test_a_new_molecule_gets_the_refitted_terms_of_the_set_it_joins():
     for smiles in ("CCC", "C[O+](C)C"):
         graph = Chem.AddHs(Chem.MolFromSmiles(smiles))
         assert handed_on(graph, bonds)[0] == pytest.approx(np.zeros(graph.GetNumAtoms())), smiles
-    released = load_set("sage-clp-2.0.0").system("TTE")
+    released = load_set("sage-clp-2.1.0").system("TTE")
     nonbonded = next(f for f in released.getForces() if isinstance(f, openmm.NonbondedForce))
     fluorine, beside = (
         nonbonded.getParticleParameters(0),

@@ -20,7 +20,7 @@ from lmbmd.forcefield.parameters import load_set, read_set
 from lmbmd.forcefield.sets import available_sets, sets_covering
 
 LIBRARY = load_library()
-SAGE = load_set("sage-clp-2.0.0")
+SAGE = load_set("sage-clp-2.1.0")
 
 
 def _force(system, kind):
@@ -51,7 +51,7 @@ def test_the_set_covers_the_library():
 #: A released set never changes, its manifest least of all. A new version gets a new line.
 RELEASED = {
     "opls-clp-1.1.0": "b155176cfa9adbf532c546e26f0f38666ae842dcd0422a85a845ddd652b1e676",
-    "sage-clp-2.0.0": "e0aad6204088d6a2989f4ee7d86b8a9cb57ba3ed7e7a22d89e26ae70c3bc6d40",
+    "sage-clp-2.1.0": "946c4943b2c64b8401c87872136d373e56acebd7271c448a6af75cbe6f280744",
 }
 
 
@@ -82,7 +82,7 @@ def test_every_species_has_sources_with_a_doi_or_a_place(parameters, name):
 
 
 def test_the_manifest_says_how_to_simulate():
-    parameters = load_set("sage-clp-2.0.0")
+    parameters = load_set("sage-clp-2.1.0")
     assert parameters.manifest["nonbonded"]["combining_rule"] == "Lorentz-Berthelot"
     assert (parameters.cut_off_A, parameters.switch_from_A) == (9.0, 8.0)
     assert parameters.default_ion_charge_scale == 0.7
@@ -285,14 +285,16 @@ def test_vibrations_of_solvents_lie_where_infrared_spectra_have_them(parameters,
     n_hydrogen = parameters.elements(name).count("H")
     stretches = found[-n_hydrogen:]
     graph = Chem.MolFromSmiles(LIBRARY.species[name].smiles)
-    patterns = ("C#[CH]", "[$(*#*),$(N=[N+]=[N-])]", "[SX2;H1]")
-    acetylenic, triple, thiol = (graph.HasSubstructMatch(Chem.MolFromSmarts(s)) for s in patterns)
-    assert stretches.min() > (2500 if thiol else 2800) and stretches.max() < (3500 if acetylenic else 3200)  # C–H
+    patterns = ("C#[CH]", "[$(*#*),$(N=[N+]=[N-])]", "[SX2;H1]", "[OX2;H1]")
+    acetylenic, triple, thiol, hydroxyl = (graph.HasSubstructMatch(Chem.MolFromSmarts(s)) for s in patterns)
+    assert stretches.min() > (2500 if thiol else 2800) and stretches.max() < (
+        3700 if hydroxyl else 3500 if acetylenic else 3200
+    )  # C–H
     assert found[-n_hydrogen - 1] < (2500 if triple else 2000)  # C≡N, C≡C and N₃, or C=O at most
 
 
 def test_a_changed_file_of_a_set_is_refused(tmp_path):
-    copy = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.0.0")
+    copy = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.1.0")
     text = (copy / "FSI.xml").read_text(encoding="utf-8")
     (copy / "FSI.xml").write_text(text.replace("-.66", "-.65"), encoding="utf-8")
     assert text != (copy / "FSI.xml").read_text(encoding="utf-8")
@@ -304,14 +306,14 @@ def test_a_changed_file_of_a_set_is_refused(tmp_path):
 
 
 def test_an_unknown_set_names_the_nearest():
-    with pytest.raises(LmbmdError, match=r"no parameter set 'sage-clp-1\.3'\. Did you mean 'sage-clp-2\.0\.0'\?"):
+    with pytest.raises(LmbmdError, match=r"no parameter set 'sage-clp-1\.3'\. Did you mean 'sage-clp-2\.1\.0'\?"):
         load_set("sage-clp-1.3")
     with pytest.raises(LmbmdError, match=r"no parameter set '\.\./etc'"):
         load_set("../etc")
 
 
 def test_a_species_that_no_set_has_is_said_so():
-    with pytest.raises(LmbmdError, match=r"sage-clp-2\.0\.0 has no Tc\. No released set has it\."):
+    with pytest.raises(LmbmdError, match=r"sage-clp-2\.1\.0 has no Tc\. No released set has it\."):
         SAGE.system("Tc")
     assert sets_covering("Tc") == ()
     assert set(sets_covering("DME", "FSI")) == set(available_sets())
@@ -319,14 +321,14 @@ def test_a_species_that_no_set_has_is_said_so():
 
 def test_a_species_in_another_set_names_that_set(tmp_path, monkeypatch):
     older = shutil.copytree(SAGE.folder, tmp_path / "sage-clp-0.9.0")
-    shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.0.0")
+    shutil.copytree(SAGE.folder, tmp_path / "sage-clp-2.1.0")
     text = (older / "manifest.yaml").read_text(encoding="utf-8")
     (older / "manifest.yaml").write_text(text[: text.index("  TTE:\n")], encoding="utf-8")
     monkeypatch.setattr(sets_module, "force_fields_folder", lambda: tmp_path)
     sets_module.released_manifest.cache_clear()
     try:
-        assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-2.0.0")
-        with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-2\.0\.0\."):
+        assert sets_covering("DME") == ("sage-clp-0.9.0", "sage-clp-2.1.0")
+        with pytest.raises(LmbmdError, match=r"has no TTE\. It is in sage-clp-2\.1\.0\."):
             read_set(older).system("TTE")
     finally:
         sets_module.released_manifest.cache_clear()

@@ -71,7 +71,7 @@ def test_the_studies_answer_as_many_claims_as_their_description_says():
 
 def test_the_variants_differ_from_the_main_study_in_the_model_alone():
     main = STUDIES["main"]
-    for name, ff, scale in (("opls-clp", "opls-clp-1.1.0", 0.8), ("scale-1", "sage-clp-2.0.0", 1.0)):
+    for name, ff, scale in (("opls-clp", "opls-clp-1.1.0", 0.8), ("scale-1", "sage-clp-2.1.0", 1.0)):
         study = STUDIES[name]
         assert study.protocol == main.protocol and set(study.names) < set(main.names)
         for bottle in study.names:
@@ -96,7 +96,7 @@ def numbers(bottle, ns, *, T=298.15, verdict="long enough", **values):
     row = {"formulation": bottle, "temperature_K": T, "error": 0.02, "unit": "1", "n_effective": 50.0}
     row |= {"degrees_of_freedom": 40.0, "method": "m", "definition": "d", "doubt": "", "doubt_kind": ""}
     row |= {"doubt_n": None, "box_limited": False, "verdict": verdict, "replicas": 3, "recipe": ""}
-    row |= {"force_field": "sage-clp-2.0.0"}
+    row |= {"force_field": "sage-clp-2.1.0"}
     row |= {"ion_charge_scale": 0.7, "recipe_sha256": bottle}
     keys = [key.partition("__")[::2] for key in values]
     found = [{**row, "name": n, "species": s, "value": v} for (n, s), v in zip(keys, values.values(), strict=True)]

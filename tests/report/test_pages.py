@@ -64,7 +64,7 @@ def test_a_page_has_every_section_and_says_what_it_is(document):
     for key in ("summary", "composition", "shell", "pairs", "meso", "dynamics", "motion", "convergence"):
         assert key in ids
     assert {"298.15K-summary", "method", "definitions", "data", "not-computed"} <= set(ids)
-    for words in ("298.15 K", "sage-clp-2.0.0", "× 0.8", "1 ns", "50 Li⁺, 50 FSI⁻, 60 DME, 150 TTE"):
+    for words in ("298.15 K", "sage-clp-2.1.0", "× 0.8", "1 ns", "50 Li⁺, 50 FSI⁻, 60 DME, 150 TTE"):
         assert words in document.text
     for words in ("Interphase (SEI, CEI)", "Redox stability", "Desolvation and plating"):
         assert words in document.text

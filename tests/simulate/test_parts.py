@@ -59,7 +59,7 @@ def test_hydrogens_too_heavy_for_their_neighbours_are_refused():
 
 
 def test_a_time_step_too_long_for_the_quickest_bond_is_refused_with_the_longest_that_is_not():
-    nitrile = load_set("sage-clp-2.0.0").system("AN")  # CC#N: atoms 2 and 3
+    nitrile = load_set("sage-clp-2.1.0").system("AN")  # CC#N: atoms 2 and 3
     carbon, nitrogen = 12.011, 14.007
     bonds = next(f for f in nitrile.getForces() if isinstance(f, openmm.HarmonicBondForce))
     k = next(k._value for i, j, _, k in map(bonds.getBondParameters, range(bonds.getNumBonds())) if {i, j} == {1, 2})

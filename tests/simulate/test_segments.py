@@ -157,7 +157,7 @@ def test_the_pressure_tensor_is_that_of_gromacs(tmp_path):
     corrections of Lennard-Jones differ by what the switch leaves out, in the diagonal alone."""
     roles = {"Li": "cation", "FSI": "anion", "DME": "solvent"}
     composition = SimpleNamespace(counts={"Li": 6, "FSI": 6, "DME": 44}, roles=roles, box_edge_A=23.0, chains={})
-    build_box(composition, load_set("sage-clp-2.0.0"), ion_charge_scale=0.8, seed=5, out_dir=tmp_path)
+    build_box(composition, load_set("sage-clp-2.1.0"), ion_charge_scale=0.8, seed=5, out_dir=tmp_path)
     system = openmm.XmlSerializer.deserialize((tmp_path / "system.xml").read_text(encoding="utf-8"))
     for force in system.getForces():
         if isinstance(force, openmm.NonbondedForce):

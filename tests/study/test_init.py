@@ -165,7 +165,7 @@ def test_an_entry_whose_molecule_a_set_of_ones_own_has_becomes_a_bottle_with_it(
     species |= {"molar_mass_g_mol": 108.096, "roles": ["solvent"], "sites": {"O_carbonyl": "[OX1]~[CX3]"}}
     species |= {"density": {"g_cm3": 1.3, "T_K": 298.15, "source": "a test"}}
     texts = {"BQ.xml": "<System/>", "BQ.pdb": ""}
-    add_species(tmp_path / "config" / FOLDER / "own-1.0.0", "sage-clp-2.0.0", "BQ", texts, {}, species)
+    add_species(tmp_path / "config" / FOLDER / "own-1.0.0", "sage-clp-2.1.0", "BQ", texts, {}, species)
     study, _ = init.init(tmp_path, Answers(("litfsi-benzoquinone",), quick=quick))
     assert study.formulation("litfsi-benzoquinone").force_field == "own-1.0.0"
     counts = study.composition("litfsi-benzoquinone").counts

@@ -47,7 +47,7 @@ def test_the_demo_study_is_two_small_boxes_of_the_asked_recipes():
         assert 1200 <= box.n_atoms <= 2500
         assert box.box_edge_A >= 24
         assert max(abs(r.relative_error) for r in box.asked_realised) < 0.01
-        assert (box.force_field, box.ion_charge_scale) == ("sage-clp-2.0.0", 0.7)
+        assert (box.force_field, box.ion_charge_scale) == ("sage-clp-2.1.0", 0.7)
     assert study.runs() == [Run(name, "298.15", 1) for name in study.names]
 
 
@@ -303,14 +303,14 @@ def test_a_damaged_parameter_set_fails_the_jobs_of_its_own_bottles_only(tmp_path
     study.write_text(text, encoding="utf-8")
     (tmp_path / "force_fields" / "own-1.0.0").mkdir(parents=True)
     manifest = tmp_path / "force_fields" / "own-1.0.0" / "manifest.yaml"
-    manifest.write_text("extends: sage-clp-2.0.0\nspecies: {NEW: {files: {NEW.xml", encoding="utf-8")
+    manifest.write_text("extends: sage-clp-2.1.0\nspecies: {NEW: {files: {NEW.xml", encoding="utf-8")
     assert load_study(study, only="theirs").composition("theirs").counts["Li"] == 10
     for only in ("mine", None):
         with pytest.raises(LmbmdError, match=r"own-1\.0\.0/manifest\.yaml"):
             load_study(study, only=only)
 
 
-@pytest.mark.parametrize(("force_field", "scale"), [("sage-clp-2.0.0", 0.7), ("opls-clp-1.1.0", 0.8)])
+@pytest.mark.parametrize(("force_field", "scale"), [("sage-clp-2.1.0", 0.7), ("opls-clp-1.1.0", 0.8)])
 def test_a_bottle_that_gives_no_charge_scale_has_what_its_force_field_proposes(tmp_path, force_field, scale):
     text = f"salts: {{LiFSI: 1 mol/kg}}\nsolvents: {{DME: rest}}\nsize: {{ion_pairs: 40}}\nforce_field: {force_field}\n"
     found = []

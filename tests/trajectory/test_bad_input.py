@@ -256,7 +256,7 @@ BOTTLES = {
         GOOD + "force_field: sage-clp-1.0.9",
         "force_field (line 4)",
         "no force field 'sage-clp-1.0.9'",
-        "mean 'sage-clp-2.0.0'?",
+        "mean 'sage-clp-2.1.0'?",
     ),
     "force field as a path": (GOOD + "force_field: ../../etc", "force_field (line 4)", "'../../etc'", "letters"),
     "endless title": (GOOD + f"title: {'x' * 300}", "title (line 4)", "is out of range", "at most 200"),
@@ -513,7 +513,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     (tmp_path / "config.yaml").write_text(STUDY, encoding="utf-8")
     formulation = load_study(tmp_path / "config.yaml").formulation("bottle")
     sets = {
-        "sage-clp-2.0.0": {"Li", "FSI"},
+        "sage-clp-2.1.0": {"Li", "FSI"},
         "other-2.0.0": {"Li", "FSI", "DME"},
         "half-1.0.0": {"DME"},
     }
@@ -524,7 +524,7 @@ def test_a_species_that_the_force_field_lacks_is_refused_with_the_sets_that_have
     ) as e:
         check_coverage(["Li", "FSI", "DME"], formulation, {})
     assert "lmbmd parametrize DME --smiles 'COCCOC' (" in str(e.value)
-    with pytest.raises(LmbmdError, match=r"sage-clp-2.0.0 has no EC. No released set has them all"):
+    with pytest.raises(LmbmdError, match=r"sage-clp-2.1.0 has no EC. No released set has them all"):
         check_coverage(["EC"], formulation, {})
     check_coverage(["Li", "FSI"], formulation, {})
 

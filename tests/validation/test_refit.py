@@ -31,7 +31,7 @@ def test_the_slope_of_a_mean_energy_is_that_of_a_harmonic_well():
 
 
 TERMS = {
-    "set": "sage-clp-2.0.0",
+    "set": "sage-clp-2.1.0",
     "atoms": [
         {"smarts": "[#6X4:1]", "sigma_A": 3.3, "epsilon_kJ_mol": 0.5},
         {"smarts": "[#8X2:1]", "sigma_A": 3.0, "epsilon_kJ_mol": 0.6, "from": {"sigma_A": 3.0, "epsilon_kJ_mol": 0.6}},
@@ -66,7 +66,7 @@ def test_a_step_solves_linear_liquids_from_those_to_train_on_and_leaves_out_what
 
 
 def test_charges_that_are_handed_on_keep_a_molecule_neutral_and_reach_its_1_4_pairs():
-    base = load_set("sage-clp-2.0.0")
+    base = load_set("sage-clp-2.1.0")
     was, now = (_plain(p.system("DME")) for p in (base, refit.patched(base, TERMS, "DME")))
     moved = {0: 0.02, 1: -0.04, 2: 0.02, 3: 0.02, 4: -0.04, 5: 0.02}  # COCCOC
     for i, (old, new) in enumerate(zip(was[0], now[0], strict=True)):
@@ -107,7 +107,7 @@ def test_a_third_of_the_liquids_is_held_out_from_every_fit():
 @pytest.mark.parametrize("name", ["benzene", "FB", "F3B", "DMSO"])
 def test_patched_with_the_recipe_is_what_was_released(name):
     terms = yaml.safe_load((ROOT / "force_fields/recipes/refit.yaml").read_text(encoding="utf-8"))["atoms"]
-    released = load_set("sage-clp-2.0.0")
+    released = load_set("sage-clp-2.1.0")
     before = refit.patched(
         released, {"atoms": [{**term, "sigma_A": 3.3, "epsilon_kJ_mol": 0.5} for term in terms]}, name
     )

@@ -134,6 +134,9 @@ def test_the_page_begins_with_the_mean_deviation_of_each_quantity():
         for name, factor in liquids.items()
         for one in [compared(Row(LIQUID, name, "density", ensemble="NPT", hydrogens="heavy"))]
     ]
+    rows.append(
+        compared(Row(LIQUID, "PC", "self_diffusion", ensemble="NVT", hydrogens="heavy"))
+    )  # too short for a number
     scale = load_set(SET).default_ion_charge_scale
     for name, factor in {"lipf6-dmc-1m": 10.0, "lipf6-dmc-2m": 0.1, "litfsi-g3": 1.0}.items():
         one = compared(Row(ELECTROLYTE, name, "conductivity", ion_charge_scale=scale))
@@ -141,4 +144,4 @@ def test_the_page_begins_with_the_mean_deviation_of_each_quantity():
     lines = list(summary({SET: rows}))
     assert f"| density | {SET} | 3.0% (3) | 2.0% (2) | 5.0% (1) | 1.5% |" in lines
     assert f"| conductivity, log₁₀ | {SET} | 0.67 (3), order (Spearman) -0.50 | | | 0.2, order 0.9 |" in lines
-    assert f"| viscosity | {SET} |  |  |  | 30% |" in lines
+    assert f"| viscosity | {SET} |  |  |  | 30% |" in lines and f"| self-diffusion | {SET} |  |  |  | 20% |" in lines
