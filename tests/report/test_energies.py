@@ -13,6 +13,7 @@ from lmbmd.data.described import Described, descriptor_frame
 from lmbmd.quantum.drawn import Drawn
 from lmbmd.quantum.options import QuantumOptions
 from lmbmd.quantum.run import nothing
+from lmbmd.report.figures.palette import contrast
 from lmbmd.report.inputs import StatePoint
 from lmbmd.report.pages.chapters import CHAPTERS, PLACED, _energies
 from lmbmd.report.tables import energies as tables
@@ -73,6 +74,7 @@ def test_bands_of_solvents_are_told_in_words_of_solvents():
     chapter = _energies(StatePoint(298.15, found), None, {})
     _, drawing = [d for block in chapter.every_block for d in block.get("drawings", ())]
     assert drawing.title == "C=O band of DMC" and drawing.svg
+    assert min(contrast(str(line.get_color()), "#ffffff") for line in drawing.figure.axes[0].lines) > 1.4
     assert all(f"{word} ±" in drawing.alt for word in ("free −1.0", "bound −30.0", "bridging −70.0"))
     (shown,) = [block["table"] for block in chapter.every_block if "table" in block]
     words = [row[1].text for row in shown.rows if row[0].text == "DMC"]

@@ -271,9 +271,15 @@ def test_a_file_from_before_solvents_were_drawn_is_read_and_other_classes_are_no
         return Drawn.read(path).partners[0].plain()
 
     assert read("anions", classes=None) == found.partners[0].plain()
-    for wrong in (["free", "bound", "bridging"], ["CIP"], 3):
+    for wrong in (["free", "bound", "bridging"], ["SSIP", "CIP", "AGG-II", "AGG-I"], 3):
         with pytest.raises(LmbmdError, match="Run the draw stage again"):
             read("partners", classes=wrong)
+    first, *others = of_fsi["shells"]
+    with pytest.raises(LmbmdError, match="Run the draw stage again"):
+        read("partners", shells=[{**first, "kind": "free"}, *others])
+    data["shells"][0]["kind"] = "bound"  # which no shell of an ion is
+    with pytest.raises(LmbmdError, match="Run the draw stage again"):
+        read("partners")
 
 
 def test_charges_around_are_those_of_the_simulation_without_its_scale_of_ions(run):
