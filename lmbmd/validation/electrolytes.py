@@ -42,7 +42,7 @@ from lmbmd.formulation.composition import compose
 from lmbmd.formulation.models import load_formulation
 from lmbmd.numbers.estimate import estimate_mean
 from lmbmd.simulate.engines import gromacs
-from lmbmd.simulate.protocol import RunSpec, Seeds
+from lmbmd.simulate.protocol import LENGTH, RunSpec, Seeds
 from lmbmd.study import layout
 from lmbmd.trajectory import read_frames
 from lmbmd.validation.plan import (
@@ -154,20 +154,33 @@ def rows(work: Path, set_name: str) -> Iterator[Row]:
                 timestep_fs=4.0,
                 hydrogens="heavy",
                 ion_charge_scale=float(facts["ion_charge_scale"]),
-                engine="gromacs" if "production_ps" in facts else "openmm",
+                engine="gromacs",
                 length_ps=float(facts.get("production_ps", "nan")),
-                atoms=float(ELECTROLYTE_ATOMS) if "production_ps" in facts else float("nan"),
+                atoms=float(ELECTROLYTE_ATOMS),
             )
-            found = [*_described(state / "tables")]
+            still = row if "production_ps" in facts else _of_runs(row, state.glob("r*/run.json"))
+            found = [(still, one) for one in _described(state / "tables")]
             if "production_ps" not in facts:  # a study; the others' friction would slow the ions down
-                found += _moved(state)
-            for (quantity, partner), value, error in found:
-                yield replace(row, quantity=quantity, partner=partner, simulated=value, error=error)
+                moving = _of_runs(replace(row, ensemble="NVT"), state.glob("r*/t*/run.json"))
+                found += [(moving, one) for one in _moved(state)]
+            for of_run, ((quantity, partner), value, error) in found:
+                yield replace(of_run, quantity=quantity, partner=partner, simulated=value, error=error)
+
+
+def _of_runs(row: Row, records: Iterable[Path]) -> Row:
+    """The row with the program, the length and the atoms of a study's runs, all replicas together."""
+    known = [json.loads(path.read_text(encoding="utf-8")) for path in records]
+    if not known:
+        return replace(row, engine="", length_ps=float("nan"), atoms=float("nan"))
+    engine = "gromacs" if known[0]["platform"]["name"] == "GROMACS" else "openmm"
+    length_ps, atoms = 1000 * sum(one[LENGTH] for one in known), float(known[0]["n_atoms"])
+    return replace(row, engine=engine, length_ps=length_ps, atoms=atoms)
 
 
 def _state_points(folders: Iterable[Path], name: str) -> list[Path]:
+    """Those that have been described; of others a study may have runs."""
     found = (path for folder in folders for path in folder.glob(f"{name}*/{layout.point_name('*')}"))
-    ready = (path for path in found if (path.parent / "composition.json").is_file())
+    ready = (path for path in found if (path.parent / "composition.json").is_file() and (path / "tables").is_dir())
     return sorted(path for path in ready if path.parent.name.split(".scale")[0] == name)
 
 

@@ -202,8 +202,19 @@ def test_conductivity_is_taken_from_studies_and_not_from_damped_runs(tmp_path):
         (place / "composition.json").write_text(json.dumps(facts), encoding="utf-8")
         for name, text in tables.items():
             (place / "298.15K" / "tables" / f"{name}.csv").write_text(text, encoding="utf-8")
+    study = tmp_path / "electrolytes" / "results"
+    for run, ns, platform in (("r1", 0.2, "GROMACS"), ("r2", 0.3, "GROMACS"), ("r1/t1", 1.5, "GROMACS")):
+        (study / "litfsi-dme" / "298.15K" / run).mkdir(parents=True)
+        record = {"production_ns": ns, "n_atoms": 1024, "platform": {"name": platform}}
+        (study / "litfsi-dme" / "298.15K" / run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    (study / "lifsi-dol" / "298.15K" / "r1").mkdir(parents=True)  # begun, and not described yet
+    (study / "lifsi-dol" / "composition.json").write_text(json.dumps(told), encoding="utf-8")
     rows = [compared(row) for row in electrolytes.rows(tmp_path, plan.SET)]
     found = {(row.name, row.quantity, row.partner): row for row in rows}
+    still, moving = found["litfsi-dme", "density", ""], found["litfsi-dme", "conductivity", ""]
+    assert (still.engine, still.ensemble, still.length_ps, still.atoms) == ("gromacs", "NPT", 500.0, 1024.0)
+    assert (moving.engine, moving.ensemble, moving.length_ps) == ("gromacs", "NVT", 1500.0)
+    assert still.run != moving.run, "a longer run of one does not take the other's place"
     assert set(found) == {
         ("litfsi-dme", "density", ""),
         ("litfsi-dme", "conductivity", ""),
