@@ -158,9 +158,10 @@ def rows(work: Path, set_name: str) -> Iterator[Row]:
                 length_ps=float(facts.get("production_ps", "nan")),
                 atoms=float(ELECTROLYTE_ATOMS),
             )
-            still = row if "production_ps" in facts else _of_runs(row, state.glob("r*/run.json"))
+            is_study = "production_ps" not in facts
+            still = _of_runs(row, state.glob("r*/run.json")) if is_study else row
             found = [(still, one) for one in _described(state / "tables")]
-            if "production_ps" not in facts:  # a study; the others' friction would slow the ions down
+            if is_study:  # the others' friction would slow the ions down
                 moving = _of_runs(replace(row, ensemble="NVT"), state.glob("r*/t*/run.json"))
                 found += [(moving, one) for one in _moved(state)]
             for of_run, ((quantity, partner), value, error) in found:

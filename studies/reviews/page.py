@@ -88,9 +88,8 @@ def merged(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     def of(table: pd.DataFrame, points: set) -> np.ndarray:
         return np.array([point in points for point in zip(table.formulation, table.temperature_K, strict=True)], bool)
 
-    bottles = old.formulation.isin(new.formulation)
-    over = old.temperature_K.isna() & bottles
-    replaced = of(old, set(lengths[1].index) - longer) | over
+    over_temperatures = old.temperature_K.isna() & old.formulation.isin(new.formulation)
+    replaced = of(old, set(lengths[1].index) - longer) | over_temperatures
     return pd.concat([old[~replaced], new[~of(new, longer)]], ignore_index=True)
 
 
@@ -271,10 +270,11 @@ def _bars(axes: plt.Axes, rows: list[dict[str, tuple[float, float]]], palette: d
     end = np.zeros(len(rows))
     whole = max(sum(value for value, _ in row.values() if np.isfinite(value)) for row in rows) or 1.0
     for name in names:
-        value, error = np.array([row.get(name, (0.0, 0.0)) for row in rows]).T
+        value, error = np.array([row.get(name, (np.nan, np.nan)) for row in rows]).T
         length = np.nan_to_num(value)
         axes.barh(range(len(rows)), length, left=end, color=palette[name], height=0.7, label=name)
-        axes.errorbar(end + length, range(len(rows)), xerr=np.nan_to_num(error), fmt="none", ecolor=INK, elinewidth=0.9)
+        known = np.flatnonzero(np.isfinite(error))
+        axes.errorbar((end + length)[known], known, xerr=error[known], fmt="none", ecolor=INK, elinewidth=0.9)
         for k, part in enumerate(length):
             if part > 0.09 * whole:
                 text = rounding.number(value[k], error[k] if np.isfinite(error[k]) else None).split(" ± ")[0]

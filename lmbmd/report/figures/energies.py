@@ -7,12 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lmbmd.core import rounding
+from lmbmd.quantum import drawn
 from lmbmd.report.figures.drawing import MEDIUM, Drawing, On, axes
 from lmbmd.report.figures.palette import CLASSES, INK, LINES, MUTED
 from lmbmd.report.inputs import StatePoint
 from lmbmd.report.words import naming
 
-_ORDER = ("SSIP", "CIP", "AGG-I", "AGG-II")
 #: Of a line; the colour of an area that is free would not be seen.
 _LINES = {**CLASSES, "free": CLASSES["SSIP"]}
 
@@ -122,7 +122,7 @@ def _classes(
     point: StatePoint, single: pd.DataFrame, means: pd.DataFrame, quantity: str, title: str, stem: str, on: On
 ) -> Drawing:
     figure, ax = axes(MEDIUM, on)
-    kinds, words = [kind for kind in _ORDER if (single.kind == kind).any()], []
+    kinds, words = [kind for kind in drawn.CLASSES if (single.kind == kind).any()], []
     for k, kind in enumerate(kinds):
         values = single[single.kind == kind].value.to_numpy(float)
         spread = 0.15 * np.sin(2.4 * np.arange(len(values)))
